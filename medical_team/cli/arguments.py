@@ -1,0 +1,25 @@
+"""What the commands share in reading their arguments."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import tyro
+
+from ..errors import UsageError
+
+ArgumentsT = TypeVar("ArgumentsT")
+
+
+def parse(arguments_type: type[ArgumentsT], command: str, arguments: Sequence[str]) -> ArgumentsT:
+    """Read ``arguments`` into a dataclass; tyro prints help or all problems and exits with 2."""
+    return tyro.cli(arguments_type, prog=f"medical-team {command}", args=list(arguments))
+
+
+def unknown_command(name: str, known: Iterable[str]) -> UsageError:
+    """The error for a command that doesn't exist, naming the nearest that does."""
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return UsageError(f"there is no command {name!r}.{hint} The commands are: {', '.join(known)}.")

@@ -1,0 +1,73 @@
+"""The command ``medical-team``: finds the command's own file and turns our errors into one clear message."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import MedicalTeamError
+from .arguments import unknown_command
+
+COMMANDS = {
+    "quickstart": "the whole thing, small, on this machine: no GPU, no account",
+    "data": "build, make, convert and check data sets",
+    "train": "self-play training on this machine",
+}
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def entry_point() -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command. Returns the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+        return 0 if arguments else EXIT_USER_ERROR
+    if arguments[0] == "--version":
+        sys.stdout.write(f"medical-team {__version__}\n")
+        return 0
+    return _run(arguments[0], arguments[1:])
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    try:
+        if name not in COMMANDS:
+            raise unknown_command(name, COMMANDS)
+        # Imported here, so that `data` never waits for torch.
+        command = importlib.import_module(f".{name}", __package__)
+        return command.main(arguments)
+    except MedicalTeamError as error:
+        sys.stderr.write(f"medical-team {name}: {error}\n")
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write(f"medical-team {name}: interrupted\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); there is nobody left to tell.
+        sys.stderr.close()
+        return EXIT_USER_ERROR
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "medical-team: self-play training of an attacker and an assessor of clinical notes.",
+            "Research software, not for clinical use.",
+            "",
+            "Usage: medical-team COMMAND [options]",
+            "",
+            *lines,
+            "",
+            "medical-team COMMAND --help tells more; medical-team --version names the version.",
+            "",
+        ]
+    )

@@ -1,0 +1,259 @@
+"""The configuration of a run: one frozen dataclass for each section of the TOML file.
+
+The dataclass defaults are the documented table of defaults (``docs/configuration.md`` is made from them): sized
+for SmolLM2-135M-Instruct on a laptop. ``presets/`` holds other sets of values. Every field has its sentence, and
+its bounds where it has any; :func:`problems_of` checks them all at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+from .records import Closed, ErrorType
+
+SAMPLE_DATA = "sample"
+"""Names the synthetic notes that ship with the package, wherever a data file is expected."""
+
+TINY_RANDOM_MODEL = "tiny-random"
+"""Names a randomly initialised model of a few thousand parameters, made on the spot."""
+
+SMOLLM2_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+RewardType = Literal["medical_general_sum", "medical_zero_sum"]
+PromptStyle = Literal["full", "short"]
+AdvantageNormalization = Literal["role", "batch"]
+LossAveraging = Literal["token-mean", "seq-mean-token-mean"]
+Adaptation = Literal["lora", "full"]
+Precision = Literal["auto", "fp32", "bf16"]
+Device = Literal["auto", "cpu", "cuda"]
+JudgeKind = Literal["reference"]
+
+ERROR_TYPE_SYNONYMS: Mapping[str, ErrorType] = {
+    "dosage": ErrorType.PHARMACOTHERAPY,
+    "contraindication": ErrorType.PHARMACOTHERAPY,
+    "causal organism": ErrorType.CAUSAL_ORGANISM,
+    "causal_organism": ErrorType.CAUSAL_ORGANISM,
+}
+
+
+def _bounded(
+    default: float | None, minimum: float | None = None, maximum: float | None = None, *, above: float | None = None
+) -> Any:
+    """A field with bounds: ``minimum`` and ``maximum`` are allowed values, ``above`` is not."""
+    return field(default=default, metadata={"minimum": minimum, "maximum": maximum, "above": above})
+
+
+@dataclass(frozen=True)
+class DataConfig(Closed):
+    """Which notes are played with."""
+
+    train: str = SAMPLE_DATA
+    """Training records: a train.jsonl written by `data build`, or "sample" for the synthetic notes that ship."""
+    heldout: str | None = None
+    """Held-out records for evaluation: a heldout.jsonl written by `data build --heldout`; none: no evaluation."""
+
+
+@dataclass(frozen=True)
+class RewardCoefficients(Closed):
+    """What each reward term pays. The defaults are Self-RedTeam's (arXiv 2506.07468)."""
+
+    core: float = _bounded(1.0, minimum=0.0)
+    """The winner of a decided game gets +core, the loser -core."""
+    faithful: float = 0.5
+    """Paid to an attacker whose rewritten note keeps what the category asks for."""
+    unfaithful: float = -0.5
+    """Paid to an attacker whose note doesn't. -1.5 closes the hole through which an unfaithful win still pays."""
+    format_kept: float = 1.0
+    """Paid for a reply that keeps the thinking format."""
+    format_violated: float = -1.0
+    """Paid for a reply that doesn't."""
+
+
+@dataclass(frozen=True)
+class GameConfig(Closed):
+    """The rules of the game."""
+
+    max_turns: int = _bounded(2, minimum=2, maximum=2)
+    """Turns in a game: the attacker's, then the assessor's."""
+    reward_type: RewardType = "medical_general_sum"
+    """medical_general_sum adds the revision and format terms to the core; medical_zero_sum is the core alone."""
+    remove_ties: bool = True
+    """Drop the attacker's sample of a game in which the assessor gave no verdict."""
+    error_types: tuple[str, ...] = ()
+    """Play only cases of these error types; empty: all. "dosage" and "contraindication" mean pharmacotherapy."""
+    no_attacker_turn: bool = False
+    """Ablation: no revisions, every game is vanilla, only the assessor learns."""
+    no_defender_turn: bool = False
+    """Ablation: only the attacker learns, against the assessor of the frozen reference policy."""
+    direct_chat_no_cot: bool = True
+    """No-thinking mode: the whole reply is the public answer. Turn it off for models that can reason in <think>."""
+    prompt_style: PromptStyle = "short"
+    """"full" explains the task at length; "short" is for models too small to follow long instructions."""
+    coefficients: RewardCoefficients = field(default_factory=RewardCoefficients)
+
+
+@dataclass(frozen=True)
+class JudgeConfig(Closed):
+    """Who says who was right."""
+
+    kind: JudgeKind = "reference"
+    """"reference" knows the data set's own notes and abstains where it can't know."""
+
+
+@dataclass(frozen=True)
+class PolicyConfig(Closed):
+    """The language model that plays both roles."""
+
+    model: str = SMOLLM2_MODEL
+    """A Hugging Face name or folder of a causal model with a chat template, or "tiny-random"."""
+    adaptation: Adaptation = "lora"
+    """Train a LoRA adapter, or the full weights."""
+    lora_rank: int = _bounded(16, minimum=1, maximum=1024)
+    """Rank of the LoRA matrices; alpha is twice the rank."""
+    device: Device = "auto"
+    """auto takes CUDA where there is a GPU."""
+    precision: Precision = "auto"
+    """auto takes bf16 on a GPU that has it, else fp32."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+
+
+@dataclass(frozen=True)
+class SamplingConfig(Closed):
+    """How replies are drawn."""
+
+    temperature: float = _bounded(1.0, above=0.0, maximum=5.0)
+    """Temperature of sampling; log-probs are taken at the same temperature."""
+    max_prompt_tokens: int = _bounded(1024, minimum=16)
+    """Longest prompt; a game whose prompt is longer is refused when the run starts."""
+    max_revision_tokens: int = _bounded(384, minimum=1)
+    """Longest reply of the attacker."""
+    max_verdict_tokens: int = _bounded(16, minimum=1)
+    """Longest reply of the assessor. Raise it (e.g. to 512) when the assessor thinks first."""
+    batch_size: int = _bounded(16, minimum=1)
+    """Replies drawn together; a matter of memory. For each seed the replies don't depend on it, rounding aside."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Closed):
+    """REINFORCE++ (arXiv 2501.03262)."""
+
+    steps: int = _bounded(100, minimum=1)
+    """Updates of the policy."""
+    games_per_step: int = _bounded(16, minimum=1)
+    """Games played for each step."""
+    learning_rate: float | None = _bounded(None, above=0.0, maximum=1.0)
+    """Step size of AdamW; unset: 5e-5 for LoRA, 1e-6 for full weights."""
+    kl_coefficient: float = _bounded(0.01, minimum=0.0)
+    """beta: the weight of the KL penalty against the policy as the run started."""
+    clip_epsilon: float = _bounded(0.2, above=0.0, maximum=1.0)
+    """The probability ratio is clipped to 1 +- this."""
+    normalization: AdvantageNormalization = "role"
+    """Normalise advantages over the tokens of each role (as Self-RedTeam) or of the whole batch (as OpenRLHF)."""
+    loss_averaging: LossAveraging = "token-mean"
+    """Mean over all action tokens (OpenRLHF's default), or over each sample's and then over samples (the paper's)."""
+    minibatches_per_step: int = _bounded(1, minimum=1)
+    """Optimizer updates for each batch of games."""
+    epochs_per_step: int = _bounded(1, minimum=1)
+    """Passes over each batch of games."""
+    tokens_per_microbatch: int = _bounded(4096, minimum=1)
+    """Padded tokens in one forward and backward pass; a matter of memory, gradients don't depend on it."""
+    max_gradient_norm: float = _bounded(1.0, above=0.0)
+    """Gradients are clipped to this norm."""
+    weight_decay: float = _bounded(0.0, minimum=0.0)
+    """AdamW's weight decay."""
+    seed: int = _bounded(42, minimum=0)
+    """Seed of everything random in the run."""
+
+
+@dataclass(frozen=True)
+class CheckpointConfig(Closed):
+    """What is saved, and when the policy is evaluated."""
+
+    save_every: int = _bounded(10, minimum=1)
+    """Steps between checkpoints; the last step is always saved."""
+    keep_last: int = _bounded(2, minimum=1)
+    """Checkpoints kept, besides the best one."""
+    evaluate_every: int = _bounded(10, minimum=1)
+    """Steps between evaluations on held-out notes, where there are any."""
+    evaluation_games: int = _bounded(64, minimum=2)
+    """Held-out games of one evaluation."""
+
+
+@dataclass(frozen=True)
+class RunConfig(Closed):
+    """Everything that decides a run. The resolved file is saved in the run folder and reruns it."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    game: GameConfig = field(default_factory=GameConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate in force."""
+        if self.training.learning_rate is not None:
+            return self.training.learning_rate
+        return 5e-5 if self.policy.adaptation == "lora" else 1e-6
+
+
+def canonical_error_type(name: str) -> ErrorType:
+    """MEDEC's error type for ``name``: its own names in any case, and the synonyms above.
+
+    Raises:
+        ValueError: ``name`` is neither.
+    """
+    folded = name.strip().lower()
+    for error_type in ErrorType:
+        if folded == error_type.value.lower():
+            return error_type
+    if folded in ERROR_TYPE_SYNONYMS:
+        return ERROR_TYPE_SYNONYMS[folded]
+    known = ", ".join([*(error_type.value for error_type in ErrorType), *ERROR_TYPE_SYNONYMS])
+    raise ValueError(f"unknown error type {name!r}; known: {known}")
+
+
+def problems_of(config: RunConfig) -> list[str]:
+    """Every value that is out of bounds or contradicts another, as sentences naming the option."""
+    return [*_bound_problems(config, ""), *_combination_problems(config)]
+
+
+def _bound_problems(section: Any, path: str) -> Iterator[str]:
+    for item in fields(section):
+        name, value = f"{path}{item.name}", getattr(section, item.name)
+        if is_dataclass(value):
+            yield from _bound_problems(value, f"{name}.")
+            continue
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            continue
+        if not math.isfinite(value):
+            yield f"{name} is {value}, expected a finite number"
+            continue
+        minimum, maximum, above = (item.metadata.get(bound) for bound in ("minimum", "maximum", "above"))
+        if minimum is not None and value < minimum:
+            yield f"{name} is {value}, expected at least {minimum}"
+        if above is not None and value <= above:
+            yield f"{name} is {value}, expected more than {above}"
+        if maximum is not None and value > maximum:
+            yield f"{name} is {value}, expected at most {maximum}"
+
+
+def _combination_problems(config: RunConfig) -> Iterator[str]:
+    if config.game.no_attacker_turn and config.game.no_defender_turn:
+        yield "game.no_attacker_turn and game.no_defender_turn together leave nobody to learn: set one of them to false"
+    for name in config.game.error_types:
+        try:
+            canonical_error_type(name)
+        except ValueError as error:
+            yield f"game.error_types: {error}"
+    if config.training.minibatches_per_step > config.training.games_per_step:
+        yield (
+            f"training.minibatches_per_step is {config.training.minibatches_per_step}, "
+            f"more than training.games_per_step ({config.training.games_per_step})"
+        )

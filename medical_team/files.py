@@ -1,0 +1,94 @@
+"""Writing files so that nothing half-written is ever seen: a temporary sibling, then one atomic rename.
+
+A full disk, a missing permission or a path that is a folder becomes one clear :class:`.errors.OutputError`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from .errors import OutputError
+
+
+@contextmanager
+def atomic_text(path: Path) -> Generator[IO[str]]:
+    """Open ``path`` for writing UTF-8; it appears, whole, when the block ends without an error.
+
+    Raises:
+        OutputError: the file can't be written; nothing is left behind.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _give_ordinary_permissions(temporary)
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Generator[Path]:
+    """Yield a temporary folder that becomes ``path`` when the block ends without an error.
+
+    A folder that is already at ``path`` is replaced.
+
+    Raises:
+        OutputError: the folder can't be written; nothing is left behind.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary.chmod(0o777 & ~_umask())
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+        temporary = None
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error that tells a person why ``path`` was not written."""
+    if isinstance(error, OutputError):
+        return error
+    reason = error.strerror or str(error)
+    return OutputError(f"can't write {path}: {reason}. Free space there or choose another place; nothing was changed.")
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _give_ordinary_permissions(path: str) -> None:
+    # mkstemp makes files private; a data set or a checkpoint is shared like any other file.
+    Path(path).chmod(0o666 & ~_umask())

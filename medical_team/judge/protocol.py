@@ -1,0 +1,33 @@
+"""What a judge is asked and must answer. A judge never raises for a game: it rules, or says why it can't."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..records import NotePair, Ruling, Verdict
+
+
+@dataclass(frozen=True)
+class JudgeQuery:
+    """One game to rule on. The judge sees the note as the assessor read it, and never anyone's hidden thinking."""
+
+    game_id: str
+    note: str
+    verdict: Verdict
+    pair: NotePair | None = None
+    """The case the note was made from; None where the caller only has text, and the judge must find it."""
+
+
+class Judge(Protocol):
+    """Says whether a note contains a medical error."""
+
+    @property
+    def name(self) -> str:
+        """What labels name as their source."""
+        ...
+
+    def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
+        """A ruling for each query, by its game id. A game that is missing from the answer counts as a failure."""
+        ...

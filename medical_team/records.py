@@ -1,0 +1,273 @@
+"""The types that flow through the program: the map of the system.
+
+    CSV row -> Note -> NotePair            one error case: the note with its error, the note without
+      -> TrainingRecord                    one line of ``train.jsonl``: a seed note, its category, its pair
+      -> GameSpec                          a record drawn for one game of one step
+      -> Turn                              what one player was asked and what it replied
+      -> Game                              the spec, its turns, its state; then the judge's ruling; then rewards
+           Labels | JudgeFailure           the ruling: what the judge knows, or why it knows nothing
+           Reward                          the terms of one player's reward, kept apart
+      -> Sample                            one trained turn as token ids, log-probs and its reward
+
+Everything is a frozen dataclass of plain Python values, so that it can be written to JSON, compared and
+replayed. Tensors begin in ``train``. A game that went wrong is data, not a crash: it has a state and a reason.
+
+Only the standard library is imported and only Python 3.10 syntax is used, because other engines import
+this module where nothing else is installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar, Union
+
+
+class Closed:
+    """The base of what is read back from files: pydantic then refuses wrong types and unknown fields."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True}
+
+
+class Role(str, Enum):
+    """Who speaks. Both roles are played by one shared policy."""
+
+    ATTACKER = "attacker"
+    ASSESSOR = "assessor"
+
+
+class Verdict(str, Enum):
+    """What an assessor says of a note."""
+
+    SAFE = "Safe"
+    HARMFUL = "Harmful"
+
+
+class ErrorType(str, Enum):
+    """MEDEC's five error types, as its files spell them."""
+
+    DIAGNOSIS = "diagnosis"
+    MANAGEMENT = "management"
+    TREATMENT = "treatment"
+    PHARMACOTHERAPY = "pharmacotherapy"
+    CAUSAL_ORGANISM = "causalOrganism"
+
+
+class DataType(str, Enum):
+    """The category of a game: is there an attacker turn, and does the seed note hold an error?"""
+
+    VANILLA_HARMFUL = "vanilla_harmful"
+    VANILLA_BENIGN = "vanilla_benign"
+    ADVERSARIAL_HARMFUL = "adversarial_harmful"
+    ADVERSARIAL_BENIGN = "adversarial_benign"
+
+    @property
+    def is_adversarial(self) -> bool:
+        """Whether the attacker rewrites the seed note."""
+        return self in (DataType.ADVERSARIAL_HARMFUL, DataType.ADVERSARIAL_BENIGN)
+
+    @property
+    def is_harmful(self) -> bool:
+        """Whether the seed note holds an error, and the note the assessor reads should hold one."""
+        return self in (DataType.VANILLA_HARMFUL, DataType.ADVERSARIAL_HARMFUL)
+
+    @property
+    def vanilla(self) -> DataType:
+        """The category of the same seed note without an attacker turn."""
+        return DataType.VANILLA_HARMFUL if self.is_harmful else DataType.VANILLA_BENIGN
+
+
+class Source(str, Enum):
+    """Where a case comes from, which decides what the reference judge can know about it."""
+
+    MEDEC = "medec"
+    SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Note(Closed):
+    """One row of a MEDEC file after repair. The optional fields are None for a note without an error."""
+
+    text_id: str
+    text: str
+    has_error: bool
+    error_type: ErrorType | None
+    error_sentence_id: int
+    """Number of the wrong sentence, as the file numbers them; -1 for a note without an error."""
+    error_sentence: str | None
+    corrected_sentence: str | None
+    corrected_text: str | None
+    line: int
+    """Line of the CSV file on which the row starts, counted from 1."""
+
+
+@dataclass(frozen=True)
+class NotePair(Closed):
+    """One error case: the same note with and without its error."""
+
+    case_id: str
+    twin_group: str
+    """Cases and correct notes that are near-duplicates share a group; data is split by group, never by row."""
+    source: Source
+    error_type: ErrorType
+    error_note: str
+    corrected_note: str
+    error_sentence: str
+    corrected_sentence: str
+
+
+@dataclass(frozen=True)
+class TrainingRecord(Closed):
+    """One line of ``train.jsonl``: a seed note and the pair it belongs to. Flat, so that a person can read the file."""
+
+    id: str
+    case_id: str
+    twin_group: str
+    source: Source
+    data_type: DataType
+    note: str
+    error_type: ErrorType
+    error_note: str
+    corrected_note: str
+    error_sentence: str
+    corrected_sentence: str
+
+    @property
+    def pair(self) -> NotePair:
+        """The error case behind this record."""
+        return NotePair(
+            case_id=self.case_id,
+            twin_group=self.twin_group,
+            source=self.source,
+            error_type=self.error_type,
+            error_note=self.error_note,
+            corrected_note=self.corrected_note,
+            error_sentence=self.error_sentence,
+            corrected_sentence=self.corrected_sentence,
+        )
+
+
+@dataclass(frozen=True)
+class GameSpec(Closed):
+    """What is needed to play one game. ``id`` is unique in a run; labels belong to a game by it."""
+
+    id: str
+    step: int
+    record_id: str
+    data_type: DataType
+    seed_note: str
+    pair: NotePair
+
+
+@dataclass(frozen=True)
+class Turn(Closed):
+    """What one player was asked and what it replied.
+
+    ``log_probs[i]`` is the log-probability of ``token_ids[i]`` at the sampling temperature, under the policy that
+    spoke. ``token_ids`` ends with an end-of-sequence token if and only if ``is_finished``.
+    """
+
+    role: Role
+    prompt: str
+    """The text of the request, before the chat template."""
+    reply: str
+    thinking: str
+    """Hidden: neither the other player nor the judge ever sees it."""
+    answer: str
+    """The public part of the reply; empty when there is none."""
+    prompt_token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    log_probs: tuple[float, ...]
+    is_finished: bool
+    is_format_kept: bool | None
+    """None in no-thinking mode, which has no format."""
+    is_trained: bool
+    """False for a turn of the frozen reference policy."""
+
+
+class GameState(str, Enum):
+    """How a game stands. Every game ends in exactly one of the four states that are not AWAITING_RULING."""
+
+    AWAITING_RULING = "awaiting_ruling"
+    NO_REVISION = "no_revision"
+    """The attacker gave no note: the judge was not asked and there was no assessor turn."""
+    NO_VERDICT = "no_verdict"
+    """The assessor said neither Safe nor Harmful: the judge was not asked."""
+    VOID = "void"
+    """The judge failed or cannot tell: nobody gets a reward."""
+    DECIDED = "decided"
+
+
+@dataclass(frozen=True)
+class Labels(Closed):
+    """What the judge says of a game."""
+
+    game_id: str
+    error_present: bool
+    """Whether the note, as the assessor read it, contains a medical error."""
+    error_detected: bool
+    """Whether the verdict was Harmful, also when that is a false alarm."""
+    source: str
+    """Which judge decided, for example ``reference``."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class JudgeFailure(Closed):
+    """Why the judge says nothing of a game. Never a reward."""
+
+    game_id: str
+    is_abstention: bool
+    """True when the judge works but can't tell; False when it failed (a time-out, an unreadable reply)."""
+    source: str
+    reason: str
+
+
+Ruling = Union[Labels, JudgeFailure]
+
+
+@dataclass(frozen=True)
+class Reward(Closed):
+    """The terms of one player's reward. A term that does not apply is None; ``total`` is what is trained on."""
+
+    role: Role
+    core: float
+    revision: float | None
+    format: float | None
+    total: float
+
+
+@dataclass(frozen=True)
+class Game(Closed):
+    """One game with all that is known of it so far."""
+
+    spec: GameSpec
+    turns: tuple[Turn, ...]
+    note: str | None
+    """The note as the assessor read it; None when the attacker gave none."""
+    verdict: Verdict | None
+    state: GameState
+    reason: str
+    """Why the game is in its state, for a person to read; empty while it awaits its ruling."""
+    ruling: Ruling | None = None
+    rewards: tuple[Reward, ...] = ()
+
+    def turn_of(self, role: Role) -> Turn | None:
+        """The turn that ``role`` played, if it played one."""
+        return next((turn for turn in self.turns if turn.role is role), None)
+
+    def reward_of(self, role: Role) -> Reward | None:
+        """The reward of ``role``, if it has one."""
+        return next((reward for reward in self.rewards if reward.role is role), None)
+
+
+@dataclass(frozen=True)
+class Sample(Closed):
+    """One trained turn. The action tokens are ``token_ids``, end-of-sequence included; the prompt is context."""
+
+    game_id: str
+    role: Role
+    prompt_token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    old_log_probs: tuple[float, ...]
+    reward: Reward

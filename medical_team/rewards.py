@@ -1,0 +1,84 @@
+"""Who gets which reward: the table of the game's rules, as code. The first row that fits decides.
+
+| state       | attacker (adversarial games only)                      | assessor                        |
+|-------------|--------------------------------------------------------|---------------------------------|
+| no revision | core -1, unfaithful, format                            | no sample                       |
+| no verdict  | a tie: dropped with remove_ties, else core 0 and so on | core -1, format                 |
+| void        | no sample                                              | no sample                       |
+| decided     | core = minus the assessor's; revision; format          | core +1 if right, else -1; format |
+
+The core of a decided adversarial game is exactly zero-sum. The terms follow Self-RedTeam (arXiv 2506.07468).
+"""
+
+from __future__ import annotations
+
+from .config import GameConfig, RewardCoefficients
+from .parsing import is_rewritten
+from .records import Game, GameState, Labels, Reward, Role, Turn
+
+
+def rewards_of(game: Game, config: GameConfig) -> tuple[Reward, ...]:
+    """The reward of each trained turn of ``game``, attacker first. A void game gives none.
+
+    Raises:
+        ValueError: the game still awaits its ruling.
+    """
+    if game.state is GameState.AWAITING_RULING:
+        raise ValueError(f"game {game.spec.id} has no ruling yet")
+    if game.state is GameState.VOID:
+        return ()
+    rewards = (
+        _reward_of_turn(turn, game, config)
+        for turn in game.turns
+        if turn.is_trained and not _is_dropped(turn, game, config)
+    )
+    return tuple(rewards)
+
+
+def is_verdict_right(labels: Labels) -> bool:
+    """Whether the assessor said Harmful of a note with an error, or Safe of a note without."""
+    return labels.error_detected == labels.error_present
+
+
+def is_faithful_revision(game: Game) -> bool | None:
+    """Whether the attacker's note was rewritten and is what the category asks for; None where nobody can know."""
+    if not isinstance(game.ruling, Labels) or game.note is None or not game.spec.data_type.is_adversarial:
+        return None
+    is_as_asked = game.ruling.error_present == game.spec.data_type.is_harmful
+    return is_as_asked and is_rewritten(game.note, game.spec.seed_note)
+
+
+def _is_dropped(turn: Turn, game: Game, config: GameConfig) -> bool:
+    return game.state is GameState.NO_VERDICT and turn.role is Role.ATTACKER and config.remove_ties
+
+
+def _reward_of_turn(turn: Turn, game: Game, config: GameConfig) -> Reward:
+    coefficients = config.coefficients
+    core = _core(turn.role, game) * coefficients.core
+    revision = _revision(game, coefficients) if turn.role is Role.ATTACKER else None
+    format_term = _format(turn, coefficients)
+    total = core
+    if config.reward_type == "medical_general_sum":
+        total += (revision or 0.0) + (format_term or 0.0)
+    return Reward(role=turn.role, core=core, revision=revision, format=format_term, total=total)
+
+
+def _core(role: Role, game: Game) -> int:
+    if isinstance(game.ruling, Labels):
+        assessor_core = 1 if is_verdict_right(game.ruling) else -1
+        return assessor_core if role is Role.ASSESSOR else -assessor_core
+    if game.state is GameState.NO_VERDICT and role is Role.ATTACKER:
+        return 0
+    return -1
+
+
+def _revision(game: Game, coefficients: RewardCoefficients) -> float | None:
+    if game.state is GameState.NO_VERDICT:
+        return 0.0
+    return coefficients.faithful if is_faithful_revision(game) else coefficients.unfaithful
+
+
+def _format(turn: Turn, coefficients: RewardCoefficients) -> float | None:
+    if turn.is_format_kept is None:
+        return None
+    return coefficients.format_kept if turn.is_format_kept else coefficients.format_violated

@@ -1,0 +1,53 @@
+import pytest
+
+from medical_team.errors import DataError
+from medical_team.jsonl import read_jsonl, to_line, write_jsonl
+from medical_team.records import ErrorType, NotePair, Source
+
+PAIR = NotePair("c1", "g1", Source.MEDEC, ErrorType.CAUSAL_ORGANISM, "µ error", "µ right", "error", "right")
+
+
+def test_records_come_back_as_they_were_written(tmp_path):
+    path = tmp_path / "new folder" / "pairs.jsonl"
+
+    assert write_jsonl(path, [PAIR, PAIR]) == 2
+
+    assert read_jsonl(path, NotePair) == [PAIR, PAIR]
+    assert "µ" in path.read_text(encoding="utf-8")
+
+
+def test_all_problems_of_a_file_are_reported_at_once(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    good = to_line(PAIR)
+    lines = [good, good[:40], good.replace("causalOrganism", "organism"), "", good.replace('"error_note"', '"note"')]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+    with pytest.raises(DataError) as caught:
+        read_jsonl(path, NotePair)
+
+    problems = "\n".join(caught.value.problems)
+    assert "line 2: Invalid JSON" in problems
+    assert "line 3: error_type" in problems
+    assert "line 5: error_note: Field required" in problems
+    assert "line 5: note" in problems
+    assert "line 1:" not in problems
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match="No such file"):
+        read_jsonl(tmp_path / "absent.jsonl", NotePair)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    write_jsonl(path, [PAIR])
+
+    def records():
+        yield PAIR
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        write_jsonl(path, records())
+
+    assert read_jsonl(path, NotePair) == [PAIR]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pairs.jsonl"]
