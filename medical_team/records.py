@@ -8,6 +8,7 @@
            Labels | JudgeFailure           the ruling: what the judge knows, or why it knows nothing
            Reward                          the terms of one player's reward, kept apart
       -> Sample                            one trained turn as token ids, log-probs and its reward
+      -> Update                            what learning from a step's samples did to the policy
 
 Everything is a frozen dataclass of plain Python values, so that it can be written to JSON, compared and
 replayed. Tensors begin in ``train``. A game that went wrong is data, not a crash: it has a state and a reason.
@@ -271,3 +272,24 @@ class Sample(Closed):
     token_ids: tuple[int, ...]
     old_log_probs: tuple[float, ...]
     reward: Reward
+
+
+@dataclass(frozen=True)
+class Update(Closed):
+    """What one update of the policy did. Means are over action tokens."""
+
+    step: int
+    samples: int
+    action_tokens: int
+    loss: float
+    kl: float
+    """k1 estimate against the reference policy, nats a token."""
+    entropy: float
+    """Minus the mean log-probability of the sampled tokens, nats a token: an estimate of the policy's entropy."""
+    clip_fraction: float
+    """Share of the tokens whose probability ratio was clipped."""
+    gradient_norm: float
+    """Before clipping; the mean where a step has several optimizer updates."""
+    learning_rate: float
+    flat_roles: tuple[Role, ...]
+    """Roles skipped in this step because all their rewards were equal, which leaves nothing to learn from."""
