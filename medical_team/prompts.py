@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .records import DataType, Role
+from .records import DataType
 
 THINKING_PREFIX = "<think>"
 """The assistant's reply starts with this in thinking mode; it is part of the prompt, as in Self-RedTeam."""
@@ -78,11 +78,6 @@ def assessor_prompt(note: str, *, style: str, is_thinking: bool) -> str:
 def reply_prefix(*, is_thinking: bool) -> str:
     """What the assistant's reply already starts with in the prompt."""
     return THINKING_PREFIX if is_thinking else ""
-
-
-def token_limit_role(role: Role) -> str:
-    """The configuration option that limits the reply of ``role``."""
-    return "sampling.max_revision_tokens" if role is Role.ATTACKER else "sampling.max_verdict_tokens"
 
 
 def defuse(text: str) -> str:

@@ -39,9 +39,16 @@ class Reply:
     is_finished: bool
 
 
+@dataclass(frozen=True)
+class PromptTooLong:
+    """There is no reply because the prompt has more tokens than are allowed. ``explanation`` names the option."""
+
+    explanation: str
+
+
 class Sampler(Protocol):
     """A source of replies."""
 
-    def sample(self, requests: Sequence[SampleRequest]) -> list[Reply]:
+    def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Reply | PromptTooLong]:
         """One reply for each request, in order."""
         ...
