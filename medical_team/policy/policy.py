@@ -1,0 +1,157 @@
+"""The shared policy: a language model that learns, and the frozen reference it started from.
+
+Under LoRA the reference is the same model with the adapter switched off, so there is no second copy. An adapter that
+the model came with is merged before ours is attached (``loading``); otherwise KL would be measured against the base
+model and undo a warm start. With full weights the reference is a frozen copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file
+
+from ..config import PolicyConfig
+from ..errors import PolicyError
+from ..seeds import derive_seed
+from .devices import choose_device, choose_dtype
+from .loading import load_language_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_WEIGHTS_FILES = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
+
+
+class Policy:
+    """Both players' shared model, without dropout, so that log-probs repeat.
+
+    Args:
+        config: which model, and how it is adapted.
+        seed: the run's seed, for the first weights of a LoRA adapter.
+
+    Raises:
+        PolicyError: the model can't be loaded or used.
+    """
+
+    def __init__(self, config: PolicyConfig, *, seed: int) -> None:
+        device = choose_device(config.device)
+        self._compute_dtype = choose_dtype(config.precision, device)
+        # Weights that are trained stay in fp32: a small update would vanish in bf16's eight bits.
+        dtype = self._compute_dtype if config.adaptation == "lora" else torch.float32
+        language_model = load_language_model(config.model, device=device, dtype=dtype)
+        self.config = config
+        self.device = device
+        self.tokenizer: PreTrainedTokenizerBase = language_model.tokenizer
+        self.eos_token_ids = language_model.eos_token_ids
+        self.pad_token_id = language_model.pad_token_id
+        self.context_window = language_model.context_window
+        self._reference_copy: PreTrainedModel | None = None
+        if config.adaptation == "lora":
+            self.model = _with_adapter(language_model.model, config.lora_rank, seed)
+        else:
+            self._reference_copy = copy.deepcopy(language_model.model).requires_grad_(False)
+            self.model = language_model.model.requires_grad_(True)
+        _switch_off_dropout(self.model)
+        self.model.eval()
+        if config.gradient_checkpointing:
+            _checkpoint_gradients(self.model)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether log-probs of the same tokens repeat closely in another batch shape, as they do in fp32."""
+        return self._compute_dtype is torch.float32
+
+    def trainable_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """The parameters that learn, by name, in a fixed order."""
+        return ((name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad)
+
+    @contextlib.contextmanager
+    def speaking(self, *, is_reference: bool = False) -> Generator[PreTrainedModel]:
+        """The model that computes, policy or reference, at the precision in force."""
+        with contextlib.ExitStack() as stack:
+            if self._compute_dtype is not torch.float32:
+                stack.enter_context(torch.autocast(self.device.type, dtype=self._compute_dtype))
+            model = self.model
+            if is_reference and self._reference_copy is not None:
+                model = self._reference_copy
+            elif is_reference:
+                stack.enter_context(self.model.disable_adapter())  # type: ignore[operator]
+            yield model  # type: ignore[misc]
+
+    def save(self, folder: Path) -> None:
+        """Write what has been learnt and the tokenizer: a PEFT adapter folder, or a full Hugging Face folder."""
+        self.model.save_pretrained(folder)  # type: ignore[operator]
+        self.tokenizer.save_pretrained(folder)
+
+    def load_weights(self, folder: Path) -> None:
+        """Take over the weights that :meth:`save` wrote; the reference stays what it is.
+
+        Raises:
+            PolicyError: the folder doesn't hold weights of this policy.
+        """
+        if self.config.adaptation == "lora":
+            self._load_adapter(folder)
+        else:
+            self._load_full_weights(folder)
+
+    def save_merged(self, folder: Path) -> None:
+        """Write a full Hugging Face folder, with the adapter merged in. The policy can't be used afterwards."""
+        model = self.model
+        if self.config.adaptation == "lora":
+            model = model.merge_and_unload()  # type: ignore[operator]
+        model.save_pretrained(folder)  # type: ignore[operator]
+        self.tokenizer.save_pretrained(folder)
+
+    def _load_adapter(self, folder: Path) -> None:
+        from peft import set_peft_model_state_dict
+
+        weights = _read_weights(folder / _WEIGHTS_FILES["lora"])
+        result = set_peft_model_state_dict(self.model, weights)
+        if result.unexpected_keys:
+            raise PolicyError(f"{folder} holds an adapter for another model: {result.unexpected_keys[:3]} ...")
+
+    def _load_full_weights(self, folder: Path) -> None:
+        saved = type(self.model).from_pretrained(folder, use_safetensors=True, dtype=torch.float32)  # type: ignore[attr-defined]
+        try:
+            self.model.load_state_dict(saved.state_dict())
+        except RuntimeError as error:
+            raise PolicyError(f"{folder} holds weights of another model: {error}") from error
+
+
+def _with_adapter(model: PreTrainedModel, rank: int, seed: int) -> torch.nn.Module:
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type=TaskType.CAUSAL_LM
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "lora") % 2**32)
+        return get_peft_model(model, config)
+
+
+def _switch_off_dropout(model: torch.nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0
+
+
+def _checkpoint_gradients(model: torch.nn.Module) -> None:
+    # transformers recomputes activations in training mode only; without dropout the mode changes nothing else.
+    model.train()
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+    model.enable_input_require_grads()  # type: ignore[operator]
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, ValueError) as error:
+        raise PolicyError(f"can't read the weights in {path}: {error}") from error

@@ -1,0 +1,171 @@
+"""Learning from the samples of a step: log-probs, advantages, clipped steps of AdamW.
+
+Every mean is a weighted sum over tokens, so neither gradients nor figures depend on how micro-batches are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..config import RunConfig
+from ..errors import TrainingError
+from ..policy.log_probs import reply_log_probs, token_batch
+from ..policy.policy import Policy
+from ..records import Role, Sample, Update
+from ..seeds import derived_random
+from .advantages import kl_estimates, reinforce_advantages
+from .batch import Batch, microbatch_rows, padded_to, reply_mask
+from .loss import clipped_token_losses, token_weights
+
+
+@dataclass(frozen=True)
+class _OptimizerStep:
+    loss: float
+    clip_fraction: float
+    gradient_norm: float
+
+
+class Learner:
+    """REINFORCE++ over one policy for both roles.
+
+    Args:
+        policy: what learns.
+        config: the run's configuration.
+    """
+
+    def __init__(self, policy: Policy, config: RunConfig) -> None:
+        self._policy = policy
+        self._config = config
+        self._parameters = dict(policy.trainable_parameters())
+        self.optimizer = torch.optim.AdamW(
+            self._parameters.values(), lr=config.learning_rate, weight_decay=config.training.weight_decay
+        )
+
+    @property
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
+        """What learns, by name, in the optimizer's order."""
+        return self._parameters
+
+    def learn(self, samples: Sequence[Sample], step: int) -> Update:
+        """Take the optimizer updates of one step.
+
+        Raises:
+            TrainingError: a loss or gradient is not finite; the weights are as before that update.
+        """
+        if not samples:
+            return self._update(step, (), [], 0.0, 0.0, ())
+        batch, flat_roles = self._batch(samples)
+        kl = _masked_mean(kl_estimates(batch.old_log_probs_NR, batch.reference_log_probs_NR, batch.mask_NR), batch)
+        entropy = -_masked_mean(batch.old_log_probs_NR, batch)
+        optimizer_steps = [self._optimize(batch, rows, step) for rows in self._minibatches(batch, flat_roles, step)]
+        return self._update(step, batch.samples, optimizer_steps, kl, entropy, flat_roles)
+
+    def log_probs(self, samples: Sequence[Sample], *, is_reference: bool = False) -> torch.Tensor:
+        """Log-probs of the action tokens, [N, R] on the CPU, under the policy or its reference; 0 at padding."""
+        log_probs_NR = torch.zeros(reply_mask(samples).shape)
+        with torch.inference_mode(), self._policy.speaking(is_reference=is_reference) as model:
+            for rows in microbatch_rows(samples, self._config.training.tokens_per_microbatch):
+                tokens = token_batch([samples[row] for row in rows], self._policy.pad_token_id, self._policy.device)
+                values_BR = reply_log_probs(model, tokens, self._config.sampling.temperature)
+                values_BR = torch.where(tokens.reply_mask_BR, values_BR, 0.0).cpu()
+                log_probs_NR[rows, : values_BR.shape[1]] = values_BR
+        return log_probs_NR
+
+    def _batch(self, samples: Sequence[Sample]) -> tuple[Batch, tuple[Role, ...]]:
+        mask_NR = reply_mask(samples)
+        # In fp32 the sampler's log-probs are the learner's; in bf16 they differ by enough to disturb the ratio.
+        old_NR = (
+            padded_to(mask_NR, [sample.old_log_probs for sample in samples])
+            if self._policy.is_exact
+            else self.log_probs(samples)
+        )
+        reference_NR = self.log_probs(samples, is_reference=True)
+        rewards_N = torch.tensor([sample.reward.total for sample in samples])
+        advantages = reinforce_advantages(
+            rewards_N,
+            kl_estimates(old_NR, reference_NR, mask_NR),
+            mask_NR,
+            [sample.role for sample in samples],
+            kl_coefficient=self._config.training.kl_coefficient,
+            normalization=self._config.training.normalization,
+        )
+        batch = Batch(tuple(samples), rewards_N, mask_NR, old_NR, reference_NR, advantages.values_NR)
+        return batch, advantages.flat_roles
+
+    def _minibatches(self, batch: Batch, flat_roles: Sequence[Role], step: int) -> Iterator[list[int]]:
+        training = self._config.training
+        rows = [row for row, role in enumerate(batch.roles) if role not in flat_roles]
+        for epoch in range(training.epochs_per_step):
+            derived_random(training.seed, "minibatches", step, epoch).shuffle(rows)
+            for place in range(training.minibatches_per_step):
+                if minibatch := sorted(rows[place :: training.minibatches_per_step]):
+                    yield minibatch
+
+    def _optimize(self, batch: Batch, rows: Sequence[int], step: int) -> _OptimizerStep:
+        weights_NR = token_weights(batch.mask_NR[rows], self._config.training.loss_averaging)
+        samples = [batch.samples[row] for row in rows]
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = clip_fraction = 0.0
+        for chosen in microbatch_rows(samples, self._config.training.tokens_per_microbatch):
+            weights_BR = weights_NR[chosen].to(self._policy.device)
+            part_loss, part_clipped = self._backward(batch, [rows[place] for place in chosen], weights_BR)
+            loss += part_loss
+            clip_fraction += part_clipped
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.training.max_gradient_norm)
+        if not bool(torch.isfinite(norm)):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise TrainingError(
+                f"step {step}: the gradient is {norm.item()} (loss {loss:.4g}). The weights are as before this update. "
+                'Lower training.learning_rate, or take policy.precision = "fp32"; the games are saved.'
+            )
+        self.optimizer.step()
+        return _OptimizerStep(loss, clip_fraction, float(norm))
+
+    def _backward(self, batch: Batch, rows: Sequence[int], weights_BR: torch.Tensor) -> tuple[float, float]:
+        device = self._policy.device
+        tokens = token_batch([batch.samples[row] for row in rows], self._policy.pad_token_id, device)
+        width = tokens.reply_ids_BR.shape[1]
+        with self._policy.speaking() as model:
+            new_BR = reply_log_probs(model, tokens, self._config.sampling.temperature)
+        losses_BR, is_clipped_BR = clipped_token_losses(
+            new_BR,
+            batch.old_log_probs_NR[rows, :width].to(device),
+            batch.advantages_NR[rows, :width].to(device),
+            self._config.training.clip_epsilon,
+        )
+        weights_BR = weights_BR[:, :width]
+        # At padding the ratio may overflow: leave those tokens out before they meet a weight of 0.
+        losses_BR = torch.where(tokens.reply_mask_BR, losses_BR, 0.0)
+        loss = (losses_BR * weights_BR).sum()
+        loss.backward()
+        return loss.item(), (is_clipped_BR * tokens.reply_mask_BR * weights_BR).sum().item()
+
+    def _update(
+        self,
+        step: int,
+        samples: Sequence[Sample],
+        optimizer_steps: Sequence[_OptimizerStep],
+        kl: float,
+        entropy: float,
+        flat_roles: tuple[Role, ...],
+    ) -> Update:
+        count = len(optimizer_steps) or 1
+        return Update(
+            step=step,
+            samples=len(samples),
+            action_tokens=sum(len(sample.token_ids) for sample in samples),
+            loss=sum(item.loss for item in optimizer_steps) / count,
+            kl=kl,
+            entropy=entropy,
+            clip_fraction=sum(item.clip_fraction for item in optimizer_steps) / count,
+            gradient_norm=sum(item.gradient_norm for item in optimizer_steps) / count,
+            learning_rate=self._config.learning_rate,
+            flat_roles=flat_roles,
+        )
+
+
+def _masked_mean(values_NR: torch.Tensor, batch: Batch) -> float:
+    return float((values_NR * batch.mask_NR).sum() / batch.mask_NR.sum())
