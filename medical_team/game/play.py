@@ -14,7 +14,7 @@ from ..parsing import ParsedReply, parse_reply, parse_verdict, revision_problem
 from ..prompts import assessor_prompt, attacker_prompt, reply_prefix
 from ..records import Game, GameSpec, GameState, JudgeFailure, Role, Turn
 from ..seeds import derive_seed
-from .sampler import PromptTooLong, Reply, SampleRequest, Sampler
+from .sampler import PromptTooLong, Reply, Sampler, SampleRequest
 
 Progress = Callable[[str], None]
 
@@ -73,7 +73,7 @@ class _Table:
             )
             for game in games
         ]
-        replies = self._sampler.sample(requests) if requests else []
+        replies = self._sampler.sample(requests)
         return [
             self._attacked(game, request, reply) for game, request, reply in zip(games, requests, replies, strict=True)
         ]
@@ -87,7 +87,7 @@ class _Table:
             )
             for game in games
         ]
-        replies = self._sampler.sample(requests) if requests else []
+        replies = self._sampler.sample(requests)
         return [
             self._assessed(game, request, reply) for game, request, reply in zip(games, requests, replies, strict=True)
         ]

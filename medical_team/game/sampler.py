@@ -50,5 +50,5 @@ class Sampler(Protocol):
     """A source of replies."""
 
     def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Reply | PromptTooLong]:
-        """One reply for each request, in order."""
+        """One reply for each request, in order; none for none."""
         ...

@@ -137,8 +137,6 @@ class Learner:
             self._config.training.clip_epsilon,
         )
         weights_BR = weights_BR[:, :width]
-        # At padding the ratio may overflow: leave those tokens out before they meet a weight of 0.
-        losses_BR = torch.where(tokens.reply_mask_BR, losses_BR, 0.0)
         loss = (losses_BR * weights_BR).sum()
         loss.backward()
         return loss.item(), (is_clipped_BR * tokens.reply_mask_BR * weights_BR).sum().item()

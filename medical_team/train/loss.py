@@ -22,7 +22,8 @@ def clipped_token_losses(
     new_log_probs: torch.Tensor, old_log_probs: torch.Tensor, advantages: torch.Tensor, clip_epsilon: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """PPO's clipped surrogate, -min(ratio * A, clip(ratio) * A), for each token, and where the clip was in force."""
-    ratio = (new_log_probs - old_log_probs).exp()
+    # Bounded as in OpenRLHF, so that neither an outlier nor what stands at padding overflows.
+    ratio = (new_log_probs - old_log_probs).clamp(-20.0, 20.0).exp()
     unclipped = ratio * advantages
     clipped = ratio.clamp(1 - clip_epsilon, 1 + clip_epsilon) * advantages
     return -torch.minimum(unclipped, clipped), clipped < unclipped

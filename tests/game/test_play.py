@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import a_revision_of, a_spec
+from medical_team.config import GameConfig, SamplingConfig
+from medical_team.game.play import play
+from medical_team.game.sampler import PromptTooLong, Reply, SampleRequest
+from medical_team.records import DataType, Game, GameState, JudgeFailure, Role, Verdict
+
+THINKING = GameConfig(direct_chat_no_cot=False)
+PLAIN = GameConfig(direct_chat_no_cot=True)
+
+
+class ScriptedSampler:
+    """Says what a script tells it; keeps what it was asked."""
+
+    def __init__(self, script: Callable[[SampleRequest], str | Reply | PromptTooLong]) -> None:
+        self.script = script
+        self.batches: list[list[SampleRequest]] = []
+
+    def sample(self, requests: Sequence[SampleRequest]) -> list[Reply | PromptTooLong]:
+        if requests:
+            self.batches.append(list(requests))
+        answers = [self.script(request) for request in requests]
+        return [a_reply(answer) if isinstance(answer, str) else answer for answer in answers]
+
+
+def a_reply(text: str, *, is_finished: bool = True) -> Reply:
+    return Reply(text=text, prompt_token_ids=(1, 2), token_ids=(3, 0), log_probs=(-0.1, -0.2), is_finished=is_finished)
+
+
+def play_one(data_type: DataType, config: GameConfig, script) -> tuple[Game, ScriptedSampler]:
+    sampler = ScriptedSampler(script)
+    (game,) = play([a_spec(data_type)], sampler, config, SamplingConfig(), seed=0)
+    return game, sampler
+
+
+def thought(answer: str, thinking: str = "hm") -> str:
+    return f" {thinking} </think> <answer> {answer} </answer>"
+
+
+def test_a_vanilla_note_passes_unchanged_without_an_attacker():
+    game, sampler = play_one(DataType.VANILLA_HARMFUL, PLAIN, lambda request: "Harmful")
+
+    assert game.note == game.spec.seed_note
+    assert [turn.role for turn in game.turns] == [Role.ASSESSOR]
+    assert game.verdict is Verdict.HARMFUL
+    assert game.state is GameState.AWAITING_RULING
+    assert game.spec.seed_note in sampler.batches[0][0].prompt
+
+
+def test_the_assessor_reads_the_revision_and_never_the_thinking():
+    revision = a_revision_of(a_spec(DataType.ADVERSARIAL_HARMFUL).seed_note)
+
+    def script(request: SampleRequest) -> str:
+        return thought(revision, "MY SECRET PLAN") if request.role is Role.ATTACKER else thought("Safe")
+
+    game, sampler = play_one(DataType.ADVERSARIAL_HARMFUL, THINKING, script)
+
+    attacker_batch, assessor_batch = sampler.batches
+    assert game.note == revision
+    assert revision in assessor_batch[0].prompt
+    assert "SECRET" not in assessor_batch[0].prompt
+    assert game.turns[0].thinking == "MY SECRET PLAN"
+    assert attacker_batch[0].reply_prefix == assessor_batch[0].reply_prefix == "<think>"
+    assert all(turn.is_format_kept for turn in game.turns)
+
+
+def test_all_attackers_are_one_batch_and_all_assessors_another():
+    specs = [a_spec(data_type, id=f"{data_type.value}-{number}") for data_type in DataType for number in range(3)]
+    sampler = ScriptedSampler(
+        lambda request: a_revision_of(specs[0].seed_note) if request.role is Role.ATTACKER else "Safe"
+    )
+
+    games = play(specs, sampler, PLAIN, SamplingConfig(), seed=0)
+
+    assert [len(batch) for batch in sampler.batches] == [6, 12]
+    assert [game.spec for game in games] == specs
+
+
+def test_an_attacker_without_a_note_ends_the_game_before_the_assessor():
+    game, sampler = play_one(DataType.ADVERSARIAL_BENIGN, PLAIN, lambda request: "I refuse.")
+
+    assert game.state is GameState.NO_REVISION
+    assert "less than half" in game.reason
+    assert game.note is None
+    assert len(sampler.batches) == 1
+
+
+def test_thinking_without_an_answer_reaches_nobody():
+    game, sampler = play_one(DataType.ADVERSARIAL_BENIGN, THINKING, lambda request: "secret " * 30)
+
+    assert game.state is GameState.NO_REVISION
+    assert len(sampler.batches) == 1
+    assert game.turns[0].is_format_kept is False
+
+
+def test_a_violated_reply_whose_answer_can_be_read_plays_on():
+    game, _ = play_one(DataType.VANILLA_BENIGN, THINKING, lambda request: "<answer>Safe</answer> and goodbye")
+
+    assert game.verdict is Verdict.SAFE
+    assert game.state is GameState.AWAITING_RULING
+    assert game.turns[0].is_format_kept is False
+
+
+def test_a_reply_cut_at_the_limit_violates_the_format():
+    game, _ = play_one(DataType.VANILLA_BENIGN, THINKING, lambda request: a_reply(thought("Safe"), is_finished=False))
+
+    assert game.turns[0].is_format_kept is False
+
+
+def test_no_verdict_is_its_own_state():
+    game, _ = play_one(DataType.VANILLA_BENIGN, PLAIN, lambda request: "Harmful? No, Safe.")
+
+    assert game.state is GameState.NO_VERDICT
+    assert game.verdict is None
+
+
+def test_against_the_reference_assessor_only_the_attacker_is_trained():
+    config = GameConfig(no_defender_turn=True)
+
+    def script(request: SampleRequest) -> str:
+        return a_revision_of(a_spec().seed_note) if request.role is Role.ATTACKER else "Safe"
+
+    game, sampler = play_one(DataType.ADVERSARIAL_HARMFUL, config, script)
+
+    assert [batch[0].is_reference for batch in sampler.batches] == [False, True]
+    assert [turn.is_trained for turn in game.turns] == [True, False]
+
+
+def test_a_prompt_too_long_for_the_assessor_is_a_game_without_revision():
+    def script(request: SampleRequest) -> str | PromptTooLong:
+        if request.role is Role.ATTACKER:
+            return a_revision_of(a_spec().seed_note)
+        return PromptTooLong("2000 tokens, sampling.max_prompt_tokens is 1024")
+
+    game, _ = play_one(DataType.ADVERSARIAL_HARMFUL, PLAIN, script)
+
+    assert game.state is GameState.NO_REVISION
+    assert "sampling.max_prompt_tokens" in game.reason
+
+
+def test_a_seed_note_too_long_is_a_void_game_and_nobodys_fault():
+    game, _ = play_one(DataType.VANILLA_HARMFUL, PLAIN, lambda request: PromptTooLong("2000 tokens"))
+
+    assert game.state is GameState.VOID
+    assert isinstance(game.ruling, JudgeFailure)
+
+
+def test_each_reply_has_a_seed_of_its_own():
+    specs = [a_spec(data_type, id=f"{data_type.value}-{number}") for data_type in DataType for number in range(3)]
+    sampler = ScriptedSampler(
+        lambda request: a_revision_of(specs[0].seed_note) if request.role is Role.ATTACKER else "Safe"
+    )
+    play(specs, sampler, PLAIN, SamplingConfig(), seed=0)
+
+    seeds = [request.seed for batch in sampler.batches for request in batch]
+    assert len(set(seeds)) == len(seeds)
+
+
+@given(texts=st.lists(st.text(), min_size=8, max_size=8), is_thinking=st.booleans())
+def test_whatever_players_say_no_game_is_lost_and_each_has_one_state(texts, is_thinking):
+    specs = [a_spec(data_type, id=f"{data_type.value}-{number}") for data_type in DataType for number in range(2)]
+    said = iter(texts * 2)
+    config = GameConfig(direct_chat_no_cot=not is_thinking)
+
+    games = play(specs, ScriptedSampler(lambda request: next(said)), config, SamplingConfig(), seed=0)
+
+    assert [game.spec.id for game in games] == [spec.id for spec in specs]
+    assert all(game.state in (GameState.AWAITING_RULING, GameState.NO_REVISION, GameState.NO_VERDICT) for game in games)
+    assert all((game.verdict is not None) == (game.state is GameState.AWAITING_RULING) for game in games)
