@@ -232,7 +232,7 @@ def _bound_problems(section: Any, path: str) -> Iterator[str]:
             continue
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             continue
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             yield f"{name} is {value}, expected a finite number"
             continue
         minimum, maximum, above = (item.metadata.get(bound) for bound in ("minimum", "maximum", "above"))

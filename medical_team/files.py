@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from .errors import OutputError
+from .errors import MedicalTeamError, OutputError
 
 
 @contextmanager
@@ -34,6 +34,8 @@ def atomic_text(path: Path) -> Generator[IO[str]]:
         _give_ordinary_permissions(temporary)
         Path(temporary).replace(path)
         temporary = None
+    except MedicalTeamError:
+        raise
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
@@ -42,10 +44,11 @@ def atomic_text(path: Path) -> Generator[IO[str]]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Generator[Path]:
+def atomic_folder(path: Path, *, replace: bool = True) -> Generator[Path]:
     """Yield a temporary folder that becomes ``path`` when the block ends without an error.
 
-    A folder that is already at ``path`` is replaced.
+    A folder that is already at ``path`` is replaced: it is moved aside whole and deleted only when the new one stands.
+    Without ``replace`` only an empty folder gives way; any other is an error.
 
     Raises:
         OutputError: the folder can't be written; nothing is left behind.
@@ -59,10 +62,13 @@ def atomic_folder(path: Path) -> Generator[Path]:
         for file in temporary.rglob("*"):
             if file.is_file():
                 _sync(file)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
+        if replace:
+            _replace_folder(path, temporary)
+        else:
+            temporary.rename(path)
         temporary = None
+    except MedicalTeamError:
+        raise
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
@@ -76,6 +82,20 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
         return error
     reason = error.strerror or str(error)
     return OutputError(f"can't write {path}: {reason}. Free space there or choose another place; nothing was changed.")
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    if not path.is_dir():
+        new.rename(path)
+        return
+    old = new.with_name(f"{new.name}.old")
+    path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -7,14 +7,17 @@ The format rule is Self-RedTeam's: ``<think>`` is already in the prompt, so a re
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from .records import Verdict
 
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+# An answer never holds another tag of ours: what stands between a stray <answer> and </think> is thinking.
+_ANSWER = re.compile(r"<answer>((?:(?!<answer>|</?think>).)*?)</answer>", re.DOTALL)
 _KEPT = re.compile(r"(.*)</think>\s*<answer>(.*)</answer>", re.DOTALL)
 _VERDICT_TRIM = " \t\r\n\v\f.*_`\"'"
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]+")
+_CONTENT = re.compile(r"(?<=\d)\.(?=\d)|[^\W_]")
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,18 @@ def parse_reply(reply: str, *, is_thinking: bool, is_finished: bool) -> ParsedRe
         is_thinking: whether the reply should hold hidden thinking and an ``<answer>``.
         is_finished: False for a reply cut at the token limit, which violates the format.
 
-    A reply without a complete ``<answer>`` has an empty public answer: nothing of it may reach the other player.
+    What follows ``</think>`` is public. Where nothing there opens an answer, one given before it counts: its tags
+    are out of order, which violates the format, but it can be read. A reply without a complete ``<answer>`` has an
+    empty public answer: nothing of it may reach the other player.
     """
     if not is_thinking:
         return ParsedReply(thinking="", answer=reply.strip(), is_format_kept=None)
-    answer_match = _ANSWER.search(reply)
-    answer = answer_match.group(1).strip() if answer_match else ""
-    before_answer = reply[: answer_match.start()] if answer_match else reply
-    thinking = before_answer.split("</think>", 1)[0]
+    hidden, closing_tag, public = reply.partition("</think>")
+    answer = _ANSWER.search(public if "<answer>" in public else hidden)
+    thinking = hidden[: answer.start()] if answer and not closing_tag else hidden
     return ParsedReply(
         thinking=thinking.strip(),
-        answer=answer,
+        answer=answer.group(1).strip() if answer else "",
         is_format_kept=is_finished and is_cot_format_kept(reply),
     )
 
@@ -73,8 +77,12 @@ def folded_words(text: str) -> list[str]:
 
 
 def is_rewritten(note: str, seed_note: str) -> bool:
-    """Whether ``note`` differs from ``seed_note`` by more than white space, case and punctuation."""
-    return folded_words(note) != folded_words(seed_note)
+    """Whether ``note`` differs from ``seed_note`` by more than white space, case and punctuation.
+
+    Marks that are not seen (zero-width characters) and other shapes of one letter are folded too. The point in a
+    number stays: 1.5 and 15 are different doses.
+    """
+    return _folded_content(note) != _folded_content(seed_note)
 
 
 def revision_problem(answer: str, seed_note: str) -> str | None:
@@ -90,3 +98,7 @@ def revision_problem(answer: str, seed_note: str) -> str | None:
     if words > 2 * seed_words:
         return f"the attacker's answer has {words} words, more than twice the seed note's {seed_words}"
     return None
+
+
+def _folded_content(text: str) -> str:
+    return "".join(_CONTENT.findall(unicodedata.normalize("NFKC", text).casefold()))

@@ -10,6 +10,7 @@ special to a model's tokenizer are defused where the tokenizer is known, in ``po
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from .records import DataType
@@ -17,7 +18,9 @@ from .records import DataType
 THINKING_PREFIX = "<think>"
 """The assistant's reply starts with this in thinking mode; it is part of the prompt, as in Self-RedTeam."""
 
-_OWN_TAG = re.compile(r"<(\s*/?\s*(?:note|think|answer)\b[^<>]{0,64})>", re.IGNORECASE)
+# Tokenizers that fold compatibility characters turn the full-width and the small bracket into ours.
+_BRACKETED = re.compile("[<＜﹤]([^<＜﹤>＞﹥]*)([>＞﹥]?)")
+_OWN_TAG = re.compile(r"[\s/]*(?:note|think|answer)\b")
 
 _THINKING_FORMAT = """
 Think first inside <think> and </think>; nobody else reads your thinking. Then write {answer} inside <answer> and
@@ -81,8 +84,24 @@ def reply_prefix(*, is_thinking: bool) -> str:
 
 
 def defuse(text: str) -> str:
-    """``text`` with everything that looks like one of our tags written in round brackets instead."""
-    return _OWN_TAG.sub(r"(\1)", text)
+    """``text`` with everything that looks like one of our tags written in round brackets instead.
+
+    Case, white space, attributes, a missing end, compatibility characters (full-width ones, for example) and
+    characters that are not seen don't hide a tag.
+    """
+    return _BRACKETED.sub(_defused, text)
+
+
+def _defused(bracketed: re.Match[str]) -> str:
+    content, closing_bracket = bracketed.groups()
+    if not _OWN_TAG.match(_seen(content).casefold()):
+        return bracketed.group()
+    return f"({content}{')' if closing_bracket else ''}"
+
+
+def _seen(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text)
+    return "".join(mark for mark in folded if mark.isspace() or unicodedata.category(mark)[0] not in "CM")
 
 
 def _request(brief: str, note: str, answer: str, *, is_thinking: bool) -> str:

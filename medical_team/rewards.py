@@ -21,10 +21,12 @@ def rewards_of(game: Game, config: GameConfig) -> tuple[Reward, ...]:
     """The reward of each trained turn of ``game``, attacker first. A void game gives none.
 
     Raises:
-        ValueError: the game still awaits its ruling.
+        ValueError: the game still awaits its ruling, or is called decided without labels.
     """
     if game.state is GameState.AWAITING_RULING:
         raise ValueError(f"game {game.spec.id} has no ruling yet")
+    if game.state is GameState.DECIDED and not isinstance(game.ruling, Labels):
+        raise ValueError(f"game {game.spec.id} is called decided but has no labels")
     if game.state is GameState.VOID:
         return ()
     rewards = (

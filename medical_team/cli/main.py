@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ COMMANDS = {
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 
 def entry_point() -> None:
@@ -26,7 +28,23 @@ def entry_point() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command. Returns the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C."""
+    """Run one command.
+
+    Returns the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C, 141 where the reader of our
+    output has gone (``| head``).
+    """
+    try:
+        try:
+            return _answer(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered goes nowhere; else the interpreter complains of it as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+
+
+def _answer(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(_help())
         return 0 if arguments else EXIT_USER_ERROR
@@ -49,10 +67,6 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write(f"medical-team {name}: interrupted\n")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`); there is nobody left to tell.
-        sys.stderr.close()
-        return EXIT_USER_ERROR
 
 
 def _help() -> str:
