@@ -1,0 +1,123 @@
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from medical_team import __version__
+from medical_team.cli import main as command_line
+from medical_team.cli.main import COMMANDS, main
+from medical_team.errors import ConfigError
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Puts a function in the place of `medical-team data`."""
+
+    def install(function):
+        monkeypatch.setattr(command_line.importlib, "import_module", lambda *_: SimpleNamespace(main=function))
+
+    return install
+
+
+def test_help_names_every_command_and_says_what_this_is_not_for(capsys):
+    assert main(["--help"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "not for clinical use" in printed
+    assert all(name in printed for name in COMMANDS)
+
+
+def test_no_command_shows_the_help_and_fails(capsys):
+    assert main([]) == 2
+    assert "Usage: medical-team COMMAND" in capsys.readouterr().out
+
+
+def test_the_version_is_the_package_s(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"medical-team {__version__}\n"
+
+
+def test_an_unknown_command_names_the_nearest(capsys):
+    assert main(["trian"]) == 2
+
+    message = capsys.readouterr().err
+    assert "there is no command 'trian'. Did you mean 'train'?" in message
+    assert "quickstart" in message
+
+
+@pytest.mark.parametrize("name", ["", "..errors", "data.build", "arguments", "main"])
+def test_only_the_listed_commands_are_ever_imported(capsys, name):
+    assert main([name]) == 2
+    assert "there is no command" in capsys.readouterr().err
+
+
+def test_a_command_gets_its_own_arguments_and_gives_the_status(command):
+    seen = []
+
+    def data(arguments):
+        seen.append(list(arguments))
+        return 7
+
+    command(data)
+
+    assert main(["data", "build", "notes.csv", "--help"]) == 7
+    assert seen == [["build", "notes.csv", "--help"]]
+
+
+def test_our_errors_become_one_message_with_every_problem_and_no_traceback(command, capsys):
+    def data(_):
+        raise ConfigError("run.toml has problems:", ["a.b is 3, expected at most 2", "a.c is unknown"])
+
+    command(data)
+
+    assert main(["data"]) == 2
+    assert capsys.readouterr().err == (
+        "medical-team data: run.toml has problems:\n  - a.b is 3, expected at most 2\n  - a.c is unknown\n"
+    )
+
+
+def test_an_interrupted_command_says_so(command, capsys):
+    def data(_):
+        raise KeyboardInterrupt
+
+    command(data)
+
+    assert main(["data"]) == 130
+    assert capsys.readouterr().err == "medical-team data: interrupted\n"
+
+
+def test_a_bug_is_not_hidden_behind_a_message(command):
+    def data(_):
+        raise ZeroDivisionError
+
+    command(data)
+
+    with pytest.raises(ZeroDivisionError):
+        main(["data"])
+
+
+def test_a_reader_that_has_gone_gets_no_traceback():
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = "from medical_team.cli.main import entry_point; entry_point()"
+
+    ended = subprocess.run([sys.executable, "-c", program, "--help"], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+
+    assert ended.stderr == b""
+    assert ended.returncode == 141
+
+
+def test_asking_for_help_loads_no_model_library():
+    program = """
+import sys
+from medical_team.cli.main import main
+main(["--help"])
+heavy = {"torch", "transformers", "peft"} & set(sys.modules)
+sys.exit(f"loaded: {heavy}" if heavy else 0)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert ended.returncode == 0, ended.stderr
