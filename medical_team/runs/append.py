@@ -1,0 +1,164 @@
+"""Append-only files of JSON lines: whole lines or none, and going back to an earlier step without losing a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from ..errors import DataError, RunFolderError
+from ..files import cannot_write
+from ..jsonl import from_line, numbered_lines, shortened, validation_problems
+
+LineT = TypeVar("LineT")
+
+COPY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class _Spec:
+    step: int
+
+
+@dataclass(frozen=True)
+class GameLine:
+    """What going back needs of a line of games; its other fields are skipped."""
+
+    spec: _Spec
+
+    @property
+    def step(self) -> int:
+        """The step of the game."""
+        return self.spec.step
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """What going back needs of a line of metrics; its other fields are skipped."""
+
+    step: int
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """Append ``lines``, each given without its newline, and flush them to the disk.
+
+    Raises:
+        OutputError: they can't be written; the file is as it was.
+        RunFolderError: the file ends in a half-written line.
+    """
+    # A lone surrogate, which has no UTF-8, must not end a run; JSON can bring one in.
+    append_bytes(path, ["".join(f"{line}\n" for line in lines).encode(errors="replace")])
+
+
+def append_bytes(path: Path, chunks: Iterable[bytes]) -> None:
+    """Append ``chunks``, which end with a newline, all or none; raises as :func:`append_lines` does."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        length = os.fstat(handle).st_size
+        if length and os.pread(handle, 1, length - 1) != b"\n":
+            raise RunFolderError(
+                f"{path} ends in a half-written line, left by a process that was killed. Resume the run with --resume, "
+                "which moves that line to the folder `abandoned`, or train into another folder."
+            )
+        try:
+            for chunk in chunks:
+                _write_whole(handle, chunk)
+            os.fsync(handle)
+        except BaseException:
+            os.ftruncate(handle, length)
+            raise
+    except RunFolderError:
+        raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        os.close(handle)
+
+
+def read_lines(path: Path, line_type: type[LineT]) -> Iterator[LineT]:
+    """The records of ``path`` in order, in flat memory; none where there is no file.
+
+    Raises:
+        DataError: a line doesn't hold such a record.
+    """
+    if not path.exists():
+        return
+    for number, line in numbered_lines(path):
+        yield _parsed(line, line_type, path, number)
+
+
+def abandon_from(path: Path, abandoned: Path, step: int, line_type: type[GameLine] | type[StepLine]) -> int:
+    """Move the lines from ``step`` on, and a half-written last line, to the end of ``abandoned``. Returns their number.
+
+    They are safe in ``abandoned`` before ``path`` is cut. A process killed in between leaves them in both files,
+    and the next call moves them again.
+
+    Raises:
+        DataError: an earlier line is broken, or the steps are out of order.
+        OutputError: ``abandoned`` can't be written; ``path`` is as it was.
+    """
+    if not path.exists():
+        return 0
+    kept_bytes, moved = _kept_bytes(path, step, line_type)
+    if moved:
+        append_bytes(abandoned, _bytes_from(path, kept_bytes))
+        _cut(path, kept_bytes)
+    return moved
+
+
+def _write_whole(handle: int, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        # A nearly full disk takes a part; the next write then says why it takes no more.
+        rest = rest[os.write(handle, rest) :]
+
+
+def _parsed(line: bytes, line_type: type[LineT], path: Path, number: int) -> LineT:
+    try:
+        return from_line(line, line_type)
+    except ValidationError as error:
+        problems = [f"line {number}: {problem}" for problem in validation_problems(error)]
+        raise DataError(f"{path} is damaged:", shortened(problems)) from error
+
+
+def _kept_bytes(path: Path, step: int, line_type: type[GameLine] | type[StepLine]) -> tuple[int, int]:
+    """How many bytes hold earlier steps, and how many lines follow."""
+    kept_bytes = moved = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n") or _parsed(line, line_type, path, number).step >= step:
+                moved += 1
+            elif moved:
+                problem = f"line {number}: it belongs to an earlier step than the line before"
+                raise DataError(f"{path} is damaged:", [problem])
+            else:
+                kept_bytes += len(line)
+    return kept_bytes, moved
+
+
+def _bytes_from(path: Path, start: int) -> Iterator[bytes]:
+    last = b""
+    with path.open("rb") as file:
+        file.seek(start)
+        while last := file.read(COPY_BYTES):
+            ends_line = last.endswith(b"\n")
+            yield last
+            if not ends_line and not file.peek(1):
+                yield b"\n"
+
+
+def _cut(path: Path, length: int) -> None:
+    try:
+        with path.open("rb+") as file:
+            file.truncate(length)
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise cannot_write(path, error) from error

@@ -1,0 +1,282 @@
+"""The run folder: everything that a run is made from and everything that it made. Its schema, version 1:
+
+    run.json                 RunInfo: version of this schema, package and library versions, time of creation (UTC)
+    config.toml              the resolved configuration; `medical-team train RUN/config.toml` reruns it
+    data/train.jsonl         the TrainingRecord lines played with
+    data/heldout.jsonl       those of the evaluation, where there are any
+    games.jsonl              one Game a line, with all turns, its ruling and rewards, appended before the update
+    heldout_games.jsonl      the same for games of evaluations; ``spec.step`` is the step after which they were played
+    metrics.jsonl            one StepMetrics a line
+    checkpoints/step-000010/ the state after 10 completed steps (checkpoint.json inside); best.json names the best
+    final/                   the trained model, a Hugging Face folder
+    tensorboard/             event files
+    abandoned/               lines of steps that were played again after a resume, under the names of their files
+    lock                     names the process that works here
+
+Steps count from 0. Nothing here holds an absolute path of our making, so that a run can be moved. Lines are appended
+whole; all other files appear by atomic rename under a dotted temporary name, which :meth:`RunFolder.locked` clears
+away after a process was killed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from math import isfinite
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from .. import __version__
+from ..config import DataConfig, RunConfig
+from ..errors import OutputError, RunFolderError, TrainingError
+from ..files import atomic_folder, atomic_text
+from ..jsonl import from_line, read_jsonl, to_line, validation_problems, write_jsonl
+from ..records import Closed, Game, TrainingRecord
+from .append import GameLine, StepLine, abandon_from, append_lines, read_lines
+from .checkpoints import Checkpoints
+from .config_file import load_config, to_toml
+from .lock import exclusive_lock
+
+FORMAT = 1
+
+_INFO = "run.json"
+_CONFIG = "config.toml"
+_TRAIN = "data/train.jsonl"
+_HELDOUT = "data/heldout.jsonl"
+_GAMES = "games.jsonl"
+_HELDOUT_GAMES = "heldout_games.jsonl"
+_METRICS = "metrics.jsonl"
+
+_LEFTOVER = re.compile(r"\.(step-\d+|best\.json|final|run\.json|config\.toml)(\.\w+)+")
+
+
+@dataclass(frozen=True)
+class RunInfo(Closed):
+    """What made a run."""
+
+    format: int
+    package_version: str
+    versions: dict[str, str]
+    """Versions of Python and of the libraries, by name."""
+    created: str
+    """ISO 8601, UTC."""
+
+
+@dataclass(frozen=True)
+class StepMetrics(Closed):
+    """One line of ``metrics.jsonl``."""
+
+    step: int
+    values: dict[str, float]
+
+
+class RunFolder:
+    """One run on disk. Made by :meth:`create` or :meth:`open`; write to it only inside :meth:`locked`."""
+
+    def __init__(self, path: Path, info: RunInfo, config: RunConfig) -> None:
+        self.path = path
+        self.info = info
+        self.config = config
+        """The saved configuration, its data paths leading into this folder."""
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        config: RunConfig,
+        records: Sequence[TrainingRecord],
+        heldout: Sequence[TrainingRecord] = (),
+        versions: Mapping[str, str] | None = None,
+    ) -> RunFolder:
+        """Make a new run at ``path``, which must be absent or an empty folder. It appears whole or not at all.
+
+        Raises:
+            RunFolderError: there is a run, or something else, at ``path``.
+            OutputError: the folder can't be written; nothing is left behind.
+        """
+        _refuse_occupied(path)
+        info = RunInfo(FORMAT, __version__, dict(versions or {}), datetime.now(timezone.utc).isoformat("T", "seconds"))
+        data = DataConfig(train=_TRAIN, heldout=_HELDOUT if heldout else None)
+        try:
+            with atomic_folder(path, replace=False) as folder:
+                write_jsonl(folder / _TRAIN, records)
+                if heldout:
+                    write_jsonl(folder / _HELDOUT, heldout)
+                with atomic_text(folder / _CONFIG) as file:
+                    file.write(to_toml(dataclasses.replace(config, data=data)))
+                with atomic_text(folder / _INFO) as file:
+                    file.write(json.dumps(dataclasses.asdict(info), indent=2) + "\n")
+        except OutputError:
+            # Another process may have taken the place meanwhile; then that is what to tell.
+            _refuse_occupied(path)
+            raise
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open the run at ``path``.
+
+        Raises:
+            RunFolderError: there is no run, or one of a newer format.
+            ConfigError: its configuration can't be used.
+        """
+        try:
+            content = (path / _INFO).read_bytes()
+        except OSError as error:
+            raise RunFolderError(f"{path} is no run folder: it has no readable {_INFO}.") from error
+        try:
+            info = from_line(content, RunInfo)
+        except ValidationError as error:
+            problems = "; ".join(validation_problems(error))
+            raise RunFolderError(f"{path / _INFO} is damaged or of another version: {problems}.") from error
+        if info.format != FORMAT:
+            raise RunFolderError(
+                f"{path} has format {info.format}, written by version {info.package_version}; this is version "
+                f"{__version__}, which reads format {FORMAT}. Install the version that wrote it."
+            )
+        return cls(path, info, load_config(path / _CONFIG))
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """The checkpoints of this run."""
+        return Checkpoints(self.path / "checkpoints")
+
+    @property
+    def final_path(self) -> Path:
+        """Where the trained model goes."""
+        return self.path / "final"
+
+    @property
+    def tensorboard_path(self) -> Path:
+        """Where TensorBoard's event files go."""
+        return self.path / "tensorboard"
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Work in this run alone, and clear away what a killed process left half-made.
+
+        Raises:
+            RunFolderError: another process works here; it is named.
+        """
+        with exclusive_lock(self.path / "lock"):
+            self._remove_leftovers()
+            yield
+
+    def training_records(self) -> list[TrainingRecord]:
+        """The records this run plays with.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        return read_jsonl(self.path / _TRAIN, TrainingRecord)
+
+    def heldout_records(self) -> list[TrainingRecord]:
+        """The records of its evaluations; empty where there are none.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = self.path / _HELDOUT
+        return read_jsonl(path, TrainingRecord) if path.exists() else []
+
+    def append_games(self, games: Iterable[Game]) -> None:
+        """Append ``games``: all of them are on the disk when this returns, or none.
+
+        Raises:
+            OutputError: they can't be written; the file is as it was.
+            TrainingError: a game holds a number that is not finite.
+        """
+        append_lines(self.path / _GAMES, map(_game_line, games))
+
+    def append_heldout_games(self, games: Iterable[Game]) -> None:
+        """As :meth:`append_games`, for games of an evaluation."""
+        append_lines(self.path / _HELDOUT_GAMES, map(_game_line, games))
+
+    def append_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Append the metrics of one step.
+
+        Raises:
+            OutputError: they can't be written; the file is as it was.
+            TrainingError: some are not finite.
+        """
+        bad = [f"{name} = {value}" for name, value in values.items() if not isfinite(value)]
+        if bad:
+            raise TrainingError(
+                f"the metrics of step {step} are not finite: {', '.join(bad)}. Training has diverged: go back to "
+                "the last checkpoint and lower training.learning_rate, or set policy.precision to fp32."
+            )
+        append_lines(self.path / _METRICS, [to_line(StepMetrics(step, dict(values)))])
+
+    def games(self) -> Iterator[Game]:
+        """The games played so far, in order.
+
+        Raises:
+            DataError: a line is damaged; it is named.
+        """
+        return read_lines(self.path / _GAMES, Game)
+
+    def heldout_games(self) -> Iterator[Game]:
+        """The games of the evaluations so far; raises as :meth:`games` does."""
+        return read_lines(self.path / _HELDOUT_GAMES, Game)
+
+    def metrics(self) -> Iterator[StepMetrics]:
+        """The metrics so far; raises as :meth:`games` does."""
+        return read_lines(self.path / _METRICS, StepMetrics)
+
+    def rewind(self, step: int) -> int:
+        """Go back to the state after ``step`` completed steps, before a resume from that checkpoint.
+
+        Lines of later steps, and a line that a killed process left half-written, move to ``abandoned/``, so that the
+        main files hold one history and nothing is lost. Returns how many lines moved.
+
+        Raises:
+            DataError: an earlier line is damaged.
+            OutputError: ``abandoned/`` can't be written; nothing of that file was changed.
+        """
+        abandoned = self.path / "abandoned"
+        return (
+            abandon_from(self.path / _GAMES, abandoned / _GAMES, step, GameLine)
+            + abandon_from(self.path / _HELDOUT_GAMES, abandoned / _HELDOUT_GAMES, step, GameLine)
+            + abandon_from(self.path / _METRICS, abandoned / _METRICS, step, StepLine)
+        )
+
+    def _remove_leftovers(self) -> None:
+        for folder in (self.path, self.checkpoints.folder):
+            if not folder.is_dir():
+                continue
+            for entry in folder.iterdir():
+                if not _LEFTOVER.fullmatch(entry.name):
+                    continue
+                if entry.is_dir():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
+
+
+def _refuse_occupied(path: Path) -> None:
+    if (path / _INFO).exists():
+        raise RunFolderError(f"{path} already holds a run. Continue it with --resume, or name another folder.")
+    if path.is_dir():
+        foreign = next(iter(sorted(entry.name for entry in path.iterdir())), None)
+        if foreign is not None:
+            raise RunFolderError(
+                f"{path} holds other files, such as {foreign}. Name a new or empty folder for the run."
+            )
+    elif path.exists() or path.is_symlink():
+        raise RunFolderError(f"{path} is no folder. Name a new or empty folder for the run.")
+
+
+def _game_line(game: Game) -> str:
+    try:
+        return to_line(game)
+    except ValueError as error:
+        raise TrainingError(
+            f"game {game.spec.id} can't be saved: {error}. The policy gave no finite numbers."
+        ) from error
