@@ -1,0 +1,186 @@
+import dataclasses
+import math
+import typing
+from dataclasses import fields, is_dataclass, replace
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from medical_team.config import (
+    ERROR_TYPE_SYNONYMS,
+    CheckpointConfig,
+    GameConfig,
+    PolicyConfig,
+    RewardCoefficients,
+    RunConfig,
+    SamplingConfig,
+    TrainingConfig,
+    canonical_error_type,
+    problems_of,
+)
+from medical_team.records import ErrorType
+
+DEFAULTS = RunConfig()
+
+
+def options(section=DEFAULTS, path=""):
+    """Every option of the configuration: its dotted name, its field, its default."""
+    for item in fields(section):
+        value = getattr(section, item.name)
+        if is_dataclass(value):
+            yield from options(value, f"{path}{item.name}.")
+        else:
+            yield f"{path}{item.name}", item, value
+
+
+def with_option(config, name, value):
+    """``config`` with the option called ``name`` set to ``value``."""
+    first, _, rest = name.partition(".")
+    return replace(config, **{first: with_option(getattr(config, first), rest, value) if rest else value})
+
+
+BOUNDED = [(name, item.metadata, value) for name, item, value in options() if item.metadata]
+
+
+def test_the_defaults_have_no_problems():
+    assert problems_of(DEFAULTS) == []
+
+
+@pytest.mark.parametrize(("name", "bounds", "default"), BOUNDED)
+def test_each_bound_holds_at_the_value_itself_and_no_further(name, bounds, default):
+    minimum, maximum, above = bounds["minimum"], bounds["maximum"], bounds["above"]
+    step = 1 if isinstance(default, int) else 1e-9
+
+    def bound_problems(value):
+        problems = problems_of(with_option(DEFAULTS, name, value))
+        return [problem for problem in problems if problem.startswith(f"{name} is ") and "expected" in problem]
+
+    if minimum is not None:
+        assert bound_problems(minimum) == []
+        assert bound_problems(minimum - step) == [f"{name} is {minimum - step}, expected at least {minimum}"]
+    if maximum is not None:
+        assert bound_problems(maximum) == []
+        assert bound_problems(maximum + step) == [f"{name} is {maximum + step}, expected at most {maximum}"]
+    if above is not None:
+        assert bound_problems(above + step) == []
+        assert bound_problems(above) == [f"{name} is {above}, expected more than {above}"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", [name for name, _, value in options() if isinstance(value, float)])
+def test_no_number_may_be_infinite_or_undefined(name, value):
+    assert problems_of(with_option(DEFAULTS, name, value)) == [f"{name} is {value}, expected a finite number"]
+
+
+def test_a_whole_number_of_any_size_is_checked():
+    huge = 10**400
+
+    assert problems_of(with_option(DEFAULTS, "training.seed", huge)) == []
+    assert problems_of(with_option(DEFAULTS, "policy.lora_rank", huge))[0].endswith("expected at most 1024")
+
+
+def test_all_problems_are_told_at_once():
+    config = RunConfig(
+        game=GameConfig(
+            max_turns=3,
+            error_types=("dosage", "doze", "rash"),
+            no_attacker_turn=True,
+            no_defender_turn=True,
+            coefficients=RewardCoefficients(core=-1.0, faithful=math.nan),
+        ),
+        policy=PolicyConfig(lora_rank=0),
+        sampling=SamplingConfig(temperature=0.0, max_prompt_tokens=1),
+        training=TrainingConfig(games_per_step=2, minibatches_per_step=3, clip_epsilon=1.5, learning_rate=0.0),
+        checkpoints=CheckpointConfig(save_every=0),
+    )
+
+    problems = problems_of(config)
+
+    for expected in (
+        "game.max_turns is 3, expected at most 2",
+        "game.coefficients.core is -1.0, expected at least 0.0",
+        "game.coefficients.faithful is nan, expected a finite number",
+        "policy.lora_rank is 0, expected at least 1",
+        "sampling.temperature is 0.0, expected more than 0.0",
+        "sampling.max_prompt_tokens is 1, expected at least 16",
+        "training.clip_epsilon is 1.5, expected at most 1.0",
+        "training.learning_rate is 0.0, expected more than 0.0",
+        "checkpoints.save_every is 0, expected at least 1",
+        "training.minibatches_per_step is 3, more than training.games_per_step (2)",
+    ):
+        assert expected in problems
+    text = "\n".join(problems)
+    assert "game.no_attacker_turn and game.no_defender_turn together leave nobody to learn" in text
+    assert "unknown error type 'doze'" in text
+    assert "unknown error type 'rash'" in text
+    assert "dosage'" not in text
+    assert len(problems) == 13
+
+
+def test_each_ablation_alone_is_allowed():
+    for name in ("game.no_attacker_turn", "game.no_defender_turn"):
+        assert problems_of(with_option(DEFAULTS, name, True)) == []
+
+
+def test_as_many_minibatches_as_games_are_allowed():
+    config = replace(DEFAULTS, training=TrainingConfig(games_per_step=4, minibatches_per_step=4))
+
+    assert problems_of(config) == []
+
+
+# The error types.
+
+KNOWN_NAMES = {error_type.value.lower() for error_type in ErrorType} | set(ERROR_TYPE_SYNONYMS)
+
+
+@pytest.mark.parametrize("error_type", list(ErrorType))
+@pytest.mark.parametrize("change", [str, str.upper, str.lower, lambda name: f"  {name}\n"])
+def test_medec_s_own_names_are_known_in_any_case(error_type, change):
+    assert canonical_error_type(change(error_type.value)) is error_type
+
+
+@pytest.mark.parametrize("name", ["dosage", "contraindication", "Dosage", " CONTRAINDICATION "])
+def test_dosage_and_contraindication_mean_pharmacotherapy(name):
+    assert canonical_error_type(name) is ErrorType.PHARMACOTHERAPY
+
+
+@pytest.mark.parametrize("name", ["causal organism", "causal_organism", "Causal Organism", "causalorganism"])
+def test_the_causal_organism_may_be_spelled_in_words(name):
+    assert canonical_error_type(name) is ErrorType.CAUSAL_ORGANISM
+
+
+@given(st.text().filter(lambda name: name.strip().lower() not in KNOWN_NAMES))
+@example("")
+@example("diagnoses")
+def test_any_other_name_is_refused_with_the_known_ones(name):
+    with pytest.raises(ValueError) as caught:
+        canonical_error_type(name)
+
+    assert repr(name) in str(caught.value)
+    assert all(known in str(caught.value) for known in (*ErrorType, *ERROR_TYPE_SYNONYMS))
+
+
+# The sections.
+
+
+def test_the_learning_rate_follows_the_adaptation_unless_it_is_set():
+    full = replace(DEFAULTS, policy=PolicyConfig(adaptation="full"))
+
+    assert DEFAULTS.learning_rate == 5e-5
+    assert full.learning_rate == 1e-6
+    assert replace(full, training=TrainingConfig(learning_rate=3e-4)).learning_rate == 3e-4
+
+
+def test_the_defaults_of_the_rewards_are_those_of_the_rules():
+    assert dataclasses.astuple(RewardCoefficients()) == (1.0, 0.5, -0.5, 1.0, -1.0)
+    assert (GameConfig().max_turns, GameConfig().remove_ties) == (2, True)
+    assert GameConfig().reward_type == "medical_general_sum"
+
+
+def test_every_section_is_frozen_and_every_option_typed():
+    sections = {type(DEFAULTS), RewardCoefficients, *(type(getattr(DEFAULTS, item.name)) for item in fields(DEFAULTS))}
+
+    for section in sections:
+        assert section.__dataclass_params__.frozen
+        assert typing.get_type_hints(section)

@@ -1,0 +1,253 @@
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from medical_team.errors import OutputError, RunFolderError
+from medical_team.files import atomic_folder, atomic_text, cannot_write
+
+
+def names_in(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def run_python(program, *arguments):
+    """Run ``program`` in a process of its own: it may be killed or run out of space."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+@pytest.fixture
+def umask():
+    """Sets the umask for a test."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+# One file.
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "folder" / "notes.txt"
+
+    with atomic_text(path) as file:
+        file.write("µ\r\n°C\n")
+        file.flush()
+        assert not path.exists()
+
+    assert path.read_bytes() == "µ\r\n°C\n".encode()
+    assert names_in(path.parent) == ["notes.txt"]
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("old", encoding="utf-8")
+
+    def write():
+        with atomic_text(path) as file:
+            file.write("new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write()
+
+    assert path.read_text(encoding="utf-8") == "old"
+    assert names_in(tmp_path) == ["notes.txt"]
+
+
+def test_our_own_errors_in_the_block_keep_their_words(tmp_path):
+    for atomic in (atomic_text, atomic_folder):
+        with pytest.raises(RunFolderError, match="is locked"), atomic(tmp_path / "new"):
+            raise RunFolderError("the run is locked")
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("atomic", [atomic_text, atomic_folder])
+def test_a_path_that_can_t_be_written_is_named_with_the_reason(tmp_path, atomic):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    path = tmp_path / "file" / "below"
+    with pytest.raises(OutputError) as caught, atomic(path):
+        pass
+
+    assert str(path) in str(caught.value)
+    assert "nothing was changed" in str(caught.value)
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_a_folder_is_not_replaced_by_a_file(tmp_path):
+    (tmp_path / "folder").mkdir()
+
+    with pytest.raises(OutputError, match="directory"), atomic_text(tmp_path / "folder") as file:
+        file.write("text")
+
+    assert names_in(tmp_path) == ["folder"]
+
+
+def test_a_message_is_made_once():
+    error = OutputError("can't write x")
+
+    assert cannot_write(Path("y"), error) is error
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_file_gets_the_permissions_of_any_new_file(tmp_path, umask, mask, mode):
+    umask(mask)
+
+    with atomic_text(tmp_path / "notes.txt") as file:
+        file.write("text")
+
+    assert stat.S_IMODE((tmp_path / "notes.txt").stat().st_mode) == mode
+
+
+def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("old", encoding="utf-8")
+    program = """
+        import os, signal, sys
+        from pathlib import Path
+        from medical_team.files import atomic_text
+        with atomic_text(Path(sys.argv[1])) as file:
+            file.write("new" * 100_000)
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+
+    assert run_python(program, path).returncode == -signal.SIGKILL
+
+    assert path.read_text(encoding="utf-8") == "old"
+    with atomic_text(path) as file:
+        file.write("next")
+    assert path.read_text(encoding="utf-8") == "next"
+
+
+def test_a_full_disk_gives_one_clear_message_and_leaves_nothing(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("old", encoding="utf-8")
+    program = """
+        import resource, signal, sys
+        from pathlib import Path
+        from medical_team.errors import OutputError
+        from medical_team.files import atomic_text
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        try:
+            with atomic_text(Path(sys.argv[1])) as file:
+                file.write("new" * int(sys.argv[2]))
+        except OutputError as error:
+            sys.exit(str(error))
+    """
+    # The second is small enough to stay in the writer's buffer, so that it fails only as the block ends.
+    for size in (100_000, 3_500):
+        ended = run_python(program, path, size)
+
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(f"can't write {path}: File too large.")
+        assert path.read_text(encoding="utf-8") == "old"
+        assert names_in(tmp_path) == ["notes.txt"]
+
+
+# A folder.
+
+
+def test_a_folder_appears_whole(tmp_path):
+    path = tmp_path / "runs" / "checkpoint"
+
+    with atomic_folder(path) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "weights").write_bytes(b"1")
+        assert not path.exists()
+
+    assert (path / "deep" / "weights").read_bytes() == b"1"
+    assert names_in(path.parent) == ["checkpoint"]
+
+
+def test_a_folder_replaces_the_old_one_wholly(tmp_path):
+    path = tmp_path / "checkpoint"
+    for name in ("old", "new"):
+        with atomic_folder(path) as folder:
+            (folder / name).write_text(name, encoding="utf-8")
+
+    assert names_in(path) == ["new"]
+    assert names_in(tmp_path) == ["checkpoint"]
+
+
+def test_a_block_that_fails_leaves_the_old_folder(tmp_path):
+    path = tmp_path / "checkpoint"
+    with atomic_folder(path) as folder:
+        (folder / "old").touch()
+
+    def save():
+        with atomic_folder(path) as folder:
+            (folder / "new").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        save()
+
+    assert names_in(path) == ["old"]
+    assert names_in(tmp_path) == ["checkpoint"]
+
+
+def test_a_folder_that_can_t_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint"
+    with atomic_folder(path) as folder:
+        (folder / "old").touch()
+    rename = Path.rename
+
+    def refuse_new(source, target):
+        if (source / "new").exists():
+            raise PermissionError(13, "Permission denied")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_new)
+    with pytest.raises(OutputError, match="Permission denied"), atomic_folder(path) as folder:
+        (folder / "new").touch()
+
+    assert names_in(path) == ["old"]
+    assert names_in(tmp_path) == ["checkpoint"]
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("old", encoding="utf-8")
+
+    with pytest.raises(OutputError, match="Not a directory"), atomic_folder(path):
+        pass
+
+    assert path.read_text(encoding="utf-8") == "old"
+    assert names_in(tmp_path) == ["notes.txt"]
+
+
+def test_a_saver_that_is_killed_leaves_the_old_folder(tmp_path):
+    path = tmp_path / "checkpoint"
+    with atomic_folder(path) as folder:
+        (folder / "old").touch()
+    program = """
+        import os, signal, sys
+        from pathlib import Path
+        from medical_team.files import atomic_folder
+        with atomic_folder(Path(sys.argv[1])) as folder:
+            (folder / "new").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+
+    assert run_python(program, path).returncode == -signal.SIGKILL
+
+    assert names_in(path) == ["old"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o755), (0o077, 0o700)])
+def test_a_folder_gets_the_permissions_of_any_new_folder(tmp_path, umask, mask, mode):
+    umask(mask)
+
+    with atomic_folder(tmp_path / "checkpoint"):
+        pass
+
+    assert stat.S_IMODE((tmp_path / "checkpoint").stat().st_mode) == mode
