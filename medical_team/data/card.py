@@ -1,0 +1,196 @@
+"""The data card: what was made of which file, as JSON for programs and as Markdown for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..records import DataType, ErrorType, Source
+
+CARD_FORMAT = "medical-team data card 1"
+
+MEDEC_LICENCE = (
+    "Derived from MEDEC-MS (CC BY 4.0, https://github.com/abachaa/MEDEC): Asma Ben Abacha, Wen-wai Yim, Yujuan Fu, "
+    "Zhaoyi Sun, Meliha Yetisgen, Fei Xia, Thomas Lin. MEDEC: A Benchmark for Medical Error Detection and Correction "
+    "in Clinical Notes. Findings of ACL 2025, 22539-22550. Changed: text repaired, notes paired with corrections. "
+    "A file from another source is under that source's licence."
+)
+SYNTHETIC_LICENCE = "Synthetic notes made by this software. They describe nobody and are not medical advice."
+
+INTENDED_USE = "For research on error detection. Not for clinical use."
+
+MAX_REFUSALS_ON_PAGE = 50
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """How some whole numbers are spread."""
+
+    minimum: int
+    median: int
+    percentile_90: int
+    percentile_99: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class SetCounts:
+    """What one file of records holds."""
+
+    file: str
+    cases: int
+    records: int
+    twin_groups: int
+    by_data_type: dict[str, int]
+    by_error_type: dict[str, dict[str, int]]
+    """Records of each error type, for each category."""
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """Everything worth knowing of a data set. It holds no note and no path."""
+
+    format: str
+    version: str
+    source_file: str
+    source_sha256: str
+    sources: list[str]
+    licence: list[str]
+    intended_use: str
+    seed: int
+    num_samples: int | None
+    heldout_fraction: float | None
+    error_types: list[str]
+    """The filter that was set; empty: all."""
+    rows: int
+    blank_rows: int
+    correct_notes: int
+    error_cases: int
+    """Error cases that could be used, before the filter."""
+    cases_used: int
+    twin_groups: int
+    """Groups of near-duplicates in the whole file."""
+    largest_twin_group: int
+    sets: list[SetCounts]
+    note_words: Quantiles | None
+    """Length of the error notes and corrected notes used."""
+    edit_words: Quantiles | None
+    """Words changed, added or removed from the error sentence to the corrected one (Levenshtein distance)."""
+    repairs: dict[str, int]
+    """Rows or cases mended, for each kind of repair, over the whole file."""
+    refused: int
+    refusals: list[str]
+
+
+def quantiles(counts: Counter[int]) -> Quantiles | None:
+    """The spread of numbers that are counted in ``counts``; None where there are none. (Nearest-rank quantiles.)"""
+    if not counts:
+        return None
+    ordered, total = sorted(counts.items()), counts.total()
+
+    def at(percent: int) -> int:
+        rank, seen = -(-total * percent // 100), 0
+        for value, count in ordered:
+            seen += count
+            if seen >= rank:
+                return value
+        return ordered[-1][0]
+
+    return Quantiles(ordered[0][0], at(50), at(90), at(99), ordered[-1][0])
+
+
+def licences(sources: Iterable[Source]) -> list[str]:
+    """What to say of the rights in notes from ``sources``."""
+    texts = {Source.MEDEC: MEDEC_LICENCE, Source.SYNTHETIC: SYNTHETIC_LICENCE}
+    return [texts[source] for source in sorted(set(sources))]
+
+
+def card_as_json(card: DataCard) -> str:
+    """The card for programs."""
+    return json.dumps(dataclasses.asdict(card), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def card_as_markdown(card: DataCard) -> str:
+    """The card for people."""
+    lines = [
+        "# Data card",
+        "",
+        f"Made by medical-team {card.version} from `{_cell(card.source_file)}` (sha256 `{card.source_sha256}`), "
+        f"seed {card.seed}.",
+        f"{card.intended_use}",
+        "",
+        *(f"- {text}" for text in card.licence),
+        "",
+        "## The file it was made from",
+        "",
+        f"{card.rows} rows: {card.error_cases} error cases that can be used, {card.correct_notes} correct notes, "
+        f"{card.blank_rows} blank, {card.refused} refused. Correct notes are not played with: "
+        "the benign note of a case is its own corrected text.",
+        f"Near-duplicates form {card.twin_groups} twin groups, the largest of {card.largest_twin_group} rows.",
+        f"Options: {_options(card)}.",
+        "",
+    ]
+    for counts in card.sets:
+        lines += [*_set_lines(counts), ""]
+    lines += [*_spread_lines(card), "", *_repair_lines(card), "", *_refusal_lines(card), ""]
+    return "\n".join(lines)
+
+
+def _options(card: DataCard) -> str:
+    return "; ".join(
+        [
+            f"cases used: {card.cases_used}" + (f" of {card.num_samples} asked for" if card.num_samples else ""),
+            f"error types: {', '.join(card.error_types) or 'all'}",
+            f"held out: {card.heldout_fraction if card.heldout_fraction is not None else 'nothing'}",
+        ]
+    )
+
+
+def _set_lines(counts: SetCounts) -> list[str]:
+    names = [data_type.value for data_type in DataType]
+    lines = [
+        f"## {counts.file}",
+        "",
+        f"{counts.records} records of {counts.cases} cases in {counts.twin_groups} twin groups.",
+        "",
+        f"| error type | {' | '.join(names)} |",
+        f"|---|{'---|' * len(names)}",
+    ]
+    for error_type in ErrorType:
+        row = counts.by_error_type[error_type.value]
+        lines.append(f"| {error_type.value} | {' | '.join(str(row[name]) for name in names)} |")
+    return [*lines, f"| all | {' | '.join(str(counts.by_data_type[name]) for name in names)} |"]
+
+
+def _spread_lines(card: DataCard) -> list[str]:
+    lines = [
+        "## Lengths",
+        "",
+        "| words | minimum | median | 90 % | 99 % | maximum |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, spread in (("in a note", card.note_words), ("changed in the sentence", card.edit_words)):
+        if spread is not None:
+            lines.append(f"| {name} | {' | '.join(str(value) for value in dataclasses.astuple(spread))} |")
+    return lines
+
+
+def _repair_lines(card: DataCard) -> list[str]:
+    lines = [f"- {name}: {count}" for name, count in card.repairs.items()]
+    return ["## Repairs", "", "Rows or cases of the whole file:", "", *(lines or ["- none"])]
+
+
+def _refusal_lines(card: DataCard) -> list[str]:
+    shown = [f"- {_cell(text)}" for text in card.refusals[:MAX_REFUSALS_ON_PAGE]]
+    if card.refused > len(shown):
+        shown.append(f"- and {card.refused - len(shown)} more")
+    return ["## Rows refused", "", *(shown or ["- none"])]
+
+
+def _cell(text: str) -> str:
+    """Text from a file, which must not break the page."""
+    plain = " ".join(text.split())
+    return "".join(f"\\{character}" if character in "\\`|<>*_[]#" else character for character in plain)

@@ -1,0 +1,92 @@
+"""Reading training records back, with checks of what they mean as well as of their types."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ..config import SAMPLE_DATA
+from ..errors import DataError
+from ..jsonl import from_line, numbered_lines, shortened, validation_problems
+from ..records import ErrorType, TrainingRecord
+from .build import DEFAULT_SEED, build_records
+from .checks import RecordChecks
+from .kinds import TRAINING_RECORDS, kind_of_file
+
+SAMPLE_FILE = "sample/synthetic_notes.csv"
+
+
+def load_records(name: str, error_types: Sequence[ErrorType] = ()) -> tuple[TrainingRecord, ...]:
+    """The training records of a file, in its order.
+
+    Args:
+        name: a JSONL file that ``data build`` wrote, or ``"sample"`` for the synthetic notes that ship.
+        error_types: keep records of these types alone; empty: all.
+
+    Raises:
+        DataError: the file can't be read, holds something else, contradicts itself (all problems are named, with their
+            lines), or no record is left.
+    """
+    records = sample_records() if name == SAMPLE_DATA else _read_records(Path(name))
+    if not error_types:
+        return records
+    kept = tuple(record for record in records if record.error_type in error_types)
+    if not kept:
+        wanted = ", ".join(error_type.value for error_type in error_types)
+        there = ", ".join(sorted({record.error_type.value for record in records}))
+        raise DataError(f"{name} has no record left to play with:", [f"error_types asks for {wanted}; it has {there}"])
+    return kept
+
+
+def sample_records() -> tuple[TrainingRecord, ...]:
+    """The records of the synthetic notes that ship with the package. The same each time.
+
+    Raises:
+        DataError: the sample file is missing or broken.
+    """
+    resource = importlib.resources.files(__package__ or __name__).joinpath(SAMPLE_FILE)
+    with importlib.resources.as_file(resource) as path:
+        return build_records(path, DEFAULT_SEED)
+
+
+def _read_records(path: Path) -> tuple[TrainingRecord, ...]:
+    _check_kind(path)
+    checks = RecordChecks()
+    records: list[TrainingRecord] = []
+    problems: list[str] = []
+    for number, line in numbered_lines(path):
+        try:
+            record = from_line(line, TrainingRecord)
+        except ValidationError as error:
+            problems.extend(f"line {number}: {problem}" for problem in validation_problems(error))
+            continue
+        problems.extend(f"line {number}: {problem}" for problem in checks.problems(record, number))
+        records.append(record)
+    if problems:
+        raise DataError(f"{path} can't be played with:", shortened(problems))
+    return tuple(records)
+
+
+def _check_kind(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(
+            f"{path} can't be read:", [f"it is a folder; name the JSONL in it, e.g. {path / 'train.jsonl'}"]
+        )
+    kind = kind_of_file(path)
+    if kind is TRAINING_RECORDS:
+        return
+    headline = f"{path} holds no training records:"
+    if kind is not None:
+        raise DataError(headline, [f"it holds {kind.name}; name the train.jsonl that `data build` wrote"])
+    first = next(iter(numbered_lines(path)), None)
+    if first is None:
+        raise DataError(headline, ["the file is empty; make one with `medical-team data build CSV -o DIR`"])
+    if path.suffix.lower() == ".csv" or b"Text ID" in first[1]:
+        problem = f"it is a CSV; run `medical-team data build {path} -o data`, then name data/train.jsonl"
+        raise DataError(headline, [problem])
+    raise DataError(
+        headline, [f"no line is one; the first is line {first[0]}. Make a file with `medical-team data build`"]
+    )

@@ -1,0 +1,140 @@
+"""Writing a data set: the record files and the card, all of them whole before the first has its name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO
+
+from rapidfuzz.distance import Levenshtein
+
+from ..files import atomic_text, cannot_write
+from ..jsonl import from_line, to_line
+from ..records import DataType, ErrorType, NotePair, TrainingRecord
+from .card import DataCard, SetCounts, card_as_json, card_as_markdown, quantiles
+from .split import Seat
+from .spool import Spool
+
+TRAIN_FILE = "train.jsonl"
+HELDOUT_FILE = "heldout.jsonl"
+CARD_FILE = "data_card.json"
+CARD_PAGE = "data_card.md"
+
+
+@dataclass(frozen=True)
+class BuiltDataSet:
+    """What was written."""
+
+    folder: Path
+    card: DataCard
+    stale_heldout_removed: bool
+    """Whether an earlier build's held-out file was removed, some of whose cases may now be trained on."""
+
+
+@dataclass
+class Spread:
+    """Lengths, counted as the records are written."""
+
+    note_words: Counter[int] = field(default_factory=Counter[int])
+    edit_words: Counter[int] = field(default_factory=Counter[int])
+
+
+def write_data_set(output_dir: Path, sets: Mapping[str, Sequence[Seat]], pairs: Spool, card: DataCard) -> BuiltDataSet:
+    """Write each of ``sets``, by file name, and ``card``, completed with what the records show, to ``output_dir``.
+
+    ``pairs`` holds each case's pair as a line of JSON, by case number.
+
+    Raises:
+        OutputError: a file can't be written. Nothing half-written is left behind.
+    """
+    spread = Spread()
+    stale = output_dir / HELDOUT_FILE
+    is_stale = HELDOUT_FILE not in sets and stale.exists()
+    with ExitStack() as stack:
+        files: dict[Path, IO[str]] = {}
+        for name in (CARD_PAGE, CARD_FILE, *reversed(list(sets))):
+            path = output_dir / name
+            files[path] = stack.enter_context(atomic_text(path))
+        for name, seats in sets.items():
+            _write_records(output_dir / name, files[output_dir / name], records_of(seats, pairs, spread))
+        card = replace(
+            card,
+            sets=[_counts(name, seats) for name, seats in sets.items()],
+            note_words=quantiles(spread.note_words),
+            edit_words=quantiles(spread.edit_words),
+        )
+        files[output_dir / CARD_FILE].write(card_as_json(card))
+        files[output_dir / CARD_PAGE].write(card_as_markdown(card))
+        # A full disk shows here, while no file has its name yet.
+        for path, file in files.items():
+            _flush(path, file)
+        if is_stale:
+            _remove(stale)
+    return BuiltDataSet(output_dir, card, is_stale)
+
+
+def records_of(seats: Sequence[Seat], pairs: Spool, spread: Spread) -> Iterator[TrainingRecord]:
+    """The record for each of ``seats``, in order; ``spread`` counts their lengths."""
+    for seat in seats:
+        pair = from_line(pairs[seat.case.number], NotePair)
+        note = pair.error_note if seat.data_type.is_harmful else pair.corrected_note
+        spread.note_words[len(note.split())] += 1
+        if seat.data_type.is_harmful:
+            words = Levenshtein.distance(pair.error_sentence.split(), pair.corrected_sentence.split())
+            spread.edit_words[words] += 1
+        yield TrainingRecord(
+            id=f"{pair.case_id}-{'harmful' if seat.data_type.is_harmful else 'benign'}",
+            case_id=pair.case_id,
+            twin_group=f"twins-{seat.case.group}",
+            source=pair.source,
+            data_type=seat.data_type,
+            note=note,
+            error_type=pair.error_type,
+            error_note=pair.error_note,
+            corrected_note=pair.corrected_note,
+            error_sentence=pair.error_sentence,
+            corrected_sentence=pair.corrected_sentence,
+        )
+
+
+def _write_records(path: Path, file: IO[str], records: Iterator[TrainingRecord]) -> None:
+    for record in records:
+        line = to_line(record) + "\n"
+        try:
+            file.write(line)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+
+def _flush(path: Path, file: IO[str]) -> None:
+    try:
+        file.flush()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _counts(name: str, seats: Sequence[Seat]) -> SetCounts:
+    by_both = Counter((seat.case.error_type, seat.data_type) for seat in seats)
+    return SetCounts(
+        file=name,
+        cases=len({seat.case.number for seat in seats}),
+        records=len(seats),
+        twin_groups=len({seat.case.group for seat in seats}),
+        by_data_type={
+            data_type.value: sum(by_both[error_type, data_type] for error_type in ErrorType) for data_type in DataType
+        },
+        by_error_type={
+            error_type.value: {data_type.value: by_both[error_type, data_type] for data_type in DataType}
+            for error_type in ErrorType
+        },
+    )

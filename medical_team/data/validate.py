@@ -1,0 +1,173 @@
+"""Checking a file: every problem at once, with its line; a short summary when all is well."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..errors import DataError
+from ..jsonl import from_line, numbered_lines, shortened, validation_problems
+from ..records import Game, TrainingRecord
+from .checks import RecordChecks
+from .formats import OpenRlhfRow, RedTeamForkRow, record_of_label, right_verdict
+from .kinds import Kind, kind_of_file, kind_of_line, known_kinds
+from .medec import MAX_REFUSALS_KEPT, ReadingLog, read_medec
+from .pairs import PairError, make_pair
+
+
+@dataclass(frozen=True)
+class ValidFile:
+    """What a file without problems holds."""
+
+    path: Path
+    kind: str
+    lines: int
+    counts: dict[str, int]
+    """How many of each category."""
+    remarks: tuple[str, ...] = ()
+    """What is no problem and still worth knowing, such as what reading repairs."""
+
+
+_Check = Callable[[Any, int], list[str]]
+
+
+def validate_file(path: Path) -> ValidFile:
+    """Check a MEDEC CSV, or JSON lines of any kind that this program writes.
+
+    Raises:
+        DataError: all problems of the file, each with its line.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} can't be checked:", ["it is a folder; name a file in it"])
+    if path.suffix.lower() == ".csv" or not _looks_like_json(path):
+        return _validate_csv(path)
+    return _validate_jsonl(path)
+
+
+def _looks_like_json(path: Path) -> bool:
+    first = next(iter(_lines(path)), None)
+    return path.suffix.lower() in (".jsonl", ".json") or (first is not None and first[1].lstrip().startswith(b"{"))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    return numbered_lines(path)
+
+
+def _validate_csv(path: Path) -> ValidFile:
+    log = ReadingLog()
+    counts: Counter[str] = Counter()
+    for note in read_medec(path, log):
+        if not note.has_error or note.error_type is None:
+            counts["correct"] += 1
+            continue
+        try:
+            make_pair(note, "", log.repairs)
+        except PairError as error:
+            log.refuse(note.line, note.text_id, str(error))
+        else:
+            counts[note.error_type.value] += 1
+    if log.refused:
+        problems = [str(refusal) for refusal in sorted(log.refusals, key=lambda refusal: refusal.line)]
+        unnamed = log.refused - len(problems)
+        if unnamed:
+            problems.append(f"and {unnamed} more after the first {MAX_REFUSALS_KEPT}")
+        raise DataError(f"{path}: {log.refused} of {log.rows} rows can't be used:", shortened(problems))
+    if not counts:
+        raise DataError(f"{path} has no notes:", [f"all {log.rows} rows are blank"])
+    remarks = [f"{log.repairs[repair]} rows: {repair.value}" for repair in sorted(log.repairs)]
+    if log.blank_rows:
+        remarks.insert(0, f"{log.blank_rows} rows are blank")
+    return ValidFile(path, "MEDEC notes", log.rows - log.blank_rows, dict(sorted(counts.items())), tuple(remarks))
+
+
+def _validate_jsonl(path: Path) -> ValidFile:
+    kind = kind_of_file(path)
+    if kind is None:
+        problem = "the file is empty" if not any(True for _ in _lines(path)) else "no line is of a kind that we write"
+        raise DataError(f"{path} can't be checked:", [problem, f"the kinds are: {known_kinds()}"])
+    check = _CHECKS[kind.record_type]()
+    counts: Counter[str] = Counter()
+    problems: list[str] = []
+    lines = 0
+    for number, line in _lines(path):
+        lines += 1
+        found = _line_problems(line, number, kind, check, counts)
+        problems.extend(f"line {number}: {problem}" for problem in found)
+    if problems:
+        raise DataError(f"{path}: {len(problems)} problems in {lines} lines of {kind.name}:", shortened(problems))
+    return ValidFile(path, kind.name, lines, dict(sorted(counts.items())))
+
+
+def _line_problems(line: bytes, number: int, kind: Kind, check: _Check, counts: Counter[str]) -> list[str]:
+    try:
+        record = from_line(line, kind.record_type)
+    except ValidationError as error:
+        other = kind_of_line(line)
+        if other is not None and other is not kind:
+            return [f"holds {other.name}, where the file holds {kind.name}"]
+        return validation_problems(error)
+    counts[_category(record)] += 1
+    return check(record, number)
+
+
+def _category(record: Any) -> str:
+    if isinstance(record, Game):
+        return record.spec.data_type.value
+    if isinstance(record, OpenRlhfRow):
+        try:
+            return record_of_label(record.label).data_type.value
+        except ValidationError:
+            return "unreadable label"
+    return record.data_type.value
+
+
+def _openrlhf_check() -> _Check:
+    checks = RecordChecks()
+
+    def check(row: OpenRlhfRow, line: int) -> list[str]:
+        try:
+            record = record_of_label(row.label)
+        except ValidationError as error:
+            return [f"label: {problem}" for problem in validation_problems(error)]
+        found = [f"label: {problem}" for problem in checks.problems(record, line)]
+        return found if row.input == record.note else [*found, "input: is not the note of the record in label"]
+
+    return check
+
+
+def _red_team_fork_check() -> _Check:
+    def check(row: RedTeamForkRow, line: int) -> list[str]:
+        found: list[str] = []
+        if not row.vanilla.strip():
+            found.append("vanilla: is empty")
+        if row.vanilla != row.adversarial:
+            found.append("adversarial: is not the note in vanilla; the engine reads one or the other")
+        expected = right_verdict(row.data_type).value
+        if row.completion != expected:
+            found.append(f"completion: is {row.completion[:40]!r}, expected {expected!r} for {row.data_type.value}")
+        return found
+
+    return check
+
+
+def _game_check() -> _Check:
+    line_of_id: dict[str, int] = {}
+
+    def check(game: Game, line: int) -> list[str]:
+        first = line_of_id.setdefault(game.spec.id, line)
+        return [] if first == line else [f"spec.id: {game.spec.id!r} is already on line {first}"]
+
+    return check
+
+
+_CHECKS: dict[type[Any], Callable[[], _Check]] = {
+    TrainingRecord: lambda: RecordChecks().problems,
+    OpenRlhfRow: _openrlhf_check,
+    RedTeamForkRow: _red_team_fork_check,
+    Game: _game_check,
+}
