@@ -47,6 +47,10 @@ class PolicyError(MedicalTeamError, RuntimeError):
     """A model or tokenizer can't be loaded or used as a policy."""
 
 
+class ModelUnavailableError(PolicyError):
+    """A model is nowhere on this machine and can't be fetched, for example because there is no network."""
+
+
 class JudgeError(MedicalTeamError, RuntimeError):
     """A judge can't be set up. (A judge that fails on a game gives a JudgeFailure instead.)"""
 

@@ -61,6 +61,7 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Generator[Path]:
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():
+                _give_ordinary_permissions(file)
                 _sync(file)
         if replace:
             _replace_folder(path, temporary)
@@ -109,6 +110,6 @@ def _umask() -> int:
     return mask
 
 
-def _give_ordinary_permissions(path: str) -> None:
-    # mkstemp makes files private; a data set or a checkpoint is shared like any other file.
+def _give_ordinary_permissions(path: str | Path) -> None:
+    # mkstemp and safetensors make files private; a data set or a checkpoint is shared like any other file.
     Path(path).chmod(0o666 & ~_umask())

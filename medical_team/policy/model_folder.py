@@ -1,0 +1,177 @@
+"""What a folder with a model must hold: checked, all at once, before anything heavy is loaded.
+
+Only safetensors are accepted, since pickle files can run code when they are opened, and only architectures that
+transformers itself knows, since a repository's own code is never run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors import SafetensorError, safe_open
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from ..errors import PolicyError
+
+CONFIG_FILE = "config.json"
+ADAPTER_CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_INDEX_FILE = "model.safetensors.index.json"
+ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
+
+_PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "spiece.model")
+_CAUSAL_ARCHITECTURES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+
+
+def is_adapter_folder(folder: Path) -> bool:
+    """Whether ``folder`` holds a PEFT adapter and no model."""
+    return (folder / ADAPTER_CONFIG_FILE).is_file() and not (folder / CONFIG_FILE).is_file()
+
+
+def model_folder_problems(folder: Path) -> list[str]:
+    """Why ``folder`` can't be loaded as a causal language model; empty if nothing speaks against it."""
+    names = {path.name for path in folder.iterdir()}
+    problems = missing_file_problems(names)
+    if CONFIG_FILE in names:
+        problems.extend(_config_problems(folder))
+    problems.extend(_weights_problems(folder, names))
+    if ADAPTER_CONFIG_FILE in names and CONFIG_FILE in names:
+        problems.append(f"it holds both a model ({CONFIG_FILE}) and an adapter ({ADAPTER_CONFIG_FILE}); separate them")
+    return problems
+
+
+def missing_file_problems(names: Collection[str]) -> list[str]:
+    """What a model's files, of which only the names are known, lack."""
+    problems: list[str] = []
+    if CONFIG_FILE not in names:
+        problems.append(f"there is no {CONFIG_FILE}, so it is no Hugging Face model")
+    if not has_tokenizer(names):
+        problems.append(
+            f"there is no tokenizer ({', '.join(_TOKENIZER_FILES[:3])}): save it with tokenizer.save_pretrained(folder)"
+        )
+    if not {WEIGHTS_FILE, WEIGHTS_INDEX_FILE}.intersection(names):
+        problems.append(_no_weights_problem(names, WEIGHTS_FILE))
+    return problems
+
+
+def has_tokenizer(names: Collection[str]) -> bool:
+    """Whether a tokenizer is among the files ``names``."""
+    return any(name in names for name in _TOKENIZER_FILES) or any(name.endswith(".tiktoken") for name in names)
+
+
+def adapter_folder_problems(folder: Path) -> list[str]:
+    """Why ``folder`` can't be loaded as a LoRA adapter; empty if nothing speaks against it."""
+    names = {path.name for path in folder.iterdir()}
+    try:
+        config = read_json_object(folder / ADAPTER_CONFIG_FILE)
+    except ValueError as error:
+        return [str(error)]
+    problems: list[str] = []
+    if config.get("peft_type") != "LORA":
+        problems.append(f"{ADAPTER_CONFIG_FILE} says peft_type {config.get('peft_type')!r}; only LORA can be merged")
+    if not isinstance(config.get("base_model_name_or_path"), str):
+        problems.append(f"{ADAPTER_CONFIG_FILE} names no base model (base_model_name_or_path)")
+    if ADAPTER_WEIGHTS_FILE in names:
+        problems.extend(_safetensors_problems(folder / ADAPTER_WEIGHTS_FILE))
+    else:
+        problems.append(_no_weights_problem(names, ADAPTER_WEIGHTS_FILE))
+    return problems
+
+
+def raise_if_any(problems: list[str], name: str) -> None:
+    """Raise one error for all ``problems`` of the model ``name``.
+
+    Raises:
+        PolicyError: there are problems.
+    """
+    if problems:
+        raise PolicyError("\n".join([f"{name} can't be used as the policy:", *(f"  - {text}" for text in problems)]))
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``.
+
+    Raises:
+        ValueError: the file can't be read, or holds something else; the message names the file.
+    """
+    try:
+        value: object = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path.name} can't be read: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.name} holds {type(value).__name__}, expected a JSON object")
+    return cast("dict[str, Any]", value)
+
+
+def _no_weights_problem(names: Collection[str], wanted: str) -> str:
+    if any(name.endswith(_PICKLE_SUFFIXES) for name in names):
+        return (
+            f"its weights are pickle files, which can run code when opened, and there is no {wanted}; if you trust "
+            "them, load the model with transformers elsewhere and write safetensors with save_pretrained"
+        )
+    return f"there are no weights ({wanted})"
+
+
+def _config_problems(folder: Path) -> Iterator[str]:
+    try:
+        raw = read_json_object(folder / CONFIG_FILE)
+    except ValueError as error:
+        yield str(error)
+        return
+    model_type = raw.get("model_type")
+    if model_type not in CONFIG_MAPPING:
+        if raw.get("auto_map"):
+            yield (
+                f"it needs code of its own (auto_map in {CONFIG_FILE}, trust_remote_code), which is never run; take a "
+                "model whose architecture is part of transformers"
+            )
+        else:
+            yield f"{CONFIG_FILE} says model_type {model_type!r}, which the installed transformers doesn't know"
+        return
+    try:
+        config = cast("PreTrainedConfig", AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        yield f"{CONFIG_FILE} can't be used: {error}"
+        return
+    yield from _architecture_problems(config)
+
+
+def _architecture_problems(config: PreTrainedConfig) -> Iterator[str]:
+    if config.is_encoder_decoder:
+        yield f"it is an encoder-decoder model ({config.model_type}), and the game needs a causal (decoder-only) one"
+        return
+    architectures = config.architectures or []
+    is_causal = not architectures or any(name.endswith(_CAUSAL_ARCHITECTURES) for name in architectures)
+    if not is_causal or config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        named = ", ".join(architectures) or config.model_type
+        yield f"it is no causal language model but {named}, which has no head that writes text"
+
+
+def _weights_problems(folder: Path, names: Collection[str]) -> Iterator[str]:
+    shards = [WEIGHTS_FILE] if WEIGHTS_FILE in names else []
+    if not shards and WEIGHTS_INDEX_FILE in names:
+        try:
+            index = read_json_object(folder / WEIGHTS_INDEX_FILE)
+            shards = sorted(set(index["weight_map"].values()))
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            yield f"{WEIGHTS_INDEX_FILE} is no index of weights: {error}"
+            return
+    for shard in shards:
+        if shard in names:
+            yield from _safetensors_problems(folder / shard)
+        else:
+            yield f"{WEIGHTS_INDEX_FILE} names {shard}, which is missing: fetch the model again"
+
+
+def _safetensors_problems(path: Path) -> Iterator[str]:
+    try:
+        # Opening reads the header alone, and compares what it promises with the file's size.
+        with safe_open(path, framework="pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        yield f"{path.name} is cut off or no safetensors file ({error}): fetch or save the model again"

