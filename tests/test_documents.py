@@ -1,0 +1,61 @@
+import importlib.util
+import re
+
+import pytest
+import tomllib
+
+from medical_team import __version__
+
+
+@pytest.fixture(scope="module")
+def documents(repository):
+    """The project's Markdown pages."""
+    return [*sorted(repository.glob("*.md")), *sorted((repository / "docs").glob("*.md"))]
+
+
+def load_script(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_configuration_page_is_up_to_date(repository):
+    script = load_script(repository / "scripts" / "write_configuration_docs.py")
+
+    committed = (repository / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+    assert committed == script.configuration_page(), "run: python scripts/write_configuration_docs.py"
+
+
+def test_every_link_to_a_file_leads_somewhere(documents):
+    for document in documents:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_every_file_that_is_named_exists(repository, documents):
+    named = re.compile(r"`((?:medical_team|scripts|tests|docs|benchmarks)/[\w./-]+)`")
+    for document in documents:
+        for path in named.findall(document.read_text(encoding="utf-8")):
+            is_to_come = path == "medical_team/engines/"
+            assert is_to_come or (repository / path).exists(), f"{document.name} names {path}"
+
+
+def test_the_licence_is_whole(repository):
+    licence = (repository / "LICENSE").read_text(encoding="utf-8")
+
+    assert "Apache License\n                           Version 2.0, January 2004" in licence
+    assert all(f"\n   {number}. " in licence for number in range(1, 10))
+    assert "END OF TERMS AND CONDITIONS" in licence
+    assert "APPENDIX: How to apply the Apache License to your work." in licence
+
+
+def test_licence_and_version_are_the_same_everywhere(repository):
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (repository / "CITATION.cff").read_text(encoding="utf-8")
+
+    assert project["license"] == "Apache-2.0"
+    assert "\nlicense: Apache-2.0\n" in citation
+    assert f"\nversion: {__version__}\n" in citation
