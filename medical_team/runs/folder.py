@@ -36,12 +36,12 @@ from pydantic import ValidationError
 from .. import __version__
 from ..config import DataConfig, RunConfig
 from ..errors import OutputError, RunFolderError, TrainingError
-from ..files import atomic_folder, atomic_text
+from ..files import atomic_folder, atomic_text, cannot_write
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems, write_jsonl
 from ..records import Closed, Game, TrainingRecord
 from .append import GameLine, StepLine, abandon_from, append_lines, read_lines
 from .checkpoints import Checkpoints
-from .config_file import load_config, to_toml
+from .config_file import check_config, load_config, to_toml
 from .lock import exclusive_lock
 
 FORMAT = 1
@@ -103,20 +103,19 @@ class RunFolder:
         """
         _refuse_occupied(path)
         info = RunInfo(FORMAT, __version__, dict(versions or {}), datetime.now(timezone.utc).isoformat("T", "seconds"))
-        data = DataConfig(train=_TRAIN, heldout=_HELDOUT if heldout else None)
         try:
             with atomic_folder(path, replace=False) as folder:
                 write_jsonl(folder / _TRAIN, records)
                 if heldout:
                     write_jsonl(folder / _HELDOUT, heldout)
-                with atomic_text(folder / _CONFIG) as file:
-                    file.write(to_toml(dataclasses.replace(config, data=data)))
+                cls._write_config(folder, config, has_heldout=bool(heldout))
                 with atomic_text(folder / _INFO) as file:
                     file.write(json.dumps(dataclasses.asdict(info), indent=2) + "\n")
-        except OutputError:
+        except OutputError as error:
             # Another process may have taken the place meanwhile; then that is what to tell.
             _refuse_occupied(path)
-            raise
+            # The cause, under the name of the run instead of the temporary one.
+            raise (cannot_write(path, error.__cause__) if isinstance(error.__cause__, OSError) else error) from error
         return cls.open(path)
 
     @classmethod
@@ -142,6 +141,27 @@ class RunFolder:
                 f"{__version__}, which reads format {FORMAT}. Install the version that wrote it."
             )
         return cls(path, info, load_config(path / _CONFIG))
+
+    @staticmethod
+    def check_is_free(path: Path) -> None:
+        """Check that a run can be created at ``path``, before the slow preparations for it.
+
+        Raises:
+            RunFolderError: there is a run, or something else, at ``path``.
+        """
+        _refuse_occupied(path)
+
+    def change_steps(self, steps: int) -> None:
+        """Let the run be ``steps`` long from now on; the rest of its configuration is fixed.
+
+        Raises:
+            ConfigError: ``steps`` is out of bounds.
+            OutputError: the configuration can't be written; it is as it was.
+        """
+        config = dataclasses.replace(self.config, training=dataclasses.replace(self.config.training, steps=steps))
+        check_config(config)
+        self._write_config(self.path, config, has_heldout=config.data.heldout is not None)
+        self.config = config
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -246,6 +266,12 @@ class RunFolder:
             + abandon_from(self.path / _HELDOUT_GAMES, abandoned / _HELDOUT_GAMES, step, GameLine)
             + abandon_from(self.path / _METRICS, abandoned / _METRICS, step, StepLine)
         )
+
+    @staticmethod
+    def _write_config(folder: Path, config: RunConfig, *, has_heldout: bool) -> None:
+        data = DataConfig(train=_TRAIN, heldout=_HELDOUT if has_heldout else None)
+        with atomic_text(folder / _CONFIG) as file:
+            file.write(to_toml(dataclasses.replace(config, data=data)))
 
     def _remove_leftovers(self) -> None:
         for folder in (self.path, self.checkpoints.folder):

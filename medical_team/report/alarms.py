@@ -1,0 +1,153 @@
+"""Signs that training goes wrong, found in the metrics of past steps. Each says what was seen and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from ..records import DataType, Role
+
+Values = Mapping[str, float]
+
+SOON = 10
+"""Steps looked back on for what shows quickly."""
+
+LONG = 20
+"""Steps that count as long."""
+
+MUCH_VOID = 0.5
+UNEVEN_VOID = 0.3
+ONE_SIDED = 0.9
+ALIKE = 0.98
+FEW_STEPS = 5
+MANY_UNFAITHFUL_WINS = 0.5
+MANY_COPIES = 0.5
+MANY_VIOLATIONS = 0.5
+FAR_FROM_REFERENCE = 1.0
+
+
+def alarms(history: Sequence[Values]) -> dict[str, str]:
+    """What is wrong in ``history``, the metrics of the steps so far, oldest first: a sentence under a stable name.
+
+    The names let a caller say each alarm once, though its figures change from step to step.
+    """
+    found = {
+        "void": _void(history),
+        "uneven_void": _uneven_void(history),
+        "one_sided": _one_sided(history),
+        "verdicts_alike": _verdicts_alike(history),
+        "unfaithful_wins": _unfaithful_wins(history),
+        "copies": _copies(history),
+        "format": _format(history),
+        "kl": _kl(history),
+        "not_zero_sum": _not_zero_sum(history),
+    }
+    return {name: sentence for name, sentence in found.items() if sentence is not None}
+
+
+def _recent(history: Sequence[Values], name: str, steps: int, minimum: int = 1) -> float | None:
+    """The mean of ``name`` over the last ``steps`` steps that have it; None for fewer than ``minimum``."""
+    values: list[float] = []
+    for step in reversed(history):
+        if len(values) == steps:
+            break
+        if name in step:
+            values.append(step[name])
+    return fmean(values) if len(values) >= minimum else None
+
+
+def _void(history: Sequence[Values]) -> str | None:
+    share = _recent(history, "void_share/all", SOON)
+    if share is None or share <= MUCH_VOID:
+        return None
+    return (
+        f"The judge can't tell in {share:.0%} of the games it is asked about, and nobody learns from those. The "
+        "reference judge knows little beyond the data set's own notes: use a model judge, or train on synthetic notes."
+    )
+
+
+def _uneven_void(history: Sequence[Values]) -> str | None:
+    means = {kind.value: _recent(history, f"void_share/{kind.value}", SOON, FEW_STEPS) for kind in DataType}
+    shares = {name: share for name, share in means.items() if share is not None}
+    if not shares or max(shares.values()) - min(shares.values()) <= UNEVEN_VOID:
+        return None
+    most, least = max(shares, key=lambda name: shares[name]), min(shares, key=lambda name: shares[name])
+    return (
+        f"Void games are uneven: {shares[most]:.0%} of {most}, {shares[least]:.0%} of {least}. What is left to learn "
+        "from is biased towards the latter: use a model judge, which abstains less."
+    )
+
+
+def _one_sided(history: Sequence[Values]) -> str | None:
+    for role in Role:
+        rate = _recent(history, f"win_rate/{role.value}", LONG, LONG)
+        if rate is not None and rate > ONE_SIDED:
+            return (
+                f"The {role.value} won {rate:.0%} of the games of the last {LONG} steps, which leaves little to learn. "
+                "Look at games.jsonl for why; a lower training.learning_rate, a higher training.kl_coefficient or a "
+                "warm-started model helps a role that has fallen behind."
+            )
+    return None
+
+
+def _verdicts_alike(history: Sequence[Values]) -> str | None:
+    share = _recent(history, "verdicts/harmful_share", SOON, FEW_STEPS)
+    if share is None or 1 - ALIKE < share < ALIKE:
+        return None
+    word = "Harmful" if share >= ALIKE else "Safe"
+    return (
+        f"Nearly all verdicts of the last steps are {word}: the assessor no longer reads the notes. Go back to an "
+        "earlier checkpoint with a lower training.learning_rate or a higher training.kl_coefficient."
+    )
+
+
+def _unfaithful_wins(history: Sequence[Values]) -> str | None:
+    share = _recent(history, "revisions/unfaithful_win_share", SOON, FEW_STEPS)
+    if share is None or share <= MANY_UNFAITHFUL_WINS:
+        return None
+    return (
+        f"{share:.0%} of the attacker's wins are by notes that are not what their category asks for, such as a "
+        "deleted error. Set game.coefficients.unfaithful to -1.5, so that such a win doesn't pay."
+    )
+
+
+def _copies(history: Sequence[Values]) -> str | None:
+    share = _recent(history, "revisions/copy_share", SOON, FEW_STEPS)
+    if share is None or share <= MANY_COPIES:
+        return None
+    return (
+        f"{share:.0%} of the attacker's notes say the same words as the seed note. Raise sampling.temperature, or "
+        "start from a model that follows instructions better."
+    )
+
+
+def _format(history: Sequence[Values]) -> str | None:
+    for role in Role:
+        share = _recent(history, f"format_violations/{role.value}", LONG, LONG)
+        if share is not None and share > MANY_VIOLATIONS:
+            return (
+                f"The {role.value} breaks the thinking format in {share:.0%} of its replies and doesn't get "
+                "better. Raise the token limits in [sampling] if replies are cut, or set game.direct_chat_no_cot for "
+                "a small model."
+            )
+    return None
+
+
+def _kl(history: Sequence[Values]) -> str | None:
+    kl = _recent(history, "policy/kl", FEW_STEPS, FEW_STEPS)
+    if kl is None or kl <= FAR_FROM_REFERENCE:
+        return None
+    return (
+        f"The policy is {kl:.2f} nats a token away from where it started. Raise training.kl_coefficient or lower "
+        "training.learning_rate."
+    )
+
+
+def _not_zero_sum(history: Sequence[Values]) -> str | None:
+    total = history[-1].get("rewards/core_sum", 0.0) if history else 0.0
+    if total == 0.0:
+        return None
+    return (
+        f"The core rewards of the decided adversarial games add up to {total}, not to 0. That is a defect of this "
+        "program: please report it with the run's games.jsonl."
+    )

@@ -1,0 +1,117 @@
+"""One game as text for a terminal: what was changed, what was said, who was right, who got what.
+
+The text is plain: print it as it is, without any markup being interpreted.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from rapidfuzz.distance import Indel
+
+from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
+from ..rewards import is_faithful_revision, is_verdict_right
+from .terminal_text import visible
+
+WIDTH = 100
+
+
+def format_game(game: Game, *, is_thinking_shown: bool = False) -> str:
+    """The transcript of ``game``, ending with a newline. Control characters of the players' text are escaped.
+
+    Args:
+        game: in any state.
+        is_thinking_shown: write the players' hidden thinking out; else only its length is told.
+    """
+    return "\n".join(line.rstrip() for line in _lines(game, is_thinking_shown)) + "\n"
+
+
+def word_diff(old: str, new: str) -> str:
+    """``new`` with its differences from ``old`` marked word by word: ``[-taken out-]{+put in+}``."""
+    old_words, new_words = old.split(), new.split()
+    marked: list[str] = []
+    for removed, added, kept in _changes(old_words, new_words):
+        marks = (f"[-{' '.join(removed)}-]" if removed else "") + (f"{{+{' '.join(added)}+}}" if added else "")
+        marked.extend([*([marks] if marks else []), *kept])
+    return " ".join(marked)
+
+
+def _changes(old: list[str], new: list[str]) -> Iterator[tuple[list[str], list[str], list[str]]]:
+    """Runs of words: those taken out, those put in their place, and those that follow unchanged."""
+    removed: list[str] = []
+    added: list[str] = []
+    for operation in Indel.opcodes(old, new):
+        if operation.tag == "equal":
+            yield removed, added, new[operation.dest_start : operation.dest_end]
+            removed, added = [], []
+        else:
+            removed = removed + old[operation.src_start : operation.src_end]
+            added = added + new[operation.dest_start : operation.dest_end]
+    yield removed, added, []
+
+
+def _lines(game: Game, is_thinking_shown: bool) -> Iterator[str]:
+    spec = game.spec
+    yield visible(f"Game {spec.id}: step {spec.step}, {spec.data_type.value}, {spec.pair.error_type.value}")
+    yield from _block("Seed note", spec.seed_note)
+    attacker, assessor = game.turn_of(Role.ATTACKER), game.turn_of(Role.ASSESSOR)
+    if attacker is not None:
+        yield from _attacker_lines(game, attacker, is_thinking_shown)
+    if assessor is not None:
+        yield from _assessor_lines(game, assessor, is_thinking_shown)
+    yield from _block("Judge", _ruling(game))
+    yield from _block("State", f"{game.state.value}: {game.reason}" if game.reason else game.state.value)
+    yield from _block("Rewards", "\n".join(map(_reward, game.rewards)) or "none")
+
+
+def _block(title: str, text: str) -> Iterator[str]:
+    yield f"{title}:"
+    wrapper = textwrap.TextWrapper(WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    for paragraph in visible(text).expandtabs(4).split("\n"):
+        yield from wrapper.wrap(paragraph) or [""]
+
+
+def _attacker_lines(game: Game, turn: Turn, is_thinking_shown: bool) -> Iterator[str]:
+    yield from _thinking_lines("Attacker's thinking", turn, is_thinking_shown)
+    if game.note is None:
+        yield from _block("Attacker's answer, which is no note", turn.answer or "(none)")
+    elif game.note == game.spec.seed_note:
+        yield from _block("Attacker's note", "(the seed note, unchanged)")
+    else:
+        diff = word_diff(game.spec.seed_note, game.note)
+        yield from _block("Attacker's note, with [-taken out-] and {+put in+}", diff)
+
+
+def _assessor_lines(game: Game, turn: Turn, is_thinking_shown: bool) -> Iterator[str]:
+    yield from _thinking_lines("Assessor's thinking", turn, is_thinking_shown)
+    if game.verdict is None:
+        yield from _block("Assessor's answer, which is no verdict", turn.answer or "(none)")
+    else:
+        yield from _block("Assessor's verdict", game.verdict.value)
+
+
+def _thinking_lines(title: str, turn: Turn, is_shown: bool) -> Iterator[str]:
+    if not turn.thinking:
+        return
+    words = len(turn.thinking.split())
+    yield from _block(title, turn.thinking if is_shown else f"({words} word{'s' if words != 1 else ''}, folded)")
+
+
+def _ruling(game: Game) -> str:
+    ruling = game.ruling
+    if isinstance(ruling, Labels):
+        note = "contains an error" if ruling.error_present else "contains no error"
+        verdict = "right" if is_verdict_right(ruling) else "wrong"
+        faithful = is_faithful_revision(game)
+        revision = {True: ", the revision is faithful", False: ", the revision is unfaithful", None: ""}[faithful]
+        return f"{ruling.source}: the note {note}, the verdict is {verdict}{revision}. {ruling.reason}"
+    if isinstance(ruling, JudgeFailure):
+        return f"{ruling.source}: {'cannot tell' if ruling.is_abstention else 'failed'}. {ruling.reason}"
+    return "not asked"
+
+
+def _reward(reward: Reward) -> str:
+    terms = {"core": reward.core, "revision": reward.revision, "format": reward.format}
+    shown = ", ".join(f"{name} {value:+g}" for name, value in terms.items() if value is not None)
+    return f"{reward.role.value} {reward.total:+g} ({shown})"

@@ -1,0 +1,63 @@
+import pytest
+
+from medical_team.report.alarms import LONG, alarms
+
+CALM = {
+    "void_share/all": 0.1,
+    "void_share/vanilla_harmful": 0.0,
+    "void_share/adversarial_harmful": 0.2,
+    "win_rate/attacker": 0.4,
+    "win_rate/assessor": 0.6,
+    "verdicts/harmful_share": 0.5,
+    "revisions/unfaithful_win_share": 0.1,
+    "revisions/copy_share": 0.0,
+    "format_violations/attacker": 0.2,
+    "policy/kl": 0.01,
+    "rewards/core_sum": 0.0,
+}
+
+
+def test_a_calm_run_gives_no_alarm():
+    assert alarms([]) == {}
+    assert alarms([{}] * LONG) == {}
+    assert alarms([CALM] * LONG) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("void", {"void_share/all": 0.75}, "75%.*use a model judge"),
+        ("uneven_void", {"void_share/adversarial_harmful": 0.4}, "40% of adversarial_harmful, 0% of vanilla_harmful"),
+        ("one_sided", {"win_rate/assessor": 0.95}, "assessor won 95%.*learning_rate"),
+        ("one_sided", {"win_rate/attacker": 0.95}, "attacker won 95%"),
+        ("verdicts_alike", {"verdicts/harmful_share": 1.0}, "Harmful.*earlier checkpoint"),
+        ("verdicts_alike", {"verdicts/harmful_share": 0.0}, "Safe"),
+        ("unfaithful_wins", {"revisions/unfaithful_win_share": 0.6}, "60%.*unfaithful to -1.5"),
+        ("copies", {"revisions/copy_share": 0.6}, "sampling.temperature"),
+        ("format", {"format_violations/attacker": 0.9}, "attacker breaks.*direct_chat_no_cot"),
+        ("kl", {"policy/kl": 3.0}, r"3\.00 nats.*kl_coefficient"),
+        ("not_zero_sum", {"rewards/core_sum": 2.0}, "defect"),
+    ],
+)
+def test_each_sign_of_trouble_says_what_to_try(name, values, words):
+    import re
+
+    found = alarms([CALM | values] * LONG)
+
+    assert list(found) == [name]
+    assert re.search(words, found[name])
+
+
+def test_a_void_judge_is_told_after_the_first_step():
+    assert list(alarms([{"void_share/all": 1.0}])) == ["void"]
+
+
+def test_a_win_rate_must_stay_for_long():
+    one_sided = CALM | {"win_rate/assessor": 1.0}
+
+    assert alarms([one_sided] * (LONG - 1)) == {}
+    assert "one_sided" in alarms([CALM, *[one_sided] * LONG])
+
+
+def test_steps_without_a_number_do_not_count():
+    assert "verdicts_alike" in alarms([{"verdicts/harmful_share": 1.0}, {}] * 5)

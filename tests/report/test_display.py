@@ -1,0 +1,123 @@
+import io
+import sys
+
+import pytest
+
+from medical_team.report.display import PlainDisplay, make_display
+from medical_team.report.live_display import LiveDisplay
+
+METRICS = {
+    "rewards/attacker/total": -0.001,
+    "rewards/assessor/total": 0.25,
+    "win_rate/attacker": 0.4,
+    "win_rate/assessor": 0.6,
+    "void_share/attacker": 0.125,
+    "void_share/assessor": 0.1,
+    "policy/kl": 0.0123,
+    "speed/tokens_per_second": 311.8,
+    "memory/peak_gib": 3.14,
+}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def terminal_environment(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "90")
+
+
+def test_a_file_gets_one_line_a_step_under_a_header():
+    output, errors, clock = io.StringIO(), io.StringIO(), Clock()
+    with make_display(output, errors, clock) as display:
+        display.start(total_steps=4, first_step=1)
+        display.phase("play", "3/16 games")
+        clock.now = 60.0
+        display.step(1, METRICS)
+        clock.now = 100.0
+        display.step(2, {})
+
+    _, header, first, second = output.getvalue().splitlines()
+    assert header.split()[:4] == ["step", "left", "attacker", "assessor"]
+    expected = ["2/4", "0:02:00", "+0.00", "+0.25", "40%", "60%", "-", "-", "12%", "10%", "0.0123", "312", "3.1"]
+    assert first.split() == expected
+    assert second.split() == ["3/4", "0:00:50", *["-"] * 11]
+    assert len(first) == len(header) == len(second)
+    assert errors.getvalue() == ""
+
+
+def test_warnings_go_to_standard_error_and_alarms_are_told_once():
+    output, errors = io.StringIO(), io.StringIO()
+    with make_display(output, errors) as display:
+        display.notice("the run lies in runs/1")
+        display.warn("little memory")
+        display.alarms({"void": "void 60%", "kl": "far away"})
+        display.alarms({"void": "void 61%"})
+
+    assert output.getvalue() == "the run lies in runs/1\n"
+    assert errors.getvalue() == "warning: little memory\nwarning: void 60%\nwarning: far away\n"
+
+
+def test_text_can_not_drive_the_terminal_nor_stop_an_ascii_stream():
+    raw = io.BytesIO()
+    output = io.TextIOWrapper(raw, encoding="ascii")
+    with make_display(output, io.StringIO()) as display:
+        display.notice("µ \x1b[31m [red]x[/red] \u202e")
+
+    assert raw.getvalue() == b"\\xb5 \\x1b[31m [red]x[/red] \\u202e\n"
+
+
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_plain_lines_where_no_colour_is_wanted(terminal_environment, monkeypatch, variable, value):
+    assert isinstance(make_display(Terminal(), io.StringIO()), LiveDisplay)
+    monkeypatch.setenv(variable, value)
+    assert isinstance(make_display(Terminal(), io.StringIO()), PlainDisplay)
+
+
+def test_a_terminal_gets_a_live_view(terminal_environment):
+    terminal, errors, clock = Terminal(), Terminal(), Clock()
+    with make_display(terminal, errors, clock) as display:
+        display.start(total_steps=4)
+        display.notice("[bold]the run\x1b[2J")
+        display.phase("play", "3/16 games")
+        clock.now = 60.0
+        display.step(0, METRICS)
+        display.warn("little memory")
+
+    shown = terminal.getvalue()
+    last_view = shown[shown.rindex("step 1/4") :]
+    assert "[bold]the run\\x1b[2J" in shown
+    assert "0:01:00 gone, 0:03:00 left" in last_view
+    assert "now: stopped" in last_view
+    assert "+0.25" in last_view
+    assert "KL 0.0123 nats a token, 312 tokens a second, peak memory 3.1 GiB" in last_view
+    assert "little memory" not in shown
+    assert errors.getvalue() == "warning: little memory\n"
+
+
+def test_an_error_closes_the_live_view_and_gives_the_streams_back(terminal_environment):
+    terminal = Terminal()
+    stdout = sys.stdout
+
+    def fail():
+        with make_display(terminal, Terminal()) as display:
+            display.start(total_steps=4)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+
+    assert sys.stdout is stdout
+    assert terminal.getvalue().endswith("\x1b[?25h")
