@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long one example takes says nothing on a machine that is shared.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("project")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MEDEC_VALIDATION_FILE = "MEDEC-MS-ValidationSet-with-GroundTruth-and-ErrorType.csv"
