@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
 from .records import Closed, ErrorType
@@ -201,6 +201,11 @@ class RunConfig(Closed):
         if self.training.learning_rate is not None:
             return self.training.learning_rate
         return 5e-5 if self.policy.adaptation == "lora" else 1e-6
+
+    @property
+    def resolved(self) -> RunConfig:
+        """The same configuration with every default that depends on others written out, as a run saves it."""
+        return replace(self, training=replace(self.training, learning_rate=self.learning_rate))
 
 
 def canonical_error_type(name: str) -> ErrorType:

@@ -13,9 +13,26 @@ from ..errors import UsageError
 ArgumentsT = TypeVar("ArgumentsT")
 
 
-def parse(arguments_type: type[ArgumentsT], command: str, arguments: Sequence[str]) -> ArgumentsT:
-    """Read ``arguments`` into a dataclass; tyro prints help or all problems and exits with 2."""
-    return tyro.cli(arguments_type, prog=f"medical-team {command}", args=list(arguments))
+def parse(
+    arguments_type: type[ArgumentsT],
+    command: str,
+    arguments: Sequence[str],
+    *,
+    default: ArgumentsT | None = None,
+    use_underscores: bool = False,
+) -> ArgumentsT:
+    """Read ``arguments`` into a dataclass, on top of ``default``; tyro prints help or all problems and exits with 2.
+
+    Hyphens and underscores are both understood; ``use_underscores`` shows options as a TOML file spells its keys.
+    """
+    base = tyro.MISSING_NONPROP if default is None else default
+    return tyro.cli(
+        arguments_type,
+        prog=f"medical-team {command}",
+        args=list(arguments),
+        default=base,
+        use_underscores=use_underscores,
+    )
 
 
 def unknown_command(name: str, known: Iterable[str]) -> UsageError:

@@ -20,7 +20,9 @@ from ..config import PolicyConfig
 from ..errors import PolicyError
 from ..seeds import derive_seed
 from .devices import choose_device, choose_dtype
+from .hub import Notify
 from .loading import load_language_model
+from .quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -34,17 +36,18 @@ class Policy:
     Args:
         config: which model, and how it is adapted.
         seed: the run's seed, for the first weights of a LoRA adapter.
+        notify: told what takes long, such as fetching a model.
 
     Raises:
         PolicyError: the model can't be loaded or used.
     """
 
-    def __init__(self, config: PolicyConfig, *, seed: int) -> None:
+    def __init__(self, config: PolicyConfig, *, seed: int, notify: Notify = lambda text: None) -> None:
         device = choose_device(config.device)
         self._compute_dtype = choose_dtype(config.precision, device)
         # Weights that are trained stay in fp32: a small update would vanish in bf16's eight bits.
         dtype = self._compute_dtype if config.adaptation == "lora" else torch.float32
-        language_model = load_language_model(config.model, device=device, dtype=dtype)
+        language_model = load_language_model(config.model, device=device, dtype=dtype, notify=notify)
         self.config = config
         self.device = device
         self.tokenizer: PreTrainedTokenizerBase = language_model.tokenizer
@@ -53,7 +56,7 @@ class Policy:
         self.context_window = language_model.context_window
         self._reference_copy: PreTrainedModel | None = None
         if config.adaptation == "lora":
-            self.model = _with_adapter(language_model.model, config.lora_rank, seed)
+            self.model = _with_adapter(language_model.model, config, seed)
         else:
             self._reference_copy = copy.deepcopy(language_model.model).requires_grad_(False)
             self.model = language_model.model.requires_grad_(True)
@@ -72,6 +75,18 @@ class Policy:
         return ((name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad)
 
     @contextlib.contextmanager
+    def learning(self) -> Generator[PreTrainedModel]:
+        """The model for a forward and backward pass, with gradient checkpointing if it is on."""
+        # transformers recomputes activations in training mode only; without dropout the mode changes nothing else.
+        # Outside of learning it would switch the cache off and make sampling slow.
+        self.model.train(self.config.gradient_checkpointing)
+        try:
+            with self.speaking() as model:
+                yield model
+        finally:
+            self.model.eval()
+
+    @contextlib.contextmanager
     def speaking(self, *, is_reference: bool = False) -> Generator[PreTrainedModel]:
         """The model that computes, policy or reference, at the precision in force."""
         with contextlib.ExitStack() as stack:
@@ -86,8 +101,9 @@ class Policy:
 
     def save(self, folder: Path) -> None:
         """Write what has been learnt and the tokenizer: a PEFT adapter folder, or a full Hugging Face folder."""
-        self.model.save_pretrained(folder)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(folder)
+        # Only an adapter's own matrices learn; peft would ask a hub whether the embeddings did.
+        options = {"save_embedding_layers": False} if self.config.adaptation == "lora" else {}
+        self._write(self.model, folder, **options)
 
     def load_weights(self, folder: Path) -> None:
         """Take over the weights that :meth:`save` wrote; the reference stays what it is.
@@ -105,8 +121,12 @@ class Policy:
         model = self.model
         if self.config.adaptation == "lora":
             model = model.merge_and_unload()  # type: ignore[operator]
-        model.save_pretrained(folder)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(folder)
+        self._write(model, folder)
+
+    def _write(self, model: torch.nn.Module, folder: Path, **options: bool) -> None:
+        with quiet_transformers():
+            model.save_pretrained(folder, **options)  # type: ignore[operator]
+            self.tokenizer.save_pretrained(folder)
 
     def _load_adapter(self, folder: Path) -> None:
         from peft import set_peft_model_state_dict
@@ -124,15 +144,21 @@ class Policy:
             raise PolicyError(f"{folder} holds weights of another model: {error}") from error
 
 
-def _with_adapter(model: PreTrainedModel, rank: int, seed: int) -> torch.nn.Module:
+def _with_adapter(model: PreTrainedModel, config: PolicyConfig, seed: int) -> torch.nn.Module:
     from peft import LoraConfig, TaskType, get_peft_model
 
-    config = LoraConfig(
-        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type=TaskType.CAUSAL_LM
+    # The base is named as the user named it: where it was loaded from is a path of this machine.
+    model.config._name_or_path = model.name_or_path = config.model
+    lora = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=2 * config.lora_rank,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type=TaskType.CAUSAL_LM,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "lora") % 2**32)
-        return get_peft_model(model, config)
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
+        torch.default_generator.manual_seed(derive_seed(seed, "lora"))
+        return get_peft_model(model, lora)
 
 
 def _switch_off_dropout(model: torch.nn.Module) -> None:
@@ -140,12 +166,10 @@ def _switch_off_dropout(model: torch.nn.Module) -> None:
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
         if hasattr(module, "attention_dropout"):
-            module.attention_dropout = 0.0
+            module.attention_dropout = 0.0  # type: ignore[assignment]
 
 
 def _checkpoint_gradients(model: torch.nn.Module) -> None:
-    # transformers recomputes activations in training mode only; without dropout the mode changes nothing else.
-    model.train()
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
     model.enable_input_require_grads()  # type: ignore[operator]
 

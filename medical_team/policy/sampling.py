@@ -100,7 +100,7 @@ class GenerateSampler:
             pad_token_id=policy.pad_token_id,
         )
         with policy.speaking(is_reference=batch[0].request.is_reference) as model:
-            sequences_BT = model.generate(
+            sequences_BT = model.generate(  # type: ignore[operator]
                 input_ids=input_ids_BP,
                 attention_mask=attention_mask_BP,
                 generation_config=generation_config,
@@ -136,7 +136,7 @@ class _TokenChooser(LogitsProcessor):
         self._temperature = temperature
         self.log_probs_by_position: list[torch.Tensor] = []
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         log_probs_BV = torch.log_softmax(scores.float() / self._temperature, dim=-1)
         chosen_B1 = self._choose(log_probs_BV)
         self.log_probs_by_position.append(log_probs_BV.gather(1, chosen_B1)[:, 0])

@@ -128,7 +128,7 @@ class Learner:
         device = self._policy.device
         tokens = token_batch([batch.samples[row] for row in rows], self._policy.pad_token_id, device)
         width = tokens.reply_ids_BR.shape[1]
-        with self._policy.speaking() as model:
+        with self._policy.learning() as model:
             new_BR = reply_log_probs(model, tokens, self._config.sampling.temperature)
         losses_BR, is_clipped_BR = clipped_token_losses(
             new_BR,

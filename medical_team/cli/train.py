@@ -1,0 +1,117 @@
+"""``medical-team train``: self-play on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import tyro
+
+from ..config import RunConfig
+from ..errors import MissingDependencyError, UsageError
+from ..report.display import make_display
+from ..runs.config_file import load_config, load_preset
+from .arguments import parse
+from .main import EXIT_INTERRUPTED
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Train an attacker and an assessor against each other.
+
+    Give a TOML file, a preset, dotted options, or nothing at all: then SmolLM2-135M-Instruct plays with the synthetic
+    notes that ship. Options come on top of the file or the preset.
+    """
+
+    config_file: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN.toml")] = None
+    """The run's TOML file."""
+    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Values that ship: checklist (those of the OpenRLHF recipe) or smoke (a tiny random model, for seconds)."""
+    run: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of the new run; without it, runs/ and the time."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of a run to go on with from its last checkpoint; of the options only --training.steps may change."""
+    config: Annotated[RunConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = field(default_factory=RunConfig)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    # The file or preset gives the defaults that the options change: read once to find it, and again on top of it.
+    source = parse(TrainArguments, "train", arguments, use_underscores=True)
+    defaults = dataclasses.replace(source, config=_base_config(source))
+    chosen = parse(TrainArguments, "train", arguments, default=defaults, use_underscores=True)
+    if chosen.resume is not None:
+        return _resume(chosen.resume, chosen)
+    path = chosen.run or Path("runs") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+    session = training_session()
+    with make_display() as display:
+        result = session.start_run(chosen.config, path, display)
+    return conclude(path, is_finished=result.is_finished, completed_steps=result.completed_steps)
+
+
+def training_session() -> ModuleType:
+    """The module that trains.
+
+    Raises:
+        MissingDependencyError: the libraries that it needs are not installed.
+    """
+    try:
+        from ..train import session
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] in ("torch", "transformers", "peft", "safetensors"):
+            raise MissingDependencyError(error.name, "train") from error
+        raise
+    return session
+
+
+def conclude(path: Path, *, is_finished: bool, completed_steps: int) -> int:
+    """Say where everything lies and how to go on. Returns the exit status."""
+    if not is_finished:
+        sys.stdout.write(
+            f"\nStopped after {completed_steps} steps; everything is saved in {path}\n"
+            f"Go on with: medical-team train --resume {path}\n"
+        )
+        return EXIT_INTERRUPTED
+    sys.stdout.write(
+        f"\nDone: {completed_steps} steps. The run is in {path}\n"
+        f"  the trained model   {path / 'final'}\n"
+        f"  every game          {path / 'games.jsonl'}\n"
+        f"  metrics             {path / 'metrics.jsonl'} (or: tensorboard --logdir {path / 'tensorboard'})\n"
+        f"  the configuration   {path / 'config.toml'}\n"
+        f"Train on with: medical-team train --resume {path} --training.steps {2 * completed_steps}\n"
+    )
+    return 0
+
+
+def _base_config(source: TrainArguments) -> RunConfig:
+    named = [source.config_file is not None, source.preset is not None, source.resume is not None]
+    if sum(named) > 1:
+        raise UsageError("name one of these, not several: a TOML file, --preset, --resume")
+    if source.config_file is not None:
+        return load_config(source.config_file)
+    if source.preset is not None:
+        return load_preset(source.preset)
+    if source.resume is not None:
+        return load_config(source.resume / "config.toml")
+    return RunConfig()
+
+
+def _resume(path: Path, chosen: TrainArguments) -> int:
+    saved = load_config(path / "config.toml")
+    steps = chosen.config.training.steps
+    unchanged = dataclasses.replace(saved, training=dataclasses.replace(saved.training, steps=steps))
+    if chosen.config != unchanged or chosen.run is not None:
+        raise UsageError(
+            "a resumed run keeps its configuration, so that its numbers mean one thing: only --training.steps may be "
+            f"given. For other values start a new run: medical-team train {path / 'config.toml'} --your.option ..."
+        )
+    session = training_session()
+    with make_display() as display:
+        result = session.resume_run(path, display, steps=steps)
+    return conclude(path, is_finished=result.is_finished, completed_steps=result.completed_steps)

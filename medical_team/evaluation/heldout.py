@@ -1,0 +1,93 @@
+"""The assessor on held-out notes: vanilla games, greedy, ruled on like any other.
+
+An unreadable verdict is a wrong one here, never a detection and never left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..config import RunConfig
+from ..game.play import Progress, play
+from ..game.sampler import Sampler
+from ..game.score import score
+from ..judge.protocol import Judge
+from ..judge.ruling import rule_games
+from ..records import Game, GameSpec, Labels, TrainingRecord
+from ..rewards import is_verdict_right
+from ..seeds import derived_random
+
+BALANCED_ACCURACY = "heldout/balanced_accuracy"
+"""The metric by which the best checkpoint is chosen."""
+
+
+@dataclass(frozen=True)
+class HeldoutResult:
+    """The games of an evaluation and their figures by metric name."""
+
+    games: tuple[Game, ...]
+    metrics: dict[str, float]
+
+
+def evaluate_heldout(
+    records: Sequence[TrainingRecord],
+    sampler: Sampler,
+    judge: Judge,
+    config: RunConfig,
+    *,
+    step: int,
+    on_progress: Progress = lambda _: None,
+) -> HeldoutResult:
+    """Let the assessor read held-out notes, the same in every evaluation of a run.
+
+    Args:
+        step: the step after which it happens; -1 before the first.
+    """
+    specs = heldout_specs(records, games=config.checkpoints.evaluation_games, seed=config.training.seed, step=step)
+    games = play(
+        specs, sampler, config.game, config.sampling, seed=config.training.seed, is_greedy=True, on_progress=on_progress
+    )
+    games = score(rule_games(games, judge), config.game)
+    return HeldoutResult(tuple(games), heldout_metrics(games))
+
+
+def heldout_specs(records: Sequence[TrainingRecord], *, games: int, seed: int, step: int) -> list[GameSpec]:
+    """At most ``games`` vanilla games, balanced between notes with and without an error."""
+    chosen: list[TrainingRecord] = []
+    for is_harmful in (True, False):
+        side = [record for record in records if record.data_type.is_harmful is is_harmful]
+        derived_random(seed, "heldout", int(is_harmful)).shuffle(side)
+        chosen.extend(side[: games // 2])
+    return [
+        GameSpec(
+            id=f"heldout-{step + 1:06d}-{index:04d}",
+            step=step,
+            record_id=record.id,
+            data_type=record.data_type.vanilla,
+            seed_note=record.note,
+            pair=record.pair,
+        )
+        for index, record in enumerate(chosen)
+    ]
+
+
+def heldout_metrics(games: Sequence[Game]) -> dict[str, float]:
+    """Accuracy on notes with and without an error, and their mean; a rate without any game is left out."""
+    rates = {
+        "heldout/detection_rate": _right_share([game for game in games if game.spec.data_type.is_harmful]),
+        "heldout/specificity": _right_share([game for game in games if not game.spec.data_type.is_harmful]),
+        "heldout/unreadable_share": _share([game.verdict is None for game in games]),
+    }
+    metrics = {name: rate for name, rate in rates.items() if rate is not None}
+    if "heldout/detection_rate" in metrics and "heldout/specificity" in metrics:
+        metrics[BALANCED_ACCURACY] = (metrics["heldout/detection_rate"] + metrics["heldout/specificity"]) / 2
+    return metrics
+
+
+def _right_share(games: Sequence[Game]) -> float | None:
+    return _share([isinstance(game.ruling, Labels) and is_verdict_right(game.ruling) for game in games])
+
+
+def _share(outcomes: Sequence[bool]) -> float | None:
+    return sum(outcomes) / len(outcomes) if outcomes else None

@@ -1,0 +1,51 @@
+"""What is checked before the first game is played."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..config import RunConfig
+from ..errors import UsageError
+from ..policy.chat import encode_prompt
+from ..policy.policy import Policy
+from ..prompts import assessor_prompt, attacker_prompt, reply_prefix
+from ..records import TrainingRecord
+
+_LONGEST_CHECKED = 64
+
+
+def check_prompts_fit(records: Sequence[TrainingRecord], policy: Policy, config: RunConfig) -> None:
+    """Check that the longest seed notes fit into a prompt, and prompt and reply into the model's context window.
+
+    Raises:
+        UsageError: they don't; it names the option and a value that does.
+    """
+    longest = max(_prompt_tokens(record, policy, config) for record in _longest(records))
+    sampling = config.sampling
+    if longest > sampling.max_prompt_tokens:
+        raise UsageError(
+            f"the longest prompt of the training data has {longest} tokens, more than sampling.max_prompt_tokens "
+            f"({sampling.max_prompt_tokens}). Set it to at least {longest}, or leave the longest notes out."
+        )
+    needed = longest + max(sampling.max_revision_tokens, sampling.max_verdict_tokens)
+    if policy.context_window is not None and needed > policy.context_window:
+        raise UsageError(
+            f"the longest prompt ({longest} tokens) and the longest reply need {needed} tokens, the context window of "
+            f"{config.policy.model} is {policy.context_window}. Lower sampling.max_revision_tokens or "
+            "sampling.max_verdict_tokens, or leave the longest notes out."
+        )
+
+
+def _longest(records: Sequence[TrainingRecord]) -> Sequence[TrainingRecord]:
+    # Tokenising all of a large data set would take minutes; the longest texts have the most tokens, nearly.
+    return sorted(records, key=lambda record: len(record.note), reverse=True)[:_LONGEST_CHECKED]
+
+
+def _prompt_tokens(record: TrainingRecord, policy: Policy, config: RunConfig) -> int:
+    is_thinking = not config.game.direct_chat_no_cot
+    style = config.game.prompt_style
+    prompts = [assessor_prompt(record.note, style=style, is_thinking=is_thinking)]
+    if record.data_type.is_adversarial and not config.game.no_attacker_turn:
+        prompts.append(attacker_prompt(record.note, record.data_type, style=style, is_thinking=is_thinking))
+    prefix = reply_prefix(is_thinking=is_thinking)
+    return max(len(encode_prompt(policy.tokenizer, prompt, prefix)) for prompt in prompts)

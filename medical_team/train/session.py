@@ -1,0 +1,92 @@
+"""Starting a new run and resuming an old one: what stands around the loop.
+
+A run folder is made only when data, policy and configuration are known to work together, so that a start that fails
+leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from ..config import JudgeConfig, RunConfig, canonical_error_type
+from ..data.load import load_records
+from ..errors import UsageError
+from ..game.draw import playable_records
+from ..judge.protocol import Judge
+from ..judge.reference import ReferenceJudge
+from ..policy.devices import cpu_only_torch_warning
+from ..policy.policy import Policy
+from ..records import TrainingRecord
+from ..report.display import Display
+from ..runs.config_file import check_config
+from ..runs.folder import RunFolder
+from .loop import TrainingResult, train
+from .preflight import check_prompts_fit
+
+_LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
+
+
+def start_run(config: RunConfig, path: Path, display: Display) -> TrainingResult:
+    """Make a new run at ``path`` and train it.
+
+    Raises:
+        MedicalTeamError: something that the user can mend. Before the first step nothing is left at ``path``.
+    """
+    check_config(config)
+    config = config.resolved
+    RunFolder.check_is_free(path)
+    error_types = [canonical_error_type(name) for name in config.game.error_types]
+    records = load_records(config.data.train, error_types)
+    heldout = load_records(config.data.heldout, error_types) if config.data.heldout else ()
+    _check_apart(records, heldout)
+    policy = _policy(config, display)
+    check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
+    run = RunFolder.create(path, config, records, heldout, _versions())
+    with run.locked():
+        return train(run, policy, _judge(config.judge, records), display)
+
+
+def resume_run(path: Path, display: Display, *, steps: int | None = None) -> TrainingResult:
+    """Train the run at ``path`` on from its last checkpoint.
+
+    Args:
+        steps: train to this many steps instead of the run's own number.
+
+    Raises:
+        MedicalTeamError: something that the user can mend; what was saved stays.
+    """
+    run = RunFolder.open(path)
+    with run.locked():
+        if steps is not None and steps != run.config.training.steps:
+            run.change_steps(steps)
+        policy = _policy(run.config, display)
+        return train(run, policy, _judge(run.config.judge, run.training_records()), display)
+
+
+def _policy(config: RunConfig, display: Display) -> Policy:
+    if warning := cpu_only_torch_warning():
+        display.warn(warning)
+    display.notice(f"Loading {config.policy.model} ...")
+    return Policy(config.policy, seed=config.training.seed, notify=display.notice)
+
+
+def _judge(config: JudgeConfig, records: Sequence[TrainingRecord]) -> Judge:
+    if config.kind != "reference":
+        raise UsageError(f"judge.kind is {config.kind!r}, expected 'reference'")
+    return ReferenceJudge()
+
+
+def _check_apart(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRecord]) -> None:
+    shared = {record.twin_group for record in records} & {record.twin_group for record in heldout}
+    if shared:
+        raise UsageError(
+            f"{len(shared)} twin groups are in the training data and in the held-out data (for example "
+            f"{sorted(shared)[0]}): held-out figures would be worthless. Split one file with `data build --heldout`."
+        )
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _LIBRARIES}}

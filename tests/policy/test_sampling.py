@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from builders import a_sample
+from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, SamplingConfig
+from medical_team.game.sampler import PromptTooLong, Reply, SampleRequest
+from medical_team.policy.log_probs import reply_log_probs, token_batch
+from medical_team.policy.policy import Policy
+from medical_team.policy.sampling import GenerateSampler
+from medical_team.policy.tiny import save_tiny_model
+from medical_team.records import Role
+
+CONFIG = SamplingConfig(temperature=0.7, batch_size=4)
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen2", "gemma3"])
+def policy(request, tmp_path_factory) -> Policy:
+    folder = tmp_path_factory.mktemp("models") / request.param
+    save_tiny_model(folder, architecture=request.param)
+    return Policy(PolicyConfig(model=str(folder), device="cpu"), seed=0)
+
+
+@pytest.fixture(scope="module")
+def tiny_policy() -> Policy:
+    return Policy(PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu"), seed=0)
+
+
+def a_request(number: int, *, max_tokens: int = 24, **changes) -> SampleRequest:
+    prompt = "Read this note: " + "cough and fever " * number
+    return SampleRequest(
+        role=Role.ASSESSOR, prompt=prompt, reply_prefix="", max_tokens=max_tokens, seed=number, **changes
+    )
+
+
+def replies(policy: Policy, requests, config: SamplingConfig = CONFIG) -> list[Reply]:
+    answers = GenerateSampler(policy, config).sample(requests)
+    assert all(isinstance(answer, Reply) for answer in answers)
+    return answers  # type: ignore[return-value]
+
+
+def test_the_samplers_log_probs_are_the_learners(policy):
+    drawn = replies(policy, [a_request(number) for number in range(1, 7)])
+    samples = [
+        a_sample(prompt_token_ids=reply.prompt_token_ids, token_ids=reply.token_ids, old_log_probs=reply.log_probs)
+        for reply in drawn
+    ]
+
+    tokens = token_batch(samples, policy.pad_token_id, policy.device)
+    with torch.inference_mode(), policy.speaking() as model:
+        log_probs_BR = reply_log_probs(model, tokens, CONFIG.temperature)
+
+    for row, reply in enumerate(drawn):
+        learners = log_probs_BR[row, : len(reply.token_ids)]
+        torch.testing.assert_close(learners, torch.tensor(reply.log_probs), rtol=0, atol=1e-4)
+
+
+def test_a_reply_depends_on_its_own_seed_and_not_on_its_batch(policy):
+    requests = [a_request(number) for number in range(1, 7)]
+    together = replies(policy, requests)
+    alone = [replies(policy, [request])[0] for request in requests]
+
+    assert [reply.token_ids for reply in together] == [reply.token_ids for reply in alone]
+    assert together != replies(policy, [replace(request, seed=request.seed + 100) for request in requests])
+
+
+def test_greedy_replies_take_the_likeliest_token(policy):
+    greedy, sampled = replies(policy, [a_request(3, is_greedy=True), a_request(3)])
+    (again,) = replies(policy, [replace(a_request(3, is_greedy=True), seed=77)])
+
+    assert greedy.token_ids == again.token_ids
+    assert sum(greedy.log_probs) != sum(sampled.log_probs)
+    input_ids = torch.tensor([greedy.prompt_token_ids])
+    with torch.inference_mode(), policy.speaking() as model:
+        first = model(input_ids=input_ids).logits[0, -1].argmax().item()
+    assert greedy.token_ids[0] == first
+
+
+def test_samples_follow_the_models_distribution(tiny_policy):
+    """The first token of 2,000 replies, against the model's own probabilities."""
+    requests = [replace(a_request(1, max_tokens=1), seed=seed) for seed in range(2000)]
+    drawn = replies(tiny_policy, requests, replace(CONFIG, batch_size=500))
+
+    with torch.inference_mode(), tiny_policy.speaking() as model:
+        logits_V = model(input_ids=torch.tensor([drawn[0].prompt_token_ids])).logits[0, -1]
+    expected_V = torch.softmax(logits_V / CONFIG.temperature, dim=-1)
+    counts_V = torch.bincount(torch.tensor([reply.token_ids[0] for reply in drawn]), minlength=len(expected_V))
+    # Three standard deviations of each count, all at once: a generous bound that a wrong distribution misses by far.
+    deviation_V = (counts_V - 2000 * expected_V).abs() / (2000 * expected_V * (1 - expected_V)).sqrt().clamp(min=1)
+    assert deviation_V.max() < 5
+
+
+def test_the_end_of_sequence_is_an_action_token_and_a_cut_reply_has_none(tiny_policy):
+    drawn = replies(tiny_policy, [replace(a_request(1, max_tokens=400), seed=seed) for seed in range(24)])
+
+    finished = [reply for reply in drawn if reply.is_finished]
+    assert finished
+    assert all(reply.token_ids[-1] in tiny_policy.eos_token_ids for reply in finished)
+    for reply in drawn:
+        ends = [token for token in reply.token_ids if token in tiny_policy.eos_token_ids]
+        assert len(ends) == int(reply.is_finished)
+        assert len(reply.token_ids) == len(reply.log_probs)
+        assert reply.is_finished or len(reply.token_ids) == 400
+
+
+def test_every_request_gets_its_answer_in_order_even_when_some_are_too_long(tiny_policy):
+    sampler = GenerateSampler(tiny_policy, replace(CONFIG, max_prompt_tokens=200))
+    answers = sampler.sample([a_request(number, max_tokens=number) for number in (2, 60, 1, 60, 3)])
+
+    assert [isinstance(answer, PromptTooLong) for answer in answers] == [False, True, False, True, False]
+    assert [len(answer.token_ids) <= limit for answer, limit in zip(answers[::2], (2, 1, 3), strict=True)] == [True] * 3
+    assert "sampling.max_prompt_tokens is 200" in answers[1].explanation
+    assert sampler.sample([]) == []
+
+
+def test_the_reference_speaks_as_the_policy_did_at_the_start(policy):
+    requests = [a_request(number) for number in range(1, 4)]
+    asked = [replace(request, is_reference=True) for request in requests]
+
+    assert replies(policy, requests) == replies(policy, asked)
+
+
+def test_progress_is_told(tiny_policy):
+    told: list[tuple[int, int]] = []
+    sampler = GenerateSampler(tiny_policy, CONFIG, on_progress=lambda done, total: told.append((done, total)))
+    sampler.sample([a_request(number, max_tokens=2) for number in range(1, 7)])
+
+    assert told == [(4, 6), (6, 6)]
