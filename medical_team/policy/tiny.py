@@ -23,6 +23,7 @@ from transformers import (
 )
 
 from ..config import TINY_RANDOM_MODEL
+from .quiet import quiet_transformers
 
 Architecture = Literal["llama", "qwen2", "gemma3"]
 
@@ -69,8 +70,9 @@ def make_tiny_model(
 def save_tiny_model(folder: Path, seed: int = 0, architecture: Architecture = "llama") -> None:
     """Write :func:`make_tiny_model`'s model and tokenizer as a Hugging Face folder."""
     model, tokenizer = make_tiny_model(seed, architecture)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with quiet_transformers():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def _tokenizer(architecture: Architecture) -> PreTrainedTokenizerFast:

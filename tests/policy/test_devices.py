@@ -1,0 +1,81 @@
+"""Device and precision: automatic choices, and clear errors for what is not there."""
+
+import importlib
+
+import pytest
+import torch
+
+from medical_team.errors import PolicyError
+from medical_team.policy import devices
+from medical_team.policy.devices import choose_device, choose_dtype, cpu_only_torch_warning, peak_memory_bytes
+
+CPU = torch.device("cpu")
+
+
+def pretend_cpu_has_bf16(monkeypatch: pytest.MonkeyPatch, *, has_bf16: bool) -> None:
+    capabilities = {"avx512_bf16": has_bf16, "architecture": "x86_64"}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+
+
+def pretend_gpu(monkeypatch: pytest.MonkeyPatch, *, has_driver: bool, cuda_build: str | None) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", cuda_build)
+    monkeypatch.setattr(devices, "_has_nvidia_driver", lambda: has_driver)
+
+
+def test_auto_takes_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == CPU
+    assert choose_device("cpu") == CPU
+
+
+def test_cuda_without_cuda_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    pretend_gpu(monkeypatch, has_driver=False, cuda_build=None)
+    with pytest.raises(PolicyError, match=r"policy.device is cuda, but .* no GPU .* cpu or auto"):
+        choose_device("cuda")
+
+
+def test_an_idle_gpu_is_pointed_out_with_its_remedy(monkeypatch: pytest.MonkeyPatch):
+    pretend_gpu(monkeypatch, has_driver=True, cuda_build=None)
+    warning = cpu_only_torch_warning()
+    assert warning is not None
+    assert "download.pytorch.org/whl" in warning
+    assert "make" in warning
+    with pytest.raises(PolicyError, match=r"download\.pytorch\.org/whl"):
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize(("has_driver", "cuda_build"), [(False, None), (True, "13.0"), (False, "13.0")])
+def test_no_warning_where_nothing_is_to_be_mended(
+    monkeypatch: pytest.MonkeyPatch, has_driver: bool, cuda_build: str | None
+):
+    pretend_gpu(monkeypatch, has_driver=has_driver, cuda_build=cuda_build)
+    assert cpu_only_torch_warning() is None
+
+
+@pytest.mark.parametrize("has_bf16", [False, True])
+def test_on_a_cpu_auto_is_fp32(monkeypatch: pytest.MonkeyPatch, has_bf16: bool):
+    pretend_cpu_has_bf16(monkeypatch, has_bf16=has_bf16)
+    assert choose_dtype("auto", CPU) is torch.float32
+    assert choose_dtype("fp32", CPU) is torch.float32
+
+
+def test_bf16_needs_hardware(monkeypatch: pytest.MonkeyPatch):
+    pretend_cpu_has_bf16(monkeypatch, has_bf16=True)
+    assert choose_dtype("bf16", CPU) is torch.bfloat16
+    pretend_cpu_has_bf16(monkeypatch, has_bf16=False)
+    with pytest.raises(PolicyError, match=r"no hardware for bf16 on this CPU .* auto or fp32"):
+        choose_dtype("bf16", CPU)
+
+
+@pytest.mark.parametrize(("has_bf16", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_on_a_gpu_auto_is_bf16_where_the_gpu_has_it(
+    monkeypatch: pytest.MonkeyPatch, has_bf16: bool, expected: torch.dtype
+):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    assert choose_dtype("auto", torch.device("cuda")) is expected
+
+
+def test_peak_memory_is_in_bytes():
+    importlib.import_module("torch")  # a process with torch holds well over 50 MB, and less than a terabyte
+    assert 50e6 < peak_memory_bytes(CPU) < 1e12
