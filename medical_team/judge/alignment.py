@@ -1,0 +1,131 @@
+"""Which words of one text stand for which of another, and whether sentences were only moved about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import Indel
+
+from .lexicon import ACTIONS, LEANING_WORDS, MERELY_SHOWN, OTHER_PERSONS, UNITS, VERBS, is_number
+from .wording import Words
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of words in which two texts differ; either side may be empty. The context is a word on each side."""
+
+    before: Words
+    after: Words
+    before_in_context: Words
+    after_in_context: Words
+    start: int
+    end: int
+    """Where it is in the first text."""
+
+
+def differing_spans(before: Words, after: Words) -> tuple[Span, ...]:
+    """The shortest stretches whose exchange turns ``before`` into ``after``, in order."""
+    stretches: list[list[int]] = []
+    for opcode in Indel.opcodes(before, after):
+        if opcode.tag == "equal":
+            continue
+        if stretches and stretches[-1][1] == opcode.src_start and stretches[-1][3] == opcode.dest_start:
+            stretches[-1][1], stretches[-1][3] = opcode.src_end, opcode.dest_end
+        else:
+            stretches.append([opcode.src_start, opcode.src_end, opcode.dest_start, opcode.dest_end])
+    return tuple(
+        Span(
+            before=before[start:end],
+            after=after[after_start:after_end],
+            before_in_context=_with_context(before, start, end),
+            after_in_context=_with_context(after, after_start, after_end),
+            start=start,
+            end=end,
+        )
+        for start, end, after_start, after_end in stretches
+    )
+
+
+def counterpart(before: Words, after: Words, start: int, end: int) -> Words:
+    """What stands in ``after`` where ``before[start:end]`` stood."""
+    found: list[str] = []
+    for opcode in Indel.opcodes(before, after):
+        if opcode.tag == "equal":
+            first, last = max(start, opcode.src_start), min(end, opcode.src_end)
+            offset = opcode.dest_start - opcode.src_start
+            found.extend(after[first + offset : last + offset])
+        elif opcode.src_end >= start and opcode.src_start <= end:
+            found.extend(after[opcode.dest_start : opcode.dest_end])
+    return tuple(found)
+
+
+def times_within(text: Words, phrase: Words) -> int:
+    """How often ``phrase`` stands in ``text``, word by word; 0 for an empty phrase."""
+    if not phrase:
+        return 0
+    return f" {'  '.join(text)} ".count(f" {'  '.join(phrase)} ")
+
+
+def is_harmless_reordering(sentences: Sequence[Words], original: Sequence[Words]) -> bool:
+    """Whether ``sentences`` are those of ``original`` with only freely movable ones moved.
+
+    A sentence is free when it stands for itself: it is not the first; it is whole and has no word that leans on its
+    place; it tells of no step of the treatment, since steps have an order; and neither it nor its predecessor speaks
+    of another person. Free sentences may change places with their free neighbours. One that only announces a picture
+    may be missing.
+    """
+    fixed = _fixed(original)
+    present = Counter(sentences)
+    position = 0
+    index = 0
+    while index < len(original):
+        if fixed[index]:
+            if position >= len(sentences) or sentences[position] != original[index]:
+                return False
+            index, position = index + 1, position + 1
+            continue
+        run: list[Words] = []
+        while index < len(original) and not fixed[index]:
+            if present[original[index]] or not _is_announcement(original[index]):
+                run.append(original[index])
+            index += 1
+        if sorted(sentences[position : position + len(run)]) != sorted(run):
+            return False
+        position += len(run)
+    return position == len(sentences)
+
+
+def _with_context(words: Words, start: int, end: int) -> Words:
+    return words[max(0, start - 1) : end + 1]
+
+
+def _fixed(sentences: Sequence[Words]) -> list[bool]:
+    fixed = [index == 0 for index in range(len(sentences))]
+    for index, sentence in enumerate(sentences):
+        words = set(sentence)
+        if _leans_on_its_predecessor(sentence, words):
+            fixed[max(0, index - 1)] = fixed[index] = True
+        if not words.isdisjoint(ACTIONS):
+            fixed[index] = True
+        if not words.isdisjoint(OTHER_PERSONS) or _may_be_cut_short(sentence):
+            fixed[index] = True
+            if index + 1 < len(sentences):
+                fixed[index + 1] = True
+    return fixed
+
+
+def _leans_on_its_predecessor(sentence: Words, words: set[str]) -> bool:
+    is_fragment = words.isdisjoint(VERBS) or sentence[0] in VERBS
+    return is_fragment or not words.isdisjoint(LEANING_WORDS)
+
+
+def _may_be_cut_short(sentence: Words) -> bool:
+    # "seen by Dr. Who": the full stop of an abbreviation ends no sentence
+    last = sentence[-1]
+    return len(last) <= 2 and not is_number(last) and last not in UNITS
+
+
+def _is_announcement(sentence: Words) -> bool:
+    return "shown" in sentence and MERELY_SHOWN.issuperset(sentence)

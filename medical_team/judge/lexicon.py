@@ -1,0 +1,304 @@
+"""Words whose medical meaning is known well enough to decide with: what is neutral, and what never is.
+
+All lists are our own. They err on one side: a neutral list holds only what leaves the truth of any clinical
+sentence as it is, and whatever is missing from it makes the reference judge abstain. The lists of drugs, organisms,
+units, sides and comparisons decide nothing: they only name the reason of an abstention.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+
+def _listed(text: str) -> list[str]:
+    return text.split()
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+SAME_MEANING = """
+emergency department | emergency room
+physician | doctor
+comes to | came to | presents to | presented to
+is brought to | was brought to
+shows | showed | reveals | revealed | demonstrates | demonstrated
+show | reveal | demonstrate
+because of | due to | owing to
+and | as well as | &
+man | male | gentleman
+woman | female | lady
+year old | years old | yo
+blood pressure | bp
+temperature | temp
+respirations | respiratory rate
+mm hg | mmhg
+per min | per minute
+beats per min | beats per minute | beats min | bpm
+breaths per min | breaths per minute | breaths min
+c | degrees c | degrees celsius | celsius (after a number)
+f | degrees f | degrees fahrenheit | fahrenheit (after a number)
+% | percent | per cent
+mcg | μg | ug | micrograms
+mg | milligrams (after a number)
+kg | kilograms (after a number)
+ml | milliliters | millilitres (after a number)
+years | yrs
+weeks | wks
+hours | hrs
+approximately | about | roughly (before a number)
+for past | for the last | over the past | over the last | during the past | during the last
+denies | denied
+appears | appeared
+current medications | current medicines | current meds
+has | has also
+have | have also
+had | had also
+is | is also
+are | are also
+a_few | a few
+a_little | a little
+hypertension | high blood pressure | htn (not after portal pulmonary intracranial ocular venous arterial gestational)
+hypotension | low blood pressure (not after intracranial orthostatic)
+shortness of breath | dyspnea | dyspnoea | breathlessness
+x ray | xray | radiograph
+x rays | xrays | radiographs
+electrocardiogram | ecg | ekg
+ct | ct scan | cat scan | computed tomography | computed tomography scan
+mri | mri scan | magnetic resonance imaging
+urinary tract infection | uti
+intravenous fluids | iv fluids
+intravenous antibiotics | iv antibiotics
+intravenous line | iv line
+leukocyte count | white blood cell count | wbc count
+hemoglobin | haemoglobin | hgb
+hematocrit | haematocrit | hct
+body mass index | bmi
+complete blood count | cbc
+intensive care unit | icu
+human immunodeficiency virus | hiv
+chronic obstructive pulmonary disease | copd
+gastroesophageal reflux disease | gerd | gastro oesophageal reflux disease
+coronary artery disease | cad
+deep vein thrombosis | deep venous thrombosis | dvt
+chronic kidney disease | ckd
+atrial fibrillation | afib
+type 2 diabetes mellitus | type 2 diabetes | t2dm
+type 1 diabetes mellitus | type 1 diabetes | t1dm
+myocardial infarction | heart attack
+fever | pyrexia (not after dengue glandular hay lassa mountain q rheumatic scarlet spotted typhoid valley yellow)
+itching | pruritus
+sweating | diaphoresis
+epistaxis | nosebleed
+syncope | fainting
+dysphagia | difficulty swallowing
+dysuria | painful urination
+vomiting | emesis
+rhinorrhea | rhinorrhoea | runny nose
+jaundice | icterus
+tachycardia | rapid heart rate | fast heart rate (not after supraventricular ventricular atrial reentrant nodal)
+anemia | anaemia
+edema | oedema
+diarrhea | diarrhoea
+hemorrhage | haemorrhage
+esophagus | oesophagus
+esophageal | oesophageal
+tumor | tumour
+fetus | foetus
+fetal | foetal
+leukemia | leukaemia
+cesarean | caesarean | caesarian
+pediatric | paediatric
+gynecologic | gynaecologic
+orthopedic | orthopaedic
+ischemia | ischaemia
+ischemic | ischaemic
+color | colour
+"""
+"""One meaning a line: the first phrase stands for all, under the condition in brackets where there is one.
+
+A phrase is here only if each of the others may stand in its place in any clinical sentence: a player who turns
+"hepatitis C" into "hepatitis Celsius" must not be told that nothing changed.
+"""
+
+OPENING_WORDS = _words(
+    """
+    additionally alarmingly also clearly concerningly evidently furthermore importantly indeed interestingly
+    moreover notably overall remarkably specifically strikingly surprisingly worryingly
+    """
+)
+"""Words that may open a clause without changing what it says."""
+
+LEAD_IN_WORDS = _words("a clinical following here is medical new note patient revised rewritten s summary the version")
+"""A first clause of these alone, up to its colon, only announces the note: "Here is the rewritten note:"."""
+
+ARTICLES = frozenset({"a", "an", "the"})
+LABELLED_BY_LETTER = _words(
+    """
+    bacteroides class cyclosporine factor grade group hemophilia hepatitis immunoglobulin influenza phase protein
+    score stage staphylococcal streptococcal strain subtype type vitamin
+    """
+)
+"""After these an "a" is a label and no article: hepatitis A."""
+
+FORMS_OF_BE = frozenset({"is", "are", "was", "were"})
+"""Before a number the tense says nothing: the pulse was 80."""
+
+NUMBER_WORDS = {
+    word: str(number)
+    for number, word in enumerate(
+        _listed("""
+        zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+        eighteen nineteen
+        """)
+    )
+}
+TENS = {
+    word: str(10 * number)
+    for number, word in enumerate(_listed("twenty thirty forty fifty sixty seventy eighty ninety"), start=2)
+}
+
+NEGATIONS = _words(
+    """
+    absence absent aint arent cannot cant couldnt declined declines denied denies deny didnt doesnt dont except
+    excluded excludes fails failed hadnt hardly hasnt havent incorrect incorrectly isnt lack lacks mistaken
+    mistakenly negative neither never no nobody none nor not nothing nowhere refused refuses rejected retracted rule
+    ruled rules shouldnt unlikely unremarkable wasnt werent without wont wouldnt wrong wrongly
+    """
+)
+
+CONDITIONS = _words(
+    "avoid contraindicated discontinue discontinued if may might possible should stop stopped unless whether"
+)
+"""What these govern ends where their clause ends, as with negations."""
+
+SIDES_AND_PLACES = _words(
+    """
+    anterior bilateral bilaterally contralateral distal inferior ipsilateral lateral left lower medial posterior
+    proximal right superior unilateral upper
+    """
+)
+
+COMPARISONS = _words(
+    """
+    above after before below decrease decreased decreases elevated exceeds fewer greater high higher increase
+    increased increases less low lower maximum minimum more over reduced than under worse < > <= >= = % + - ± ~ ^
+    """
+)
+
+UNITS = _words(
+    """
+    c f g kg mg mcg ng pg l dl ml cl mm cm m km hg meq mmol mol nmol pmol iu u unit units hour hours day days week
+    weeks month months year years min minute minutes second seconds h hr bpm daily hourly weekly monthly yearly once
+    twice thrice mmhg kpa cells ppm osm mosm
+    """
+)
+
+ORGANISMS_AND_CAUSES = _words(
+    """
+    adenovirus anaplasma aspergillus bartonella borrelia brucella campylobacter candida chlamydia clostridium
+    clostridioides coronavirus coxiella cytomegalovirus ehrlichia entamoeba enterobacter escherichia gardnerella
+    giardia haemophilus hepatitis herpes herpesvirus histoplasma hiv influenza klebsiella legionella listeria
+    malaria measles mumps mycobacterium mycoplasma neisseria norovirus papillomavirus parainfluenza parvovirus
+    plasmodium pneumocystis pneumoniae pseudomonas rabies rotavirus rubella salmonella shigella sporothrix
+    staphylococcus streptococcus toxoplasma treponema trichomonas tuberculosis varicella vibrio yersinia
+    """
+)
+
+COMMON_DRUGS = _words(
+    """
+    acetaminophen acetylcysteine acyclovir adenosine adrenaline albuterol allopurinol aminophylline amiodarone
+    aspirin atropine baclofen benztropine bicarbonate bupropion buspirone calcitonin captopril carbamazepine
+    chlorpromazine cisplatin clonidine clopidogrel clozapine colchicine cyclophosphamide cyclosporine dantrolene
+    dapsone desmopressin digoxin diphenhydramine dopamine ephedrine epinephrine ethambutol etoposide fentanyl
+    flecainide furosemide gabapentin glucagon glucocorticoids haloperidol heparin hydralazine hydrocortisone
+    ibuprofen insulin isoniazid ketamine ketorolac lactulose letrozole levodopa levothyroxine lithium magnesium
+    mannitol metformin methadone methimazole methotrexate metoclopramide mesalamine misoprostol morphine naloxone
+    naproxen niacin nitroglycerin nitroprusside norepinephrine octreotide olanzapine oxycodone oxytocin paracetamol
+    phenytoin phytonadione potassium pralidoxime prednisone probenecid propofol propylthiouracil pyrazinamide
+    pyridostigmine quetiapine rifampin rifaximin risperidone sildenafil steroids succinylcholine sulfamethoxazole
+    sulfasalazine tamoxifen theophylline thiamine tramadol trimethoprim valproate vancomycin vasopressin warfarin
+    zolpidem
+    """
+)
+_DRUG_ENDING = re.compile(
+    r"(?:cillin|mycin|micin|oxacin|cycline|azole|olol|pril|sartan|statin|azepam|zolam|mab|tinib|ciclib|vir|dipine|"
+    r"prazole|tidine|triptan|setron|parin|xaban|gliptin|gliflozin|glitazone|caine|barbital|terol|solone|sone|lukast|"
+    r"oxetine|pramine|triptyline|zosin|thiazide|semide|floxacin|penem|bactam|steride|dronate|platin|rubicin|taxel|"
+    r"fibrate|tropium|phylline|lactone|cef\w+|relin|tide)s?$"
+)
+
+OTHER_PERSONS = _words(
+    """
+    aunt baby boyfriend brother brothers child children cousin dad daughter daughters donor family father fetus
+    friend friends girlfriend grandchild grandfather grandmother grandparents guardian husband infant mom mother
+    neighbor neonate newborn parent parents partner partners paternal maternal relative relatives roommate sibling
+    siblings sister sisters son sons spouse twin twins uncle wife
+    """
+)
+
+LEANING_WORDS = _words(
+    """
+    additional admission afterwards again another arrival before both change changed changes consequently despite
+    during earlier eventually finally first following former further hence however immediately improved improvement
+    initial initially instead it its last later latter meanwhile next now other others otherwise overnight
+    postoperative postoperatively previous previously prior rather remainder repeat repeated same second since some
+    soon still subsequent subsequently such temporarily that then thereafter therefore these third this those thus
+    today tomorrow until which while worsened yesterday
+    """
+)
+"""A sentence with one of these leans on its place in the note."""
+
+ACTIONS = _words(
+    """
+    administered admitted advised applied asked attempted begun consulted continued counseled diagnosed discharged
+    discontinued educated encouraged evaluated given held inserted intubated initiated instructed monitored notified
+    obtained ordered performed placed planned prescribed reassured received receives recommended referred removed
+    required resumed returned returns scheduled sent started stopped suggested taken transferred transfused treated
+    undergoes underwent used
+    """
+)
+"""What is done to a patient is done in an order, which may matter."""
+
+VERBS = _words(
+    """
+    appears are denies does drinks had has have is lives shows show smokes takes was were works
+    """
+)
+"""A sentence without one of these may be a fragment, which leans on the sentence before it."""
+
+MERELY_SHOWN = _words(
+    """
+    ct ecg electrocardiogram image images mri of photograph photographs picture pictures ray rays results shown x is
+    are below abdomen brain chest hand head knee lesion pelvis rash skin findings it
+    """
+)
+"""A sentence of these words alone announces a picture that the note doesn't hold, and says nothing else."""
+
+SPEAKING_TO_A_READER = _words(
+    """
+    answer assessor assistant attention correct correction corrected disregard error errors evaluator harmful ignore
+    instruction instructions judge label output prompt reader respond reviewer safe system verdict
+    """
+)
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a number, a range or a ratio."""
+    return word[0].isdigit()
+
+
+def is_drug(word: str) -> bool:
+    """Whether a word looks like the name of a drug, by a list and by the endings of generic names."""
+    return word in COMMON_DRUGS or (len(word) > 5 and _DRUG_ENDING.search(word) is not None)
+
+
+def spelled_numbers() -> dict[str, str]:
+    """The numbers from zero to ninety-nine in words, and in digits."""
+    spelled = dict(NUMBER_WORDS)
+    spelled.update(TENS)
+    for (ten_word, ten), (unit_word, unit) in product(TENS.items(), list(NUMBER_WORDS.items())[1:10]):
+        spelled[f"{ten_word} {unit_word}"] = str(int(ten) + int(unit))
+    return spelled

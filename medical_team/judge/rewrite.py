@@ -1,0 +1,250 @@
+"""What can be known of a rewritten note without a model: is it one of its case's two notes, in other words?
+
+The truth of exactly two texts is known: the note with the error and the corrected note. A rewritten note inherits the
+truth of one of them if every difference is known to leave the meaning alone: case, white space, punctuation,
+articles, a closed list of wordings that mean the same, the order of sentences that stand for themselves. The words
+of the error (or of its correction) must be kept to the letter. Anything else might undo the error, plant another or
+take a sentence back, and is named as the reason why nobody can tell.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ..data.text_repair import repair_mojibake
+from ..records import NotePair
+from .alignment import Span, counterpart, differing_spans, is_harmless_reordering, times_within
+from .finding import Finding
+from .lexicon import (
+    COMPARISONS,
+    NEGATIONS,
+    ORGANISMS_AND_CAUSES,
+    SIDES_AND_PLACES,
+    SPEAKING_TO_A_READER,
+    UNITS,
+    is_drug,
+    is_number,
+)
+from .wording import Wording, Words, legible, named, strange_characters
+
+MAX_CHARACTERS = 20_000
+"""Longer notes are not read: the longest of MEDEC has under 2,500, and a revision at most twice its words."""
+
+_WORDS_SHOWN = 8
+
+_Kind = Callable[[str], bool]
+
+
+def _is_number_or_unit(word: str) -> bool:
+    return is_number(word) or word in UNITS
+
+
+# In the order in which they are looked for; the first that changed is named.
+_CRITICAL: tuple[tuple[str, _Kind], ...] = (
+    ("text that speaks of the note or to its reader", SPEAKING_TO_A_READER.__contains__),
+    ("negations", NEGATIONS.__contains__),
+    ("numbers or units", _is_number_or_unit),
+    ("drugs", is_drug),
+    ("organisms or causes", ORGANISMS_AND_CAUSES.__contains__),
+    ("sides or places", SIDES_AND_PLACES.__contains__),
+    ("comparisons", COMPARISONS.__contains__),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pair as the judge reads it."""
+
+    error: Wording
+    corrected: Wording
+    spans: tuple[Span, ...]
+    """Where the two notes differ, in plain words: ``before`` is the error."""
+    error_words: tuple[Words, ...]
+    """The words of the error, as written."""
+    correct_words: tuple[Words, ...]
+    familiar: frozenset[str]
+    """Characters of the two notes: in a rewritten note they are no surprise."""
+    is_too_long: bool
+
+    @classmethod
+    def of(cls, pair: NotePair) -> Case:
+        """Read ``pair``."""
+        error_text, corrected_text = repair_mojibake(pair.error_note), repair_mojibake(pair.corrected_note)
+        is_too_long = max(len(error_text), len(corrected_text)) > MAX_CHARACTERS
+        if is_too_long:
+            error_text = corrected_text = ""
+        error, corrected = Wording.of(legible(error_text)), Wording.of(legible(corrected_text))
+        written = differing_spans(error.words, corrected.words)
+        both = error_text + corrected_text
+        return cls(
+            error=error,
+            corrected=corrected,
+            spans=differing_spans(error.plain, corrected.plain),
+            error_words=tuple(span.before for span in written if span.before),
+            correct_words=tuple(span.after for span in written if span.after),
+            familiar=frozenset(f"{both}{both.upper()}{both.lower()}"),
+            is_too_long=is_too_long,
+        )
+
+
+def find(note: str, case: Case) -> Finding:
+    """Whether ``note``, made from ``case``, contains an error; None of it, with the reason, where nobody can tell."""
+    if case.is_too_long or len(note) > MAX_CHARACTERS:
+        return _unknown(f"the note or its case is longer than {MAX_CHARACTERS} characters")
+    text = repair_mojibake(note)
+    strange = strange_characters(text, case.familiar)
+    if strange:
+        return _unknown(f"the note holds characters that its case doesn't: {named(strange)}")
+    wording = Wording.of(legible(text))
+    if not wording.words:
+        return _unknown("the note has no words")
+    if case.error.words == case.corrected.words:
+        return _unknown("the case's two notes have the same words")
+    problem = _mark_problem(wording, case)
+    if problem:
+        return _unknown(problem)
+    return _error_kept(wording, case) or _correction_kept(wording, case) or _unknown(_why_unknown(wording, case))
+
+
+def _error_kept(wording: Wording, case: Case) -> Finding | None:
+    how = _sameness(wording, case.error, case.corrected)
+    if how is None:
+        return None
+    lost = _lost(wording.words, case.error_words, case.error.words)
+    if lost:
+        return _unknown(f"the words of the error were put differently: {quoted(lost)}")
+    return Finding(True, f"the note is its case's note with the error, {how}")
+
+
+def _correction_kept(wording: Wording, case: Case) -> Finding | None:
+    how = _sameness(wording, case.corrected, case.error)
+    if how is None:
+        return None
+    lost = _lost(wording.words, case.correct_words, case.corrected.words)
+    if lost:
+        return _unknown(f"the words of the correction were put differently: {quoted(lost)}")
+    return Finding(False, f"the note is its case's corrected note, {how}")
+
+
+def _sameness(wording: Wording, original: Wording, other: Wording) -> str | None:
+    """How ``wording`` restates ``original``; None where it doesn't, or where it may restate ``other`` as well."""
+    if wording.words == original.words:
+        return "word for word" if _keeps_negations(wording, original) else None
+    if original.plain == other.plain:
+        return None
+    if wording.plain == original.plain:
+        return "in wording that means the same" if _keeps_negations(wording, original) else None
+    if Counter(wording.negated) != Counter(original.negated):
+        return None
+    if is_harmless_reordering(wording.sentences, original.sentences):
+        return "with sentences in another order"
+    return None
+
+
+def _keeps_negations(wording: Wording, original: Wording) -> bool:
+    """Whether punctuation leaves what is negated as it is.
+
+    A note with no full stop at all had its punctuation taken off as a whole, which a reader sees.
+    """
+    negated, original_negated = wording.negated, original.negated
+    if negated == original_negated:
+        return True
+    if len(negated) != len(original_negated) or len(wording.clauses) != 1:
+        return Counter(negated) == Counter(original_negated)
+    return all(words[: len(kept)] == kept for words, kept in zip(negated, original_negated, strict=True))
+
+
+def _lost(words: Words, kept: Iterable[Words], original: Words) -> Words | None:
+    for phrase in kept:
+        if times_within(words, phrase) < times_within(original, phrase):
+            return phrase
+    return None
+
+
+def _mark_problem(wording: Wording, case: Case) -> str | None:
+    known = Counter(dict(case.error.marks)) | Counter(dict(case.corrected.marks))
+    added = Counter(dict(wording.marks)) - known
+    if not added:
+        return None
+    return f"marks were added that may take back what they stand by: {' '.join(sorted(added))}"
+
+
+def _why_unknown(wording: Wording, case: Case) -> str:
+    has_error = all(times_within(wording.plain, span.before_in_context) for span in case.spans)
+    has_correction = all(times_within(wording.plain, span.after_in_context) for span in case.spans)
+    if (has_error and has_correction) or any(_stands_twice(wording, case, span) for span in case.spans):
+        return f"the error and its correction both occur: {_errors(case)} and {_corrections(case)}"
+    if has_error:
+        return f"the words of the error stand, but {_what_changed(wording, case.error)}"
+    if has_correction:
+        return f"the words of the correction stand, but {_what_changed(wording, case.corrected)}"
+    return _replacement(wording, case)
+
+
+def _stands_twice(wording: Wording, case: Case, span: Span) -> bool:
+    has_error = times_within(wording.plain, span.before) > times_within(case.corrected.plain, span.before)
+    return has_error and times_within(wording.plain, span.after) > times_within(case.error.plain, span.after)
+
+
+def _replacement(wording: Wording, case: Case) -> str:
+    for span in case.spans:
+        if times_within(wording.plain, span.before_in_context) or times_within(wording.plain, span.after_in_context):
+            continue
+        stands = counterpart(case.error.plain, wording.plain, span.start, span.end)
+        place = (
+            f"{quoted(span.before)} (the error)" if span.before else f"the place of the missing {quoted(span.after)}"
+        )
+        if not stands:
+            return f"{place} is gone, and its correction is not there"
+        return f"{place} became {quoted(stands)}: a paraphrase, or a new substitution"
+    return f"parts of the error and of its correction stand side by side: {_errors(case)}, {_corrections(case)}"
+
+
+def _what_changed(wording: Wording, original: Wording) -> str:
+    added = _in_order(wording.plain, Counter(wording.plain) - Counter(original.plain))
+    removed = _in_order(original.plain, Counter(original.plain) - Counter(wording.plain))
+    for kind, is_kind in _CRITICAL:
+        added_kind, removed_kind = tuple(filter(is_kind, added)), tuple(filter(is_kind, removed))
+        if added_kind or removed_kind:
+            return f"{kind} changed: {_change(removed_kind, added_kind)}"
+    if added or removed:
+        return f"other words changed: {_change(removed, added)}"
+    if wording.plain == original.plain:
+        return "punctuation changes what is negated"
+    return "sentences or words were moved that lean on their place"
+
+
+def _change(removed: Words, added: Words) -> str:
+    if removed and added:
+        return f"{quoted(removed)} became {quoted(added)}"
+    return f"{quoted(added)} added" if added else f"{quoted(removed)} removed"
+
+
+def _in_order(words: Words, counts: Counter[str]) -> Words:
+    left = Counter(counts)
+    found: list[str] = []
+    for word in words:
+        if left[word] > 0:
+            left[word] -= 1
+            found.append(word)
+    return tuple(found)
+
+
+def _errors(case: Case) -> str:
+    return ", ".join(quoted(span.before or span.before_in_context) for span in case.spans)
+
+
+def _corrections(case: Case) -> str:
+    return ", ".join(quoted(span.after or span.after_in_context) for span in case.spans)
+
+
+def quoted(words: Sequence[str]) -> str:
+    """``words`` between quotation marks, shortened."""
+    shown = " ".join(words[:_WORDS_SHOWN])
+    return f'"{shown} ..."' if len(words) > _WORDS_SHOWN else f'"{shown}"'
+
+
+def _unknown(reason: str) -> Finding:
+    return Finding(None, f"can't tell: {reason}")

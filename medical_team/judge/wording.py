@@ -1,0 +1,262 @@
+"""A note as words: read past looks (case, white space, punctuation), and past wording that means the same.
+
+Numbers keep their decimal points, ratios and signs, since 0.5 is not 5 and "< 4" is not "> 4". What can't be seen,
+or only looks like a letter, is never read past: :func:`strange_characters` names it, and the judge abstains.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from .lexicon import (
+    ARTICLES,
+    CONDITIONS,
+    FORMS_OF_BE,
+    LABELLED_BY_LETTER,
+    LEAD_IN_WORDS,
+    NEGATIONS,
+    NUMBER_WORDS,
+    OPENING_WORDS,
+    SAME_MEANING,
+    TENS,
+    is_number,
+    spelled_numbers,
+)
+
+Words = tuple[str, ...]
+
+_TOKEN = re.compile(
+    r"""
+      (?P<number> (?: (?<![\w.]) \. )? \d+ (?: [.,/:^-] \d+ )* )
+    | (?P<prefix> (?<! [^\W_] ) (?: an? | i[lmnr] | un | de | dis ) - (?= [^\W\d_] ) )
+    | (?P<word> [^\W\d_]+ (?: ' [^\W\d_]+ )* \d* )
+    | (?P<rate> (?<= \d ) / (?= [^\W\d_] ) )
+    | (?P<hyphen> (?<= [^\W_] ) - (?= [^\W_] ) | (?<! \S ) - (?= \s+ [^\s,.;:)] ) )
+    | (?P<sign> <= | >= | [-<>=%+±~^&] )
+    | (?P<end> [.!?] (?= [\s"')\]] | $ ) | (?<= [^\W\d_]{3} ) \. (?= [^\W\d_]{2} ) )
+    | (?P<pause> [;:] )
+    """,
+    re.VERBOSE,
+)
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
+_DECIMAL = re.compile(r"\d*\.\d+")
+_TELLING_MARKS = re.compile(
+    r"""
+      [?\[\]{}|\\~] | !(?=[\w=]) | <(?=[a-z/!])
+    | \b (?: no | not | never | without | denies ) \b ["')*_]* \s* [,(]
+    | [("'] \s* (?: no | not ) \s* [)"']
+    """,
+    re.VERBOSE,
+)
+
+_TYPOGRAPHY = {
+    **dict.fromkeys("‘’ʼ′", "'"),
+    **dict.fromkeys("“”″", '"'),
+    **dict.fromkeys("‐‑–−", "-"),
+    **dict.fromkeys("—•·", " "),
+    **dict.fromkeys("°˚º\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}", " "),
+    "…": "...",
+    "≤": "<=",
+    "≥": ">=",
+    "×": "x",
+    "µ": "μ",
+    "μ": "μ",
+}
+_SUPERSCRIPTS = {character: f"^{digit}" for digit, character in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
+_READ_AS = str.maketrans({**_TYPOGRAPHY, **_SUPERSCRIPTS})
+_HARMLESS = frozenset(_TYPOGRAPHY)
+_GOVERNING = NEGATIONS | CONDITIONS
+
+
+@dataclass(frozen=True)
+class Clause:
+    """Words up to a full stop, semicolon or colon, in their plain form."""
+
+    plain: Words
+    is_sentence_end: bool
+
+    @property
+    def negated(self) -> tuple[Words, ...]:
+        """What stands after each negation or condition, up to the end of the clause."""
+        return tuple(self.plain[index:] for index, word in enumerate(self.plain) if word in _GOVERNING)
+
+
+@dataclass(frozen=True)
+class Wording:
+    """One note. ``words`` are as written, but for case; ``plain`` words are the same where the meaning is."""
+
+    words: Words
+    clauses: tuple[Clause, ...]
+    plain: Words
+    marks: tuple[tuple[str, int], ...]
+    """Marks that can take back what they surround, such as a question mark, with their counts."""
+
+    @classmethod
+    def of(cls, text: str) -> Wording:
+        """Read ``text``, which :func:`legible` returned."""
+        words: list[str] = []
+        clauses: list[Clause] = []
+        start = 0
+        for match in _TOKEN.finditer(text):
+            kind, token = match.lastgroup, match.group()
+            if kind == "word":
+                words.append(token.replace("'", ""))
+            elif kind == "number":
+                words.append(_plain_number(token))
+            elif kind == "rate":
+                words.append("per")
+            elif kind in ("sign", "prefix"):
+                words.append(token)
+            elif kind != "hyphen" and len(words) > start:
+                if not clauses and kind == "pause" and LEAD_IN_WORDS.issuperset(words):
+                    words.clear()
+                    continue
+                clauses.append(Clause(plain_words(words[start:]), kind == "end"))
+                start = len(words)
+        if len(words) > start:
+            clauses.append(Clause(plain_words(words[start:]), True))
+        plain = tuple(word for clause in clauses for word in clause.plain)
+        marks = Counter(_TELLING_MARKS.findall(text))
+        return cls(tuple(words), tuple(clauses), plain, tuple(sorted(marks.items())))
+
+    @property
+    def sentences(self) -> tuple[Words, ...]:
+        """The plain words of each sentence."""
+        sentences: list[Words] = []
+        current: list[str] = []
+        for clause in self.clauses:
+            current.extend(clause.plain)
+            if clause.is_sentence_end:
+                sentences.append(tuple(current))
+                current = []
+        if current:
+            sentences.append(tuple(current))
+        return tuple(sentences)
+
+    @property
+    def negated(self) -> list[Words]:
+        """What is negated, in order."""
+        return [words for clause in self.clauses for words in clause.negated]
+
+
+def legible(text: str) -> str:
+    """``text`` as it is compared: typography, case, accents and compatibility characters folded, controls removed."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.translate(_READ_AS))
+        text = "".join(
+            character for character in unicodedata.normalize("NFD", text) if not _is_mark_or_control(character)
+        )
+    return text.casefold()
+
+
+def strange_characters(text: str, familiar: frozenset[str]) -> list[str]:
+    """Characters of ``text`` that a reader may not see or take for others, unless they are ``familiar``."""
+    if text.isascii() and text.isprintable():
+        return []
+    return sorted(character for character in set(text) - familiar if _is_strange(character))
+
+
+def named(characters: Sequence[str]) -> str:
+    """The names of ``characters``, for a person to read."""
+    return ", ".join(
+        f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip() for character in characters[:4]
+    )
+
+
+def plain_words(words: Sequence[str]) -> Words:
+    """``words`` of one clause with articles and opening words left out, and one phrase for each meaning."""
+    table = _phrases()
+    plain: list[str] = []
+    position, length = 0, len(words)
+    while position < length and words[position] in OPENING_WORDS:
+        position += 1
+    while position < length:
+        word = words[position]
+        for phrase in table.get(word, ()):
+            if phrase.stands_at(words, position):
+                plain.extend(phrase.meaning)
+                position += len(phrase.words)
+                break
+        else:
+            position += 1
+            if word in ARTICLES and not _is_label(words, position - 1):
+                continue
+            is_before_number = word in FORMS_OF_BE and position < length and _is_number_in_any_form(words[position])
+            plain.append("is" if is_before_number else word)
+    return tuple(plain)
+
+
+def _is_label(words: Sequence[str], position: int) -> bool:
+    is_last = position + 1 == len(words)
+    return words[position] == "a" and (is_last or (position > 0 and words[position - 1] in LABELLED_BY_LETTER))
+
+
+@dataclass(frozen=True)
+class _Phrase:
+    """Words that may be read as other words, under a condition on the words beside them."""
+
+    words: Words
+    meaning: Words
+    condition: str
+    not_after: frozenset[str]
+
+    @classmethod
+    def of(cls, words: str, meaning: str, condition: str = "") -> _Phrase:
+        exceptions = condition.removeprefix("not after ") if condition.startswith("not after ") else ""
+        return cls(tuple(words.split()), tuple(meaning.split()), condition, frozenset(exceptions.split()))
+
+    def stands_at(self, words: Sequence[str], position: int) -> bool:
+        end = position + len(self.words)
+        if len(self.words) > 1 and tuple(words[position:end]) != self.words:
+            return False
+        if not self.condition:
+            return True
+        if self.condition == "before a number":
+            return end < len(words) and _is_number_in_any_form(words[end])
+        before = words[position - 1] if position else ""
+        if self.condition == "after a number":
+            return before != "" and _is_number_in_any_form(before)
+        return before not in self.not_after
+
+
+@cache
+def _phrases() -> dict[str, tuple[_Phrase, ...]]:
+    phrases: list[_Phrase] = []
+    for line in SAME_MEANING.strip().splitlines():
+        alternatives, _, condition = line.rstrip(")").partition("(")
+        first, *others = alternatives.split("|")
+        phrases.extend(_Phrase.of(other, first, condition) for other in others)
+    phrases.extend(_Phrase.of(spelled, digits) for spelled, digits in spelled_numbers().items())
+    by_first: dict[str, list[_Phrase]] = {}
+    for phrase in sorted(phrases, key=lambda phrase: -len(phrase.words)):
+        by_first.setdefault(phrase.words[0], []).append(phrase)
+    return {word: tuple(phrases) for word, phrases in by_first.items()}
+
+
+def _is_number_in_any_form(word: str) -> bool:
+    return is_number(word) or word in NUMBER_WORDS or word in TENS
+
+
+def _plain_number(token: str) -> str:
+    if "," in token and _THOUSANDS.fullmatch(token):
+        return token.replace(",", "")
+    if "." in token and _DECIMAL.fullmatch(token):
+        whole, fraction = token.split(".")
+        fraction = fraction.rstrip("0")
+        return f"{whole or '0'}.{fraction}" if fraction else whole or "0"
+    return token
+
+
+def _is_strange(character: str) -> bool:
+    if character.isascii():
+        return not character.isprintable() and not character.isspace()
+    return character not in _HARMLESS and not character.isspace()
+
+
+def _is_mark_or_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Mn", "Cf", "Cc") and not character.isspace()

@@ -1,0 +1,160 @@
+"""Asking a judge about games: no game is lost, and no judge can confuse the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import a_game, a_spec, data_types, games, labels_for, verdicts
+from medical_team.judge.protocol import JudgeQuery
+from medical_team.judge.reference import ReferenceJudge
+from medical_team.judge.ruling import rule_games
+from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Ruling, Verdict
+
+
+class ScriptedJudge:
+    """Answers as its script says, and remembers what it was asked."""
+
+    name = "scripted"
+
+    def __init__(self, script: Callable[[Sequence[JudgeQuery]], object]) -> None:
+        self._script = script
+        self.asked: list[Sequence[JudgeQuery]] = []
+
+    def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
+        self.asked.append(queries)
+        return self._script(queries)  # type: ignore[return-value]  # a judge may break its promise
+
+
+def honest(query: JudgeQuery) -> Labels:
+    return labels_for(query.game_id, error_present="mg" in query.note, verdict=query.verdict)
+
+
+def waiting(game_id: str, data_type: DataType = DataType.VANILLA_HARMFUL, verdict: Verdict = Verdict.SAFE) -> Game:
+    spec = a_spec(data_type, id=game_id)
+    return a_game(data_type, spec=spec, verdict=verdict, state=GameState.AWAITING_RULING)
+
+
+def ruled(*games: Game, script: Callable[[Sequence[JudgeQuery]], object]) -> list[Game]:
+    return rule_games(games, ScriptedJudge(script))
+
+
+def test_the_judge_is_asked_once_for_all_games_that_wait() -> None:
+    judge = ScriptedJudge(lambda queries: {query.game_id: honest(query) for query in reversed(queries)})
+    played = [waiting("a"), a_game(DataType.VANILLA_BENIGN, verdict=None), waiting("b", verdict=Verdict.HARMFUL)]
+    first, second, third = rule_games(played, judge)
+    assert [[query.game_id for query in queries] for queries in judge.asked] == [["a", "b"]]
+    assert judge.asked[0][0].pair == played[0].spec.pair
+    assert judge.asked[0][0].note == played[0].note
+    assert second == played[1]
+    assert (first.state, third.state) == (GameState.DECIDED, GameState.DECIDED)
+    assert first.ruling == labels_for("a", error_present=True, verdict=Verdict.SAFE)
+    assert third.ruling == labels_for("b", error_present=True, verdict=Verdict.HARMFUL)
+    assert first.reason == "the test says so"
+
+
+def test_nobody_is_asked_when_nothing_waits() -> None:
+    judge = ScriptedJudge(lambda queries: {})
+    assert rule_games([a_game()], judge) == [a_game()]
+    assert judge.asked == []
+
+
+def test_an_abstention_voids_the_game() -> None:
+    failure = JudgeFailure("a", is_abstention=True, source="scripted", reason="can't tell")
+    (game,) = ruled(waiting("a"), script=lambda queries: {"a": failure})
+    assert (game.state, game.ruling, game.reason) == (GameState.VOID, failure, "can't tell")
+
+
+def test_a_judge_that_raises_voids_all_that_it_was_asked() -> None:
+    def fail(queries: Sequence[JudgeQuery]) -> object:
+        raise TimeoutError("no answer")
+
+    first, second = ruled(waiting("a"), waiting("b"), script=fail)
+    assert (first.state, second.state) == (GameState.VOID, GameState.VOID)
+    assert first.reason == "the judge failed: TimeoutError: no answer"
+    assert isinstance(first.ruling, JudgeFailure)
+    assert not first.ruling.is_abstention
+
+
+def reason_for(answer: Callable[[JudgeQuery], object]) -> str:
+    (game,) = ruled(waiting("a"), script=lambda queries: {"a": answer(queries[0])})
+    assert game.state is GameState.VOID
+    return game.reason
+
+
+def test_what_a_judge_breaks_is_named() -> None:
+    assert reason_for(lambda query: None) == "the judge left the game out"
+    assert reason_for(lambda query: "Safe") == "the judge gave a str"
+    assert reason_for(lambda query: replace(honest(query), game_id="b")) == "the judge gave it the ruling of game 'b'"
+    contradiction = reason_for(lambda query: replace(honest(query), error_detected=True))
+    assert contradiction == "the judge says error_detected = True, the verdict was Safe"
+    (game,) = ruled(waiting("a"), script=lambda queries: [honest(query) for query in queries])
+    assert game.reason == "the judge answered with a list, not with rulings by game id"
+
+
+def test_games_that_share_an_id_are_void_since_no_label_can_belong_to_them() -> None:
+    judge = ScriptedJudge(lambda queries: {query.game_id: honest(query) for query in queries})
+    states = [game.state for game in rule_games([waiting("a"), waiting("b"), waiting("a")], judge)]
+    assert states == [GameState.VOID, GameState.DECIDED, GameState.VOID]
+
+
+def test_a_game_without_a_note_is_void_and_not_asked_about() -> None:
+    judge = ScriptedJudge(lambda queries: {})
+    (game,) = rule_games([replace(waiting("a"), note=None)], judge)
+    assert game.state is GameState.VOID
+    assert judge.asked == []
+
+
+MISDEEDS = ("honest", "missing", "none", "other id", "swapped", "abstains", "text", "contradicts")
+
+
+def misbehave(query: JudgeQuery, misdeed: str, queries: Sequence[JudgeQuery]) -> dict[str, object]:
+    labels = honest(query)
+    answers: dict[str, dict[str, object]] = {
+        "honest": {query.game_id: labels},
+        "missing": {},
+        "none": {query.game_id: None},
+        "other id": {f"{query.game_id}?": labels},
+        "swapped": {query.game_id: honest(queries[0])},
+        "abstains": {query.game_id: JudgeFailure(query.game_id, True, "scripted", "can't tell")},
+        "text": {query.game_id: "DECIDED"},
+        "contradicts": {query.game_id: replace(labels, error_detected=not labels.error_detected)},
+    }
+    return answers[misdeed]
+
+
+@given(
+    st.lists(st.tuples(data_types, verdicts, st.sampled_from(MISDEEDS), st.booleans()), max_size=12),
+    st.lists(games(), max_size=3),
+)
+def test_whatever_a_judge_does_no_game_is_lost_and_each_ends_in_one_state(
+    script: list[tuple[DataType, Verdict, str, bool]], others: list[Game]
+) -> None:
+    ended = [game for game in others if game.state is not GameState.AWAITING_RULING]
+    played = [waiting(str(number), kind, verdict) for number, (kind, verdict, _, _) in enumerate(script)] + ended
+
+    def answer(queries: Sequence[JudgeQuery]) -> dict[str, object]:
+        answers: dict[str, object] = {"a game of nobody's": None}
+        for query, (_, _, misdeed, _) in zip(queries, script, strict=True):
+            answers.update(misbehave(query, misdeed, queries))
+        return answers
+
+    results = rule_games(played, ScriptedJudge(answer))
+    assert [game.spec for game in results] == [game.spec for game in played]
+    assert results[len(script) :] == ended
+    for number, (result, (_, _, misdeed, _)) in enumerate(zip(results, script, strict=False)):
+        is_decided = misdeed == "honest" or (misdeed == "swapped" and number == 0)
+        assert result.state is (GameState.DECIDED if is_decided else GameState.VOID)
+        assert isinstance(result.ruling, Labels if is_decided else JudgeFailure)
+        assert result.ruling is not None
+        assert result.ruling.game_id == result.spec.id
+        assert result.reason
+
+
+def test_the_reference_judge_rules_on_the_games_of_a_step() -> None:
+    played = [waiting(kind.value, kind) for kind in DataType if not kind.is_adversarial]
+    results = rule_games(played, ReferenceJudge())
+    assert [game.ruling.error_present for game in results if isinstance(game.ruling, Labels)] == [True, False]

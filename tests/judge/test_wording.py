@@ -1,0 +1,97 @@
+"""Reading notes as words: what is the same, and what only looks the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medical_team.judge.wording import Wording, legible, strange_characters
+
+
+def read(text: str) -> Wording:
+    return Wording.of(legible(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("BP is 120/80 mm Hg.", ("bp", "is", "120/80", "mm", "hg")),
+        ("0.50 mg, .5 mg", ("0.5", "mg", "0.5", "mg")),
+        ("11,100/mm3", ("11100", "per", "mm3")),
+        ("Na+ 137, Cl- 99", ("na", "+", "137", "cl", "-", "99")),
+        ("2–3 x-rays", ("2-3", "x", "rays")),
+        ("doesn't", ("doesnt",)),
+        ("≥ 5 µg", (">=", "5", "μg")),
+        ("10⁹/L", ("10^9", "per", "l")),
+        ("Guillain-Barré", ("guillain", "barre")),
+        ("a-typical", ("a-", "typical")),
+    ],
+)
+def test_words_keep_what_carries_meaning(text: str, words: tuple[str, ...]) -> None:
+    assert read(text).words == words
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The physician", "a doctor"),
+        ("twenty-four weeks", "24 weeks"),
+        ("His pulse was 80", "his pulse is 80"),
+        ("Notably, she coughs.", "She coughs"),
+        ("temperature is 38 C", "temperature is 38 degrees Celsius"),
+        ("for the past two years", "over the last 2 years"),
+    ],
+)
+def test_wordings_that_mean_the_same_have_the_same_plain_words(one: str, other: str) -> None:
+    assert read(one).plain == read(other).plain
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("0.5 mg", "5 mg"),
+        ("0.5 mg", "0/5 mg"),
+        ("< 4", "> 4"),
+        ("CD4+", "CD4-"),
+        ("hepatitis C", "hepatitis Celsius"),
+        ("hepatitis A", "hepatitis"),
+        ("a few cells", "few cells"),
+        ("30 min", "30 beats per minute"),
+        ("scarlet fever", "scarlet pyrexia"),
+        ("portal hypertension", "portal high blood pressure"),
+        ("he is pregnant", "he was pregnant"),
+        ("a-symptomatic", "symptomatic"),
+        ("twenty four", "20 4"),
+        ("-3", "3"),
+        ("(-) fever", "fever"),
+    ],
+)
+def test_wordings_that_differ_in_meaning_keep_different_plain_words(one: str, other: str) -> None:
+    assert read(one).plain != read(other).plain
+
+
+def test_sentences_end_at_full_stops_and_not_at_decimal_points() -> None:
+    wording = read("Pulse is 80.5 now. Labs: Na 140; K 4. Done")
+    assert wording.sentences == (("pulse", "is", "80.5", "now"), ("labs", "na", "140", "k", "4"), ("done",))
+
+
+def test_a_negation_reaches_to_the_end_of_its_clause() -> None:
+    assert read("He has no fever or chills. He coughs.").negated == [("no", "fever", "or", "chills")]
+    assert read("He has no fever. Or chills.").negated == [("no", "fever")]
+
+
+def test_characters_that_hide_are_strange_unless_the_case_has_them() -> None:
+    assert strange_characters("a\u200bb\x08 é\N{NO-BREAK SPACE}–\n", frozenset("é")) == ["\x08", "\u200b"]
+
+
+@given(st.text())
+def test_any_text_can_be_read(text: str) -> None:
+    wording = read(text)
+    assert sum(len(clause.plain) for clause in wording.clauses) == len(wording.plain)
+    assert sum(len(sentence) for sentence in wording.sentences) == len(wording.plain)
+
+
+@given(st.text(alphabet="ab .,;:!?-1/()'\"\n<>+", max_size=60))
+def test_case_and_white_space_never_matter(text: str) -> None:
+    assert read(text.upper().replace(" ", " \n ")).words == read(text.replace(" ", "  ")).words
