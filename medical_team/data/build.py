@@ -23,7 +23,7 @@ from .output import CARD_FILE, CARD_PAGE, HELDOUT_FILE, TRAIN_FILE, BuiltDataSet
 from .pairs import PairError, make_pair
 from .split import CaseKey, choose_cases, four_way_split, hold_out
 from .spool import Spool, open_spool
-from .twins import TwinGroups
+from .twins import TwinGroups, group_sizes
 
 DEFAULT_SEED = 42
 
@@ -33,9 +33,9 @@ class _Cases:
     """The usable cases of a file: the pairs lie in the spool, by case number."""
 
     spool: Spool
-    twins: TwinGroups
     rows: array[int] = field(default_factory=lambda: array("q"))
-    """The row, as ``twins`` counts, of each case."""
+    """The row of each case, counting the rows that were not refused."""
+    group_of_row: array[int] = field(default_factory=lambda: array("q"))
     error_types: list[ErrorType] = field(default_factory=list[ErrorType])
     sources: set[Source] = field(default_factory=set[Source])
     correct_notes: int = 0
@@ -118,10 +118,11 @@ def _check_arguments(
 
 
 def _read_cases(csv_path: Path, log: ReadingLog, pairs: Spool, texts: Spool) -> _Cases:
-    cases = _Cases(pairs, TwinGroups(texts))
+    cases = _Cases(pairs)
+    twins = TwinGroups(texts)
     for note in read_medec(csv_path, log):
         if not note.has_error:
-            cases.twins.add(note)
+            twins.add(note)
             cases.correct_notes += 1
             continue
         try:
@@ -129,10 +130,11 @@ def _read_cases(csv_path: Path, log: ReadingLog, pairs: Spool, texts: Spool) -> 
         except PairError as error:
             log.refuse(note.line, note.text_id, str(error))
             continue
-        cases.rows.append(cases.twins.add(note))
+        cases.rows.append(twins.add(note))
         cases.error_types.append(pair.error_type)
         cases.sources.add(pair.source)
         cases.spool.append(to_line(pair))
+    cases.group_of_row = twins.groups()
     return cases
 
 
@@ -147,7 +149,7 @@ def _choose(
 ) -> tuple[list[CaseKey], list[CaseKey]]:
     """The cases to train on and to hold out."""
     usable = [
-        CaseKey(number, error_type, cases.twins.group(cases.rows[number]))
+        CaseKey(number, error_type, cases.group_of_row[cases.rows[number]])
         for number, error_type in enumerate(cases.error_types)
         if not error_types or error_type in error_types
     ]
@@ -178,7 +180,7 @@ def _why_no_case(cases: _Cases, log: ReadingLog, error_types: Sequence[ErrorType
 
 def _card_of_file(csv_path: Path, cases: _Cases, log: ReadingLog) -> DataCard:
     """The card with what is known of the source file; the rest is filled in by who knows it."""
-    groups = cases.twins.sizes()
+    sizes = group_sizes(cases.group_of_row)
     return DataCard(
         format=CARD_FORMAT,
         version=__version__,
@@ -196,8 +198,8 @@ def _card_of_file(csv_path: Path, cases: _Cases, log: ReadingLog) -> DataCard:
         correct_notes=cases.correct_notes,
         error_cases=len(cases.error_types),
         cases_used=0,
-        twin_groups=len(groups),
-        largest_twin_group=max(groups.values(), default=0),
+        twin_groups=sum(size > 0 for size in sizes),
+        largest_twin_group=max(sizes, default=0),
         sets=[],
         note_words=None,
         edit_words=None,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ..errors import OutputError
 
-_BYTES_IN_MEMORY = 4 * 1024 * 1024
+_BYTES_IN_MEMORY = 2 * 1024 * 1024
 
 
 class Spool:

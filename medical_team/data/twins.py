@@ -15,7 +15,6 @@ import hashlib
 import heapq
 import zlib
 from array import array
-from collections import Counter
 from collections.abc import Iterable
 
 from rapidfuzz import fuzz
@@ -29,8 +28,8 @@ TWIN_RATIO = 75.0
 """Percent, of rapidfuzz's normalised indel similarity."""
 
 SHINGLE_WORDS = 5
-SKETCH_SIZE = 4
-"""The smallest hashes of a note's runs of ``SHINGLE_WORDS`` words. They alone find 254 of the validation file's 255."""
+SKETCH_SIZE = 8
+"""The smallest hashes of a note's runs of ``SHINGLE_WORDS`` words. They alone find the validation file's 255 twins."""
 
 
 class TwinGroups:
@@ -48,7 +47,7 @@ class TwinGroups:
         self._previous: tuple[int, str] | None = None
 
     def add(self, note: Note) -> int:
-        """Take in ``note``. Returns its number, which :meth:`group` takes."""
+        """Take in ``note``. Returns its number: how many came before it."""
         number = len(self._parents)
         self._parents.append(number)
         self._spooled.append(-1)
@@ -58,16 +57,9 @@ class TwinGroups:
             self._join_alike(number, folded_words(note.text))
         return number
 
-    def group(self, number: int) -> int:
-        """The group of a note: the number of its first note. Final only when all notes are in."""
-        while self._parents[number] != number:
-            self._parents[number] = self._parents[self._parents[number]]
-            number = self._parents[number]
-        return number
-
-    def sizes(self) -> Counter[int]:
-        """How many notes each group has."""
-        return Counter(self.group(number) for number in range(len(self._parents)))
+    def groups(self) -> array[int]:
+        """The group of each note, by the note's number: the number of the group's first note. For when all are in."""
+        return array("q", map(self._first_of, range(len(self._parents))))
 
     def _join_identical(self, number: int, text: str) -> None:
         # A digest stands for the text, so that memory holds some bytes a note.
@@ -92,9 +84,23 @@ class TwinGroups:
         if fuzz.ratio(text, other_text, score_cutoff=TWIN_RATIO) >= TWIN_RATIO:
             self._join(number, other)
 
+    def _first_of(self, number: int) -> int:
+        while self._parents[number] != number:
+            self._parents[number] = self._parents[self._parents[number]]
+            number = self._parents[number]
+        return number
+
     def _join(self, one: int, other: int) -> None:
-        first, second = sorted((self.group(one), self.group(other)))
+        first, second = sorted((self._first_of(one), self._first_of(other)))
         self._parents[second] = first
+
+
+def group_sizes(groups: array[int]) -> array[int]:
+    """How many notes each group has, by the group's number; 0 where the number is no group's."""
+    sizes = array("q", bytes(8 * len(groups)))
+    for group in groups:
+        sizes[group] += 1
+    return sizes
 
 
 def _sketch(words: list[str]) -> list[int]:

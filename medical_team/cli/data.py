@@ -1,0 +1,194 @@
+"""``medical-team data``: build, make, check and convert data sets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..config import canonical_error_type
+from ..data.build import DEFAULT_SEED, build_data_set
+from ..data.card import DataCard
+from ..data.convert import convert_records
+from ..data.formats import EngineFormat
+from ..data.output import CARD_PAGE, HELDOUT_FILE, TRAIN_FILE, BuiltDataSet
+from ..data.validate import validate_file
+from ..errors import UsageError
+from ..records import ErrorType
+from .arguments import parse, unknown_command
+
+Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+
+
+@dataclass(frozen=True)
+class BuildArguments:
+    """Make training records from a CSV with MEDEC's columns: two for each error case, in four equal categories."""
+
+    csv: tyro.conf.Positional[Path]
+    """A MEDEC CSV: the validation, test or training file, or one made by `data synth`."""
+    output: Output
+    """Folder for train.jsonl, heldout.jsonl and the data card; an earlier data set in it is replaced."""
+    num_samples: int | None = None
+    """Error cases to use, held-out ones included; without it, or with more than there are: all."""
+    seed: int = DEFAULT_SEED
+    """Decides which cases are used, held out and vanilla, and the order of the records."""
+    heldout: float | None = None
+    """Fraction of the cases to hold out for evaluation, above 0 and below 1; near-duplicates stay together."""
+    error_types: tuple[str, ...] = ()
+    """Use cases of these error types alone, e.g. diagnosis management ("dosage" means pharmacotherapy)."""
+
+
+@dataclass(frozen=True)
+class SynthArguments:
+    """Write synthetic notes in MEDEC's columns, of which the truth is known. They are not medical advice."""
+
+    output: Output
+    """The CSV to write."""
+    notes: int = 1000
+    """How many notes."""
+    seed: int = DEFAULT_SEED
+    """The same seed, the same notes."""
+
+
+@dataclass(frozen=True)
+class ValidateArguments:
+    """Check a MEDEC CSV, or JSON lines of any kind that this program writes; name every problem with its line."""
+
+    file: tyro.conf.Positional[Path]
+    """The file to check."""
+
+
+@dataclass(frozen=True)
+class ConvertArguments:
+    """Write training records in the format of another training engine."""
+
+    file: tyro.conf.Positional[Path]
+    """A train.jsonl or heldout.jsonl that `data build` wrote."""
+    output: Output
+    """The JSONL to write."""
+    to: EngineFormat = "openrlhf"
+    """openrlhf: unmodified OpenRLHF 0.11; red-team-fork: the fork that comes with Self-RedTeam."""
+    all_vanilla: bool = False
+    """For red-team-fork: write every row as vanilla_*, which its own relabelling makes four equal quarters."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command. Returns the exit status."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_HELP)
+        return 0 if arguments else 2
+    if arguments[0] not in _COMMANDS:
+        raise unknown_command(f"data {arguments[0]}", [f"data {name}" for name in _COMMANDS])
+    return _COMMANDS[arguments[0]](arguments[1:])
+
+
+def _build(arguments: Sequence[str]) -> int:
+    chosen = parse(BuildArguments, "data build", arguments)
+    built = build_data_set(
+        chosen.csv,
+        chosen.output,
+        num_samples=chosen.num_samples,
+        seed=chosen.seed,
+        heldout=chosen.heldout,
+        error_types=_error_types(chosen.error_types),
+    )
+    _tell_built(built)
+    return 0
+
+
+def _synth(arguments: Sequence[str]) -> int:
+    from ..data.synthetic import write_synthetic_csv
+
+    chosen = parse(SynthArguments, "data synth", arguments)
+    write_synthetic_csv(chosen.output, chosen.notes, chosen.seed)
+    _say(
+        f"{chosen.notes} synthetic notes (not medical advice) are in {chosen.output}",
+        f"Next: medical-team data build {chosen.output} -o {chosen.output.parent / 'synthetic'}",
+    )
+    return 0
+
+
+def _validate(arguments: Sequence[str]) -> int:
+    chosen = parse(ValidateArguments, "data validate", arguments)
+    valid = validate_file(chosen.file)
+    _say(
+        f"{valid.path}: {valid.lines} {valid.kind}, no problem",
+        *(f"  {name:<{max(map(len, valid.counts))}}  {count}" for name, count in valid.counts.items()),
+        *(f"  ({remark})" for remark in valid.remarks),
+    )
+    return 0
+
+
+def _convert(arguments: Sequence[str]) -> int:
+    chosen = parse(ConvertArguments, "data convert", arguments)
+    count = convert_records(str(chosen.file), chosen.output, chosen.to, all_vanilla=chosen.all_vanilla)
+    _say(f"{count} rows for {chosen.to} are in {chosen.output}")
+    if chosen.to == "red-team-fork" and not chosen.all_vanilla:
+        _say(
+            "The fork relabels half of the rows as generated, so about three games in four will have an attacker; "
+            "--all-vanilla makes it one in two."
+        )
+    return 0
+
+
+def _error_types(names: Sequence[str]) -> tuple[ErrorType, ...]:
+    try:
+        return tuple(dict.fromkeys(canonical_error_type(name) for name in names))
+    except ValueError as error:
+        raise UsageError(f"--error-types: {error}") from error
+
+
+def _tell_built(built: BuiltDataSet) -> None:
+    card = built.card
+    for counts in card.sets:
+        _say(
+            f"{built.folder / counts.file}: {counts.records} records of {counts.cases} error cases",
+            "  " + ", ".join(f"{count} {name}" for name, count in counts.by_data_type.items()),
+        )
+    _say(*_remarks(built), f"The data card is {built.folder / CARD_PAGE}", "")
+    config = f"--data.train {built.folder / TRAIN_FILE}"
+    if card.heldout_fraction is not None:
+        config += f" --data.heldout {built.folder / HELDOUT_FILE}"
+    _say(f"Next: medical-team train {config}")
+
+
+def _remarks(built: BuiltDataSet) -> list[str]:
+    card: DataCard = built.card
+    remarks: list[str] = []
+    if card.num_samples is not None and card.num_samples > card.cases_used:
+        remarks.append(
+            f"Warning: --num-samples asks for {card.num_samples} error cases; all {card.cases_used} are used."
+        )
+    if card.refused:
+        remarks.append(f"Warning: {card.refused} of {card.rows} rows can't be used; the first: {card.refusals[0]}")
+        remarks.append("  All of them, with reasons: medical-team data validate, or the data card")
+    if built.stale_heldout_removed:
+        remarks.append(f"Removed {HELDOUT_FILE} of the earlier build: its cases may be in {TRAIN_FILE} now.")
+    return remarks
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "build": _build,
+    "synth": _synth,
+    "validate": _validate,
+    "convert": _convert,
+}
+
+_HELP = """\
+medical-team data: build, make, check and convert data sets.
+
+  medical-team data build CSV [--num-samples N] [--seed S] [--heldout FRACTION] [--error-types T ...] -o DIR
+  medical-team data synth --notes N --seed S -o CSV
+  medical-team data validate FILE
+  medical-team data convert train.jsonl --to {openrlhf,red-team-fork} -o FILE
+
+medical-team data COMMAND --help tells more.
+"""

@@ -1,0 +1,295 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medec_csv import a_correct_row, an_error_row, csv_text, some_rows, write_csv
+from medical_team.data.medec import MAX_FIELD_CHARACTERS, ReadingLog, Repair, read_medec
+from medical_team.data.text_repair import repair_mojibake
+from medical_team.errors import DataError
+from medical_team.records import ErrorType
+
+
+def read(path):
+    log = ReadingLog()
+    return list(read_medec(path, log)), log
+
+
+def read_rows(tmp_path, *rows):
+    return read(write_csv(tmp_path / "medec.csv", rows))
+
+
+def refusal_of(tmp_path, row):
+    notes, log = read_rows(tmp_path, row)
+    assert notes == []
+    (refusal,) = log.refusals
+    return str(refusal)
+
+
+def test_an_error_note_and_a_correct_note_are_read(tmp_path):
+    (error, correct), log = read_rows(tmp_path, an_error_row(3, "causalOrganism"), a_correct_row(3))
+
+    assert (error.text_id, error.has_error, error.error_type) == ("ms-val-6", True, ErrorType.CAUSAL_ORGANISM)
+    assert error.error_sentence_id == 1
+    assert "5000 mg" in (error.error_sentence or "")
+    assert "500 mg" in (error.corrected_sentence or "")
+    assert (correct.has_error, correct.error_type, correct.corrected_text) == (False, None, None)
+    assert correct.error_sentence_id == -1
+    assert (log.rows, log.refused, dict(log.repairs)) == (2, 0, {})
+
+
+def test_a_row_has_the_line_on_which_it_starts(tmp_path):
+    notes, _ = read_rows(tmp_path, an_error_row(0), a_correct_row(0), a_correct_row(1))
+
+    # The header is line 1; the Sentences of an error row take three lines, those of a correct row two.
+    assert [note.line for note in notes] == [2, 5, 7]
+
+
+@pytest.mark.parametrize("encode", [lambda text: text.encode(), lambda text: b"\xef\xbb\xbf" + text.encode()])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_byte_order_mark_and_line_ends_change_nothing(tmp_path, encode, line_end):
+    text = csv_text([an_error_row(0, Text="First line.\nPatient 0 is given 5000 mg of amoxicillin."), a_correct_row(0)])
+    path = tmp_path / "medec.csv"
+    path.write_bytes(encode(text.replace("\r\n", "\n").replace("\n", line_end)))
+
+    notes, log = read(path)
+
+    assert notes[0].text == "First line.\nPatient 0 is given 5000 mg of amoxicillin."
+    assert len(notes) == 2
+    assert log.refused == 0
+
+
+def test_blank_placeholder_rows_are_counted_and_skipped(tmp_path):
+    path = tmp_path / "medec.csv"
+    path.write_text(csv_text([an_error_row(0)]) + ",,,,,,,,\r\n" * 328 + "\r\n", encoding="utf-8", newline="")
+
+    notes, log = read(path)
+
+    assert (len(notes), log.rows, log.blank_rows, log.refused) == (1, 330, 329, 0)
+
+
+def test_flags_and_ids_written_as_floats_are_read(tmp_path):
+    notes, log = read_rows(
+        tmp_path,
+        an_error_row(0, Error_Flag="1.0", Error_Sentence_ID="1.0"),
+        a_correct_row(0, Error_Flag="0.0", Error_Sentence_ID="-1.0"),
+    )
+
+    assert [(note.has_error, note.error_sentence_id) for note in notes] == [(True, 1), (False, -1)]
+    assert log.repairs == {Repair.FLAG: 2}
+
+
+def test_empty_cells_of_a_correct_note_are_read_as_na(tmp_path):
+    row = a_correct_row(0, Error_Type="", Error_Sentence="", Corrected_Sentence="", Corrected_Text="")
+
+    notes, log = read_rows(tmp_path, row)
+
+    assert len(notes) == 1
+    assert log.repairs == {Repair.EMPTY_AS_NA: 1}
+
+
+def test_white_space_at_the_ends_goes_since_it_gives_the_label_away(tmp_path):
+    (note,), log = read_rows(tmp_path, an_error_row(0, Text="  It is given.\n ", Error_Sentence=" It is given. "))
+
+    assert (note.text, note.error_sentence) == ("It is given.", "It is given.")
+    assert log.repairs[Repair.OUTER_WHITE_SPACE] == 1
+
+
+@pytest.mark.parametrize(
+    ("broken", "right"),
+    [
+        ("10â€“20 days", "10–20 days"),
+        ("â€œI feel illâ€\x9d", "“I feel ill”"),
+        ("5 Î¼g, â‰¥ 3, 4 Ëš", "5 μg, ≥ 3, 4 ˚"),
+        ("ÃŸ-blocker of AndrÃ©", "ß-blocker of André"),
+        # Genuine characters stay, also beside broken ones.
+        ("5 µg/m² at 37 °C, 10³ cells", "5 µg/m² at 37 °C, 10³ cells"),
+        ("5 µg for 10â€“20 days", "5 µg for 10–20 days"),
+        ("TNF-ß–mediated, 3×–4×", "TNF-ß–mediated, 3×–4×"),
+        ("André’s naïve “café”", "André’s naïve “café”"),
+    ],
+)
+def test_double_encoded_characters_are_decoded(tmp_path, broken, right):
+    (note,), log = read_rows(tmp_path, a_correct_row(0, Text=broken))
+
+    assert note.text == right
+    assert log.repairs[Repair.MOJIBAKE] == (broken != right)
+
+
+@given(st.text(alphabet="ab –—’“”…™μβ≥≤°²éüñżщ", max_size=20))
+def test_any_text_that_was_double_encoded_comes_back(text):
+    cp1252_holes = {chr(byte) for byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
+    broken = "".join(
+        bytes([byte]).decode("cp1252") if chr(byte) not in cp1252_holes else chr(byte) for byte in text.encode()
+    )
+
+    assert repair_mojibake(broken) == text
+
+
+def test_sentences_that_span_lines_and_gaps_in_their_numbers_are_followed(tmp_path):
+    sentences = "0 Labs show:\nNa+ 137 mEq/L\n40 mg were given.\n1 Glucose negative 2 Protein absent.\n3 He is well."
+    rows = [
+        an_error_row(0, Sentences=sentences, Error_Sentence_ID="3", Error_Sentence="He is well."),
+        an_error_row(
+            1, Sentences=sentences, Error_Sentence_ID="0", Error_Sentence="Labs show: Na+ 137 mEq/L 40 mg were given."
+        ),
+        an_error_row(2, Sentences=sentences, Error_Sentence_ID="2", Error_Sentence="He is well."),
+    ]
+
+    _, log = read_rows(tmp_path, *rows)
+
+    # Only the last row's number names another sentence; that is told, and does no harm.
+    assert log.repairs == {Repair.NOTICE_SENTENCE_ID: 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (an_error_row(Error_Flag="2"), "Error Flag is 2, expected 0 or 1"),
+        (an_error_row(Error_Flag="yes"), "Error Flag is 'yes', expected a number"),
+        (an_error_row(Error_Flag="9" * 5000), "expected a number"),
+        (an_error_row(Error_Type="typo"), "Error Type is 'typo', expected one of diagnosis, management"),
+        (an_error_row(Corrected_Text="NA"), "Error Flag is 1, but Corrected Text is NA or empty"),
+        (an_error_row(Error_Sentence_ID="-1"), "Error Flag is 1, but Error Sentence ID is -1"),
+        (an_error_row(Text=" "), "the Text is empty"),
+        (a_correct_row(Error_Sentence="He is ill."), "Error Flag is 0, but Error Sentence is not NA"),
+        (a_correct_row(Error_Sentence_ID="3"), "Error Flag is 0, but Error Sentence ID is 3, expected -1"),
+        (a_correct_row(Text="nul\0byte"), "the row holds NUL bytes"),
+    ],
+)
+def test_a_row_that_contradicts_itself_is_refused_with_its_line_and_reason(tmp_path, row, reason):
+    refusal = refusal_of(tmp_path, row)
+
+    assert refusal.startswith(f"line 2 ({row['Text ID']}): ")
+    assert reason in refusal
+
+
+def test_a_row_without_id_is_refused(tmp_path):
+    assert refusal_of(tmp_path, an_error_row(Text_ID=" ")) == "line 2: the Text ID is empty"
+
+
+def test_all_refused_rows_are_collected_and_the_others_read(tmp_path):
+    rows = [an_error_row(0), an_error_row(1, Error_Type="x"), an_error_row(2), an_error_row(0), a_correct_row(2)]
+
+    notes, log = read_rows(tmp_path, *rows)
+
+    assert [note.text_id for note in notes] == ["ms-val-0", "ms-val-4", "ms-val-5"]
+    assert [refusal.line for refusal in log.refusals] == [5, 11]
+    assert log.refusals[1].reason == "the Text ID is already on line 2"
+
+
+def test_bytes_that_are_not_utf_8_refuse_their_row_alone(tmp_path):
+    path = tmp_path / "medec.csv"
+    path.write_bytes(csv_text(some_rows(2)).encode().replace(b"chest pain", b"chest p\xe9in", 1))
+
+    notes, log = read(path)
+
+    assert len(notes) == 3
+    assert "line 2 (ms-val-0): the row holds bytes that are not UTF-8" in str(log.refusals[0])
+
+
+def test_a_file_cut_off_in_a_quoted_field_says_so(tmp_path):
+    path = tmp_path / "medec.csv"
+    whole = csv_text(some_rows(3)).encode()
+    path.write_bytes(whole[: whole.rindex(b"0 A 22-year-old") + 20])
+
+    notes, log = read(path)
+
+    assert len(notes) == 5
+    assert "the file ends inside a quoted field: it was cut off" in str(log.refusals[0])
+
+
+def test_a_file_cut_off_between_fields_says_so(tmp_path):
+    path = tmp_path / "medec.csv"
+    path.write_bytes(csv_text([a_correct_row(0)]).encode()[: -len(",NA,NA\r\n")])
+
+    _, log = read(path)
+
+    assert "the row has 7 columns, expected 9; is the file cut off here?" in str(log.refusals[0])
+
+
+def test_a_long_field_is_read_and_a_huge_one_refused(tmp_path):
+    rows = [
+        a_correct_row(0, Text="a" * 200_000),
+        a_correct_row(1, Text="a" * (MAX_FIELD_CHARACTERS + 1)),
+        a_correct_row(2),
+        a_correct_row(3),
+    ]
+
+    notes, log = read_rows(tmp_path, *rows)
+
+    assert [note.text_id for note in notes] == ["ms-val-1", "ms-val-5", "ms-val-7"]
+    assert len(notes[0].text) == 200_000
+    assert "a field is longer than 1000000 characters; is a quotation mark missing?" in str(log.refusals[0])
+
+
+def test_a_lost_quotation_mark_costs_its_neighbourhood_not_the_file(tmp_path):
+    path = tmp_path / "medec.csv"
+    text = csv_text(some_rows(20))
+    place = text.index('"', len(text) // 2)
+    path.write_text(text[:place] + text[place + 1 :], encoding="utf-8", newline="")
+
+    notes, log = read(path)
+
+    assert len(notes) >= 36
+    assert log.refused >= 1
+
+
+def test_columns_may_stand_in_another_order_among_others(tmp_path):
+    path = tmp_path / "medec.csv"
+    columns = ["extra", *reversed(list(an_error_row()))]
+    path.write_text(csv_text([{**an_error_row(0), "extra": "7"}], columns), encoding="utf-8", newline="")
+
+    notes, log = read(path)
+
+    assert (len(notes), log.refused) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "the file is empty"),
+        (b"Text ID,Text\r\n", "there is no column 'Sentences'"),
+        (b"Text,Text,Text\r\n", "the column 'Text' is there twice"),
+        (b'{"id": "a"}\n', "it looks like JSON lines"),
+        (bytes(range(256)) * 9, "a binary file, or UTF-16"),
+        ("Text ID,Text\r\n".encode("utf-16"), "a binary file, or UTF-16"),
+        (csv_text([]).encode(), "there is nothing below the header"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_as_a_whole(tmp_path, content, problem):
+    path = tmp_path / "medec.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(DataError, match=r"medec\.csv") as caught:
+        read(path)
+
+    assert problem in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    with pytest.raises(DataError, match="No such file"):
+        read(tmp_path / "absent.csv")
+    with pytest.raises(DataError, match="it is a folder"):
+        read(tmp_path)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_below_the_header_end_the_reading(tmp_path_factory, garbage):
+    path = tmp_path_factory.mktemp("garbage") / "medec.csv"
+    path.write_bytes(csv_text([an_error_row(0)]).encode() + garbage)
+
+    notes, log = read(path)
+
+    assert notes[0].text_id == "ms-val-0"
+    assert log.rows == len(notes) + log.blank_rows + log.refused
+
+
+def test_the_validation_file_is_read_whole(medec_validation_csv):
+    notes, log = read(medec_validation_csv)
+
+    assert (len(notes), log.refused, log.blank_rows) == (574, 0, 0)
+    assert sum(note.has_error for note in notes) == 319
+    assert log.repairs[Repair.MOJIBAKE] == 124
+    assert log.repairs[Repair.NOTICE_SENTENCE_ID] == 0
+    assert not any("â€" in note.text or "Î¼" in note.text for note in notes)
+    assert all(note.text == note.text.strip() for note in notes)

@@ -1,0 +1,128 @@
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medical_team.data.medec import ReadingLog, Repair, read_medec
+from medical_team.data.pairs import PairError, make_pair, source_of
+from medical_team.records import ErrorType, Note, Source
+
+NOTE = Note(
+    text_id="ms-val-0",
+    text="He coughs. He is given 5000 mg. He rests.",
+    has_error=True,
+    error_type=ErrorType.PHARMACOTHERAPY,
+    error_sentence_id=1,
+    error_sentence="He is given 5000 mg.",
+    corrected_sentence="He is given 500 mg.",
+    corrected_text="He coughs. He is given 500 mg. He rests.",
+    line=2,
+)
+
+
+def pair_of(**changes):
+    repairs = Counter()
+    return make_pair(replace(NOTE, **changes), "g", repairs), repairs
+
+
+def test_a_pair_is_the_note_with_and_without_its_error():
+    pair, repairs = pair_of()
+
+    assert (pair.case_id, pair.twin_group, pair.source) == ("ms-val-0", "g", Source.MEDEC)
+    assert pair.error_note == NOTE.text
+    assert pair.corrected_note == NOTE.corrected_text
+    assert not repairs
+
+
+def test_source_is_told_by_the_text_id():
+    assert source_of("synthetic-12") is Source.SYNTHETIC
+    assert source_of("ms-val-12") is Source.MEDEC
+
+
+def test_white_space_that_differs_between_the_notes_is_made_one():
+    pair, repairs = pair_of(
+        text="He coughs.\nHe is\ngiven 5000 mg.  He rests.", corrected_text="He coughs. He is given 500 mg. He rests."
+    )
+
+    assert pair.error_sentence == "He is\ngiven 5000 mg."
+    assert pair.corrected_note == "He coughs.\nHe is given 500 mg.  He rests."
+    assert repairs == {Repair.LAYOUT: 1}
+
+
+def test_a_space_inside_a_number_is_no_difference():
+    pair, _ = pair_of(text="He has 37.5C. He is given 5000 mg.", corrected_text="He has 37.5 C. He is given 500 mg.")
+
+    assert pair.corrected_note == "He has 37.5C. He is given 500 mg."
+
+
+def test_of_two_places_of_the_sentence_the_corrected_one_is_meant():
+    pair, _ = pair_of(
+        text="He is given 5000 mg. He rests. He is given 5000 mg.",
+        corrected_text="He is given 5000 mg. He rests. He is given 500 mg.",
+    )
+
+    assert pair.corrected_note == "He is given 5000 mg. He rests. He is given 500 mg."
+
+
+def test_a_correction_that_stands_elsewhere_is_kept_as_given_and_told():
+    pair, repairs = pair_of(corrected_text="He is given 500 mg. He coughs. He rests.")
+
+    assert pair.corrected_note == "He is given 500 mg. He coughs. He rests."
+    assert repairs == {Repair.NOTICE_ELSEWHERE: 1}
+
+
+def test_a_corrected_sentence_that_is_already_in_the_note_is_told():
+    pair, repairs = pair_of(
+        text="He is given 500 mg. He is given 5000 mg.", corrected_text="He is given 500 mg. He is given 500 mg."
+    )
+
+    assert pair.corrected_note == "He is given 500 mg. He is given 500 mg."
+    assert repairs == {Repair.NOTICE_ALREADY_THERE: 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"error_sentence": "He is given 50 mg."}, "Error Sentence does not occur in Text"),
+        ({"corrected_sentence": "He is given  5000 mg."}, "Error Sentence and Corrected Sentence are the same"),
+        ({"corrected_text": NOTE.text + " "}, "Text and Corrected Text are the same"),
+        ({"corrected_text": "Another note."}, "Corrected Text is not Text with its Error Sentence corrected"),
+        ({"has_error": False}, "the note has no error"),
+    ],
+)
+def test_a_note_whose_parts_contradict_each_other_makes_no_pair(changes, reason):
+    with pytest.raises(PairError, match=reason):
+        pair_of(**changes)
+
+
+words = st.lists(st.sampled_from(["a", "b", "ill", "5 mg", "(x)", "."]), min_size=1, max_size=5).map(" ".join)
+blanks = st.text(alphabet=" \n", min_size=1, max_size=3)
+
+
+@given(before=words, after=words, error=words, right=words, blank=blanks, other_blank=blanks)
+def test_what_makes_a_pair_is_consistent_whatever_the_white_space(before, after, error, right, blank, other_blank):
+    note = f"{before}{blank}{error.replace(' ', other_blank)} {after}"
+    corrected = f"{before} {right}{other_blank}{after}"
+    try:
+        pair, _ = pair_of(text=note, error_sentence=error, corrected_sentence=right, corrected_text=corrected)
+    except PairError:
+        assert error.split() == right.split() or note.split() == corrected.split()
+        return
+
+    assert pair.error_sentence in pair.error_note
+    assert pair.corrected_sentence in pair.corrected_note
+    assert pair.error_note.split() != pair.corrected_note.split()
+    assert "".join(pair.corrected_note.split()) == "".join(corrected.split())
+
+
+def test_each_error_case_of_the_validation_file_makes_a_pair(medec_validation_csv):
+    repairs = Counter()
+    pairs = [make_pair(note, "", repairs) for note in read_medec(medec_validation_csv, ReadingLog()) if note.has_error]
+
+    assert len(pairs) == 319
+    assert repairs == {Repair.LAYOUT: 4}
+    for pair in pairs:
+        assert pair.error_note.count(pair.error_sentence) == 1
+        assert pair.error_note.replace(pair.error_sentence, pair.corrected_sentence) == pair.corrected_note
