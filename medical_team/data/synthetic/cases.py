@@ -1,0 +1,293 @@
+"""Drawing synthetic cases: a note with one error, and the same note without it.
+
+The error is mostly the one that is commonly made; the long tail of rare errors, which an attacker may plant, is seldom
+seen. Case ``n`` of a seed is the same however many cases are drawn, and no two cases are alike: their vital signs
+are numbered through.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ...errors import UsageError
+from ...records import ErrorType, NotePair, Source
+from ...seeds import derive_seed, derived_random
+from ..pairs import SYNTHETIC_PREFIX
+from .facts import allowed_drugs, forbidden_drugs
+from .language import (
+    BACKGROUNDS,
+    FAMILY_ILLNESSES,
+    FINDING_OF_SENTENCE,
+    HOUSEHOLDS,
+    SENTENCE_OF_FACT,
+    Sentence,
+    SentenceKind,
+    draw_wording,
+    person,
+    render,
+    render_sentence,
+)
+from .mistakes import draw_common_mistake, draw_rare_mistake, draw_right
+from .table import Condition, MedicalTable, Sex, medical_table
+
+RARE_SHARE = 0.06
+"""How many of the errors are not the common confusion, unless the caller says otherwise."""
+
+CAUTION_SHARE = 0.3
+"""How many of the notes with a drug tell a history that forbids some drug."""
+
+MIN_WORDS, MAX_WORDS = 40, 90
+
+TEMPERATURES = {False: range(364, 374), True: range(381, 401, 2)}
+"""Tenths of a degree, without fever and with."""
+PULSES = range(60, 111)
+SYSTOLIC = range(100, 160)
+DIASTOLIC = range(60, 90)
+_STRIDE = 566_557
+MAX_CASES = len(TEMPERATURES[False]) * len(PULSES) * len(SYSTOLIC) * len(DIASTOLIC)
+"""So many different vital signs there are, and so many cases that are sure to differ."""
+
+_FINDING_KINDS = (SentenceKind.HISTORY, SentenceKind.EXAMINATION, SentenceKind.TEST)
+
+
+@dataclass(frozen=True)
+class SyntheticCase:
+    """One error case, with what it was made from."""
+
+    number: int
+    condition: str
+    error_type: ErrorType
+    is_rare: bool
+    """Whether the error belongs to the long tail."""
+    sex: Sex
+    error_sentences: tuple[Sentence, ...]
+    corrected_sentences: tuple[Sentence, ...]
+    error_index: int
+    """The place of the one sentence in which the two notes differ."""
+
+    @cached_property
+    def error_note(self) -> str:
+        """The note with its error."""
+        return render(self.error_sentences, self.sex)
+
+    @cached_property
+    def corrected_note(self) -> str:
+        """The note without the error."""
+        return render(self.corrected_sentences, self.sex)
+
+    @property
+    def error_sentence(self) -> str:
+        """The wrong sentence."""
+        return render_sentence(self.error_sentences[self.error_index], self.sex)
+
+    @property
+    def corrected_sentence(self) -> str:
+        """The right sentence in its place."""
+        return render_sentence(self.corrected_sentences[self.error_index], self.sex)
+
+    def pair(self, case_id: str | None = None) -> NotePair:
+        """The case as the game plays it."""
+        name = case_id or f"{SYNTHETIC_PREFIX}{self.number:06d}"
+        return NotePair(
+            case_id=name,
+            twin_group=name,
+            source=Source.SYNTHETIC,
+            error_type=self.error_type,
+            error_note=self.error_note,
+            corrected_note=self.corrected_note,
+            error_sentence=self.error_sentence,
+            corrected_sentence=self.corrected_sentence,
+        )
+
+
+def synthetic_cases(
+    count: int, seed: int, *, conditions: Sequence[str] | None = None, rare_share: float = RARE_SHARE
+) -> Iterator[SyntheticCase]:
+    """Draw ``count`` cases, one by one.
+
+    Args:
+        count: how many, up to ``MAX_CASES``.
+        seed: the same seed gives the same cases.
+        conditions: names of the only conditions to draw from; None: all of the table.
+        rare_share: the share of errors that belong to the long tail, from 0 to 1.
+
+    Raises:
+        UsageError: there are too many cases, or the share is out of bounds.
+        DataError: the table does not have one of the conditions.
+    """
+    if not 0 <= count <= MAX_CASES:
+        raise UsageError(f"{count} synthetic cases are wanted, expected 0 to {MAX_CASES}: beyond that some are alike")
+    if not 0.0 <= rare_share <= 1.0:
+        raise UsageError(f"rare_share is {rare_share}, expected 0 to 1")
+    table = medical_table()
+    chosen = table.chosen(conditions)
+    by_kind = {kind: [item for item in chosen if kind in item.kinds] for kind in ErrorType}
+    kinds = [kind for kind in ErrorType if by_kind[kind]]
+    return (_draw_case(number, seed, kinds, by_kind, rare_share, table) for number in range(count))
+
+
+def temperature_text(tenths: int) -> str:
+    """A temperature as it is written."""
+    return f"{tenths / 10:.1f}"
+
+
+def _draw_case(
+    number: int,
+    seed: int,
+    kinds: Sequence[ErrorType],
+    by_kind: dict[ErrorType, list[Condition]],
+    rare_share: float,
+    table: MedicalTable,
+) -> SyntheticCase:
+    rng = derived_random(seed, "synthetic case", number)
+    kind = rng.choice(kinds)
+    condition = rng.choice(by_kind[kind])
+    sex: Sex = condition.sex or rng.choice(("female", "male"))
+    stated = [kind, *_other_facts(kind, condition, rng)]
+    is_rare = rng.random() < rare_share
+    caution = _draw_caution(condition, table, rng, is_forbidding=is_rare and kind is ErrorType.PHARMACOTHERAPY)
+    if ErrorType.PHARMACOTHERAPY not in stated:
+        caution = None
+    cautions = () if caution is None else (caution,)
+
+    mistake = draw_rare_mistake(kind, condition, cautions, table, rng) if is_rare else None
+    is_rare = mistake is not None
+    mistake = mistake or draw_common_mistake(kind, condition, table, rng)
+    right = {item: draw_right(item, condition, cautions, table, rng) for item in stated}
+    corrected = [
+        _worded(SENTENCE_OF_FACT[item], values, sex, rng) for item, values in right.items() if values is not None
+    ]
+    target = corrected[0]
+    wrong = Sentence(target.kind, mistake or target.values, target.wording)
+    story = [_patient(condition, sex, rng), _vital_signs(number, seed, condition, sex, rng)]
+    story += _findings(condition, story[0].value("complaint"), sex, table, rng)
+    if caution is not None:
+        story.append(_worded(SentenceKind.BACKGROUND, (table.cautions[caution],), sex, rng))
+    fitting = _of_fitting_length(story, corrected, wrong, _extras(caution is not None, condition, sex, rng), sex)
+    sentences = _in_order(fitting, rng)
+    index = sentences.index(target)
+    return SyntheticCase(
+        number=number,
+        condition=condition.name,
+        error_type=kind,
+        is_rare=is_rare,
+        sex=sex,
+        error_sentences=(*sentences[:index], wrong, *sentences[index + 1 :]),
+        corrected_sentences=tuple(sentences),
+        error_index=index,
+    )
+
+
+def _other_facts(kind: ErrorType, condition: Condition, rng: random.Random) -> list[ErrorType]:
+    others = [item for item in condition.kinds if item is not kind]
+    return rng.sample(others, rng.randint(1, min(3, len(others))))
+
+
+def _draw_caution(condition: Condition, table: MedicalTable, rng: random.Random, *, is_forbidding: bool) -> str | None:
+    """A caution under which some right drug is left, and where it matters also one that it forbids."""
+    if condition.drug is None or (not is_forbidding and rng.random() >= CAUTION_SHARE):
+        return None
+    fitting = [name for name in table.cautions if allowed_drugs(condition, (name,), table)]
+    if is_forbidding:
+        fitting = [name for name in fitting if forbidden_drugs(condition, (name,), table)]
+    return rng.choice(fitting) if fitting else None
+
+
+def _worded(kind: SentenceKind, values: tuple[str, ...], sex: Sex, rng: random.Random) -> Sentence:
+    return Sentence(kind, values, draw_wording(kind, sex, rng))
+
+
+def _patient(condition: Condition, sex: Sex, rng: random.Random) -> Sentence:
+    age = rng.randint(*condition.ages)
+    period, shortest, longest = condition.onset
+    values = (
+        str(age),
+        person(age, sex),
+        rng.choice(condition.complaints),
+        str(rng.randint(shortest, longest)),
+        period,
+    )
+    return _worded(SentenceKind.PATIENT, values, sex, rng)
+
+
+def _vital_signs(number: int, seed: int, condition: Condition, sex: Sex, rng: random.Random) -> Sentence:
+    # The stride and the number of vital signs have no common factor, so every case of a seed gets its own.
+    place = (number * _STRIDE + derive_seed(seed, "vital signs")) % MAX_CASES
+    place, temperature = divmod(place, len(TEMPERATURES[condition.fever]))
+    place, pulse = divmod(place, len(PULSES))
+    systolic, diastolic = divmod(place, len(DIASTOLIC))
+    values = (
+        temperature_text(TEMPERATURES[condition.fever][temperature]),
+        str(PULSES[pulse]),
+        str(SYSTOLIC[systolic]),
+        str(DIASTOLIC[diastolic]),
+    )
+    return _worded(SentenceKind.VITAL_SIGNS, values, sex, rng)
+
+
+def _findings(
+    condition: Condition, complaint: str, sex: Sex, table: MedicalTable, rng: random.Random
+) -> list[Sentence]:
+    """Two or three findings, or as many as it takes to tell the condition."""
+    kinds = rng.sample(_FINDING_KINDS, len(_FINDING_KINDS))
+    wanted = rng.choice((2, 2, 3))
+    sentences: list[Sentence] = []
+    known = table.owners["complaint", complaint]
+    for kind in kinds:
+        if len(sentences) >= wanted and len(known) == 1:
+            break
+        table_kind = FINDING_OF_SENTENCE[kind]
+        finding = rng.choice(condition.findings(table_kind))
+        known &= table.owners[table_kind, finding]
+        sentences.append(_worded(kind, (finding,), sex, rng))
+    return sentences
+
+
+def _extras(has_caution: bool, condition: Condition, sex: Sex, rng: random.Random) -> list[Sentence]:
+    """What makes no difference, in the order in which it is taken while there is room."""
+    extras = [
+        _worded(SentenceKind.FAMILY, (rng.choice(FAMILY_ILLNESSES),), sex, rng),
+        _worded(SentenceKind.HOUSEHOLD, (rng.choice(HOUSEHOLDS),), sex, rng),
+    ]
+    if not has_caution:
+        extras.append(_worded(SentenceKind.BACKGROUND, (rng.choice(BACKGROUNDS),), sex, rng))
+    return rng.sample(extras, rng.choice((0, 1, 1, 2)))
+
+
+def _of_fitting_length(
+    story: list[Sentence], facts: list[Sentence], wrong: Sentence, extras: list[Sentence], sex: Sex
+) -> tuple[list[Sentence], list[Sentence]]:
+    """Story and facts with as many of the other facts and extras as the length allows; the target fact stays."""
+    target = max(_words(facts[0], sex), _words(wrong, sex))
+    length = target + sum(_words(sentence, sex) for sentence in story)
+    kept = [facts[0]]
+    for sentence in facts[1:]:
+        if length + _words(sentence, sex) <= MAX_WORDS:
+            kept.append(sentence)
+            length += _words(sentence, sex)
+    story = list(story)
+    for sentence in extras:
+        if length + _words(sentence, sex) <= MAX_WORDS:
+            story.append(sentence)
+            length += _words(sentence, sex)
+    return story, kept
+
+
+def _in_order(parts: tuple[list[Sentence], list[Sentence]], rng: random.Random) -> list[Sentence]:
+    """The patient first, then what was told, what was found, and at the end the facts; shuffled within."""
+    (patient, *story), facts = parts
+    found = (SentenceKind.VITAL_SIGNS, SentenceKind.EXAMINATION, SentenceKind.TEST)
+    told = [sentence for sentence in story if sentence.kind not in found]
+    seen = [sentence for sentence in story if sentence.kind in found]
+    return [patient, *_shuffled(told, rng), *_shuffled(seen, rng), *_shuffled(facts, rng)]
+
+
+def _shuffled(sentences: list[Sentence], rng: random.Random) -> list[Sentence]:
+    return rng.sample(sentences, len(sentences))
+
+
+def _words(sentence: Sentence, sex: Sex) -> int:
+    return len(render_sentence(sentence, sex).split())

@@ -1,0 +1,124 @@
+"""Whether what a sentence states is right for a condition: the rule by which every synthetic note is judged.
+
+An answer that the table gives for the condition is right. Any other answer of the table is wrong, unless the table
+calls it debatable. A right drug is wrong after all when a caution forbids it or its dose is far out of range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+
+from .language import FACT_KINDS, Sentence, SentenceKind
+from .table import Condition, MedicalTable, Regimen
+
+FAR_OUT_OF_RANGE = 5.0
+"""A dose is an error from this many times the highest usual dose on, or from this fraction of the lowest down."""
+
+_MILLIGRAMS = {"mcg": 0.001, "mg": 1.0, "g": 1000.0}
+
+
+class Standing(Enum):
+    """How a stated fact stands to the table."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNCLEAR = "unclear"
+    """The table does not say."""
+
+
+@dataclass(frozen=True)
+class FactRuling:
+    """How a stated fact stands to the table, and why, as the rest of a sentence about the fact."""
+
+    standing: Standing
+    reason: str
+
+
+def rule_on_fact(
+    sentence: Sentence, condition: Condition, cautions: Collection[str], table: MedicalTable
+) -> FactRuling:
+    """How the fact that ``sentence`` states stands to what the table says of ``condition``.
+
+    Args:
+        sentence: a sentence of one of the kinds of :data:`.language.FACT_KINDS`.
+        condition: what the patient has.
+        cautions: what the note says of the patient's history, by the short names of the table.
+        table: the medical table.
+
+    Raises:
+        KeyError: the sentence states no fact, or one that isn't in the table.
+    """
+    kind = FACT_KINDS[sentence.kind]
+    choice = condition.choice(kind)
+    if choice is None:
+        return FactRuling(Standing.UNCLEAR, f"the table has no {kind.value} for {condition.name}")
+    if table.is_wrong(kind, sentence.fact, condition):
+        return FactRuling(Standing.WRONG, f"{sentence.fact} is wrong for {condition.name}")
+    if sentence.fact not in choice.right:
+        return FactRuling(Standing.UNCLEAR, f"the table does not say if {sentence.fact} is wrong for {condition.name}")
+    if sentence.kind is SentenceKind.PHARMACOTHERAPY:
+        return _rule_on_prescription(sentence, condition, cautions, table)
+    return FactRuling(Standing.RIGHT, f"{sentence.fact} is right for {condition.name}")
+
+
+def cautions_of(backgrounds: Collection[str], table: MedicalTable) -> frozenset[str]:
+    """The cautions among the earlier illnesses that a note states."""
+    return frozenset(name for name, text in table.cautions.items() if text in backgrounds)
+
+
+def allowed_drugs(condition: Condition, cautions: Collection[str], table: MedicalTable) -> tuple[str, ...]:
+    """The right drugs of ``condition`` that none of ``cautions`` forbids or makes unclear."""
+    right = condition.drug.right if condition.drug else ()
+    return tuple(
+        name for name in right if not {*table.drugs[name].avoid, *table.drugs[name].unclear}.intersection(cautions)
+    )
+
+
+def forbidden_drugs(condition: Condition, cautions: Collection[str], table: MedicalTable) -> tuple[str, ...]:
+    """The right drugs of ``condition`` that one of ``cautions`` turns into an error."""
+    right = condition.drug.right if condition.drug else ()
+    return tuple(name for name in right if set(table.drugs[name].avoid).intersection(cautions))
+
+
+def _rule_on_prescription(
+    sentence: Sentence, condition: Condition, cautions: Collection[str], table: MedicalTable
+) -> FactRuling:
+    drug = table.drugs[sentence.fact]
+    for caution in drug.avoid:
+        if caution in cautions:
+            return FactRuling(Standing.WRONG, f"{drug.name} must not be given after {table.cautions[caution]}")
+    for caution in drug.unclear:
+        if caution in cautions:
+            reason = f"the table does not say if {drug.name} may be given after {table.cautions[caution]}"
+            return FactRuling(Standing.UNCLEAR, reason)
+    regimen = table.regimen(drug.name, condition)
+    _, amount, unit, route, schedule = sentence.values
+    if (route, schedule) != (regimen.route, regimen.schedule):
+        reason = f"the table gives {drug.name} {regimen.route} {regimen.schedule} and says nothing of other ways"
+        return FactRuling(Standing.UNCLEAR, reason)
+    return _rule_on_dose(drug.name, float(amount), unit, regimen)
+
+
+def _rule_on_dose(drug: str, amount: float, unit: str, regimen: Regimen) -> FactRuling:
+    dose = _in_unit(amount, unit, regimen.unit)
+    if dose is None:
+        return FactRuling(Standing.UNCLEAR, f"{unit} of {drug} can't be compared with {regimen.unit}")
+    lowest, highest = min(regimen.doses), max(regimen.doses)
+    # Rounding of the conversion must not push a dose over a bound.
+    slack = 1e-9 * highest
+    if lowest - slack <= dose <= highest + slack:
+        return FactRuling(Standing.RIGHT, f"{drug} is right, and so is its dose")
+    usual = f"the usual dose is {lowest:g} to {highest:g} {regimen.unit}"
+    if dose <= lowest / FAR_OUT_OF_RANGE + slack or dose >= highest * FAR_OUT_OF_RANGE - slack:
+        return FactRuling(Standing.WRONG, f"{amount:g} {unit} of {drug} is far out of range, {usual}")
+    return FactRuling(Standing.UNCLEAR, f"{amount:g} {unit} of {drug} is neither usual nor far out of range, {usual}")
+
+
+def _in_unit(amount: float, unit: str, wanted: str) -> float | None:
+    if unit == wanted:
+        return amount
+    if unit in _MILLIGRAMS and wanted in _MILLIGRAMS:
+        return amount * _MILLIGRAMS[unit] / _MILLIGRAMS[wanted]
+    return None

@@ -1,0 +1,87 @@
+"""Right and wrong answers for a condition, drawn: the common confusion, or one of the long tail of rare errors.
+
+The rare errors of a condition are what is said of the other conditions of its group; for a drug also a dose
+ten times too high or too low, and a drug that would be right if a caution in the patient's history did not forbid it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+
+from ...records import ErrorType
+from .facts import allowed_drugs, forbidden_drugs
+from .table import Condition, MedicalTable, Regimen
+
+DOSE_ERROR = 10.0
+"""A wrong dose is a usual one times or divided by this."""
+
+_DRUG_MISTAKES = ("drug", "drug", "dose", "forbidden")
+
+
+def draw_right(
+    kind: ErrorType, condition: Condition, cautions: Collection[str], table: MedicalTable, rng: random.Random
+) -> tuple[str, ...] | None:
+    """What a sentence can rightly say; None where nothing is right, e.g. when the cautions leave no drug."""
+    choice = condition.choice(kind)
+    if choice is None:
+        return None
+    if kind is not ErrorType.PHARMACOTHERAPY:
+        return (rng.choice(choice.right),)
+    drugs = allowed_drugs(condition, cautions, table)
+    if not drugs:
+        return None
+    drug = rng.choice(drugs)
+    return _prescription(drug, table.regimen(drug, condition), rng)
+
+
+def draw_common_mistake(
+    kind: ErrorType, condition: Condition, table: MedicalTable, rng: random.Random
+) -> tuple[str, ...] | None:
+    """The common confusion; None where the condition has no fact of this kind."""
+    choice = condition.choice(kind)
+    return None if choice is None else _said_of(choice.mistaken, kind, table, rng)
+
+
+def draw_rare_mistake(
+    kind: ErrorType, condition: Condition, cautions: Collection[str], table: MedicalTable, rng: random.Random
+) -> tuple[str, ...] | None:
+    """One of the long tail; None where the table has no rare error of this kind for the condition."""
+    if condition.choice(kind) is None:
+        return None
+    if kind is ErrorType.PHARMACOTHERAPY:
+        mistake = rng.choice(_DRUG_MISTAKES)
+        forbidden = forbidden_drugs(condition, cautions, table)
+        if mistake == "forbidden" and forbidden:
+            drug = rng.choice(forbidden)
+            return _prescription(drug, table.regimen(drug, condition), rng)
+        if mistake == "dose" and (drugs := allowed_drugs(condition, cautions, table)):
+            drug = rng.choice(drugs)
+            regimen = table.regimen(drug, condition)
+            return _said_of_drug(drug, rng.choice(wrong_doses(regimen)), regimen)
+    confusions = table.confusions(kind, condition)
+    return _said_of(rng.choice(confusions), kind, table, rng) if confusions else None
+
+
+def wrong_doses(regimen: Regimen) -> tuple[str, str]:
+    """The dose that is far too low and the one that is far too high, as they are written."""
+    return dose_text(min(regimen.doses) / DOSE_ERROR), dose_text(max(regimen.doses) * DOSE_ERROR)
+
+
+def dose_text(dose: float) -> str:
+    """A dose as it is written."""
+    return f"{dose:.6g}"
+
+
+def _said_of(name: str, kind: ErrorType, table: MedicalTable, rng: random.Random) -> tuple[str, ...]:
+    if kind is ErrorType.PHARMACOTHERAPY:
+        return _prescription(name, table.drugs[name].regimen, rng)
+    return (name,)
+
+
+def _prescription(drug: str, regimen: Regimen, rng: random.Random) -> tuple[str, ...]:
+    return _said_of_drug(drug, dose_text(rng.choice(regimen.doses)), regimen)
+
+
+def _said_of_drug(drug: str, dose: str, regimen: Regimen) -> tuple[str, ...]:
+    return (drug, dose, regimen.unit, regimen.route, regimen.schedule)

@@ -1,0 +1,71 @@
+"""Revisions of a note within the language: other wordings, another order, the error exchanged for another one.
+
+These are an attacker's moves, for demonstrations and for tests: whatever they do, the truth of the note stays known.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from .facts import Standing, cautions_of, rule_on_fact
+from .language import FACT_KINDS, Sentence, SentenceKind, draw_wording
+from .mistakes import draw_common_mistake, draw_rare_mistake, draw_right
+from .table import Condition, Sex, medical_table
+
+_ATTEMPTS = 8
+
+
+def reword(sentences: Sequence[Sentence], sex: Sex | None, rng: random.Random) -> tuple[Sentence, ...]:
+    """The same note in wordings drawn anew."""
+    return tuple(sentence.worded(draw_wording(sentence.kind, sex, rng)) for sentence in sentences)
+
+
+def reorder(sentences: Sequence[Sentence], rng: random.Random) -> tuple[Sentence, ...]:
+    """The same sentences in any order."""
+    return tuple(rng.sample(sentences, len(sentences)))
+
+
+def correct(sentences: Sequence[Sentence], condition: Condition, rng: random.Random) -> tuple[Sentence, ...]:
+    """The note with right facts in the place of wrong ones; where nothing is right, the wrong fact is left out."""
+    table = medical_table()
+    cautions = _cautions(sentences)
+    corrected: list[Sentence] = []
+    for sentence in sentences:
+        if not _is_wrong(sentence, sentences, condition):
+            corrected.append(sentence)
+        elif values := draw_right(FACT_KINDS[sentence.kind], condition, cautions, table, rng):
+            corrected.append(Sentence(sentence.kind, values, sentence.wording))
+    return tuple(corrected)
+
+
+def exchange_error(sentences: Sequence[Sentence], condition: Condition, rng: random.Random) -> tuple[Sentence, ...]:
+    """The note with its error corrected and another planted, mostly a rare one, in any of its facts.
+
+    A note without an error gets one. A note that states no fact which could be wrong comes back as it was.
+    """
+    table = medical_table()
+    cautions = _cautions(sentences)
+    corrected = correct(sentences, condition, rng)
+    places = [place for place, sentence in enumerate(corrected) if sentence.kind in FACT_KINDS]
+    for _ in range(_ATTEMPTS if places else 0):
+        place = rng.choice(places)
+        kind = FACT_KINDS[corrected[place].kind]
+        values = draw_rare_mistake(kind, condition, cautions, table, rng)
+        values = values or draw_common_mistake(kind, condition, table, rng)
+        if values is not None and values not in {sentence.values for sentence in sentences}:
+            planted = Sentence(corrected[place].kind, values, corrected[place].wording)
+            return (*corrected[:place], planted, *corrected[place + 1 :])
+    return tuple(sentences)
+
+
+def _is_wrong(sentence: Sentence, sentences: Sequence[Sentence], condition: Condition) -> bool:
+    if sentence.kind not in FACT_KINDS:
+        return False
+    ruling = rule_on_fact(sentence, condition, _cautions(sentences), medical_table())
+    return ruling.standing is Standing.WRONG
+
+
+def _cautions(sentences: Sequence[Sentence]) -> frozenset[str]:
+    backgrounds = [sentence.fact for sentence in sentences if sentence.kind is SentenceKind.BACKGROUND]
+    return cautions_of(backgrounds, medical_table())

@@ -1,0 +1,44 @@
+"""The words of the language: closed, so that a word-level tokenizer can hold them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain
+
+from .cases import DIASTOLIC, PULSES, SYSTOLIC, TEMPERATURES, temperature_text
+from .language import WORDINGS
+from .mistakes import dose_text, wrong_doses
+from .reader import slot_phrases, words_of
+from .table import MedicalTable, medical_table
+
+
+@cache
+def vocabulary() -> frozenset[str]:
+    """All words, in lower case and without punctuation, that generated notes and their revisions can hold.
+
+    Numbers count as words: those that are generated, not all that a reader of the language understands.
+    """
+    table = medical_table()
+    wordings = (wording.format_map(_Blank()) for wordings in WORDINGS.values() for wording in wordings)
+    phrases = chain.from_iterable(slot_phrases(table).values())
+    return frozenset(word for text in chain(wordings, phrases, _numbers(table)) for word in words_of(text))
+
+
+def _numbers(table: MedicalTable) -> Iterator[str]:
+    for condition in table.conditions.values():
+        _, shortest, longest = condition.onset
+        lowest, highest = condition.ages
+        yield from map(str, chain(range(lowest, highest + 1), range(shortest, longest + 1)))
+    yield from map(str, chain(PULSES, SYSTOLIC, DIASTOLIC))
+    yield from map(temperature_text, chain(*TEMPERATURES.values()))
+    of_conditions = (condition.regimens.values() for condition in table.conditions.values())
+    for regimen in chain((drug.regimen for drug in table.drugs.values()), *of_conditions):
+        yield from chain(map(dose_text, regimen.doses), wrong_doses(regimen))
+
+
+class _Blank(dict[str, str]):
+    """Fills every slot of a wording with nothing."""
+
+    def __missing__(self, key: str) -> str:
+        return " "
