@@ -1,0 +1,159 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from builders import a_record
+from medec_csv import an_error_row, some_rows, write_csv
+from medical_team.cli.main import main
+from medical_team.jsonl import write_jsonl
+
+
+@pytest.fixture
+def csv(tmp_path):
+    return write_csv(tmp_path / "medec.csv", some_rows(21))
+
+
+def run(capsys, *arguments):
+    status = main(["data", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_build_tells_what_lies_where_and_what_to_do_next(csv, tmp_path, capsys):
+    status, out, err = run(capsys, "build", csv, "--heldout", "0.2", "--seed", "7", "-o", tmp_path / "data")
+
+    assert (status, err) == (0, "")
+    assert f"{tmp_path / 'data' / 'train.jsonl'}: 34 records of 17 error cases" in out
+    assert "9 vanilla_harmful, 9 vanilla_benign, 8 adversarial_harmful, 8 adversarial_benign" in out
+    assert f"{tmp_path / 'data' / 'heldout.jsonl'}: 8 records of 4 error cases" in out
+    assert f"medical-team train --data.train {tmp_path / 'data' / 'train.jsonl'} --data.heldout" in out
+
+
+def test_build_warns_of_refused_rows_and_of_too_few_cases(tmp_path, capsys):
+    csv = write_csv(tmp_path / "medec.csv", [*some_rows(3), an_error_row(9, Error_Type="typo")])
+
+    status, out, _ = run(capsys, "build", csv, "--num-samples", "319", "--output", tmp_path / "data")
+
+    assert status == 0
+    assert "Warning: --num-samples asks for 319 error cases; all 3 are used." in out
+    assert "Warning: 1 of 7 rows can't be used; the first: line" in out
+
+
+def test_build_takes_the_checklists_names_of_error_types(csv, tmp_path, capsys):
+    arguments = [
+        "build",
+        csv,
+        "--error-types",
+        "dosage",
+        "contraindication",
+        "causal_organism",
+        "-o",
+        tmp_path / "data",
+    ]
+
+    status, *_ = run(capsys, *arguments)
+
+    assert status == 0
+    lines = (tmp_path / "data" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["error_type"] for line in lines} == {"pharmacotherapy", "causalOrganism"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["vaildate", "x"], "Did you mean 'data validate'?"),
+        (["build", "absent.csv", "-o", "data"], "absent.csv can't be read:"),
+        (["build", "absent.csv", "-o", "data", "--error-types", "dossage"], "unknown error type 'dossage'"),
+        (["build", "absent.csv", "-o", "data", "--heldout", "2"], "--heldout is 2.0"),
+        (["validate", "absent.jsonl"], "No such file"),
+        (["convert", "absent.jsonl", "-o", "out.jsonl"], "No such file"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_message_and_exit_2(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+
+    status, out, err = run(capsys, *arguments)
+
+    assert (status, out) == (2, "")
+    assert err.startswith("medical-team data: ")
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    status, out, _ = run(capsys)
+
+    assert status == 2
+    assert "medical-team data build CSV" in out
+    assert run(capsys, "--help")[0] == 0
+
+
+def test_validate_counts_by_category(tmp_path, capsys):
+    write_jsonl(tmp_path / "train.jsonl", [a_record()])
+
+    status, out, _ = run(capsys, "validate", tmp_path / "train.jsonl")
+
+    assert status == 0
+    assert "1 training records, no problem" in out
+    assert "adversarial_harmful  1" in out
+
+
+def test_validate_names_all_problems_and_exits_2(tmp_path, capsys):
+    write_jsonl(tmp_path / "train.jsonl", [a_record(), a_record(id="b", note="x"), a_record(id="c", note="y")])
+
+    status, _, err = run(capsys, "validate", tmp_path / "train.jsonl")
+
+    assert status == 2
+    assert "2 problems in 3 lines of training records" in err
+    assert "line 2: note" in err
+    assert "line 3: note" in err
+
+
+@pytest.mark.parametrize("engine", ["openrlhf", "red-team-fork"])
+def test_what_convert_writes_validates(csv, tmp_path, capsys, engine):
+    run(capsys, "build", csv, "-o", tmp_path / "data")
+
+    status, *_ = run(capsys, "convert", tmp_path / "data" / "train.jsonl", "--to", engine, "-o", tmp_path / "out.jsonl")
+
+    assert status == 0
+    assert run(capsys, "validate", tmp_path / "out.jsonl")[0] == 0
+
+
+def script(repository, name, *arguments, cwd):
+    # -I takes neither the current folder nor PYTHONPATH: only what the script itself puts on the path is found.
+    command = [sys.executable, "-I", str(repository / "scripts" / name), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_checklists_two_commands_work_as_it_writes_them(repository, csv, tmp_path):
+    made = script(
+        repository,
+        "create_rl_training_data.py",
+        *("--input", csv, "--output-dir", "data/medical_rl_training", "--num-samples", 319),
+        cwd=tmp_path,
+    )
+    converted = script(
+        repository,
+        "convert_to_openrlhf_format.py",
+        *("--input", "data/medical_rl_training/train.jsonl", "--output", "data/medical_openrlhf/train.jsonl"),
+        cwd=tmp_path,
+    )
+
+    assert (made.returncode, converted.returncode) == (0, 0), made.stderr + converted.stderr
+    rows = (tmp_path / "data/medical_openrlhf/train.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 42
+    assert set(json.loads(rows[0])) == {"vanilla", "adversarial", "completion", "data_type"}
+
+
+@pytest.mark.slow
+def test_the_scripts_tell_errors_as_the_command_does(repository, tmp_path):
+    absent = script(repository, "create_rl_training_data.py", "--input", "x.csv", "--output-dir", "d", cwd=tmp_path)
+    wrong = script(repository, "convert_to_openrlhf_format.py", "--input", "x.csv", cwd=tmp_path)
+
+    assert absent.returncode == wrong.returncode == 2
+    assert "x.csv can't be read" in absent.stderr
+    assert "Traceback" not in absent.stderr + wrong.stderr
+    assert list(tmp_path.iterdir()) == []

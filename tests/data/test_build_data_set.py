@@ -1,0 +1,256 @@
+import errno
+import hashlib
+import json
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from medec_csv import a_correct_row, an_error_row, some_rows, write_csv
+from medical_team.data import build as build_module
+from medical_team.data import output as output_module
+from medical_team.data.build import build_data_set, build_records
+from medical_team.data.load import load_records
+from medical_team.errors import DataError, OutputError, UsageError
+from medical_team.jsonl import write_jsonl
+from medical_team.records import DataType, ErrorType
+
+
+@pytest.fixture
+def csv(tmp_path):
+    return write_csv(tmp_path / "medec.csv", some_rows(21))
+
+
+def records_in(folder, name="train.jsonl"):
+    return load_records(str(folder / name))
+
+
+def counts_of(records):
+    counts = Counter(record.data_type for record in records)
+    return [counts[data_type] for data_type in DataType]
+
+
+def test_each_error_case_gives_its_error_note_and_its_corrected_note(csv, tmp_path):
+    build_data_set(csv, tmp_path / "data")
+
+    records = records_in(tmp_path / "data")
+    assert len(records) == 42
+    assert counts_of(records) == [11, 11, 10, 10]
+    by_id = {record.id: record for record in records}
+    harmful, benign = by_id["ms-val-6-harmful"], by_id["ms-val-6-benign"]
+    assert harmful.note == harmful.error_note == benign.error_note
+    assert benign.note == benign.corrected_note == harmful.corrected_note
+    assert "5000 mg" in harmful.note
+    assert "5000 mg" not in benign.note
+    assert harmful.error_type is ErrorType.PHARMACOTHERAPY
+    assert harmful.data_type.is_adversarial == benign.data_type.is_adversarial
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(csv, tmp_path):
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        build_data_set(csv, tmp_path / folder, seed=seed, heldout=0.3)
+
+    a, b, c = ({path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in "abc")
+    assert a == b
+    assert set(a) == {"train.jsonl", "heldout.jsonl", "data_card.json", "data_card.md"}
+    assert a["train.jsonl"] != c["train.jsonl"]
+
+
+def test_num_samples_counts_error_cases(csv, tmp_path):
+    build_data_set(csv, tmp_path, num_samples=10)
+
+    records = records_in(tmp_path)
+    assert len(records) == 20
+    assert {record.error_type for record in records} == set(ErrorType)
+
+
+def test_more_cases_than_there_are_means_all(csv, tmp_path):
+    built = build_data_set(csv, tmp_path, num_samples=319)
+
+    assert (built.card.num_samples, built.card.cases_used) == (319, 21)
+
+
+def test_held_out_cases_share_no_twin_group_with_those_trained_on(tmp_path):
+    # Cases 0 to 5 are one group: the same note under six ids.
+    same = [an_error_row(0, Text_ID=f"ms-val-{number}") for number in range(100, 106)]
+    csv = write_csv(tmp_path / "medec.csv", [*same, *some_rows(20)])
+
+    built = build_data_set(csv, tmp_path, heldout=0.3)
+
+    train, held = records_in(tmp_path), records_in(tmp_path, "heldout.jsonl")
+    assert {record.twin_group for record in train}.isdisjoint(record.twin_group for record in held)
+    assert len(train) + len(held) == 52
+    assert built.card.largest_twin_group == 8  # six copies, the case they copy, and its correct note
+    assert {record.note for record in train}.isdisjoint(record.note for record in held)
+
+
+def test_error_types_filter(csv, tmp_path):
+    build_data_set(csv, tmp_path, error_types=(ErrorType.DIAGNOSIS, ErrorType.TREATMENT))
+
+    assert {record.error_type for record in records_in(tmp_path)} == {ErrorType.DIAGNOSIS, ErrorType.TREATMENT}
+
+
+def test_the_card_tells_counts_repairs_and_refusals_and_no_path(tmp_path):
+    rows = [
+        *some_rows(6),
+        an_error_row(7, Error_Type="typo"),
+        an_error_row(8, Error_Sentence="Nowhere."),
+        a_correct_row(9),
+    ]
+    rows[0]["Text"] += " "
+    csv = write_csv(tmp_path / "medec|`x`.csv", rows)
+
+    build_data_set(csv, tmp_path / "data", seed=5)
+
+    card = json.loads((tmp_path / "data" / "data_card.json").read_text(encoding="utf-8"))
+    assert card["source_sha256"] == hashlib.sha256(csv.read_bytes()).hexdigest()
+    assert (card["source_file"], card["seed"]) == (csv.name, 5)
+    assert (card["rows"], card["error_cases"], card["correct_notes"], card["refused"]) == (15, 6, 7, 2)
+    assert card["repairs"]["white space at the ends stripped"] == 1
+    assert any("Error Type is 'typo'" in refusal for refusal in card["refusals"])
+    assert any("(ms-val-16): Error Sentence does not occur in Text" in refusal for refusal in card["refusals"])
+    assert card["sets"][0]["by_data_type"] == dict.fromkeys((kind.value for kind in DataType), 3)
+    assert card["edit_words"]["median"] == 1
+    assert "CC BY 4.0" in card["licence"][0]
+    page = (tmp_path / "data" / "data_card.md").read_text(encoding="utf-8")
+    assert "12 records of 6 cases" in page
+    assert str(tmp_path) not in page + json.dumps(card)
+
+
+def test_synthetic_notes_have_their_own_licence(tmp_path):
+    rows = [an_error_row(number, Text_ID=f"synthetic-{number}") for number in range(4)]
+
+    built = build_data_set(write_csv(tmp_path / "notes.csv", rows), tmp_path / "data")
+
+    assert built.card.sources == ["synthetic"]
+    assert "not medical advice" in built.card.licence[0]
+
+
+def test_a_file_without_usable_case_tells_why(tmp_path):
+    rows = [a_correct_row(0), an_error_row(1, Error_Type="typo")]
+
+    with pytest.raises(DataError) as caught:
+        build_data_set(write_csv(tmp_path / "medec.csv", rows), tmp_path / "data")
+
+    assert "1 are correct notes and 1 were refused" in str(caught.value)
+    assert "line 4 (ms-val-2): Error Type is 'typo'" in str(caught.value)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path):
+    csv = write_csv(tmp_path / "medec.csv", [an_error_row(0, "diagnosis")])
+
+    with pytest.raises(DataError, match="asks for treatment; the file has diagnosis"):
+        build_data_set(csv, tmp_path / "data", error_types=(ErrorType.TREATMENT,))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_samples": 0}, "--num-samples is 0"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"heldout": 1.0}, "--heldout is 1.0, expected a fraction above 0 and below 1"),
+        ({"heldout": float("nan")}, "--heldout is nan"),
+        ({"heldout": 0.01}, "leaves 21 to train on and 0 held out"),
+    ],
+)
+def test_arguments_out_of_bounds_name_their_option(csv, tmp_path, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        build_data_set(csv, tmp_path / "data", **arguments)
+
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_rebuild_replaces_the_set_and_removes_a_stale_held_out_file(csv, tmp_path):
+    build_data_set(csv, tmp_path / "data", heldout=0.3)
+
+    built = build_data_set(csv, tmp_path / "data")
+
+    assert built.stale_heldout_removed
+    assert not (tmp_path / "data" / "heldout.jsonl").exists()
+    assert len(records_in(tmp_path / "data")) == 42
+
+
+def test_somebody_elses_file_is_not_overwritten(csv, tmp_path):
+    (tmp_path / "train.jsonl").write_text("my notes\n", encoding="utf-8")
+
+    with pytest.raises(UsageError, match="was not written by this program"):
+        build_data_set(csv, tmp_path)
+
+    assert (tmp_path / "train.jsonl").read_text(encoding="utf-8") == "my notes\n"
+
+
+def test_the_source_is_never_overwritten(tmp_path):
+    csv = write_csv(tmp_path / "train.jsonl", some_rows(3))
+
+    with pytest.raises(UsageError, match="would be overwritten"):
+        build_data_set(csv, tmp_path)
+
+
+def test_an_output_that_is_a_file_is_named(csv, tmp_path):
+    (tmp_path / "data").touch()
+
+    with pytest.raises(UsageError, match="is a file; -o names the folder"):
+        build_data_set(csv, tmp_path / "data")
+
+
+def test_a_full_disk_leaves_the_earlier_set_as_it_was(csv, tmp_path, monkeypatch):
+    build_data_set(csv, tmp_path / "data", seed=1, heldout=0.3)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()}
+
+    def full(card):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(output_module, "card_as_markdown", full)
+
+    with pytest.raises(OutputError, match="No space left on device"):
+        build_data_set(csv, tmp_path / "data", seed=2, heldout=0.3)
+
+    assert {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()} == before
+
+
+def test_a_full_folder_for_temporary_files_names_the_way_out(csv, tmp_path, monkeypatch):
+    class Full:
+        def seek(self, place):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            return None
+
+    monkeypatch.setattr("medical_team.data.spool.tempfile.SpooledTemporaryFile", lambda **_: Full())
+
+    with pytest.raises(OutputError, match="TMPDIR"):
+        build_data_set(csv, tmp_path / "data")
+
+
+def test_records_in_memory_are_those_that_are_written(csv, tmp_path):
+    build_data_set(csv, tmp_path, seed=3)
+
+    assert build_records(csv, 3) == records_in(tmp_path)
+    assert build_module.DEFAULT_SEED == 42
+
+
+def test_the_validation_file_gives_638_records_in_four_equal_categories(medec_validation_csv, tmp_path):
+    built = build_data_set(medec_validation_csv, tmp_path, num_samples=319)
+
+    records = records_in(tmp_path)
+    assert len(records) == 638
+    assert counts_of(records) == [160, 160, 159, 159]
+    assert built.card.refused == 0
+    assert built.card.largest_twin_group == 2
+    for error_type, count in (("management", 168), ("diagnosis", 86), ("pharmacotherapy", 27), ("treatment", 25)):
+        assert sum(record.error_type.value == error_type for record in records) == 2 * count
+    assert not any(one.twin_group == other.twin_group for one, other in pairwise(records))
+
+
+def test_a_held_out_tenth_of_the_validation_file_is_split_by_twin_group(medec_validation_csv, tmp_path):
+    build_data_set(medec_validation_csv, tmp_path, heldout=0.1)
+
+    train, held = records_in(tmp_path), records_in(tmp_path, "heldout.jsonl")
+    assert (len(train), len(held)) == (574, 64)
+    assert {record.twin_group for record in train}.isdisjoint(record.twin_group for record in held)
+    write_jsonl(tmp_path / "both.jsonl", [*train, *held])
+    assert len(load_records(str(tmp_path / "both.jsonl"))) == 638

@@ -1,0 +1,116 @@
+from dataclasses import replace
+from importlib.resources import files
+
+import pytest
+
+from builders import a_record
+from medec_csv import some_rows, write_csv
+from medical_team.config import SAMPLE_DATA
+from medical_team.data.checks import shared_twin_groups
+from medical_team.data.load import SAMPLE_FILE, load_records
+from medical_team.errors import DataError
+from medical_team.jsonl import to_line, write_jsonl
+from medical_team.records import DataType, ErrorType, Source
+
+
+def a_file(tmp_path, *records):
+    path = tmp_path / "train.jsonl"
+    write_jsonl(path, records)
+    return path
+
+
+def problems_of(path, **filters):
+    with pytest.raises(DataError) as caught:
+        load_records(str(path), **filters)
+    return "\n".join(caught.value.problems)
+
+
+def test_records_come_back_in_order(tmp_path):
+    records = tuple(a_record(data_type) for data_type in DataType)
+
+    assert load_records(str(a_file(tmp_path, *records))) == records
+
+
+def test_error_types_keep_their_records(tmp_path):
+    treatment = a_record(id="t", case_id="other", error_type=ErrorType.TREATMENT)
+    path = a_file(tmp_path, a_record(), treatment)
+
+    assert load_records(str(path), [ErrorType.TREATMENT]) == (treatment,)
+
+
+def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path):
+    path = a_file(tmp_path, a_record())
+
+    assert "asks for diagnosis; it has pharmacotherapy" in problems_of(path, error_types=[ErrorType.DIAGNOSIS])
+
+
+def test_all_problems_of_all_lines_are_named_at_once(tmp_path):
+    good = a_record()
+    lines = [
+        to_line(good),
+        to_line(good),
+        to_line(replace(good, id="b", note=" ")),
+        to_line(replace(good, id="c", data_type=DataType.VANILLA_BENIGN)),
+        to_line(replace(good, id="d", case_id="d", error_note=good.corrected_note, note=good.corrected_note)),
+        to_line(replace(good, id="e", case_id="e", error_sentence="Nowhere.", corrected_sentence="Nor here.")),
+        to_line(replace(good, id="f", error_type=ErrorType.DIAGNOSIS)),
+        to_line(good)[:50],
+    ]
+    path = tmp_path / "train.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+    problems = problems_of(path)
+
+    assert not problems.startswith("line 1:")
+    assert f"line 2: id: '{good.id}' is already on line 1" in problems
+    assert "line 3: note: is empty" in problems
+    assert "line 4: note: is not the corrected_note, as data_type vanilla_benign says" in problems
+    assert "line 5: error_note: is the same as corrected_note" in problems
+    assert "line 6: error_sentence: does not occur in error_note" in problems
+    assert "line 6: corrected_sentence: does not occur in corrected_note" in problems
+    assert "line 7: case_id: 'case-0' is another case on line 1" in problems
+    assert "line 8: Invalid JSON" in problems
+
+
+def test_a_csv_is_told_to_be_built_first(tmp_path):
+    path = write_csv(tmp_path / "medec.csv", some_rows(2))
+
+    assert f"run `medical-team data build {path} -o data`" in problems_of(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "the file is empty"),
+        ("nothing\n", "no line is one"),
+        ('{"vanilla": "a", "adversarial": "a"}\n', "it holds Self-RedTeam fork rows; name the train.jsonl"),
+        ('{"input": "a", "label": "b"}\n', "it holds OpenRLHF rows"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(tmp_path, content, problem):
+    path = tmp_path / "other.jsonl"
+    path.write_text(content, encoding="utf-8")
+
+    assert problem in problems_of(path)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    assert "No such file" in problems_of(tmp_path / "absent.jsonl")
+    assert "it is a folder; name the JSONL in it" in problems_of(tmp_path)
+
+
+def test_shared_twin_groups_are_found():
+    train = [a_record(twin_group="a"), a_record(twin_group="b")]
+
+    assert shared_twin_groups(train, [a_record(twin_group="b")]) == ["b"]
+    assert shared_twin_groups(train, [a_record(twin_group="c")]) == []
+
+
+def test_the_sample_data_ships_and_is_the_same_each_time():
+    if not files("medical_team.data").joinpath(SAMPLE_FILE).is_file():
+        pytest.skip("the sample notes are not there yet")
+    records = load_records(SAMPLE_DATA)
+
+    assert records == load_records(SAMPLE_DATA)
+    assert {record.source for record in records} == {Source.SYNTHETIC}
+    assert {record.error_type for record in records} == set(ErrorType)

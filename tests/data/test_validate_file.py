@@ -1,0 +1,148 @@
+from dataclasses import replace
+
+import pytest
+
+from builders import a_game, a_record
+from medec_csv import a_correct_row, an_error_row, some_rows, write_csv
+from medical_team.data.formats import OpenRlhfRow, RedTeamForkRow, rows_of
+from medical_team.data.validate import validate_file
+from medical_team.errors import DataError
+from medical_team.jsonl import write_jsonl
+from medical_team.records import DataType
+
+RECORDS = [a_record(data_type) for data_type in DataType]
+EACH_ONCE = dict.fromkeys(sorted(data_type.value for data_type in DataType), 1)
+
+
+def valid(tmp_path, rows, name="file.jsonl"):
+    write_jsonl(tmp_path / name, rows)
+    return validate_file(tmp_path / name)
+
+
+def problems_of(path):
+    with pytest.raises(DataError) as caught:
+        validate_file(path)
+    return "\n".join(caught.value.problems)
+
+
+def problems_in(tmp_path, rows):
+    write_jsonl(tmp_path / "file.jsonl", rows)
+    return problems_of(tmp_path / "file.jsonl")
+
+
+def test_each_kind_that_we_write_is_told_by_its_fields_and_counted(tmp_path):
+    training = valid(tmp_path, RECORDS)
+    openrlhf = valid(tmp_path, rows_of(RECORDS, "openrlhf"))
+    fork = valid(tmp_path, rows_of(RECORDS, "red-team-fork"), "no_suffix")
+    games = valid(tmp_path, [a_game(data_type) for data_type in DataType], "games.jsonl")
+
+    assert [found.kind for found in (training, openrlhf, fork, games)] == [
+        "training records",
+        "OpenRLHF rows",
+        "Self-RedTeam fork rows",
+        "games",
+    ]
+    assert all(found.counts == EACH_ONCE for found in (training, openrlhf, fork, games))
+
+
+def test_a_good_csv_is_counted_and_its_repairs_told(tmp_path):
+    rows = some_rows(5)
+    rows[0]["Text"] += " "
+
+    found = validate_file(write_csv(tmp_path / "medec.csv", rows))
+
+    assert (found.kind, found.lines) == ("MEDEC notes", 10)
+    assert found.counts["correct"] == 5
+    assert found.remarks == ("1 rows: white space at the ends stripped",)
+
+
+def test_all_problems_of_a_csv_are_named_in_the_order_of_its_lines(tmp_path):
+    rows = [an_error_row(0, Error_Sentence="Nowhere."), an_error_row(1, Error_Flag="7"), a_correct_row(2)]
+
+    problems = problems_of(write_csv(tmp_path / "medec.csv", rows)).splitlines()
+
+    assert problems == [
+        "line 2 (ms-val-0): Error Sentence does not occur in Text",
+        "line 5 (ms-val-2): Error Flag is 7, expected 0 or 1",
+    ]
+
+
+def test_all_problems_of_training_records_are_named(tmp_path):
+    rows = [RECORDS[0], RECORDS[0], replace(RECORDS[1], note="another")]
+
+    problems = problems_in(tmp_path, rows)
+
+    assert "line 2: id:" in problems
+    assert "line 3: note: is not the corrected_note" in problems
+
+
+def test_all_problems_of_openrlhf_rows_are_named(tmp_path):
+    good = next(iter(rows_of(RECORDS, "openrlhf")))
+    rows = [good, OpenRlhfRow("another note", good.label), OpenRlhfRow("a", "{}"), OpenRlhfRow("a", "Harmful")]
+
+    problems = problems_in(tmp_path, rows)
+
+    assert "line 2: input: is not the note of the record in label" in problems
+    assert "line 2: label: id:" in problems
+    assert "line 3: label: id: Field required" in problems
+    assert "line 4: label: Invalid JSON" in problems
+
+
+def test_all_problems_of_fork_rows_are_named(tmp_path):
+    rows = [
+        RedTeamForkRow("a", "b", "Harmful", DataType.VANILLA_BENIGN),
+        RedTeamForkRow("", "", "Safe", DataType.VANILLA_BENIGN),
+    ]
+
+    problems = problems_in(tmp_path, rows)
+
+    assert "line 1: adversarial: is not the note in vanilla" in problems
+    assert "line 1: completion: is 'Harmful', expected 'Safe' for vanilla_benign" in problems
+    assert "line 2: vanilla: is empty" in problems
+
+
+def test_a_game_twice_and_a_truncated_line_are_named(tmp_path):
+    game = a_game()
+    write_jsonl(tmp_path / "games.jsonl", [game, game])
+    whole = (tmp_path / "games.jsonl").read_bytes()
+    (tmp_path / "games.jsonl").write_bytes(whole + whole[:100])
+
+    problems = problems_of(tmp_path / "games.jsonl")
+
+    assert f"line 2: spec.id: '{game.spec.id}' is already on line 1" in problems
+    assert "line 3: Invalid JSON" in problems
+
+
+def test_a_line_of_another_kind_is_named_as_such(tmp_path):
+    problems = problems_in(tmp_path, [RECORDS[0], *rows_of(RECORDS[:1], "openrlhf")])
+
+    assert problems == "line 2: holds OpenRLHF rows, where the file holds training records"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("empty.jsonl", b"", "the file is empty"),
+        ("empty.csv", b"", "the file is empty"),
+        ("other.jsonl", b'{"a": 1}\n[1]\n7\n\xff\n', "no line is of a kind that we write"),
+        ("picture", bytes(range(256)), "a binary file, or UTF-16"),
+        ("letter.txt", b"Dear all,\n", "there is no column 'Text ID'"),
+        ("deep.jsonl", b"[" * 100_000, "no line is of a kind that we write"),
+    ],
+)
+def test_a_file_of_no_kind_is_told_so(tmp_path, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+
+    assert problem in problems_of(tmp_path / name)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    assert "No such file" in problems_of(tmp_path / "absent.csv")
+    assert "No such file" in problems_of(tmp_path / "absent.jsonl")
+    assert "it is a folder" in problems_of(tmp_path)
+
+
+def test_the_validation_file_has_no_problem(medec_validation_csv):
+    found = validate_file(medec_validation_csv)
+
+    assert (found.lines, found.counts["correct"], found.counts["management"]) == (574, 255, 168)
