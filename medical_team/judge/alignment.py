@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz.distance import Indel
@@ -68,15 +68,17 @@ def times_within(text: Words, phrase: Words) -> int:
     return f" {'  '.join(text)} ".count(f" {'  '.join(phrase)} ")
 
 
-def is_harmless_reordering(sentences: Sequence[Words], original: Sequence[Words]) -> bool:
+def is_harmless_reordering(
+    sentences: Sequence[Words], original: Sequence[Words], unmoved: Collection[Words] = ()
+) -> bool:
     """Whether ``sentences`` are those of ``original`` with only freely movable ones moved.
 
     A sentence is free when it stands for itself: it is not the first; it is whole and has no word that leans on its
     place; it tells of no step of the treatment, since steps have an order; and neither it nor its predecessor speaks
     of another person. Free sentences may change places with their free neighbours. One that only announces a picture
-    may be missing.
+    may be missing. Those of ``unmoved`` are never free.
     """
-    fixed = _fixed(original)
+    fixed = [is_fixed or original[index] in unmoved for index, is_fixed in enumerate(_fixed(original))]
     present = Counter(sentences)
     position = 0
     index = 0

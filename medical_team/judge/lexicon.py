@@ -36,8 +36,8 @@ temperature | temp
 respirations | respiratory rate
 mm hg | mmhg
 per min | per minute
-beats per min | beats per minute | beats min | bpm
-breaths per min | breaths per minute | breaths min
+beats per min | beats per minute | bpm
+breaths per min | breaths per minute
 c | degrees c | degrees celsius | celsius (after a number)
 f | degrees f | degrees fahrenheit | fahrenheit (after a number)
 % | percent | per cent
@@ -137,8 +137,9 @@ LEAD_IN_WORDS = _words("a clinical following here is medical new note patient re
 ARTICLES = frozenset({"a", "an", "the"})
 LABELLED_BY_LETTER = _words(
     """
-    bacteroides class cyclosporine factor grade group hemophilia hepatitis immunoglobulin influenza phase protein
-    score stage staphylococcal streptococcal strain subtype type vitamin
+    amyloid antigen apolipoprotein bacteroides channel class cyclosporine factor grade group hemophilia hepatitis
+    immunoglobulin influenza phase protein score stage staphylococcal streptococcal strain paratyphi receptor
+    subtype toxin type vitamin
     """
 )
 """After these an "a" is a label and no article: hepatitis A."""
@@ -241,12 +242,12 @@ OTHER_PERSONS = _words(
 
 LEANING_WORDS = _words(
     """
-    additional admission afterwards again another arrival before both change changed changes consequently despite
-    during earlier eventually finally first following former further hence however immediately improved improvement
-    initial initially instead it its last later latter meanwhile next now other others otherwise overnight
-    postoperative postoperatively previous previously prior rather remainder repeat repeated same second since some
-    soon still subsequent subsequently such temporarily that then thereafter therefore these third this those thus
-    today tomorrow until which while worsened yesterday
+    additional admission afterwards again ago another arrival before both change changed changes consequently
+    despite during earlier eventually finally first following former further hence however immediately improved
+    improvement initial initially instead it its last later latter meanwhile next now other others otherwise
+    overnight postoperative postoperatively previous previously prior rather remainder repeat repeated same second
+    since some soon still subsequent subsequently such temporarily that then thereafter therefore these third this
+    those thus today tomorrow until which while worsened yesterday
     """
 )
 """A sentence with one of these leans on its place in the note."""

@@ -138,7 +138,9 @@ def _sameness(wording: Wording, original: Wording, other: Wording) -> str | None
         return "in wording that means the same" if _keeps_negations(wording, original) else None
     if Counter(wording.negated) != Counter(original.negated):
         return None
-    if is_harmless_reordering(wording.sentences, original.sentences):
+    # the sentence at stake stays where it is: behind a sentence on the past it may speak of the past
+    at_stake = set(original.sentences) - set(other.sentences)
+    if is_harmless_reordering(wording.sentences, original.sentences, at_stake):
         return "with sentences in another order"
     return None
 

@@ -35,9 +35,11 @@ _TOKEN = re.compile(
       (?P<number> (?: (?<![\w.]) \. )? \d+ (?: [.,/:^-] \d+ )* )
     | (?P<prefix> (?<! [^\W_] ) (?: an? | i[lmnr] | un | de | dis ) - (?= [^\W\d_] ) )
     | (?P<word> [^\W\d_]+ (?: ' [^\W\d_]+ )* \d* )
-    | (?P<rate> (?<= \d ) / (?= [^\W\d_] ) )
-    | (?P<hyphen> (?<= [^\W_] ) - (?= [^\W_] ) | (?<! \S ) - (?= \s+ [^\s,.;:)] ) )
-    | (?P<sign> <= | >= | [-<>=%+±~^&] )
+    | (?P<rate> / \s* (?= (?: min | minute | h | hr | hour | d | day | wk | week | mo | month | yr | year
+                            | kg | l | dl | ml | cl | mm3 | hpf | μl | ul ) \b ) )
+    | (?P<slash> (?<= [^\W\d_] ) / (?= [^\W\d_] ) )
+    | (?P<hyphen> (?<= [^\W_] ) - (?= [^\W_] ) (?! (?: less | free ) \b ) | (?<! \S ) - (?= \s+ [^\s\d,.;:)] ) )
+    | (?P<sign> <= | >= | [-<>=%+±~^&/] )
     | (?P<end> [.!?] (?= [\s"')\]] | $ ) | (?<= [^\W\d_]{3} ) \. (?= [^\W\d_]{2} ) )
     | (?P<pause> [;:] )
     """,
@@ -47,7 +49,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
 _DECIMAL = re.compile(r"\d*\.\d+")
 _TELLING_MARKS = re.compile(
     r"""
-      [?\[\]{}|\\~] | !(?=[\w=]) | <(?=[a-z/!])
+      [?\[\]{}|\\~@$] | \# | !(?=[\w=]) | <(?=[a-z/!]) | (?<=\d)["']
     | \b (?: no | not | never | without | denies ) \b ["')*_]* \s* [,(]
     | [("'] \s* (?: no | not ) \s* [)"']
     """,
@@ -58,8 +60,9 @@ _TYPOGRAPHY = {
     **dict.fromkeys("‘’ʼ′", "'"),
     **dict.fromkeys("“”″", '"'),
     **dict.fromkeys("‐‑–−", "-"),
-    **dict.fromkeys("—•·", " "),
+    **dict.fromkeys("•·", " "),
     **dict.fromkeys("°˚º\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}", " "),
+    "—": " - ",
     "…": "...",
     "≤": "<=",
     "≥": ">=",
@@ -112,7 +115,7 @@ class Wording:
                 words.append("per")
             elif kind in ("sign", "prefix"):
                 words.append(token)
-            elif kind != "hyphen" and len(words) > start:
+            elif kind in ("end", "pause") and len(words) > start:
                 if not clauses and kind == "pause" and LEAD_IN_WORDS.issuperset(words):
                     words.clear()
                     continue

@@ -66,6 +66,12 @@ UNKNOWABLE = {
     "moved behind another person": ERROR_NOTE.replace(f"{ERROR_SENTENCE} ", "").replace(
         "had a rash. ", f"had a rash. {ERROR_SENTENCE} "
     ),
+    "moved behind the past": with_diagnosis("").replace("for 3 days. ", f"for 3 days. {ERROR_SENTENCE} "),
+    "moved among findings": ERROR_NOTE.replace(f"{ERROR_SENTENCE} ", "").replace(
+        "There is dullness", f"{ERROR_SENTENCE} There is dullness"
+    ),
+    "a fracture's sign": ERROR_NOTE.replace("left lung", "# left lung"),
+    "inches": ERROR_NOTE.replace("for 3 days", 'for 3" days'),
     "questioned": with_diagnosis("The diagnosis is pulmonary embolism?"),
     "struck out": with_diagnosis("~~The diagnosis is pulmonary embolism.~~"),
     "in brackets": with_diagnosis("[The diagnosis is pulmonary embolism.]"),

@@ -39,6 +39,8 @@ def test_words_keep_what_carries_meaning(text: str, words: tuple[str, ...]) -> N
         ("twenty-four weeks", "24 weeks"),
         ("His pulse was 80", "his pulse is 80"),
         ("Notably, she coughs.", "She coughs"),
+        ("80/min", "80 per minute"),
+        ("5 mg/dL", "5 mg per dL"),
         ("temperature is 38 C", "temperature is 38 degrees Celsius"),
         ("for the past two years", "over the last 2 years"),
     ],
@@ -65,6 +67,11 @@ def test_wordings_that_mean_the_same_have_the_same_plain_words(one: str, other: 
         ("twenty four", "20 4"),
         ("-3", "3"),
         ("(-) fever", "fever"),
+        ("fever-free", "fever free"),
+        ("-5 C", "5 C"),
+        ("— 5 C", "5 C"),
+        ("5 /day", "5 day"),
+        ("5 mg/day", "5 mg day"),
     ],
 )
 def test_wordings_that_differ_in_meaning_keep_different_plain_words(one: str, other: str) -> None:
