@@ -118,7 +118,7 @@ def card_as_markdown(card: DataCard) -> str:
     lines = [
         "# Data card",
         "",
-        f"Made by medical-team {card.version} from `{_cell(card.source_file)}` (sha256 `{card.source_sha256}`), "
+        f"Made by medical-team {card.version} from {_code(card.source_file)} (sha256 `{card.source_sha256}`), "
         f"seed {card.seed}.",
         f"{card.intended_use}",
         "",
@@ -188,6 +188,11 @@ def _refusal_lines(card: DataCard) -> list[str]:
     if card.refused > len(shown):
         shown.append(f"- and {card.refused - len(shown)} more")
     return ["## Rows refused", "", *(shown or ["- none"])]
+
+
+def _code(text: str) -> str:
+    """A name as code, which must not break the page."""
+    return "`" + "".join(character if character.isprintable() else "?" for character in text).replace("`", "'") + "`"
 
 
 def _cell(text: str) -> str:
