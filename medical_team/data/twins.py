@@ -3,7 +3,7 @@
 In MEDEC every correct note follows a near-duplicate with an error, and the two are not minimal pairs. A split that
 puts one in the training set and the other in the held-out set leaks. Two notes are twins here when their words, case
 and punctuation folded, are alike by ``TWIN_RATIO`` or more. (MEDEC-MS validation: its 255 twins are alike by 81 to 100,
-and no other two notes by more than 70.) A note is compared with the one before it, and with each earlier note that
+and no other two notes by more than 71.) A note is compared with the one before it, and with each earlier note that
 shares one of its ``SKETCH_SIZE`` fingerprints, wherever that stands in the file. Identical notes always are twins.
 
 Synthetic notes speak a small language and are all alike; there only identical notes are twins.
