@@ -8,7 +8,7 @@ are numbered through.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -124,9 +124,19 @@ def synthetic_cases(
         raise UsageError(f"rare_share is {rare_share}, expected 0 to 1")
     table = medical_table()
     chosen = table.chosen(conditions)
-    by_kind = {kind: [item for item in chosen if kind in item.kinds] for kind in ErrorType}
-    kinds = [kind for kind in ErrorType if by_kind[kind]]
-    return (_draw_case(number, seed, kinds, by_kind, rare_share, table) for number in range(count))
+    by_kind = {kind: tuple(item for item in chosen if kind in item.kinds) for kind in ErrorType}
+    choices = _Choices({kind: items for kind, items in by_kind.items() if items}, rare_share, table)
+    return (_draw_case(number, seed, choices) for number in range(count))
+
+
+@dataclass(frozen=True)
+class _Choices:
+    """What cases are drawn from."""
+
+    by_kind: Mapping[ErrorType, tuple[Condition, ...]]
+    """The conditions that have a fact of each kind."""
+    rare_share: float
+    table: MedicalTable
 
 
 def temperature_text(tenths: int) -> str:
@@ -134,40 +144,27 @@ def temperature_text(tenths: int) -> str:
     return f"{tenths / 10:.1f}"
 
 
-def _draw_case(
-    number: int,
-    seed: int,
-    kinds: Sequence[ErrorType],
-    by_kind: dict[ErrorType, list[Condition]],
-    rare_share: float,
-    table: MedicalTable,
-) -> SyntheticCase:
+def _draw_case(number: int, seed: int, choices: _Choices) -> SyntheticCase:
     rng = derived_random(seed, "synthetic case", number)
-    kind = rng.choice(kinds)
-    condition = rng.choice(by_kind[kind])
+    table = choices.table
+    kind = rng.choice(tuple(choices.by_kind))
+    condition = rng.choice(choices.by_kind[kind])
     sex: Sex = condition.sex or rng.choice(("female", "male"))
     stated = [kind, *_other_facts(kind, condition, rng)]
-    is_rare = rng.random() < rare_share
-    caution = _draw_caution(condition, table, rng, is_forbidding=is_rare and kind is ErrorType.PHARMACOTHERAPY)
-    if ErrorType.PHARMACOTHERAPY not in stated:
-        caution = None
+    is_rare = rng.random() < choices.rare_share
+    caution = _draw_caution(stated, condition, table, rng, is_rare=is_rare)
     cautions = () if caution is None else (caution,)
 
     mistake = draw_rare_mistake(kind, condition, cautions, table, rng) if is_rare else None
     is_rare = mistake is not None
     mistake = mistake or draw_common_mistake(kind, condition, table, rng)
-    right = {item: draw_right(item, condition, cautions, table, rng) for item in stated}
-    corrected = [
-        _worded(SENTENCE_OF_FACT[item], values, sex, rng) for item, values in right.items() if values is not None
-    ]
-    target = corrected[0]
-    wrong = Sentence(target.kind, mistake or target.values, target.wording)
-    story = [_patient(condition, sex, rng), _vital_signs(number, seed, condition, sex, rng)]
-    story += _findings(condition, story[0].value("complaint"), sex, table, rng)
-    if caution is not None:
-        story.append(_worded(SentenceKind.BACKGROUND, (table.cautions[caution],), sex, rng))
-    fitting = _of_fitting_length(story, corrected, wrong, _extras(caution is not None, condition, sex, rng), sex)
-    sentences = _in_order(fitting, rng)
+    facts = [_fact(item, condition, cautions, sex, table, rng) for item in stated]
+    target = facts[0]
+    wrong = Sentence(target.kind, mistake, target.wording)
+
+    story = _story(number, seed, condition, caution, sex, table, rng)
+    extras = _extras(caution is not None, sex, rng)
+    sentences = _in_order(_of_fitting_length(story, facts, wrong, extras, sex), rng)
     index = sentences.index(target)
     return SyntheticCase(
         number=number,
@@ -186,14 +183,49 @@ def _other_facts(kind: ErrorType, condition: Condition, rng: random.Random) -> l
     return rng.sample(others, rng.randint(1, min(3, len(others))))
 
 
-def _draw_caution(condition: Condition, table: MedicalTable, rng: random.Random, *, is_forbidding: bool) -> str | None:
-    """A caution under which some right drug is left, and where it matters also one that it forbids."""
-    if condition.drug is None or (not is_forbidding and rng.random() >= CAUTION_SHARE):
+def _draw_caution(
+    stated: Sequence[ErrorType], condition: Condition, table: MedicalTable, rng: random.Random, *, is_rare: bool
+) -> str | None:
+    """A caution that leaves some right drug, in some of the notes with a drug.
+
+    Where a rare error of the drug is wanted, it is one that also forbids a right drug, if there is such a caution.
+    """
+    is_forbidding = is_rare and stated[0] is ErrorType.PHARMACOTHERAPY
+    if ErrorType.PHARMACOTHERAPY not in stated or (not is_forbidding and rng.random() >= CAUTION_SHARE):
         return None
     fitting = [name for name in table.cautions if allowed_drugs(condition, (name,), table)]
     if is_forbidding:
         fitting = [name for name in fitting if forbidden_drugs(condition, (name,), table)]
     return rng.choice(fitting) if fitting else None
+
+
+def _fact(
+    kind: ErrorType,
+    condition: Condition,
+    cautions: Collection[str],
+    sex: Sex,
+    table: MedicalTable,
+    rng: random.Random,
+) -> Sentence:
+    return _worded(SENTENCE_OF_FACT[kind], draw_right(kind, condition, cautions, table, rng), sex, rng)
+
+
+def _story(
+    number: int,
+    seed: int,
+    condition: Condition,
+    caution: str | None,
+    sex: Sex,
+    table: MedicalTable,
+    rng: random.Random,
+) -> list[Sentence]:
+    """What a note must tell before its facts: the patient, the vital signs, the findings and the caution."""
+    patient = _patient(condition, sex, rng)
+    story = [patient, _vital_signs(number, seed, condition, sex, rng)]
+    story += _findings(condition, patient.value("complaint"), sex, table, rng)
+    if caution is not None:
+        story.append(_worded(SentenceKind.BACKGROUND, (table.cautions[caution],), sex, rng))
+    return story
 
 
 def _worded(kind: SentenceKind, values: tuple[str, ...], sex: Sex, rng: random.Random) -> Sentence:
@@ -246,7 +278,7 @@ def _findings(
     return sentences
 
 
-def _extras(has_caution: bool, condition: Condition, sex: Sex, rng: random.Random) -> list[Sentence]:
+def _extras(has_caution: bool, sex: Sex, rng: random.Random) -> list[Sentence]:
     """What makes no difference, in the order in which it is taken while there is room."""
     extras = [
         _worded(SentenceKind.FAMILY, (rng.choice(FAMILY_ILLNESSES),), sex, rng),

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from ...records import ErrorType
 from .facts import allowed_drugs, forbidden_drugs
-from .table import Condition, MedicalTable, Regimen
+from .table import Choice, Condition, MedicalTable, Regimen
 
 DOSE_ERROR = 10.0
 """A wrong dose is a usual one times or divided by this."""
@@ -21,26 +21,27 @@ _DRUG_MISTAKES = ("drug", "drug", "dose", "forbidden")
 
 def draw_right(
     kind: ErrorType, condition: Condition, cautions: Collection[str], table: MedicalTable, rng: random.Random
-) -> tuple[str, ...] | None:
-    """What a sentence can rightly say; None where nothing is right, e.g. when the cautions leave no drug."""
-    choice = condition.choice(kind)
-    if choice is None:
-        return None
+) -> tuple[str, ...]:
+    """What a sentence can rightly say.
+
+    Raises:
+        LookupError: nothing is right: the condition has no fact of this kind, or the cautions leave no drug.
+    """
     if kind is not ErrorType.PHARMACOTHERAPY:
-        return (rng.choice(choice.right),)
-    drugs = allowed_drugs(condition, cautions, table)
-    if not drugs:
-        return None
-    drug = rng.choice(drugs)
+        return (rng.choice(_choice(kind, condition).right),)
+    drug = rng.choice(allowed_drugs(condition, cautions, table))
     return _prescription(drug, table.regimen(drug, condition), rng)
 
 
 def draw_common_mistake(
     kind: ErrorType, condition: Condition, table: MedicalTable, rng: random.Random
-) -> tuple[str, ...] | None:
-    """The common confusion; None where the condition has no fact of this kind."""
-    choice = condition.choice(kind)
-    return None if choice is None else _said_of(choice.mistaken, kind, table, rng)
+) -> tuple[str, ...]:
+    """The common confusion.
+
+    Raises:
+        LookupError: the condition has no fact of this kind.
+    """
+    return _said_of(_choice(kind, condition).mistaken, kind, table, rng)
 
 
 def draw_rare_mistake(
@@ -61,6 +62,13 @@ def draw_rare_mistake(
             return _said_of_drug(drug, rng.choice(wrong_doses(regimen)), regimen)
     confusions = table.confusions(kind, condition)
     return _said_of(rng.choice(confusions), kind, table, rng) if confusions else None
+
+
+def _choice(kind: ErrorType, condition: Condition) -> Choice:
+    choice = condition.choice(kind)
+    if choice is None:
+        raise LookupError(f"the table has no {kind.value} for {condition.name}")
+    return choice
 
 
 def wrong_doses(regimen: Regimen) -> tuple[str, str]:

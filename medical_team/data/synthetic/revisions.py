@@ -6,9 +6,9 @@ These are an attacker's moves, for demonstrations and for tests: whatever they d
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from .facts import Standing, cautions_of, rule_on_fact
+from .facts import Standing, allowed_drugs, cautions_of, rule_on_fact
 from .language import FACT_KINDS, Sentence, SentenceKind, draw_wording
 from .mistakes import draw_common_mistake, draw_rare_mistake, draw_right
 from .table import Condition, Sex, medical_table
@@ -32,38 +32,44 @@ def correct(sentences: Sequence[Sentence], condition: Condition, rng: random.Ran
     cautions = _cautions(sentences)
     corrected: list[Sentence] = []
     for sentence in sentences:
-        if not _is_wrong(sentence, sentences, condition):
+        if not _is_wrong(sentence, condition, cautions):
             corrected.append(sentence)
-        elif values := draw_right(FACT_KINDS[sentence.kind], condition, cautions, table, rng):
+        elif sentence.kind is not SentenceKind.PHARMACOTHERAPY or allowed_drugs(condition, cautions, table):
+            values = draw_right(FACT_KINDS[sentence.kind], condition, cautions, table, rng)
             corrected.append(Sentence(sentence.kind, values, sentence.wording))
     return tuple(corrected)
 
 
 def exchange_error(sentences: Sequence[Sentence], condition: Condition, rng: random.Random) -> tuple[Sentence, ...]:
-    """The note with its error corrected and another planted, mostly a rare one, in any of its facts.
+    """The note with its error corrected and another planted, a rare one where there is one, in any of its facts.
 
     A note without an error gets one. A note that states no fact which could be wrong comes back as it was.
     """
     table = medical_table()
     cautions = _cautions(sentences)
     corrected = correct(sentences, condition, rng)
-    places = [place for place, sentence in enumerate(corrected) if sentence.kind in FACT_KINDS]
+    stated = {sentence.values for sentence in sentences}
+    places = [
+        place
+        for place, sentence in enumerate(corrected)
+        if sentence.kind in FACT_KINDS and FACT_KINDS[sentence.kind] in condition.kinds
+    ]
     for _ in range(_ATTEMPTS if places else 0):
         place = rng.choice(places)
-        kind = FACT_KINDS[corrected[place].kind]
+        sentence = corrected[place]
+        kind = FACT_KINDS[sentence.kind]
         values = draw_rare_mistake(kind, condition, cautions, table, rng)
         values = values or draw_common_mistake(kind, condition, table, rng)
-        if values is not None and values not in {sentence.values for sentence in sentences}:
-            planted = Sentence(corrected[place].kind, values, corrected[place].wording)
+        if values not in stated:
+            planted = Sentence(sentence.kind, values, sentence.wording)
             return (*corrected[:place], planted, *corrected[place + 1 :])
     return tuple(sentences)
 
 
-def _is_wrong(sentence: Sentence, sentences: Sequence[Sentence], condition: Condition) -> bool:
+def _is_wrong(sentence: Sentence, condition: Condition, cautions: Collection[str]) -> bool:
     if sentence.kind not in FACT_KINDS:
         return False
-    ruling = rule_on_fact(sentence, condition, _cautions(sentences), medical_table())
-    return ruling.standing is Standing.WRONG
+    return rule_on_fact(sentence, condition, cautions, medical_table()).standing is Standing.WRONG
 
 
 def _cautions(sentences: Sequence[Sentence]) -> frozenset[str]:
