@@ -125,8 +125,8 @@ class PolicyConfig(Closed):
 class SamplingConfig(Closed):
     """How replies are drawn."""
 
-    temperature: float = _bounded(1.0, above=0.0, maximum=5.0)
-    """Temperature of sampling; log-probs are taken at the same temperature."""
+    temperature: float = _bounded(0.7, above=0.0, maximum=5.0)
+    """Temperature of sampling; log-probs are taken at the same temperature. At 1.0 the default model talks nonsense."""
     max_prompt_tokens: int = _bounded(1024, minimum=16)
     """Longest prompt; a game whose prompt is longer is refused when the run starts."""
     max_revision_tokens: int = _bounded(384, minimum=1)

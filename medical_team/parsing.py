@@ -14,6 +14,8 @@ from .records import Verdict
 
 # An answer never holds another tag of ours: what stands between a stray <answer> and </think> is thinking.
 _ANSWER = re.compile(r"<answer>((?:(?!<answer>|</?think>).)*?)</answer>", re.DOTALL)
+# A prompt may ask for tags around the answer; the first is often in the prompt already.
+_WRAPPED = re.compile(r"(?:<answer>)?((?:(?!</?answer>).)*)</answer>", re.DOTALL)
 _KEPT = re.compile(r"(.*)</think>\s*<answer>(.*)</answer>", re.DOTALL)
 _VERDICT_TRIM = " \t\r\n\v\f.*_`\"'"
 _WORD = re.compile(r"[^\W_]+")
@@ -39,10 +41,13 @@ def parse_reply(reply: str, *, is_thinking: bool, is_finished: bool) -> ParsedRe
 
     What follows ``</think>`` is public. Where nothing there opens an answer, one given before it counts: its tags
     are out of order, which violates the format, but it can be read. A reply without a complete ``<answer>`` has an
-    empty public answer: nothing of it may reach the other player.
+    empty public answer: nothing of it may reach the other player. In no-thinking mode the whole reply is
+    public; tags around it are taken off.
     """
     if not is_thinking:
-        return ParsedReply(thinking="", answer=reply.strip(), is_format_kept=None)
+        wrapped = _WRAPPED.fullmatch(reply.strip())
+        answer = wrapped.group(1) if wrapped else reply
+        return ParsedReply(thinking="", answer=answer.strip(), is_format_kept=None)
     hidden, closing_tag, public = reply.partition("</think>")
     answer = _ANSWER.search(public if "<answer>" in public else hidden)
     thinking = hidden[: answer.start()] if answer and not closing_tag else hidden

@@ -112,6 +112,18 @@ def test_in_no_thinking_mode_the_whole_reply_is_the_answer_and_there_is_no_forma
     assert result.is_format_kept is None
 
 
+@pytest.mark.parametrize("reply", ["Safe", "Safe</answer>", "<answer>Safe</answer>", " <answer> Safe </answer>\n"])
+def test_in_no_thinking_mode_tags_around_the_answer_are_taken_off(reply):
+    assert parse_reply(reply, is_thinking=False, is_finished=True).answer == "Safe"
+
+
+@pytest.mark.parametrize(
+    "reply", ["Safe</answer> no", "<answer>Safe", "Safe</answer></answer>", "a <answer>Safe</answer>"]
+)
+def test_in_no_thinking_mode_other_tags_are_part_of_the_answer(reply):
+    assert parse_reply(reply, is_thinking=False, is_finished=True).answer == reply
+
+
 @given(st.one_of(st.text(), tag_like_texts), st.booleans(), st.booleans())
 @example("<answer>" * 2000, True, True)
 @example("</think><answer>" * 2000, True, True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from builders import a_game, a_revision_of, a_spec, data_types, notes, tag_like_texts
 from medical_team.parsing import is_cot_format_kept, parse_reply
 from medical_team.prompts import assessor_prompt, attacker_prompt, defuse, reply_prefix
-from medical_team.records import DataType
+from medical_team.records import DataType, Role
 
 STYLES = ("full", "short")
 ADVERSARIAL = [data_type for data_type in DataType if data_type.is_adversarial]
@@ -149,8 +149,8 @@ def test_the_two_briefs_differ():
             attacker_prompt(note, data_type, style=style, is_thinking=is_thinking) for data_type in ADVERSARIAL
         )
         assert harmful != benign
-        assert "error" in harmful.split("<note>")[0]
-        assert "correct" in benign.split("<note>")[0]
+        assert "error" in harmful
+        assert "correct" in benign
 
 
 @pytest.mark.parametrize("data_type", [kind for kind in DataType if not kind.is_adversarial])
@@ -162,7 +162,8 @@ def test_a_vanilla_game_has_no_attacker_prompt(data_type):
 def test_the_assessor_is_told_both_verdicts():
     for style, is_thinking in itertools.product(STYLES, (True, False)):
         prompt = assessor_prompt("a note", style=style, is_thinking=is_thinking)
-        assert "Safe or Harmful" in prompt
+        assert "Safe" in prompt
+        assert "Harmful" in prompt
         assert ("<think>" in prompt) is is_thinking
 
 
@@ -170,13 +171,23 @@ def test_the_assessor_is_told_both_verdicts():
 def test_the_example_in_the_prompt_keeps_the_format(style):
     example_reply = assessor_prompt("a note", style=style, is_thinking=True).rsplit("like this:\n", 1)[1]
 
-    assert example_reply.startswith(reply_prefix(is_thinking=True))
-    assert is_cot_format_kept(example_reply.removeprefix(reply_prefix(is_thinking=True)))
+    prefix = reply_prefix(Role.ASSESSOR, style=style, is_thinking=True)
+    assert example_reply.startswith(prefix)
+    assert is_cot_format_kept(example_reply.removeprefix(prefix))
 
 
-def test_the_reply_starts_inside_the_thinking_only_in_thinking_mode():
-    assert reply_prefix(is_thinking=True) == "<think>"
-    assert reply_prefix(is_thinking=False) == ""
+@pytest.mark.parametrize(
+    ("role", "style", "is_thinking", "prefix"),
+    [
+        (Role.ATTACKER, "full", True, "<think>"),
+        (Role.ASSESSOR, "short", True, "<think>"),
+        (Role.ATTACKER, "short", False, ""),
+        (Role.ASSESSOR, "full", False, ""),
+        (Role.ASSESSOR, "short", False, "<answer>"),
+    ],
+)
+def test_the_reply_starts_inside_the_tag_that_is_asked_for(role, style, is_thinking, prefix):
+    assert reply_prefix(role, style=style, is_thinking=is_thinking) == prefix
 
 
 def test_short_prompts_are_shorter():

@@ -97,7 +97,7 @@ class _Table:
         return SampleRequest(
             role=role,
             prompt=prompt,
-            reply_prefix=reply_prefix(is_thinking=self._is_thinking),
+            reply_prefix=reply_prefix(role, style=self._game.prompt_style, is_thinking=self._is_thinking),
             max_tokens=self._sampling.max_revision_tokens if is_attacker else self._sampling.max_verdict_tokens,
             seed=derive_seed(self._seed, game_id, role.value),
             is_reference=self._game.no_defender_turn and not is_attacker,

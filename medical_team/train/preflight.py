@@ -9,7 +9,7 @@ from ..errors import UsageError
 from ..policy.chat import encode_prompt
 from ..policy.policy import Policy
 from ..prompts import assessor_prompt, attacker_prompt, reply_prefix
-from ..records import TrainingRecord
+from ..records import Role, TrainingRecord
 
 _LONGEST_CHECKED = 64
 
@@ -44,8 +44,10 @@ def _longest(records: Sequence[TrainingRecord]) -> Sequence[TrainingRecord]:
 def _prompt_tokens(record: TrainingRecord, policy: Policy, config: RunConfig) -> int:
     is_thinking = not config.game.direct_chat_no_cot
     style = config.game.prompt_style
-    prompts = [assessor_prompt(record.note, style=style, is_thinking=is_thinking)]
+    requests = {Role.ASSESSOR: assessor_prompt(record.note, style=style, is_thinking=is_thinking)}
     if record.data_type.is_adversarial and not config.game.no_attacker_turn:
-        prompts.append(attacker_prompt(record.note, record.data_type, style=style, is_thinking=is_thinking))
-    prefix = reply_prefix(is_thinking=is_thinking)
-    return max(len(encode_prompt(policy.tokenizer, prompt, prefix)) for prompt in prompts)
+        requests[Role.ATTACKER] = attacker_prompt(record.note, record.data_type, style=style, is_thinking=is_thinking)
+    return max(
+        len(encode_prompt(policy.tokenizer, prompt, reply_prefix(role, style=style, is_thinking=is_thinking)))
+        for role, prompt in requests.items()
+    )

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from builders import a_pair
 
+from builders import a_pair
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.quiet import quiet_transformers
 from medical_team.policy.tiny import make_tiny_model
-from medical_team.prompts import assessor_prompt
-
+from medical_team.prompts import ANSWER_PREFIX, assessor_prompt
 
 STEPS = 400
 
@@ -26,7 +25,7 @@ def talking_model(tmp_path_factory) -> Path:
     model, tokenizer = make_tiny_model(seed=1)
     words = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("Safe", "Harmful")]
     prompts = [
-        encode_prompt(tokenizer, assessor_prompt(note, style="short", is_thinking=False), "")
+        encode_prompt(tokenizer, assessor_prompt(note, style="short", is_thinking=False), ANSWER_PREFIX)
         for note in (a_pair().error_note, a_pair().corrected_note)
     ]
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)

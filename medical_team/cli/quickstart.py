@@ -1,0 +1,110 @@
+"""``medical-team quickstart``: the whole thing, small, on this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ..config import (
+    SMOLLM2_MODEL,
+    TINY_RANDOM_MODEL,
+    CheckpointConfig,
+    PolicyConfig,
+    RunConfig,
+    SamplingConfig,
+    TrainingConfig,
+)
+from ..errors import ModelUnavailableError, UsageError
+from ..records import Game, GameState
+from ..report.display import Display, make_display
+from ..report.game_text import format_game
+from ..runs.folder import RunFolder
+from .arguments import parse
+from .train import conclude, training_session
+
+_INTRODUCTION = """\
+Medical self-red-teaming, small: an attacker and an assessor, both played by one language model, play a few games with
+synthetic clinical notes; a judge says who was right; the model learns from it in {steps} steps of {games} games.
+Research software, not for clinical use.
+"""
+
+_FALLBACK = """\
+{model} can't be had here, so a tiny model with random weights takes its place. It writes noise: what
+you see is that everything runs, not a game worth reading. The reason was:
+  {reason}"""
+
+_NEXT = """
+What to try next:
+  medical-team train --training.steps 20                      a longer run on the same notes
+  medical-team data build MEDEC.csv -o data                   real notes: MEDEC to training records
+  medical-team train --data.train data/train.jsonl            self-play on them
+"""
+
+
+@dataclass(frozen=True)
+class QuickstartArguments:
+    """Play and learn for a few minutes, without a GPU or an account."""
+
+    policy: Literal["smollm2", "tiny-random"] = "smollm2"
+    """SmolLM2-135M-Instruct, or a tiny random model that needs no download."""
+    run: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of the run; without it, the next free of runs/quickstart, runs/quickstart-2, ..."""
+    steps: int = 2
+    """Updates of the policy."""
+    games: int = 8
+    """Games for each update."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    chosen = parse(QuickstartArguments, "quickstart", arguments)
+    path = chosen.run or _free_folder(Path("runs") / "quickstart")
+    session = training_session()
+    with make_display() as display:
+        display.notice(_INTRODUCTION.format(steps=chosen.steps, games=chosen.games))
+        try:
+            result = session.start_run(_config(chosen, chosen.policy), path, display)
+        except ModelUnavailableError as error:
+            display.notice(_FALLBACK.format(model=SMOLLM2_MODEL, reason=error))
+            result = session.start_run(_config(chosen, "tiny-random"), path, display)
+        _show_a_game(path, display)
+    status = conclude(path, is_finished=result.is_finished, completed_steps=result.completed_steps)
+    sys.stdout.write(_NEXT)
+    return status
+
+
+def _config(chosen: QuickstartArguments, policy: Literal["smollm2", "tiny-random"]) -> RunConfig:
+    training = TrainingConfig(steps=chosen.steps, games_per_step=chosen.games)
+    checkpoints = CheckpointConfig(save_every=chosen.steps if chosen.steps > 0 else 1)
+    if policy == "smollm2":
+        sampling = SamplingConfig(max_revision_tokens=160, max_verdict_tokens=8)
+        return RunConfig(sampling=sampling, training=training, checkpoints=checkpoints)
+    # The tiny model has a token for each byte: its prompts are long, and its replies would be too.
+    sampling = SamplingConfig(max_prompt_tokens=4096, max_revision_tokens=32, max_verdict_tokens=8)
+    return RunConfig(
+        policy=PolicyConfig(model=TINY_RANDOM_MODEL), sampling=sampling, training=training, checkpoints=checkpoints
+    )
+
+
+def _free_folder(path: Path) -> Path:
+    candidates = [path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000))]
+    for candidate in candidates:
+        if not candidate.exists():
+            return candidate
+    raise UsageError(f"{path} and all of its numbered neighbours are taken; name a folder with --run")
+
+
+def _show_a_game(path: Path, display: Display) -> None:
+    """Show the game that tells most: one with an attacker, decided, and late in the run, as far as there is one."""
+    games = list(RunFolder.open(path).games())
+    if games:
+        display.notice("\nOne of the games:\n\n" + format_game(max(games, key=_how_telling)))
+
+
+def _how_telling(game: Game) -> tuple[bool, bool, int]:
+    return game.state is GameState.DECIDED, game.spec.data_type.is_adversarial, game.spec.step
