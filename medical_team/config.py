@@ -159,7 +159,7 @@ class TrainingConfig(Closed):
     """Optimizer updates for each batch of games."""
     epochs_per_step: int = _bounded(1, minimum=1)
     """Passes over each batch of games."""
-    tokens_per_microbatch: int = _bounded(4096, minimum=1)
+    tokens_per_microbatch: int = _bounded(2048, minimum=1)
     """Padded tokens in one forward and backward pass; a matter of memory, gradients don't depend on it."""
     max_gradient_norm: float = _bounded(1.0, above=0.0)
     """Gradients are clipped to this norm."""

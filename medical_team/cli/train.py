@@ -16,7 +16,9 @@ import tyro
 from ..config import RunConfig
 from ..errors import MissingDependencyError, UsageError
 from ..report.display import make_display
+from ..report.summary import void_summary
 from ..runs.config_file import load_config, load_preset
+from ..runs.folder import RunFolder
 from .arguments import parse
 from .main import EXIT_INTERRUPTED
 
@@ -71,7 +73,8 @@ def training_session() -> ModuleType:
 
 
 def conclude(path: Path, *, is_finished: bool, completed_steps: int) -> int:
-    """Say where everything lies and how to go on. Returns the exit status."""
+    """Say what the judge could not decide, where everything lies and how to go on. Returns the exit status."""
+    sys.stdout.write(f"\n{void_summary(RunFolder.open(path).games())}\n")
     if not is_finished:
         sys.stdout.write(
             f"\nStopped after {completed_steps} steps; everything is saved in {path}\n"

@@ -57,12 +57,15 @@ def _recent(history: Sequence[Values], name: str, steps: int, minimum: int = 1) 
 
 
 def _void(history: Sequence[Values]) -> str | None:
-    share = _recent(history, "void_share/all", SOON)
-    if share is None or share <= MUCH_VOID:
+    names = [*(role.value for role in Role), *(kind.value for kind in DataType)]
+    means = {name: _recent(history, f"void_share/{name}", SOON) for name in names}
+    much = {name: share for name, share in means.items() if share is not None and share > MUCH_VOID}
+    if not much:
         return None
+    listed = ", ".join(f"{share:.0%} ({name})" for name, share in much.items())
     return (
-        f"The judge can't tell in {share:.0%} of the games it is asked about, and nobody learns from those. The "
-        "reference judge knows little beyond the data set's own notes: use a model judge, or train on synthetic notes."
+        f"The judge can't tell in more than half of the games it is asked about: {listed}. Nobody learns from those. "
+        "The reference judge knows little beyond the data set's own notes: use a model judge, or synthetic notes."
     )
 
 

@@ -26,6 +26,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from statistics import fmean
@@ -78,24 +79,31 @@ def game_metrics(games: Sequence[Game]) -> dict[str, float]:
     }
 
 
-def void_shares(games: Sequence[Game]) -> dict[str, float]:
-    """The share of void games among those that the judge was asked about: of each role, each category, and ``all``.
+def void_shares(games: Iterable[Game]) -> dict[str, float]:
+    """The share of void games among those that the judge was asked about; names as in :func:`void_counts`.
 
-    The attacker's are the adversarial games. A share that differs between categories biases what is learned.
+    A share that differs between categories biases what is learned.
     """
-    asked = [game for game in games if game.state in (GameState.VOID, GameState.DECIDED)]
-    voids: dict[str, list[float]] = {
-        "all": [_is_void(game) for game in asked],
-        Role.ATTACKER.value: [_is_void(game) for game in asked if game.spec.data_type.is_adversarial],
-        Role.ASSESSOR.value: [_is_void(game) for game in asked],
-    }
-    for data_type in DataType:
-        voids[data_type.value] = [_is_void(game) for game in asked if game.spec.data_type is data_type]
-    return _means(voids)
+    return {name: voids / asked for name, (voids, asked) in void_counts(games).items()}
 
 
-def _is_void(game: Game) -> bool:
-    return game.state is GameState.VOID
+def void_counts(games: Iterable[Game]) -> dict[str, tuple[int, int]]:
+    """Void games, and games that the judge was asked about: in all, of each role, and of each category.
+
+    The attacker's are the adversarial games. A name under which the judge was asked about nothing is left out.
+    """
+    voids, asked = Counter[str](), Counter[str]()
+    for game in games:
+        if game.state not in (GameState.VOID, GameState.DECIDED):
+            continue
+        names = ["all", Role.ASSESSOR.value, game.spec.data_type.value]
+        if game.spec.data_type.is_adversarial:
+            names.append(Role.ATTACKER.value)
+        asked.update(names)
+        if game.state is GameState.VOID:
+            voids.update(names)
+    order = ["all", *(role.value for role in Role), *(data_type.value for data_type in DataType)]
+    return {name: (voids[name], asked[name]) for name in order if asked[name]}
 
 
 def _means(values: Mapping[str, Iterable[float]]) -> dict[str, float]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..records import Role, Sample
+from ..records import Sample
+from .advantages import Advantages
 
 
 @dataclass(frozen=True)
@@ -15,17 +16,21 @@ class Batch:
     """The samples of one step. N: samples; R: columns of the longest reply; replies are padded on the right."""
 
     samples: tuple[Sample, ...]
-    rewards_N: torch.Tensor
     mask_NR: torch.Tensor
     """True where there is an action token."""
     old_log_probs_NR: torch.Tensor
-    reference_log_probs_NR: torch.Tensor
-    advantages_NR: torch.Tensor
+    kl_NR: torch.Tensor
+    """Estimate of the KL against the reference policy at each action token."""
+    advantages: Advantages
 
     @property
-    def roles(self) -> tuple[Role, ...]:
-        """The role of each sample."""
-        return tuple(sample.role for sample in self.samples)
+    def learnt_rows(self) -> list[int]:
+        """The rows that carry a signal."""
+        return [row for row, sample in enumerate(self.samples) if sample.role not in self.advantages.flat_roles]
+
+    def token_mean(self, values_NR: torch.Tensor) -> float:
+        """The mean of ``values_NR`` over all action tokens."""
+        return float(values_NR[self.mask_NR].mean())
 
 
 def reply_mask(samples: Sequence[Sample]) -> torch.Tensor:

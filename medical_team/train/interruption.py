@@ -28,7 +28,8 @@ def stop_on_signal(on_request: Callable[[], None]) -> Generator[StopRequest]:
         if request.is_made:
             raise KeyboardInterrupt
         request.is_made = True
-        on_request()
+        # In a thread of its own: the signal may have come in the middle of a write to the same stream.
+        threading.Thread(target=on_request, daemon=True).start()
 
     if threading.current_thread() is not threading.main_thread():
         yield request

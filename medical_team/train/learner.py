@@ -14,7 +14,7 @@ from ..config import RunConfig
 from ..errors import TrainingError
 from ..policy.log_probs import reply_log_probs, token_batch
 from ..policy.policy import Policy
-from ..records import Role, Sample, Update
+from ..records import Sample, Update
 from ..seeds import derived_random
 from .advantages import kl_estimates, reinforce_advantages
 from .batch import Batch, microbatch_rows, padded_to, reply_mask
@@ -56,12 +56,9 @@ class Learner:
             TrainingError: a loss or gradient is not finite; the weights are as before that update.
         """
         if not samples:
-            return self._update(step, (), [], 0.0, 0.0, ())
-        batch, flat_roles = self._batch(samples)
-        kl = _masked_mean(kl_estimates(batch.old_log_probs_NR, batch.reference_log_probs_NR, batch.mask_NR), batch)
-        entropy = -_masked_mean(batch.old_log_probs_NR, batch)
-        optimizer_steps = [self._optimize(batch, rows, step) for rows in self._minibatches(batch, flat_roles, step)]
-        return self._update(step, batch.samples, optimizer_steps, kl, entropy, flat_roles)
+            return self._update(step, None, [])
+        batch = self._batch(samples)
+        return self._update(step, batch, [self._optimize(batch, rows, step) for rows in self._minibatches(batch, step)])
 
     def log_probs(self, samples: Sequence[Sample], *, is_reference: bool = False) -> torch.Tensor:
         """Log-probs of the action tokens, [N, R] on the CPU, under the policy or its reference; 0 at padding."""
@@ -74,7 +71,7 @@ class Learner:
                 log_probs_NR[rows, : values_BR.shape[1]] = values_BR
         return log_probs_NR
 
-    def _batch(self, samples: Sequence[Sample]) -> tuple[Batch, tuple[Role, ...]]:
+    def _batch(self, samples: Sequence[Sample]) -> Batch:
         mask_NR = reply_mask(samples)
         # In fp32 the sampler's log-probs are the learner's; in bf16 they differ by enough to disturb the ratio.
         old_NR = (
@@ -82,22 +79,20 @@ class Learner:
             if self._policy.is_exact
             else self.log_probs(samples)
         )
-        reference_NR = self.log_probs(samples, is_reference=True)
-        rewards_N = torch.tensor([sample.reward.total for sample in samples])
+        kl_NR = kl_estimates(old_NR, self.log_probs(samples, is_reference=True), mask_NR)
         advantages = reinforce_advantages(
-            rewards_N,
-            kl_estimates(old_NR, reference_NR, mask_NR),
+            torch.tensor([sample.reward.total for sample in samples]),
+            kl_NR,
             mask_NR,
             [sample.role for sample in samples],
             kl_coefficient=self._config.training.kl_coefficient,
             normalization=self._config.training.normalization,
         )
-        batch = Batch(tuple(samples), rewards_N, mask_NR, old_NR, reference_NR, advantages.values_NR)
-        return batch, advantages.flat_roles
+        return Batch(tuple(samples), mask_NR, old_NR, kl_NR, advantages)
 
-    def _minibatches(self, batch: Batch, flat_roles: Sequence[Role], step: int) -> Iterator[list[int]]:
+    def _minibatches(self, batch: Batch, step: int) -> Iterator[list[int]]:
         training = self._config.training
-        rows = [row for row, role in enumerate(batch.roles) if role not in flat_roles]
+        rows = batch.learnt_rows
         for epoch in range(training.epochs_per_step):
             derived_random(training.seed, "minibatches", step, epoch).shuffle(rows)
             for place in range(training.minibatches_per_step):
@@ -133,7 +128,7 @@ class Learner:
         losses_BR, is_clipped_BR = clipped_token_losses(
             new_BR,
             batch.old_log_probs_NR[rows, :width].to(device),
-            batch.advantages_NR[rows, :width].to(device),
+            batch.advantages.values_NR[rows, :width].to(device),
             self._config.training.clip_epsilon,
         )
         weights_BR = weights_BR[:, :width]
@@ -141,29 +136,17 @@ class Learner:
         loss.backward()
         return loss.item(), (is_clipped_BR * tokens.reply_mask_BR * weights_BR).sum().item()
 
-    def _update(
-        self,
-        step: int,
-        samples: Sequence[Sample],
-        optimizer_steps: Sequence[_OptimizerStep],
-        kl: float,
-        entropy: float,
-        flat_roles: tuple[Role, ...],
-    ) -> Update:
+    def _update(self, step: int, batch: Batch | None, optimizer_steps: Sequence[_OptimizerStep]) -> Update:
         count = len(optimizer_steps) or 1
         return Update(
             step=step,
-            samples=len(samples),
-            action_tokens=sum(len(sample.token_ids) for sample in samples),
+            samples=len(batch.samples) if batch else 0,
+            action_tokens=int(batch.mask_NR.sum()) if batch else 0,
             loss=sum(item.loss for item in optimizer_steps) / count,
-            kl=kl,
-            entropy=entropy,
+            kl=batch.token_mean(batch.kl_NR) if batch else 0.0,
+            entropy=-batch.token_mean(batch.old_log_probs_NR) if batch else 0.0,
             clip_fraction=sum(item.clip_fraction for item in optimizer_steps) / count,
             gradient_norm=sum(item.gradient_norm for item in optimizer_steps) / count,
             learning_rate=self._config.learning_rate,
-            flat_roles=flat_roles,
+            flat_roles=batch.advantages.flat_roles if batch else (),
         )
-
-
-def _masked_mean(values_NR: torch.Tensor, batch: Batch) -> float:
-    return float((values_NR * batch.mask_NR).sum() / batch.mask_NR.sum())

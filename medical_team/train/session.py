@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..config import JudgeConfig, RunConfig, canonical_error_type
+from ..data.checks import shared_twin_groups
 from ..data.load import load_records
 from ..errors import UsageError
 from ..game.draw import playable_records
@@ -80,11 +81,11 @@ def _judge(config: JudgeConfig, records: Sequence[TrainingRecord]) -> Judge:
 
 
 def _check_apart(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRecord]) -> None:
-    shared = {record.twin_group for record in records} & {record.twin_group for record in heldout}
+    shared = shared_twin_groups(records, heldout)
     if shared:
         raise UsageError(
-            f"{len(shared)} twin groups are in the training data and in the held-out data (for example "
-            f"{sorted(shared)[0]}): held-out figures would be worthless. Split one file with `data build --heldout`."
+            f"{len(shared)} twin groups are in the training data and in the held-out data (for example {shared[0]}): "
+            "held-out figures would be worthless. Split one file with `data build --heldout`."
         )
 
 

@@ -26,7 +26,7 @@ def test_a_calm_run_gives_no_alarm():
 @pytest.mark.parametrize(
     ("name", "values", "words"),
     [
-        ("void", {"void_share/all": 0.75}, "75%.*use a model judge"),
+        ("void", {"void_share/attacker": 0.75}, "75%.*use a model judge"),
         ("uneven_void", {"void_share/adversarial_harmful": 0.4}, "40% of adversarial_harmful, 0% of vanilla_harmful"),
         ("one_sided", {"win_rate/assessor": 0.95}, "assessor won 95%.*learning_rate"),
         ("one_sided", {"win_rate/attacker": 0.95}, "attacker won 95%"),
@@ -49,7 +49,7 @@ def test_each_sign_of_trouble_says_what_to_try(name, values, words):
 
 
 def test_a_void_judge_is_told_after_the_first_step():
-    assert list(alarms([{"void_share/all": 1.0}])) == ["void"]
+    assert list(alarms([{"void_share/assessor": 1.0}])) == ["void"]
 
 
 def test_a_win_rate_must_stay_for_long():

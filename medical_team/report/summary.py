@@ -1,0 +1,27 @@
+"""What is said of a run's games when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..records import DataType, Game, Role
+from .alarms import MUCH_VOID
+from .metrics import void_counts
+
+
+def void_summary(games: Iterable[Game]) -> str:
+    """The share of void games by role and by category, in one pass over ``games``, and what to do about a high one."""
+    counts = void_counts(games)
+    if not counts:
+        return "The judge was asked about no game: no game had both a note and a verdict."
+    lines = ["Void games, in which the judge could not tell and nobody was rewarded:"]
+    for names in ([role.value for role in Role], [data_type.value for data_type in DataType]):
+        shares = [f"{name} {_share(*counts[name])}" for name in names if name in counts]
+        lines.append("  " + ", ".join(shares))
+    if any(voids > MUCH_VOID * asked for voids, asked in counts.values()):
+        lines.append("  More than one half: use a model judge for these notes, or train on synthetic ones.")
+    return "\n".join(lines)
+
+
+def _share(voids: int, asked: int) -> str:
+    return f"{voids / asked:.0%} of {asked}"
