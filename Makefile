@@ -6,6 +6,8 @@
 
 TORCH ?= torch==2.13.0
 PYTHON ?= python3
+# Tests compare with upstream's own functions. Its pins exclude ours, so it comes without its dependencies.
+OPENRLHF := openrlhf==0.11.2 pylatexenc
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
@@ -29,6 +31,7 @@ $(VENV)/.package: $(VENV)/.python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.package
 	$(PIP) install -e '.[train,dev]'
+	$(PIP) install --no-deps $(OPENRLHF)
 	@touch $@
 
 quickstart: $(VENV)/.package
@@ -47,7 +50,7 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports --no-cache
 
 tests: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf $(VENV) build dist

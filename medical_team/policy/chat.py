@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _MAX_SPLITTING_PASSES = 8
+# Stands where a control token stood. Closing the gap instead could join what is on its two sides into one of our tags.
+_GAP = "\N{REPLACEMENT CHARACTER}"
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, reply_prefix: str) -> tuple[int, ...]:
@@ -59,9 +61,10 @@ def without_control_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> str
         if control.pattern.search(text) is None:
             break
         text = control.pattern.sub(_split, text)
-    # A token with spaces inside can arise from the splitting itself. Deleting always comes to an end.
+    # A token with spaces inside can arise from the splitting itself. Replacing always comes to an end: the text gets
+    # shorter, or has fewer characters that are no gap.
     while control.pattern.search(text) is not None:
-        text = control.pattern.sub("", text)
+        text = control.pattern.sub(_GAP, text)
     return _without_normalised_spellings(tokenizer, text, control.ids)
 
 
@@ -81,7 +84,9 @@ def _control_tokens(tokenizer: PreTrainedTokenizerBase, vocabulary_size: int) ->
     special.update(token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
     # Gemma's vocabulary has runs of spaces and line ends among its added tokens; they control nothing.
     added = (token for token in cast("Any", tokenizer).get_added_vocab() if token.strip(" \t\r\n▁"))
-    spelled = sorted({token for token in {*added, *special} if not _is_own_tag(token)}, key=lambda token: -len(token))
+    spelled = sorted(
+        {token for token in {*added, *special} - {_GAP} if not _is_own_tag(token)}, key=lambda token: -len(token)
+    )
     ids = {token: cast("int", tokenizer.convert_tokens_to_ids(token)) for token in spelled}
     return _ControlTokens(
         pattern=re.compile("|".join(map(re.escape, spelled))) if spelled else None,
@@ -102,7 +107,7 @@ def _split(match: re.Match[str]) -> str:
 
 
 def _without_normalised_spellings(tokenizer: PreTrainedTokenizerBase, text: str, control_ids: frozenset[int]) -> str:
-    """Delete what becomes a control token only by the tokenizer's own normalising, such as of full-width letters."""
+    """Replace what becomes a control token only by the tokenizer's own normalising, such as of full-width letters."""
     while tokenizer.is_fast:
         encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids = cast("list[int]", encoding["input_ids"])
@@ -112,5 +117,5 @@ def _without_normalised_spellings(tokenizer: PreTrainedTokenizerBase, text: str,
         if not spans:
             break
         for start, end in reversed(spans):
-            text = text[:start] + text[end:]
+            text = f"{text[:start]}{_GAP}{text[end:]}"
     return text

@@ -65,7 +65,7 @@ def _void(history: Sequence[Values]) -> str | None:
     listed = ", ".join(f"{share:.0%} ({name})" for name, share in much.items())
     return (
         f"The judge can't tell in more than half of the games it is asked about: {listed}. Nobody learns from those. "
-        "The reference judge knows little beyond the data set's own notes: use a model judge, or synthetic notes."
+        "Use a model judge: the reference judge reads little beyond the wording of the data set's own notes."
     )
 
 

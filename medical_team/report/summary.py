@@ -19,7 +19,9 @@ def void_summary(games: Iterable[Game]) -> str:
         shares = [f"{name} {_share(*counts[name])}" for name in names if name in counts]
         lines.append("  " + ", ".join(shares))
     if any(voids > MUCH_VOID * asked for voids, asked in counts.values()):
-        lines.append("  More than one half: use a model judge for these notes, or train on synthetic ones.")
+        lines.append(
+            "  More than one half: use a model judge; the reference judge reads little beyond the data set's notes."
+        )
     return "\n".join(lines)
 
 

@@ -26,7 +26,7 @@ def test_a_calm_run_gives_no_alarm():
 @pytest.mark.parametrize(
     ("name", "values", "words"),
     [
-        ("void", {"void_share/attacker": 0.75}, "75%.*use a model judge"),
+        ("void", {"void_share/attacker": 0.75}, "75%.*Use a model judge"),
         ("uneven_void", {"void_share/adversarial_harmful": 0.4}, "40% of adversarial_harmful, 0% of vanilla_harmful"),
         ("one_sided", {"win_rate/assessor": 0.95}, "assessor won 95%.*learning_rate"),
         ("one_sided", {"win_rate/attacker": 0.95}, "attacker won 95%"),
