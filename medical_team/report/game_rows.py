@@ -1,0 +1,122 @@
+"""Games as the page holds them: a small row to filter by, and the texts, which are read only when needed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from ..records import DataType, ErrorType, Game, GameState, JudgeFailure, Labels, Role, Turn
+from ..rewards import is_faithful_revision
+from .chunks import ChunkedTable
+from .outcomes import Outcome, outcome_of
+
+INDEX_ROWS = 5000
+TEXT_ROWS = 500
+
+CATEGORIES = tuple(kind.value for kind in DataType)
+ERROR_TYPES = tuple(kind.value for kind in ErrorType)
+STATES = tuple(state.value for state in GameState)
+OUTCOMES = tuple(outcome.value for outcome in Outcome)
+
+
+class GameArchive:
+    """All games of a page, in three tables.
+
+    index: [run, is held-out, step, category, error type, state, outcome, judge source, id] for each game; the five
+    in the middle are positions in the lists of :meth:`vocabulary`.
+    texts: what was said, for each game, with the number of its case.
+    cases: each seed note once, with its true error.
+    """
+
+    def __init__(self) -> None:
+        self.index = ChunkedTable(INDEX_ROWS)
+        self.texts = ChunkedTable(TEXT_ROWS)
+        self.cases = ChunkedTable(TEXT_ROWS)
+        self._sources: dict[str, int] = {"": 0}
+        self._case_numbers: dict[bytes, int] = {}
+
+    def add(self, game: Game, *, run: int = 0, is_heldout: bool = False) -> None:
+        """Take in ``game`` of the page's run number ``run``."""
+        spec = game.spec
+        source = game.ruling.source if game.ruling is not None else ""
+        self.index.append(
+            [
+                run,
+                int(is_heldout),
+                spec.step,
+                CATEGORIES.index(spec.data_type.value),
+                ERROR_TYPES.index(spec.pair.error_type.value),
+                STATES.index(game.state.value),
+                OUTCOMES.index(outcome_of(game).value),
+                self._sources.setdefault(source, len(self._sources)),
+                spec.id,
+            ]
+        )
+        self.texts.append(game_texts(game, case=self._case_number(game)))
+
+    def vocabulary(self) -> dict[str, list[str]]:
+        """What the numbers in the index mean."""
+        return {
+            "categories": list(CATEGORIES),
+            "errorTypes": list(ERROR_TYPES),
+            "states": list(STATES),
+            "outcomes": list(OUTCOMES),
+            "sources": list(self._sources),
+        }
+
+    def tables(self) -> dict[str, ChunkedTable]:
+        """The tables by the names that the page knows."""
+        return {"index": self.index, "texts": self.texts, "cases": self.cases}
+
+    def _case_number(self, game: Game) -> int:
+        pair = game.spec.pair
+        case = [game.spec.seed_note, pair.error_sentence, pair.corrected_sentence, pair.case_id]
+        key = hashlib.blake2b("\0".join(case).encode(errors="surrogatepass"), digest_size=16).digest()
+        if key not in self._case_numbers:
+            self._case_numbers[key] = self.cases.append(case)
+        return self._case_numbers[key]
+
+
+def game_texts(game: Game, *, case: int) -> dict[str, Any]:
+    """What the page shows of ``game`` besides its index row and its case."""
+    return {
+        "case": case,
+        "attacker": _turn(game.turn_of(Role.ATTACKER)),
+        "assessor": _turn(game.turn_of(Role.ASSESSOR)),
+        "note": None if game.note == game.spec.seed_note else game.note,
+        "hasNote": game.note is not None,
+        "verdict": game.verdict.value if game.verdict else None,
+        "reason": game.reason,
+        "ruling": _ruling(game),
+        "rewards": [
+            [reward.role.value, reward.core, reward.revision, reward.format, reward.total] for reward in game.rewards
+        ],
+    }
+
+
+def _turn(turn: Turn | None) -> dict[str, Any] | None:
+    if turn is None:
+        return None
+    return {
+        "thinking": turn.thinking,
+        "answer": turn.answer,
+        "tokens": len(turn.token_ids),
+        "isFinished": turn.is_finished,
+        "isFormatKept": turn.is_format_kept,
+        "isTrained": turn.is_trained,
+    }
+
+
+def _ruling(game: Game) -> dict[str, Any] | None:
+    ruling = game.ruling
+    if isinstance(ruling, Labels):
+        return {
+            "source": ruling.source,
+            "errorPresent": ruling.error_present,
+            "errorDetected": ruling.error_detected,
+            "isFaithful": is_faithful_revision(game),
+            "reason": ruling.reason,
+        }
+    if isinstance(ruling, JudgeFailure):
+        return {"source": ruling.source, "isAbstention": ruling.is_abstention, "reason": ruling.reason}
+    return None
