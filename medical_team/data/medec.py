@@ -88,6 +88,14 @@ class ReadingLog:
             self.refusals.append(Refusal(line, text_id, reason))
 
 
+@dataclass(frozen=True)
+class MedecRow:
+    """A row that can be used: the cells as the file has them, by column, and the repaired note."""
+
+    cells: Mapping[str, str]
+    note: Note
+
+
 class _RowError(Exception):
     """Why a row is refused."""
 
@@ -98,6 +106,11 @@ def read_medec(path: Path, log: ReadingLog) -> Iterator[Note]:
     Raises:
         DataError: the file can't be read, is no CSV with MEDEC's columns, or has no row at all.
     """
+    return (row.note for row in read_rows(path, log))
+
+
+def read_rows(path: Path, log: ReadingLog) -> Iterator[MedecRow]:
+    """As :func:`read_medec`, with the raw cells, which official scoring is done against."""
     _check_is_file(path)
     _allow_long_fields()
     try:
@@ -105,7 +118,7 @@ def read_medec(path: Path, log: ReadingLog) -> Iterator[Note]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = _header(reader, path)
-            yield from _notes(reader, _column_places(header, path), len(header), log)
+            yield from _rows(reader, _column_places(header, path), len(header), log)
     except OSError as error:
         raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
     if log.rows == 0:
@@ -161,7 +174,7 @@ def _column_places(header: Sequence[str], path: Path) -> dict[str, int]:
     return {column: names.index(column.casefold()) for column in COLUMNS}
 
 
-def _notes(reader: _Reader, columns: Mapping[str, int], width: int, log: ReadingLog) -> Iterator[Note]:
+def _rows(reader: _Reader, columns: Mapping[str, int], width: int, log: ReadingLog) -> Iterator[MedecRow]:
     line_of_id: dict[int, int] = {}
     for line, cells in _numbered_rows(reader, log):
         log.rows += 1
@@ -171,7 +184,8 @@ def _notes(reader: _Reader, columns: Mapping[str, int], width: int, log: Reading
         text_id = _shown(cells[columns["Text ID"]].strip(), 60) if len(cells) > columns["Text ID"] else ""
         try:
             _check_cells(cells, width)
-            note = _note({column: cells[place] for column, place in columns.items()}, line, log.repairs)
+            named = {column: cells[place] for column, place in columns.items()}
+            note = _note(named, line, log.repairs)
             # The hash of the id, not the id: a file may be long. It never reaches what is written.
             first = line_of_id.setdefault(hash(note.text_id), line)
             if first != line:
@@ -179,7 +193,7 @@ def _notes(reader: _Reader, columns: Mapping[str, int], width: int, log: Reading
         except _RowError as error:
             log.refuse(line, text_id, str(error))
         else:
-            yield note
+            yield MedecRow(named, note)
 
 
 def _numbered_rows(reader: _Reader, log: ReadingLog) -> Iterator[tuple[int, list[str]]]:
