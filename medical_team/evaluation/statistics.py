@@ -1,0 +1,134 @@
+"""How sure a figure is: bootstrap over twin groups, McNemar's test, mean and spread over seeds.
+
+Near-duplicate notes are no independent evidence, so whole twin groups are drawn, never single notes. One
+:class:`GroupBootstrap` serves all the figures of an evaluation, and of the evaluations that are compared with it: a
+difference is then taken draw by draw, which makes it paired.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..records import Closed
+from ..seeds import derive_seed
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+
+_GROUPS_AT_ONCE = 4_000_000
+"""Numbers held at a time while groups are drawn; a matter of memory."""
+
+Numbers = Sequence[float] | Sequence[bool] | NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval(Closed):
+    """Where a figure lies with ``CONFIDENCE``."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:.3f} to {self.high:.3f}"
+
+
+@dataclass(frozen=True)
+class McNemar(Closed):
+    """McNemar's exact test on paired right and wrong answers (McNemar 1947; two-sided binomial)."""
+
+    only_first: int
+    """Texts that the first alone has right."""
+    only_second: int
+    p: float
+    """How likely a difference at least as large is if both are equally good. Twins count as single texts."""
+
+
+@dataclass(frozen=True)
+class Spread(Closed):
+    """Some runs that differ only in their seed."""
+
+    mean: float
+    deviation: float | None
+    """Standard deviation with n - 1; None for a single run."""
+    runs: int
+
+
+class GroupBootstrap:
+    """Draws twin groups with replacement (Efron 1979; cluster bootstrap), the same draws for every figure.
+
+    Args:
+        groups: the twin group of each item, in the order in which all figures give their items.
+        seed: decides the draws.
+        resamples: how many draws.
+    """
+
+    def __init__(self, groups: Sequence[str], *, seed: int = 0, resamples: int = RESAMPLES) -> None:
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+        self._group_of_item = np.array([numbers[group] for group in groups], dtype=np.int64)
+        self._seed = derive_seed(seed, "bootstrap")
+        self._resamples = resamples
+        self.group_count = len(numbers)
+
+    def rates(self, outcomes: Numbers, members: Numbers | None = None) -> NDArray[np.float64]:
+        """The mean of ``outcomes`` in each draw, over the items where ``members`` is true; nan where none was drawn."""
+        weights = np.ones(len(self._group_of_item)) if members is None else np.asarray(members, dtype=np.float64)
+        sums, counts = self._drawn_sums(np.asarray(outcomes, dtype=np.float64) * weights, weights)
+        with np.errstate(invalid="ignore"):
+            return sums / counts
+
+    def _drawn_sums(self, *columns: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        by_group = np.stack(
+            [np.bincount(self._group_of_item, weights=column, minlength=self.group_count) for column in columns]
+        )
+        # Drawn anew for each figure from the same seed, so that memory doesn't grow with the number of groups.
+        generator = np.random.default_rng(self._seed)
+        sums = np.empty((len(columns), self._resamples))
+        at_once = max(1, _GROUPS_AT_ONCE // max(1, self.group_count))
+        for start in range(0, self._resamples, at_once):
+            count = min(at_once, self._resamples - start)
+            drawn = generator.integers(self.group_count, size=(count, self.group_count))
+            sums[:, start : start + count] = by_group[:, drawn].sum(axis=2)
+        return list(sums)
+
+
+def interval_of(draws: NDArray[np.float64]) -> Interval | None:
+    """The percentile interval of a figure's draws; None where no draw gives a figure."""
+    known = draws[np.isfinite(draws)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(float(low), float(high))
+
+
+def rate(outcomes: Numbers, members: Numbers | None = None) -> float | None:
+    """The mean of ``outcomes`` over the items where ``members`` is true; None where there is none."""
+    values = np.asarray(outcomes, dtype=np.float64)
+    if members is not None:
+        values = values[np.asarray(members, dtype=bool)]
+    return float(values.mean()) if len(values) else None
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
+    """Test whether two assessors, asked the same texts in the same order, are equally often right."""
+    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
+    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
+    trials, fewer = only_first + only_second, min(only_first, only_second)
+    # Logarithms: the binomial coefficients of a large data set are beyond a float.
+    tail = math.fsum(math.exp(_log_choose(trials, k) - trials * math.log(2)) for k in range(fewer + 1))
+    return McNemar(only_first, only_second, min(1.0, 2 * tail))
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and standard deviation of at least one run."""
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), deviation, len(values))
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
