@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
 import sys
 from pathlib import Path
@@ -77,6 +79,20 @@ def peak_memory_bytes(device: torch.device) -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == _MAC_OS else peak * 1024
+
+
+def hardware(device: torch.device) -> dict[str, str]:
+    """What the policy computes on, by part, for a person; nothing that names this machine or its user."""
+    found = {
+        "device": device.type,
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": str(os.cpu_count() or "unknown"),
+        "threads": str(torch.get_num_threads()),
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        found["GPU"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    return found
 
 
 def _has_bf16(device: torch.device) -> bool:

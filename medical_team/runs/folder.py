@@ -26,7 +26,7 @@ import re
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
@@ -67,6 +67,8 @@ class RunInfo(Closed):
     """Versions of Python and of the libraries, by name."""
     created: str
     """ISO 8601, UTC."""
+    hardware: dict[str, str] = field(default_factory=dict)
+    """What it ran on, by part; empty where nobody said."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class RunFolder:
         records: Sequence[TrainingRecord],
         heldout: Sequence[TrainingRecord] = (),
         versions: Mapping[str, str] | None = None,
+        hardware: Mapping[str, str] | None = None,
     ) -> RunFolder:
         """Make a new run at ``path``, which must be absent or an empty folder. It appears whole or not at all.
 
@@ -102,7 +105,8 @@ class RunFolder:
             OutputError: the folder can't be written; nothing is left behind.
         """
         _refuse_occupied(path)
-        info = RunInfo(FORMAT, __version__, dict(versions or {}), datetime.now(timezone.utc).isoformat("T", "seconds"))
+        created = datetime.now(timezone.utc).isoformat("T", "seconds")
+        info = RunInfo(FORMAT, __version__, dict(versions or {}), created, dict(hardware or {}))
         try:
             with atomic_folder(path, replace=False) as folder:
                 write_jsonl(folder / _TRAIN, records)

@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..game.draw import playable_records
 from ..judge.protocol import Judge
 from ..judge.reference import ReferenceJudge
-from ..policy.devices import cpu_only_torch_warning
+from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.policy import Policy
 from ..records import TrainingRecord
 from ..report.display import Display
@@ -45,7 +45,7 @@ def start_run(config: RunConfig, path: Path, display: Display) -> TrainingResult
     _check_apart(records, heldout)
     policy = _policy(config, display)
     check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
-    run = RunFolder.create(path, config, records, heldout, _versions())
+    run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device))
     with run.locked():
         return train(run, policy, _judge(config.judge, records), display)
 

@@ -1,13 +1,20 @@
 """Device and precision: automatic choices, and clear errors for what is not there."""
 
 import importlib
+import platform
 
 import pytest
 import torch
 
 from medical_team.errors import PolicyError
 from medical_team.policy import devices
-from medical_team.policy.devices import choose_device, choose_dtype, cpu_only_torch_warning, peak_memory_bytes
+from medical_team.policy.devices import (
+    choose_device,
+    choose_dtype,
+    cpu_only_torch_warning,
+    hardware,
+    peak_memory_bytes,
+)
 
 CPU = torch.device("cpu")
 
@@ -79,3 +86,11 @@ def test_on_a_gpu_auto_is_bf16_where_the_gpu_has_it(
 def test_peak_memory_is_in_bytes():
     importlib.import_module("torch")  # a process with torch holds well over 50 MB, and less than a terabyte
     assert 50e6 < peak_memory_bytes(CPU) < 1e12
+
+
+def test_the_hardware_is_told_without_naming_the_machine_or_its_user():
+    found = hardware(CPU)
+
+    assert found["device"] == "cpu"
+    assert int(found["processors"]) >= 1
+    assert platform.node() not in found.values()
