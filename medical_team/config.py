@@ -25,11 +25,14 @@ SMOLLM2_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 RewardType = Literal["medical_general_sum", "medical_zero_sum"]
 PromptStyle = Literal["full", "short"]
 AdvantageNormalization = Literal["role", "batch"]
+MEDGEMMA_MODEL = "google/medgemma-4b-it"
+
 LossAveraging = Literal["token-mean", "seq-mean-token-mean"]
 Adaptation = Literal["lora", "full"]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
-JudgeKind = Literal["reference"]
+JudgeKind = Literal["reference", "model", "openai", "hybrid", "remote"]
+JudgeFallback = Literal["model", "openai", "remote"]
 
 ERROR_TYPE_SYNONYMS: Mapping[str, ErrorType] = {
     "dosage": ErrorType.PHARMACOTHERAPY,
@@ -100,7 +103,45 @@ class JudgeConfig(Closed):
     """Who says who was right."""
 
     kind: JudgeKind = "reference"
-    """"reference" knows the data set's own notes and abstains where it can't know."""
+    """"reference" knows the data set's own notes and abstains where it can't know; "model" asks a language model in
+    this process, "openai" one behind an OpenAI-compatible server, "remote" a judge service; "hybrid" asks the reference
+    judge first, and `fallback` what it can't tell."""
+    fallback: JudgeFallback = "model"
+    """The second judge of "hybrid"."""
+    model: str = MEDGEMMA_MODEL
+    """The judging model: a Hugging Face name or folder for "model", the server's name of it for "openai"."""
+    url: str | None = None
+    """The server: with "openai" the base of its API (http://127.0.0.1:8000/v1), with "remote" the judge service."""
+    token_variable: str = "MEDICAL_TEAM_JUDGE_TOKEN"
+    """The environment variable with the server's bearer token, where it wants one. The token itself is never saved."""
+    device: Device = "auto"
+    """Where "model" computes; auto takes CUDA where there is a GPU."""
+    precision: Precision = "auto"
+    """What "model" computes in; auto takes bf16 on a GPU that has it, else fp32."""
+    tokens_per_batch: int = _bounded(8192, minimum=1)
+    """Padded tokens in one forward pass of "model"; a matter of memory."""
+    max_prompt_tokens: int = _bounded(4096, minimum=16)
+    """Longest question to "model"; a note that makes a longer one is not ruled on."""
+    votes: int = _bounded(3, minimum=1, maximum=9)
+    """Wordings of the question that vote where the first answer is unsure; odd. 1: the first answer stands."""
+    margin: float = _bounded(1.0, minimum=0.0, maximum=100.0)
+    """An answer is unsure when its log-probability is less than this above the other's (nats). 100: always vote."""
+    minimum_confidence: float = _bounded(0.5, minimum=0.5, maximum=1.0)
+    """Below this confidence a model judge abstains, which voids the game."""
+    ask_plausibility: bool = False
+    """Also ask a model whether the note is plausible: one more question a note, which no reward depends on."""
+    use_cache: bool = True
+    """Keep the findings of "model" and "openai" on disk, so that resuming and re-judging ask nothing twice."""
+    cache: str | None = None
+    """Folder of these findings; unset: medical-team/judge in the user's cache. Notes are kept as hashes alone."""
+    concurrency: int = _bounded(16, minimum=1, maximum=1024)
+    """Requests to a server at a time."""
+    queries_per_request: int = _bounded(1024, minimum=1, maximum=65536)
+    """Games in one request to "remote"."""
+    timeout_seconds: float = _bounded(60.0, above=0.0, maximum=86400.0)
+    """Longest wait for one answer of a server."""
+    patience_seconds: float = _bounded(600.0, minimum=0.0, maximum=604800.0)
+    """How long a server that is away or overloaded is waited for before its games are void."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +267,20 @@ def canonical_error_type(name: str) -> ErrorType:
 
 def problems_of(config: RunConfig) -> list[str]:
     """Every value that is out of bounds or contradicts another, as sentences naming the option."""
-    return [*_bound_problems(config, ""), *_combination_problems(config)]
+    return [*_bound_problems(config, ""), *_combination_problems(config), *judge_problems(config.judge, "judge.")]
+
+
+def judge_problems(config: JudgeConfig, path: str = "") -> Iterator[str]:
+    """Values of ``config`` that contradict each other, as sentences naming the option under ``path``."""
+    kind = config.fallback if config.kind == "hybrid" else config.kind
+    if kind in ("openai", "remote"):
+        example = "http://127.0.0.1:8000/v1" if kind == "openai" else "http://127.0.0.1:8000"
+        if config.url is None:
+            yield f"{path}url is not set; the judge {kind!r} needs the address of its server, e.g. {example}"
+        elif not config.url.lower().startswith(("http://", "https://")):
+            yield f"{path}url is {config.url!r}, expected an address that begins with http:// or https://"
+    if config.votes % 2 == 0:
+        yield f"{path}votes is {config.votes}, expected an odd number, so that no vote is a tie"
 
 
 def _bound_problems(section: Any, path: str) -> Iterator[str]:

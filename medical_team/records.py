@@ -206,12 +206,24 @@ class Labels(Closed):
     game_id: str
     error_present: bool
     """Whether the note, as the assessor read it, contains a medical error."""
-    error_detected: bool
-    """Whether the verdict was Harmful, also when that is a false alarm."""
+    error_detected: bool | None
+    """Whether the verdict was Harmful, also when that is a false alarm; None where there is no verdict."""
     source: str
-    """Which judge decided, for example ``reference``."""
+    """How it was decided: ``reference``, ``model`` or ``vote``."""
     reason: str
 
+    faithful_revision: bool | None = None
+    """Whether the note was rewritten and is what the category asks for; None where the category has no revision."""
+    plausibility: float | None = None
+    """How likely the judge holds it that a clinician wrote this note, from 0 to 1; None where it was not asked."""
+    confidence: float | None = None
+    """How sure the judge is of ``error_present``, from 0 to 1; None where it can't say."""
+    judge: str = ""
+    """Which judge decided, for example ``reference`` or ``model:google/medgemma-4b-it``."""
+    prompt_version: str = ""
+    """Which wording of its questions the judge used; empty for one that asks none."""
+    error_type: ErrorType | None = None
+    """The type of the error, where one is present and its type is known."""
 
 @dataclass(frozen=True)
 class JudgeFailure(Closed):

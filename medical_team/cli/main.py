@@ -15,6 +15,7 @@ COMMANDS = {
     "quickstart": "the whole thing, small, on this machine: no GPU, no account",
     "data": "build, make, convert and check data sets",
     "train": "self-play training on this machine",
+    "judge": "serve a judge, or audit one",
 }
 
 EXIT_USER_ERROR = 2

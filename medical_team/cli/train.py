@@ -20,6 +20,7 @@ from ..report.summary import void_summary
 from ..runs.config_file import load_config, load_preset
 from ..runs.folder import RunFolder
 from .arguments import parse
+from .judging import with_judge_spelled_out
 from .main import EXIT_INTERRUPTED
 
 
@@ -44,6 +45,7 @@ class TrainArguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
+    arguments = with_judge_spelled_out(arguments)
     # The file or preset gives the defaults that the options change: read once to find it, and again on top of it.
     source = parse(TrainArguments, "train", arguments, use_underscores=True)
     defaults = dataclasses.replace(source, config=_base_config(source))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..records import NotePair, Ruling, Verdict
+from ..records import DataType, NotePair, Ruling, Verdict
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,12 @@ class JudgeQuery:
 
     game_id: str
     note: str
-    verdict: Verdict
+    verdict: Verdict | None
+    """What the assessor said; None where it gave no verdict. It decides nothing but ``error_detected``."""
     pair: NotePair | None = None
     """The case the note was made from; None where the caller only has text, and the judge must find it."""
+    data_type: DataType | None = None
+    """The game's category, where it is known. It decides nothing but ``faithful_revision``."""
 
 
 class Judge(Protocol):
@@ -25,7 +28,7 @@ class Judge(Protocol):
 
     @property
     def name(self) -> str:
-        """What labels name as their source."""
+        """What labels name as their judge."""
         ...
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
-from ..records import JudgeFailure, Labels, NotePair, Ruling, Source, Verdict
+from ..records import NotePair, Ruling, Source
 from .finding import Finding
+from .labelling import rule_by_findings
 from .pair_index import PairIndex
 from .protocol import JudgeQuery
 from .rewrite import MAX_CHARACTERS, Case, find
@@ -35,11 +36,7 @@ class ReferenceJudge:
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
         """A ruling for each query, by its game id. Two queries of one id fail both: nobody could tell them apart."""
-        uses = Counter(query.game_id for query in queries)
-        return {
-            query.game_id: self._rule_one(query) if uses[query.game_id] == 1 else self._failure(query, uses)
-            for query in queries
-        }
+        return rule_by_findings(queries, self._find_all, judge=self.name)
 
     def find(self, note: str, pair: NotePair | None = None) -> Finding:
         """Whether ``note`` contains an error; ``pair`` is its case, where that is known."""
@@ -56,30 +53,22 @@ class ReferenceJudge:
             return Finding(None, f"can't tell: several cases hold this note and disagree about it: {cases}")
         return findings[0]
 
-    def _rule_one(self, query: JudgeQuery) -> Ruling:
+    def _find_all(self, queries: Sequence[JudgeQuery]) -> list[Finding]:
+        return [self._find_safely(query) for query in queries]
+
+    def _find_safely(self, query: JudgeQuery) -> Finding:
         try:
             finding = self.find(query.note, query.pair)
         except Exception as error:  # noqa: BLE001 - whatever a player wrote, one game's trouble must stay that game's
-            reason = f"the reference judge failed: {type(error).__name__}: {error}"
-            return JudgeFailure(query.game_id, is_abstention=False, source=self.name, reason=reason)
-        if finding.error_present is None:
-            return JudgeFailure(query.game_id, is_abstention=True, source=self.name, reason=finding.reason)
-        return Labels(
-            game_id=query.game_id,
-            error_present=finding.error_present,
-            error_detected=query.verdict is Verdict.HARMFUL,
-            source=self.name,
-            reason=finding.reason,
-        )
-
-    def _failure(self, query: JudgeQuery, uses: Mapping[str, int]) -> JudgeFailure:
-        reason = f"{uses[query.game_id]} queries have the id {query.game_id!r}: a ruling can't say which it means"
-        return JudgeFailure(query.game_id, is_abstention=False, source=self.name, reason=reason)
+            return Finding(None, f"the reference judge failed: {type(error).__name__}: {error}", is_failure=True)
+        return finding if finding.error_present is None else replace(finding, confidence=1.0)
 
     def _find_in(self, note: str, pair: NotePair) -> Finding:
         if pair.source is Source.SYNTHETIC:
             return decide_synthetic(note)
-        return find(note, self._case_of(pair))
+        finding = find(note, self._case_of(pair))
+        # the error is kept to the letter, so it has the case's type
+        return replace(finding, error_type=pair.error_type) if finding.error_present else finding
 
     def _find_without_pair(self, note: str) -> Finding:
         finding = decide_synthetic(note)

@@ -20,7 +20,13 @@ def rule_games(games: Sequence[Game], judge: Judge) -> list[Game]:
     waiting = [game for game in games if game.state is GameState.AWAITING_RULING]
     uses = Counter(game.spec.id for game in waiting)
     queries = [
-        JudgeQuery(game_id=game.spec.id, note=game.note, verdict=game.verdict, pair=game.spec.pair)
+        JudgeQuery(
+            game_id=game.spec.id,
+            note=game.note,
+            verdict=game.verdict,
+            pair=game.spec.pair,
+            data_type=game.spec.data_type,
+        )
         for game in waiting
         if game.note is not None and game.verdict is not None and uses[game.spec.id] == 1
     ]

@@ -43,9 +43,10 @@ def _decide_facts(reading: SyntheticReading, condition: Condition, table: Medica
     facts = [sentence for sentence in reading.sentences if sentence.kind in FACT_KINDS]
     rulings = [rule_on_fact(sentence, condition, cautions, table) for sentence in facts]
     for standing, error_present in ((Standing.WRONG, True), (Standing.UNCLEAR, None)):
-        for ruling in rulings:
+        for sentence, ruling in zip(facts, rulings, strict=True):
             if ruling.standing is standing:
-                return Finding(error_present, ruling.reason)
+                error_type = FACT_KINDS[sentence.kind] if error_present else None
+                return Finding(error_present, ruling.reason, error_type=error_type)
     if not facts:
         return Finding(False, f"the findings tell {condition.name}, and the note states nothing else to be wrong")
     return Finding(False, f"all that the note states is right for {condition.name}")

@@ -154,8 +154,8 @@ def _verdict_metrics(games: Sequence[Game]) -> dict[str, float]:
     labels = [game.ruling for game in games if isinstance(game.ruling, Labels)]
     return _means(
         {
-            "verdicts/detection_rate": [label.error_detected for label in labels if label.error_present],
-            "verdicts/false_alarm_rate": [label.error_detected for label in labels if not label.error_present],
+            "verdicts/detection_rate": [bool(label.error_detected) for label in labels if label.error_present],
+            "verdicts/false_alarm_rate": [bool(label.error_detected) for label in labels if not label.error_present],
             "verdicts/harmful_share": [game.verdict is Verdict.HARMFUL for game in games if game.verdict is not None],
         }
     )

@@ -16,8 +16,8 @@ from ..data.checks import shared_twin_groups
 from ..data.load import load_records
 from ..errors import UsageError
 from ..game.draw import playable_records
+from ..judge.factory import make_judge
 from ..judge.protocol import Judge
-from ..judge.reference import ReferenceJudge
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.policy import Policy
 from ..records import TrainingRecord
@@ -47,7 +47,7 @@ def start_run(config: RunConfig, path: Path, display: Display) -> TrainingResult
     check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
     run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device))
     with run.locked():
-        return train(run, policy, _judge(config.judge, records), display)
+        return train(run, policy, _judge(config.judge, records, display), display)
 
 
 def resume_run(path: Path, display: Display, *, steps: int | None = None) -> TrainingResult:
@@ -64,7 +64,7 @@ def resume_run(path: Path, display: Display, *, steps: int | None = None) -> Tra
         if steps is not None and steps != run.config.training.steps:
             run.change_steps(steps)
         policy = _policy(run.config, display)
-        return train(run, policy, _judge(run.config.judge, run.training_records()), display)
+        return train(run, policy, _judge(run.config.judge, run.training_records(), display), display)
 
 
 def _policy(config: RunConfig, display: Display) -> Policy:
@@ -74,10 +74,8 @@ def _policy(config: RunConfig, display: Display) -> Policy:
     return Policy(config.policy, seed=config.training.seed, notify=display.notice)
 
 
-def _judge(config: JudgeConfig, records: Sequence[TrainingRecord]) -> Judge:
-    if config.kind != "reference":
-        raise UsageError(f"judge.kind is {config.kind!r}, expected 'reference'")
-    return ReferenceJudge()
+def _judge(config: JudgeConfig, records: Sequence[TrainingRecord], display: Display) -> Judge:
+    return make_judge(config, (record.pair for record in records), display.notice)
 
 
 def _check_apart(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRecord]) -> None:

@@ -1,0 +1,52 @@
+"""Closed questions: what a model judge asks, and the protocol of whatever answers them, which may need torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class ClosedQuestion:
+    """A question with a handful of allowed answers, each a short word or a letter."""
+
+    prompt: str
+    """The user's message, before the chat template. Players' words in it are quoted and neutralised."""
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AnswerScores:
+    """How much a model likes each allowed answer."""
+
+    log_probs: tuple[float, ...]
+    """Of each answer as the reply's beginning, in the order of the question's answers."""
+    is_calibrated: bool = True
+    """False where the server told only which answer it took: the others' log-probs are made up then."""
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """Why a question has no answer. ``is_abstention`` is True where the question can't be asked, as when too long."""
+
+    reason: str
+    is_abstention: bool = False
+
+
+class AnswerScorer(Protocol):
+    """A language model that answers closed questions, in this process or behind a server."""
+
+    @property
+    def name(self) -> str:
+        """The model, for labels."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever the same question might get another answer; part of the cache's key."""
+        ...
+
+    def score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
+        """Scores for each question, in order. Never raises for a question: one that fails has no answer."""
+        ...
