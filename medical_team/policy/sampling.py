@@ -1,25 +1,29 @@
-"""Drawing replies from a language model with ``generate``, one seed for each reply.
+"""The sampler: requests to replies.
 
-The draw is made here, not by ``generate``: a logits processor picks each row's next token with the row's own random
-numbers and forces it. So a reply depends on its own seed and not on what else is in the batch (rounding aside), and
-its log-probs at the sampling temperature are recorded on the way, without keeping the logits.
+Requests that speak with the same weights in the same way, and have prompts of similar lengths, form a batch, which
+:mod:`.decoding` draws. What the prompts of one call have in common at their start is read once (:mod:`.prefix_cache`).
+A reply depends on its own seed and not on what else is in the batch, rounding aside.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from ..config import SamplingConfig
 from ..game.sampler import PromptTooLong, Reply, SampleRequest
 from .chat import decode_reply, encode_prompt
+from .decoding import DecodedReply, DecodingRequest, DecodingRules, decode
+from .decoding_model import DecodingModel
 from .policy import Policy
+from .prefix_cache import PrefixCache, common_prefix_length
 
 Progress = Callable[[int, int], None]
+
+_SHORTEST_SHARED_PREFIX = 8
+"""Tokens; to share fewer saves less than the extra pass over them costs."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,13 @@ class _EncodedRequest:
     request: SampleRequest
     prompt_token_ids: tuple[int, ...]
 
+    @property
+    def decoding_request(self) -> DecodingRequest:
+        return DecodingRequest(self.prompt_token_ids, self.request.max_tokens, self.request.seed)
 
-class GenerateSampler:
-    """The :class:`..game.sampler.Sampler` over ``generate``.
+
+class PolicySampler:
+    """The :class:`..game.sampler.Sampler` over a policy and its reference.
 
     Args:
         policy: the model that speaks, and its reference.
@@ -45,8 +53,13 @@ class GenerateSampler:
         self._config = config
         self._on_progress = on_progress
 
+    @torch.inference_mode()
     def sample(self, requests: Sequence[SampleRequest]) -> list[Reply | PromptTooLong]:
-        """One reply for each request, in order; none for none."""
+        """One reply for each request, in order; none for none.
+
+        Raises:
+            PolicyError: the model's probabilities are not numbers.
+        """
         replies: list[Reply | PromptTooLong | None] = [None] * len(requests)
         fitting: list[_EncodedRequest] = []
         for index, request in enumerate(requests):
@@ -57,11 +70,20 @@ class GenerateSampler:
             else:
                 replies[index] = refusal
         done = len(requests) - len(fitting)
-        for batch in self._batches(fitting):
-            for encoded, reply in zip(batch, self._sample_batch(batch), strict=True):
-                replies[encoded.index] = reply
-            done += len(batch)
-            self._on_progress(done, len(requests))
+        for (is_reference, is_greedy), group in _groups(fitting).items():
+            rules = DecodingRules(
+                temperature=self._config.temperature,
+                is_greedy=is_greedy,
+                eos_token_ids=self._policy.eos_token_ids,
+                pad_token_id=self._policy.pad_token_id,
+            )
+            with self._policy.speaking(is_reference=is_reference) as model:
+                speaker = _Speaker(DecodingModel(model), rules, group)
+                for batch in self._batches(group):
+                    for encoded, drawn in zip(batch, speaker.draw(batch), strict=True):
+                        replies[encoded.index] = self._reply(encoded, drawn)
+                    done += len(batch)
+                    self._on_progress(done, len(requests))
         return [reply for reply in replies if reply is not None]
 
     def _refusal(self, prompt_tokens: int, max_tokens: int) -> PromptTooLong | None:
@@ -76,92 +98,52 @@ class GenerateSampler:
             )
         return None
 
-    def _batches(self, requests: Sequence[_EncodedRequest]) -> Iterator[Sequence[_EncodedRequest]]:
-        """Requests that go together: the same model and limit, similar lengths."""
-        groups: dict[tuple[bool, int], list[_EncodedRequest]] = {}
-        for encoded in requests:
-            groups.setdefault((encoded.request.is_reference, encoded.request.max_tokens), []).append(encoded)
-        for group in groups.values():
-            group.sort(key=lambda encoded: (-len(encoded.prompt_token_ids), encoded.index))
-            for start in range(0, len(group), self._config.batch_size):
-                yield group[start : start + self._config.batch_size]
+    def _batches(self, group: Sequence[_EncodedRequest]) -> Iterator[Sequence[_EncodedRequest]]:
+        """Prompts of similar lengths go together. The longest come first, so that memory runs out early or never."""
+        ordered = sorted(group, key=lambda encoded: (-len(encoded.prompt_token_ids), encoded.index))
+        for start in range(0, len(ordered), self._config.batch_size):
+            yield ordered[start : start + self._config.batch_size]
 
-    @torch.inference_mode()
-    def _sample_batch(self, batch: Sequence[_EncodedRequest]) -> list[Reply]:
-        policy = self._policy
-        input_ids_BP, attention_mask_BP = _left_padded(
-            [encoded.prompt_token_ids for encoded in batch], policy.pad_token_id, policy.device
-        )
-        chooser = _TokenChooser([encoded.request for encoded in batch], self._config.temperature)
-        generation_config = GenerationConfig(
-            max_new_tokens=batch[0].request.max_tokens,
-            do_sample=False,
-            eos_token_id=sorted(policy.eos_token_ids),
-            pad_token_id=policy.pad_token_id,
-        )
-        with policy.speaking(is_reference=batch[0].request.is_reference) as model:
-            sequences_BT = model.generate(  # type: ignore[operator]
-                input_ids=input_ids_BP,
-                attention_mask=attention_mask_BP,
-                generation_config=generation_config,
-                logits_processor=LogitsProcessorList([chooser]),
-            )
-        new_tokens_BR: list[list[int]] = sequences_BT[:, input_ids_BP.shape[1] :].tolist()
-        log_probs_BR = torch.stack(chooser.log_probs_by_position, dim=1).tolist()
-        return [
-            self._reply(encoded, tokens, log_probs)
-            for encoded, tokens, log_probs in zip(batch, new_tokens_BR, log_probs_BR, strict=True)
-        ]
-
-    def _reply(self, encoded: _EncodedRequest, tokens: Sequence[int], log_probs: Sequence[float]) -> Reply:
-        eos_token_ids = self._policy.eos_token_ids
-        ends = [place for place, token in enumerate(tokens) if token in eos_token_ids]
-        # `generate` fills a row up after its end, so what follows the first end is padding.
-        token_ids = tuple(tokens[: ends[0] + 1]) if ends else tuple(tokens)
+    def _reply(self, encoded: _EncodedRequest, drawn: DecodedReply) -> Reply:
         return Reply(
-            text=decode_reply(self._policy.tokenizer, token_ids, eos_token_ids),
+            text=decode_reply(self._policy.tokenizer, drawn.token_ids, self._policy.eos_token_ids),
             prompt_token_ids=encoded.prompt_token_ids,
-            token_ids=token_ids,
-            log_probs=tuple(log_probs[: len(token_ids)]),
-            is_finished=bool(ends),
+            token_ids=drawn.token_ids,
+            log_probs=drawn.log_probs,
+            is_finished=drawn.is_finished,
         )
 
 
-class _TokenChooser(LogitsProcessor):
-    """Picks each row's next token by inverting its cumulative distribution at the row's next random number."""
-
-    def __init__(self, requests: Iterable[SampleRequest], temperature: float) -> None:
-        requests = list(requests)
-        self._uniforms = [None if request.is_greedy else random.Random(request.seed) for request in requests]
-        self._temperature = temperature
-        self.log_probs_by_position: list[torch.Tensor] = []
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        log_probs_BV = torch.log_softmax(scores.float() / self._temperature, dim=-1)
-        chosen_B1 = self._choose(log_probs_BV)
-        self.log_probs_by_position.append(log_probs_BV.gather(1, chosen_B1)[:, 0])
-        forced_BV = torch.full_like(scores, float("-inf"))
-        return forced_BV.scatter_(1, chosen_B1, 0.0)
-
-    def _choose(self, log_probs_BV: torch.Tensor) -> torch.Tensor:
-        greedy_B1 = log_probs_BV.argmax(dim=-1, keepdim=True)
-        if not any(self._uniforms):
-            return greedy_B1
-        draws = [uniform.random() if uniform else 0.0 for uniform in self._uniforms]
-        cumulative_BV = log_probs_BV.double().exp().cumsum(dim=-1)
-        draw_B1 = torch.tensor(draws, dtype=torch.float64, device=log_probs_BV.device)[:, None] * cumulative_BV[:, -1:]
-        # The first token whose cumulative probability exceeds the draw: a token of probability 0 is never chosen.
-        sampled_B1 = torch.searchsorted(cumulative_BV, draw_B1, right=True).clamp_(max=log_probs_BV.shape[1] - 1)
-        is_greedy_B1 = torch.tensor([uniform is None for uniform in self._uniforms], device=log_probs_BV.device)[
-            :, None
-        ]
-        return torch.where(is_greedy_B1, greedy_B1, sampled_B1)
+def _groups(requests: Sequence[_EncodedRequest]) -> dict[tuple[bool, bool], list[_EncodedRequest]]:
+    """Requests by (is_reference, is_greedy): what speaks with the same weights in the same way."""
+    groups: dict[tuple[bool, bool], list[_EncodedRequest]] = {}
+    for encoded in requests:
+        groups.setdefault((encoded.request.is_reference, encoded.request.is_greedy), []).append(encoded)
+    return groups
 
 
-def _left_padded(
-    rows: Sequence[Sequence[int]], pad_token_id: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    width = max(map(len, rows))
-    input_ids = [[pad_token_id] * (width - len(row)) + list(row) for row in rows]
-    attention_mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
-    return torch.tensor(input_ids, device=device), torch.tensor(attention_mask, device=device)
+class _Speaker:
+    """One model with the weights of this moment, and the beginning that all prompts of this call share."""
+
+    def __init__(self, model: DecodingModel, rules: DecodingRules, group: Sequence[_EncodedRequest]) -> None:
+        self._model = model
+        self._rules = rules
+        prompts = [encoded.prompt_token_ids for encoded in group]
+        # Each prompt keeps a token of its own, whose logits begin the reply.
+        length = min(common_prefix_length(prompts), min(map(len, prompts)) - 1)
+        is_worth_it = model.can_share_prefix and len(group) > 1 and length >= _SHORTEST_SHARED_PREFIX
+        self._shared = prompts[0][:length] if is_worth_it else ()
+        self._prefix: PrefixCache | None = None
+
+    def draw(self, batch: Sequence[_EncodedRequest]) -> list[DecodedReply]:
+        return decode(
+            self._model, [encoded.decoding_request for encoded in batch], self._rules, self._prefix_for(batch)
+        )
+
+    def _prefix_for(self, batch: Sequence[_EncodedRequest]) -> PrefixCache | None:
+        lengths = {len(encoded.prompt_token_ids) for encoded in batch}
+        if not self._shared or (len(lengths) > 1 and not self._model.can_pad_behind_prefix):
+            return None
+        if self._prefix is None:
+            self._prefix = PrefixCache(self._model, self._shared)
+        return self._prefix

@@ -12,7 +12,7 @@ from ..judge.protocol import Judge
 from ..judge.ruling import rule_games
 from ..policy.devices import peak_memory_bytes
 from ..policy.policy import Policy
-from ..policy.sampling import GenerateSampler
+from ..policy.sampling import PolicySampler
 from ..report.alarms import alarms
 from ..report.display import Display
 from ..report.metrics import step_metrics
@@ -50,7 +50,7 @@ def train(run: RunFolder, policy: Policy, judge: Judge, display: Display) -> Tra
         phases = Phases(display)
         draw = GameDraw(run.training_records(), config.game, games_per_step=training.games_per_step, seed=training.seed)
         learner = Learner(policy, config)
-        sampler = GenerateSampler(policy, config.sampling, on_progress=phases.count)
+        sampler = PolicySampler(policy, config.sampling, on_progress=phases.count)
         evaluation = HeldoutEvaluation(run, sampler, judge, phases)
         first_step = restore_latest(run, policy, learner)
         history = [metrics.values for metrics in run.metrics()]

@@ -10,7 +10,7 @@ from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, SamplingConfig
 from medical_team.game.sampler import PromptTooLong, Reply, SampleRequest
 from medical_team.policy.log_probs import reply_log_probs, token_batch
 from medical_team.policy.policy import Policy
-from medical_team.policy.sampling import GenerateSampler
+from medical_team.policy.sampling import PolicySampler
 from medical_team.policy.tiny import save_tiny_model
 from medical_team.records import Role
 
@@ -37,7 +37,7 @@ def a_request(number: int, *, max_tokens: int = 24, **changes) -> SampleRequest:
 
 
 def replies(policy: Policy, requests, config: SamplingConfig = CONFIG) -> list[Reply]:
-    answers = GenerateSampler(policy, config).sample(requests)
+    answers = PolicySampler(policy, config).sample(requests)
     assert all(isinstance(answer, Reply) for answer in answers)
     return answers  # type: ignore[return-value]
 
@@ -107,7 +107,7 @@ def test_the_end_of_sequence_is_an_action_token_and_a_cut_reply_has_none(tiny_po
 
 
 def test_every_request_gets_its_answer_in_order_even_when_some_are_too_long(tiny_policy):
-    sampler = GenerateSampler(tiny_policy, replace(CONFIG, max_prompt_tokens=200))
+    sampler = PolicySampler(tiny_policy, replace(CONFIG, max_prompt_tokens=200))
     answers = sampler.sample([a_request(number, max_tokens=number) for number in (2, 60, 1, 60, 3)])
 
     assert [isinstance(answer, PromptTooLong) for answer in answers] == [False, True, False, True, False]
@@ -125,7 +125,7 @@ def test_the_reference_speaks_as_the_policy_did_at_the_start(policy):
 
 def test_progress_is_told(tiny_policy):
     told: list[tuple[int, int]] = []
-    sampler = GenerateSampler(tiny_policy, CONFIG, on_progress=lambda done, total: told.append((done, total)))
+    sampler = PolicySampler(tiny_policy, CONFIG, on_progress=lambda done, total: told.append((done, total)))
     sampler.sample([a_request(number, max_tokens=2) for number in range(1, 7)])
 
     assert told == [(4, 6), (6, 6)]

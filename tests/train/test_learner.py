@@ -9,7 +9,7 @@ from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RunConfig, Samp
 from medical_team.errors import TrainingError
 from medical_team.game.sampler import Reply, SampleRequest
 from medical_team.policy.policy import Policy
-from medical_team.policy.sampling import GenerateSampler
+from medical_team.policy.sampling import PolicySampler
 from medical_team.records import Reward, Role, Sample
 from medical_team.train.learner import Learner
 
@@ -32,7 +32,7 @@ def drawn_samples(policy: Policy, count: int = 8) -> list[Sample]:
         for number in range(count)
     ]
     samples: list[Sample] = []
-    for number, reply in enumerate(GenerateSampler(policy, SamplingConfig(temperature=1.0)).sample(requests)):
+    for number, reply in enumerate(PolicySampler(policy, SamplingConfig(temperature=1.0)).sample(requests)):
         assert isinstance(reply, Reply)
         role = Role.ATTACKER if number % 4 < 2 else Role.ASSESSOR
         total = 1.5 if number % 2 else -0.5
