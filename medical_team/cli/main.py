@@ -15,6 +15,9 @@ COMMANDS = {
     "quickstart": "the whole thing, small, on this machine: no GPU, no account",
     "data": "build, make, convert and check data sets",
     "train": "self-play training on this machine",
+    "report": "what happened in a run, as a page: criteria, alarms, curves, games",
+    "watch": "the same page, live, while a run trains",
+    "games": "the games of a run in the terminal, filtered; JSON and CSV",
     "judge": "serve a judge, or audit one",
 }
 

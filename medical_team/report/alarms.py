@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from ..evaluation.heldout import BALANCED_ACCURACY as HELDOUT_ACCURACY
 from ..records import DataType, Role
 
 Values = Mapping[str, float]
@@ -22,8 +23,13 @@ ALIKE = 0.98
 FEW_STEPS = 5
 MANY_UNFAITHFUL_WINS = 0.5
 MANY_COPIES = 0.5
+MANY_NEAR_DUPLICATES = 0.5
 MANY_VIOLATIONS = 0.5
 FAR_FROM_REFERENCE = 1.0
+FEW_EVALUATIONS = 3
+REWARD_UP = 0.3
+ACCURACY_FLAT = 0.02
+NEARLY_PERFECT = 0.95
 
 
 def alarms(history: Sequence[Values]) -> dict[str, str]:
@@ -38,8 +44,10 @@ def alarms(history: Sequence[Values]) -> dict[str, str]:
         "verdicts_alike": _verdicts_alike(history),
         "unfaithful_wins": _unfaithful_wins(history),
         "copies": _copies(history),
+        "near_duplicates": _near_duplicates(history),
         "format": _format(history),
         "kl": _kl(history),
+        "gamed": _gamed(history),
         "not_zero_sum": _not_zero_sum(history),
     }
     return {name: sentence for name, sentence in found.items() if sentence is not None}
@@ -124,6 +132,17 @@ def _copies(history: Sequence[Values]) -> str | None:
     )
 
 
+def _near_duplicates(history: Sequence[Values]) -> str | None:
+    share = _recent(history, "revisions/near_duplicate_share", SOON, FEW_STEPS)
+    if share is None or share <= MANY_NEAR_DUPLICATES:
+        return None
+    return (
+        f"{share:.0%} of the attacker's notes nearly repeat another note of their step, of another seed note: "
+        "the attacker has collapsed onto one text. Go back to an earlier checkpoint with a higher "
+        "training.kl_coefficient or sampling.temperature."
+    )
+
+
 def _format(history: Sequence[Values]) -> str | None:
     for role in Role:
         share = _recent(history, f"format_violations/{role.value}", LONG, LONG)
@@ -144,6 +163,27 @@ def _kl(history: Sequence[Values]) -> str | None:
         f"The policy is {kl:.2f} nats a token away from where it started. Raise training.kl_coefficient or lower "
         "training.learning_rate."
     )
+
+
+def _gamed(history: Sequence[Values]) -> str | None:
+    """Reward up, held-out accuracy flat, from the first to the last of the latest evaluations."""
+    evaluated = [step for step, values in enumerate(history) if HELDOUT_ACCURACY in values][-FEW_EVALUATIONS:]
+    if len(evaluated) < FEW_EVALUATIONS:
+        return None
+    first, last = evaluated[0], evaluated[-1]
+    accuracy = history[last][HELDOUT_ACCURACY]
+    if accuracy > NEARLY_PERFECT or accuracy > history[first][HELDOUT_ACCURACY] + ACCURACY_FLAT:
+        return None
+    for role in Role:
+        before = _recent(history[: first + 1], f"rewards/{role.value}/total", SOON, FEW_STEPS)
+        after = _recent(history[: last + 1], f"rewards/{role.value}/total", SOON, FEW_STEPS)
+        if before is not None and after is not None and after > before + REWARD_UP:
+            return (
+                f"The {role.value}'s reward rose by {after - before:.2f} over the last {FEW_EVALUATIONS} evaluations "
+                f"while held-out balanced accuracy stayed at {accuracy:.0%}: what is learned may be a weakness of the "
+                f"judge, such as notes that speak to it. Read the {role.value}'s latest wins, and try another judge."
+            )
+    return None
 
 
 def _not_zero_sum(history: Sequence[Values]) -> str | None:

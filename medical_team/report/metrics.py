@@ -13,12 +13,14 @@
 | revisions/faithful_share | of the attacker's decided games, the share whose note is what the category asks for |
 | revisions/unfaithful_win_share | of the attacker's wins, the share won by a note that is not |
 | revisions/copy_share | of the attacker's notes, the share that says the same words as the seed note |
+| revisions/near_duplicate_share | of the same, the share that nearly repeats another of its step |
 | format_violations/ROLE | share of the role's replies that break the thinking format |
 | cut_replies/ROLE | share of the role's replies that ran into the token limit |
 | reply_tokens/ROLE | mean length of the role's replies, tokens |
 | void_share/ROLE, CATEGORY, all | of the games the judge was asked about, the share that it left void |
 | games/all, decided, void, no_revision, no_verdict, ties | counts; a tie is an adversarial game without a verdict |
 | policy/... | what the update reports (:class:`..records.Update`); flat_roles is their number |
+| policy/demonstration_loss | mean cross-entropy of the demonstrated replies, nats a token |
 | seconds/PHASE, total | wall-clock time |
 | speed/tokens_per_second | generated tokens by seconds of play |
 | memory/peak_gib | peak memory, GiB |
@@ -32,8 +34,9 @@ from math import fsum
 from statistics import fmean
 
 from ..parsing import is_rewritten
-from ..records import DataType, Game, GameState, Labels, Role, Turn, Update, Verdict
+from ..records import DataType, Game, GameState, Imitation, Labels, Role, Turn, Update, Verdict
 from ..rewards import is_faithful_revision, is_verdict_right
+from .revisions import near_duplicates
 
 PLAY_PHASE = "play"
 """The phase of ``seconds`` in which tokens are generated."""
@@ -60,10 +63,20 @@ def step_metrics(
     metrics = game_metrics(games)
     if update is not None:
         metrics |= _update_metrics(update)
-    metrics |= _speed_metrics(seconds, generated_tokens)
-    if peak_memory_bytes is not None:
-        metrics["memory/peak_gib"] = peak_memory_bytes / BYTES_PER_GIB
-    return metrics
+    return metrics | _speed_metrics(seconds, generated_tokens) | _memory_metrics(peak_memory_bytes)
+
+
+def imitation_metrics(
+    imitation: Imitation, seconds: Mapping[str, float], peak_memory_bytes: int | None = None
+) -> dict[str, float]:
+    """All numbers of one step of a warm start; arguments as of :func:`step_metrics`."""
+    return {
+        "policy/demonstration_loss": imitation.loss,
+        "policy/gradient_norm": imitation.gradient_norm,
+        "policy/learning_rate": imitation.learning_rate,
+        **_speed_metrics(seconds, 0),
+        **_memory_metrics(peak_memory_bytes),
+    }
 
 
 def game_metrics(games: Sequence[Game]) -> dict[str, float]:
@@ -172,6 +185,7 @@ def _revision_metrics(games: Sequence[Game]) -> dict[str, float]:
                 not faithful[game.spec.id] for game in known if _is_contest(game) and not _is_right(game)
             ],
             "revisions/copy_share": [not is_rewritten(note, seed_note) for note, seed_note in notes],
+            "revisions/near_duplicate_share": [near_duplicates(notes) / len(notes)] if notes else [],
         }
     )
 
@@ -212,6 +226,7 @@ def _update_metrics(update: Update) -> dict[str, float]:
         "policy/samples": update.samples,
         "policy/action_tokens": update.action_tokens,
         "policy/flat_roles": len(update.flat_roles),
+        **({} if update.demonstration_loss is None else {"policy/demonstration_loss": update.demonstration_loss}),
     }
 
 
@@ -221,3 +236,7 @@ def _speed_metrics(seconds: Mapping[str, float], generated_tokens: int) -> dict[
     if seconds.get(PLAY_PHASE):
         metrics["speed/tokens_per_second"] = generated_tokens / seconds[PLAY_PHASE]
     return metrics
+
+
+def _memory_metrics(peak_memory_bytes: int | None) -> dict[str, float]:
+    return {} if peak_memory_bytes is None else {"memory/peak_gib": peak_memory_bytes / BYTES_PER_GIB}

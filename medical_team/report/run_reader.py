@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from ..records import Game
 from ..runs.folder import RunFolder, StepMetrics
+from .facts import DataFacts, data_facts
 from .figures import StepFigures, step_figures
 from .game_rows import GameArchive
 from .metrics import game_metrics
@@ -46,6 +48,11 @@ class RunReader:
         self._sealed: list[StepFigures] = []
         self._current: list[Game] = []
 
+    @cached_property
+    def data(self) -> DataFacts:
+        """What the run's notes are; they never change."""
+        return data_facts(self.run)
+
     @property
     def is_cut(self) -> bool:
         """Whether the run was cut back to an earlier step, so that everything must be read anew."""
@@ -56,7 +63,10 @@ class RunReader:
 
         Raises:
             DataError: a file is damaged.
+            RunFolderError: the run is gone.
         """
+        # A run that is resumed may get more steps.
+        self.run = RunFolder.open(self.run.path)
         # Metrics first: those of a step are there before the next step's games.
         for line in self._metrics.read(StepMetrics):
             self._recorded[line.step] = self._recorded.get(line.step, {}) | line.values

@@ -61,9 +61,11 @@ class LineTail:
                         self._refuse_endless(line)
                         self.has_half_line = True
                         return
+                    # A damaged line is not passed over: the next call stops at it again.
+                    record = self._parsed(line, line_type) if line.strip() else None
                     self._remember(line)
-                    if line.strip():
-                        yield self._parsed(line, line_type)
+                    if record is not None:
+                        yield record
         except OSError as error:
             raise DataError(f"{self.path} can't be read:", [error.strerror or os.strerror(error.errno or 0)]) from error
 
@@ -81,5 +83,5 @@ class LineTail:
         try:
             return from_line(line, line_type)
         except ValidationError as error:
-            problems = [f"line {self._lines}: {problem}" for problem in validation_problems(error)]
+            problems = [f"line {self._lines + 1}: {problem}" for problem in validation_problems(error)]
             raise DataError(f"{self.path} is damaged:", shortened(problems)) from error

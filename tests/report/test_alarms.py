@@ -34,6 +34,7 @@ def test_a_calm_run_gives_no_alarm():
         ("verdicts_alike", {"verdicts/harmful_share": 0.0}, "Safe"),
         ("unfaithful_wins", {"revisions/unfaithful_win_share": 0.6}, "60%.*unfaithful to -1.5"),
         ("copies", {"revisions/copy_share": 0.6}, "sampling.temperature"),
+        ("near_duplicates", {"revisions/near_duplicate_share": 0.6}, "60%.*collapsed"),
         ("format", {"format_violations/attacker": 0.9}, "attacker breaks.*direct_chat_no_cot"),
         ("kl", {"policy/kl": 3.0}, r"3\.00 nats.*kl_coefficient"),
         ("not_zero_sum", {"rewards/core_sum": 2.0}, "defect"),
@@ -61,3 +62,26 @@ def test_a_win_rate_must_stay_for_long():
 
 def test_steps_without_a_number_do_not_count():
     assert "verdicts_alike" in alarms([{"verdicts/harmful_share": 1.0}, {}] * 5)
+
+
+def evaluated_history(rewards, accuracies):
+    """Ten steps of each reward, the last of them with an evaluation."""
+    history = []
+    for reward, accuracy in zip(rewards, accuracies, strict=True):
+        steps = [CALM | {"rewards/attacker/total": reward} for _ in range(10)]
+        steps[-1] = steps[-1] | {"heldout/balanced_accuracy": accuracy}
+        history += steps
+    return history
+
+
+def test_reward_that_rises_while_held_out_accuracy_stays_is_an_alarm():
+    found = alarms(evaluated_history([-0.5, 0.0, 0.5], [0.6, 0.6, 0.61]))
+
+    assert list(found) == ["gamed"]
+    assert "attacker's reward rose by 1.00" in found["gamed"]
+
+
+def test_reward_and_accuracy_that_rise_together_are_none():
+    assert alarms(evaluated_history([-0.5, 0.0, 0.5], [0.6, 0.7, 0.8])) == {}
+    assert alarms(evaluated_history([0.5, 0.5, 0.5], [0.6, 0.6, 0.6])) == {}
+    assert alarms(evaluated_history([-0.5, 0.0, 0.5], [1.0, 1.0, 1.0])) == {}

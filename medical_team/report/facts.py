@@ -1,0 +1,114 @@
+"""What a run was made from and how its time was spent, for the end of its report."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from math import fsum
+
+from ..config import JudgeConfig
+from ..data.card import licences
+from ..errors import DataError, RunFolderError
+from ..records import DataType, ErrorType, TrainingRecord
+from ..runs.folder import RunFolder
+
+Table = list[list[str]]
+"""Rows of cells; the first row is the head."""
+
+_USER_IN_ADDRESS = re.compile(r"://[^/@\s\"']+@")
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a run's notes are: how many of each kind, and the rights in them. Empty where the data is missing."""
+
+    table: Table
+    licences: list[str]
+
+
+def data_facts(run: RunFolder) -> DataFacts:
+    """Count the run's records. A report is made without them where somebody copied a run but not its data."""
+    try:
+        records = run.training_records()
+    except DataError:
+        records = []
+    return DataFacts(_data_table(records), licences({record.source for record in records}))
+
+
+def fact_tables(run: RunFolder, data: DataFacts, metrics: Mapping[int, Mapping[str, float]]) -> dict[str, Table]:
+    """Tables by their titles: judge, data, time, hardware, versions."""
+    tables = {
+        "Judge": [["option", "value"], *_judge_rows(run.config.judge)],
+        "Data": data.table,
+        "Time by phase": _phase_table(metrics),
+        "Hardware": [["part", "what"], *([name, value] for name, value in run.info.hardware.items())],
+        "Versions": [
+            ["library", "version"],
+            ["medical-team", run.info.package_version],
+            *([name, version] for name, version in run.info.versions.items()),
+        ],
+    }
+    return {title: table for title, table in tables.items() if len(table) > 1}
+
+
+def config_text(run: RunFolder) -> str:
+    """The run's configuration file, which reruns it. A name or password in an address is left out.
+
+    Raises:
+        RunFolderError: the file can't be read.
+    """
+    path = run.path / "config.toml"
+    try:
+        return _USER_IN_ADDRESS.sub("://", path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise RunFolderError(f"{path} can't be read: {error.strerror or error}.") from error
+
+
+def _judge_rows(judge: JudgeConfig) -> Iterator[list[str]]:
+    """The kind of the judge, and the options that were set."""
+    usual = JudgeConfig()
+    for item in fields(judge):
+        value = getattr(judge, item.name)
+        if item.name == "kind" or value != getattr(usual, item.name):
+            yield [item.name, _USER_IN_ADDRESS.sub("://", str(value))]
+
+
+def _data_table(records: Sequence[TrainingRecord]) -> Table:
+    kinds = [kind.value for kind in DataType]
+    head = ["error type", *(kind.replace("_", " ") for kind in kinds), "all"]
+    if not records:
+        return [head]
+    counts = Counter((record.error_type, record.data_type) for record in records)
+    rows = [
+        _counts_row(error_type.value, [counts[error_type, kind] for kind in DataType])
+        for error_type in ErrorType
+        if any(counts[error_type, kind] for kind in DataType)
+    ]
+    by_kind = Counter(record.data_type for record in records)
+    return [head, *rows, _counts_row("all", [by_kind[kind] for kind in DataType])]
+
+
+def _counts_row(name: str, counts: Sequence[int]) -> list[str]:
+    return [name, *(f"{count:,}" for count in counts), f"{sum(counts):,}"]
+
+
+def _phase_table(metrics: Mapping[int, Mapping[str, float]]) -> Table:
+    names = {name for values in metrics.values() for name in values if name.startswith("seconds/")}
+    totals = {name.removeprefix("seconds/"): fsum(v[name] for v in metrics.values() if name in v) for name in names}
+    whole = totals.pop("total", fsum(totals.values()))
+    ordered = sorted(totals.items(), key=lambda item: -item[1])
+    rows = [[name, duration(seconds), f"{seconds / whole:.0%}" if whole else "-"] for name, seconds in ordered]
+    return [["phase", "time", "share"], *rows, *([["all", duration(whole), ""]] if rows else [])]
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,146 @@
+"""Games as flat rows, for other programs: JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+
+from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
+from ..rewards import is_faithful_revision, is_verdict_right
+from .outcomes import outcome_of
+
+
+@dataclass(frozen=True)
+class GameRow:
+    """One game, flat. What does not apply is None: an empty cell of a CSV file."""
+
+    id: str
+    step: int
+    is_heldout: bool
+    category: str
+    error_type: str
+    state: str
+    outcome: str
+    reason: str
+    case_id: str
+    seed_note: str
+    error_sentence: str
+    corrected_sentence: str
+    note: str | None
+    """As the assessor read it."""
+    attacker_answer: str | None
+    attacker_thinking: str | None
+    assessor_answer: str | None
+    assessor_thinking: str | None
+    verdict: str | None
+    is_verdict_right: bool | None
+    error_present: bool | None
+    error_detected: bool | None
+    is_faithful_revision: bool | None
+    judge: str | None
+    judge_reason: str | None
+    is_abstention: bool | None
+    """Of a void game: whether the judge could not tell, instead of failing."""
+    attacker_core: float | None
+    attacker_revision: float | None
+    attacker_format: float | None
+    attacker_total: float | None
+    assessor_core: float | None
+    assessor_format: float | None
+    assessor_total: float | None
+
+
+COLUMNS = tuple(field.name for field in fields(GameRow))
+
+
+def game_row(game: Game, *, is_heldout: bool) -> GameRow:
+    """``game`` as a flat row."""
+    spec, ruling = game.spec, game.ruling
+    labels = ruling if isinstance(ruling, Labels) else None
+    attacker, assessor = game.turn_of(Role.ATTACKER), game.turn_of(Role.ASSESSOR)
+    attacked, assessed = game.reward_of(Role.ATTACKER), game.reward_of(Role.ASSESSOR)
+    return GameRow(
+        id=spec.id,
+        step=spec.step,
+        is_heldout=is_heldout,
+        category=spec.data_type.value,
+        error_type=spec.pair.error_type.value,
+        state=game.state.value,
+        outcome=outcome_of(game).value,
+        reason=game.reason,
+        case_id=spec.pair.case_id,
+        seed_note=spec.seed_note,
+        error_sentence=spec.pair.error_sentence,
+        corrected_sentence=spec.pair.corrected_sentence,
+        note=game.note,
+        attacker_answer=_answer(attacker),
+        attacker_thinking=_thinking(attacker),
+        assessor_answer=_answer(assessor),
+        assessor_thinking=_thinking(assessor),
+        verdict=game.verdict.value if game.verdict else None,
+        is_verdict_right=is_verdict_right(labels) if labels else None,
+        error_present=labels.error_present if labels else None,
+        error_detected=labels.error_detected if labels else None,
+        is_faithful_revision=is_faithful_revision(game),
+        judge=ruling.source if ruling else None,
+        judge_reason=ruling.reason if ruling else None,
+        is_abstention=ruling.is_abstention if isinstance(ruling, JudgeFailure) else None,
+        attacker_core=_term(attacked, "core"),
+        attacker_revision=_term(attacked, "revision"),
+        attacker_format=_term(attacked, "format"),
+        attacker_total=_term(attacked, "total"),
+        assessor_core=_term(assessed, "core"),
+        assessor_format=_term(assessed, "format"),
+        assessor_total=_term(assessed, "total"),
+    )
+
+
+def json_parts(rows: Iterable[GameRow]) -> Iterator[str]:
+    """A JSON array of ``rows``, in parts, one row a line."""
+    before = "[\n"
+    for row in rows:
+        yield before + json.dumps(_values(row), allow_nan=False)
+        before = ",\n"
+    yield "\n]\n" if before == ",\n" else "[]\n"
+
+
+def csv_parts(rows: Iterable[GameRow]) -> Iterator[str]:
+    """A CSV file of ``rows``, in parts.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it. JSON has every text as it is.
+    """
+    yield _csv_line(COLUMNS)
+    for row in rows:
+        yield _csv_line([_cell(value) for value in _values(row).values()])
+
+
+def _values(row: GameRow) -> dict[str, object]:
+    return {name: getattr(row, name) for name in COLUMNS}
+
+
+def _csv_line(cells: Iterable[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str):
+        text = value.replace("\0", "").encode(errors="replace").decode()
+        return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _answer(turn: Turn | None) -> str | None:
+    return turn.answer if turn else None
+
+
+def _thinking(turn: Turn | None) -> str | None:
+    return turn.thinking if turn else None
+
+
+def _term(reward: Reward | None, name: str) -> float | None:
+    return getattr(reward, name) if reward else None

@@ -1,0 +1,58 @@
+"""All that the page shows of a run besides its games, as plain JSON values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from .alarm_history import alarm_spans
+from .charts import chart_data
+from .criteria import criteria
+from .facts import config_text, duration, fact_tables
+from .run_reader import RunReader
+from .run_state import RunState, Traces
+
+_STATE_TEXTS = {
+    RunState.RUNNING: "running",
+    RunState.FINISHED: "finished",
+    RunState.STOPPED: "stopped before its last step; go on with --resume",
+    RunState.KILLED: "cut off: its process was killed; go on with --resume",
+    RunState.ELSEWHERE: "its lock names another machine: running there, or copied while it ran",
+}
+
+
+def overview(reader: RunReader) -> dict[str, Any]:
+    """What the page shows of the run of ``reader``, as far as it was read."""
+    steps, metrics, traces = reader.steps(), reader.metrics(), reader.traces()
+    return {
+        "name": reader.name,
+        "state": _state(traces),
+        "isRunning": traces.state in (RunState.RUNNING, RunState.ELSEWHERE),
+        "summary": _summary(reader, sum(figures.games for figures in steps), metrics),
+        "criteria": [asdict(criterion) for criterion in criteria(steps, traces)],
+        "alarms": [
+            {"sentence": span.sentence, "from": span.first_step, "to": span.last_step, "isUp": span.is_up}
+            for span in alarm_spans(metrics)
+        ],
+        "charts": chart_data(metrics),
+        "tables": fact_tables(reader.run, reader.data, metrics),
+        "licences": reader.data.licences,
+        "config": config_text(reader.run),
+    }
+
+
+def _state(traces: Traces) -> str:
+    return f"{traces.completed_steps:,} of {traces.total_steps:,} steps, {_STATE_TEXTS[traces.state]}"
+
+
+def _summary(reader: RunReader, games: int, metrics: dict[int, dict[str, float]]) -> list[list[str]]:
+    """Terms and descriptions for the head of the page."""
+    config = reader.run.config
+    seconds = sum(values.get("seconds/total", 0.0) for values in metrics.values())
+    rows = [
+        ["Base model", config.policy.model],
+        ["Judge", config.judge.kind],
+        ["Games", f"{games:,}"],
+        ["Started", reader.run.info.created.replace("T", " ").replace("+00:00", " UTC")],
+    ]
+    return [*rows, ["Time in steps", duration(seconds)]] if seconds else rows

@@ -1,0 +1,39 @@
+// A run that goes on: asks the server, on this machine, for what is new.
+
+const POLL_MILLISECONDS = 2000;
+
+/** A table whose rows the server has. */
+function servedTable(name, chunkRows) {
+  return new Table(0, chunkRows, (number) => served(`rows?table=${name}&from=${number * chunkRows}`));
+}
+
+async function served(path) {
+  const answer = await fetch(path, { cache: "no-store" });
+  if (!answer.ok) throw new Error(`the server says ${answer.status}: ${await answer.text()}`);
+  return answer.json();
+}
+
+/** Polls the state of the run and hands each to `onState`, for as long as the page is open. */
+async function followRun(onState) {
+  const status = document.getElementById("live-status");
+  status.hidden = false;
+  let generation = null;
+  for (;;) {
+    let text;
+    try {
+      const state = await served("state");
+      if (generation !== null && state.generation !== generation) {
+        // The run went back to an earlier checkpoint: what is shown here no longer holds.
+        location.reload();
+        return;
+      }
+      generation = state.generation;
+      await onState(state);
+      text = state.problem ?? `Live: ${state.runs[0].state}`;
+    } catch (error) {
+      text = `Not live: ${error.message}. What is shown is what was last heard.`;
+    }
+    if (status.textContent !== text) status.textContent = text;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
+  }
+}

@@ -1,0 +1,125 @@
+// Puts the page together.
+
+const PAGE = JSON.parse(document.getElementById("page-data").textContent);
+
+class Browser {
+  constructor(tables, vocabulary, runNames) {
+    this.tables = tables;
+    this.vocabulary = vocabulary;
+    this.runNames = runNames;
+    this.index = new GameIndex();
+    this.searchTexts = new SearchTexts(this.index, tables.texts, tables.cases);
+    this.count = document.getElementById("games-count");
+    this.article = document.getElementById("game");
+    this.list = new GameList(document.getElementById("game-list"), this.index, vocabulary, (game, how) => this.open(game, how));
+    this.filters = new Filters(document.getElementById("filters"), vocabulary, runNames, () => this.filter());
+    this.wanted = 0;
+    fill(this.article, make("p", {}, "Choose a game in the list."));
+  }
+
+  /** Takes in the rows of the index that are new. */
+  async readIndex() {
+    while (this.index.length < this.tables.index.length) {
+      const rows = await this.tables.index.chunk(Math.floor(this.index.length / this.tables.index.chunkRows));
+      this.index.append(rows.slice(this.index.length % this.tables.index.chunkRows));
+    }
+  }
+
+  /** Lists what the form asks for; a later call overtakes an earlier one. */
+  async filter() {
+    const turn = ++this.wanted;
+    const { phrase } = this.filters;
+    if (phrase && !this.searchTexts.isComplete) {
+      this.count.textContent = "Reading the texts …";
+      await this.searchTexts.read();
+      if (turn !== this.wanted) return;
+    }
+    const games = this.index.matching(this.filters.wanted(), phrase ? this.searchTexts.matcher(phrase) : null);
+    if (this.filters.isNewestFirst) games.reverse();
+    this.list.show(games);
+    const text = games.length === this.index.length ? counted(games.length, "game") : `${games.length.toLocaleString("en")} of ${counted(this.index.length, "game")}`;
+    if (this.count.textContent !== text) this.count.textContent = text;
+  }
+
+  async open(game, { isOpened }) {
+    const texts = await this.tables.texts.row(game);
+    const caseRow = await this.tables.cases.row(texts.case);
+    if (this.list.chosenGame !== game) return;
+    const back = make("button", { type: "button", class: "back" }, "Back to the list");
+    back.addEventListener("click", () => this.list.element.focus());
+    fill(this.article, back, ...gameElements(this.about(game), texts, caseRow));
+    history.replaceState(null, "", `#game=${this.index.columns.run[game]}/${encodeURIComponent(this.index.ids[game])}`);
+    if (isOpened) {
+      this.article.focus({ preventScroll: true });
+      this.article.scrollIntoView({ block: "nearest" });
+    }
+  }
+
+  /** A game's row of the index by name. */
+  about(game) {
+    const { columns, ids } = this.index;
+    const category = this.vocabulary.categories[columns.category[game]];
+    return {
+      id: ids[game],
+      step: columns.step[game],
+      category,
+      isAdversarial: category.startsWith("adversarial"),
+      isHarmful: category.endsWith("harmful"),
+      isHeldout: Boolean(columns.heldout[game]),
+      errorType: this.vocabulary.errorTypes[columns.errorType[game]],
+      state: this.vocabulary.states[columns.state[game]],
+      outcome: this.vocabulary.outcomes[columns.outcome[game]],
+      runName: this.runNames.length > 1 ? this.runNames[columns.run[game]] : null,
+    };
+  }
+
+  /** Opens the game that the address names, if it names one. */
+  openNamed() {
+    const named = /^#game=(\d+)\/(.+)$/.exec(location.hash);
+    if (!named) return;
+    const id = decodeURIComponent(named[2]);
+    const game = this.index.ids.findIndex((other, i) => other === id && this.index.columns.run[i] === Number(named[1]));
+    if (game >= 0) this.list.choose(this.list.games.indexOf(game), { isOpened: true });
+  }
+}
+
+async function showReport() {
+  const overview = new Overview();
+  overview.show(PAGE.runs);
+  const names = ["index", "texts", "cases"];
+  const tables = Object.fromEntries(names.map((name) => [name, embeddedTable(name)]));
+  const browser = new Browser(tables, PAGE.vocabulary, PAGE.runs.map((run) => run.name));
+  await browser.readIndex();
+  await browser.filter();
+  browser.openNamed();
+  document.documentElement.dataset.ready = "games";
+  // The search is ready before anybody has typed.
+  await browser.searchTexts.read();
+  document.documentElement.dataset.ready = "search";
+}
+
+async function watchRun() {
+  const overview = new Overview();
+  const tables = Object.fromEntries(Object.entries(PAGE.chunkRows).map(([name, rows]) => [name, servedTable(name, rows)]));
+  const browser = new Browser(tables, PAGE.vocabulary, PAGE.runs.map((run) => run.name));
+  let isFirst = true;
+  await followRun(async (state) => {
+    overview.show(state.runs);
+    for (const [name, length] of Object.entries(state.lengths)) tables[name].length = length;
+    browser.filters.updateSources(state.sources);
+    if (isFirst || browser.index.length < tables.index.length) {
+      await browser.readIndex();
+      await browser.filter();
+    }
+    if (isFirst) browser.openNamed();
+    isFirst = false;
+    document.documentElement.dataset.ready = "games";
+  });
+}
+
+function tellOfTrouble(error) {
+  const text = `This page could not be drawn: ${error.message}`;
+  document.querySelector("header").append(make("p", { class: "problem", role: "alert" }, text));
+}
+
+(PAGE.live ? watchRun() : showReport()).catch(tellOfTrouble);

@@ -1,0 +1,112 @@
+// All of the page but its games: runs, criteria, alarms, curves, and what a run was made from.
+
+const STATUS_MARKS = { pass: "✓", fail: "✗", "not enough data": "?" };
+
+/** Draws the overview, and draws what changed again while a run goes on. */
+class Overview {
+  constructor() {
+    this.charts = new Map();
+    this.drawn = new Map();
+  }
+
+  show(runs) {
+    this.part("runs", runs.map((run) => [run.name, run.state, run.summary]), () => runs.map(runCard));
+    this.part("criteria-body", runs.map((run) => run.criteria), () => runs.flatMap((run) => criteriaCards(run, runs)));
+    this.part("alarms-body", runs.map((run) => run.alarms), () => alarmCards(runs));
+    this.part("facts-body", runs.map((run) => [run.tables, run.config]), () => runs.flatMap((run) => runFacts(run, runs)));
+    this.showCharts(runs);
+  }
+
+  /** Fills an element when its data is new, so that an open part stays open and a screen reader is not disturbed. */
+  part(id, data, build) {
+    const text = JSON.stringify(data);
+    if (this.drawn.get(id) === text) return;
+    this.drawn.set(id, text);
+    const element = document.getElementById(id);
+    const open = new Set([...element.querySelectorAll("details[open]")].map((part) => part.dataset.key));
+    fill(element, ...build());
+    for (const part of element.querySelectorAll("details")) part.open = open.has(part.dataset.key);
+  }
+
+  showCharts(runs) {
+    const isAlone = runs.length === 1;
+    if (!isAlone) this.part("curves-key", runs.map((run) => run.name), () => [runsKey(runs)]);
+    const titles = [...new Set(runs.flatMap((run) => run.charts.map((chart) => chart.title)))];
+    const body = document.getElementById("curves-body");
+    for (const title of titles) {
+      const ofRuns = runs.map((run) => run.charts.find((chart) => chart.title === title));
+      if (!this.charts.has(title)) {
+        const chart = new Chart(title, ofRuns.find(Boolean).unit);
+        this.charts.set(title, chart);
+        body.append(chart.element);
+      }
+      this.charts.get(title).show(ofRuns.flatMap((chart, number) => styledCurves(chart, number, runs)));
+    }
+    const isEmpty = [...this.charts.values()].every((chart) => chart.element.hidden);
+    this.part("curves-key", isEmpty ? "none" : runs.map((run) => run.name), () =>
+      isEmpty ? [make("p", {}, "No step is on record yet.")] : isAlone ? [] : [runsKey(runs)],
+    );
+  }
+}
+
+/** Of one run each curve has its colour and dash; of several the colour says which run, the dash which curve. */
+function styledCurves(chart, number, runs) {
+  const labels = [...new Set(runs.flatMap((run) => run.charts.find((other) => other.title === chart?.title)?.curves ?? []).map((curve) => curve.label))];
+  return (chart?.curves ?? []).map((curve) => {
+    const place = labels.indexOf(curve.label);
+    if (runs.length === 1) return { ...curve, style: `c${place % COLOURS} d${place % COLOURS}` };
+    return { ...curve, label: `${runs[number].name}: ${curve.label}`, style: `c${number % COLOURS} d${place % COLOURS}` };
+  });
+}
+
+function runsKey(runs) {
+  const items = runs.map((run, number) => make("li", {}, curveSample(`c${number % COLOURS}`), ...visible(run.name)));
+  return make("ul", { class: "legend" }, ...items);
+}
+
+function runCard(run) {
+  const items = run.summary.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, ...visible(text))]);
+  return make("div", {}, make("h2", {}, ...visible(run.name)), make("p", {}, run.state), make("dl", {}, ...items));
+}
+
+function criteriaCards(run, runs) {
+  const cards = run.criteria.map((criterion, number) => {
+    const kind = criterion.status === "not enough data" ? "unknown" : criterion.status;
+    return make(
+      "div",
+      { class: "card criterion" },
+      make("h3", {}, `${number + 1}. ${criterion.name}`),
+      make("p", { class: `status ${kind}` }, make("span", { "aria-hidden": "true" }, `${STATUS_MARKS[criterion.status]} `), criterion.status),
+      make("p", {}, ...visible(criterion.figure)),
+      make("details", { "data-key": `${run.name}/${number}` }, make("summary", {}, "The rule", make("span", { class: "unseen" }, ` of criterion ${number + 1}`)), make("p", {}, criterion.rule)),
+    );
+  });
+  return [runTitle(run, runs), make("div", { class: "cards" }, ...cards)];
+}
+
+function alarmCards(runs) {
+  return runs.flatMap((run) => {
+    const cards = run.alarms.map((alarm) => {
+      const when = alarm.isUp ? `Since step ${alarm.from}` : `Over: steps ${alarm.from} to ${alarm.to}`;
+      return make("div", { class: alarm.isUp ? "card alarm" : "card alarm past" }, make("p", { class: "status" }, when), make("p", {}, ...visible(alarm.sentence)));
+    });
+    const body = cards.length ? make("div", { class: "cards" }, ...cards) : make("p", {}, "No sign of trouble.");
+    return [runTitle(run, runs), body];
+  });
+}
+
+function runFacts(run, runs) {
+  const tables = Object.entries(run.tables).map(([title, rows]) => make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, make("h3", {}, title), makeTable(rows)));
+  const licences = run.licences.map((text) => make("p", {}, ...visible(text)));
+  return [
+    runTitle(run, runs),
+    make("div", { class: "tables" }, ...tables),
+    ...licences,
+    make("details", { "data-key": run.name }, make("summary", {}, "The configuration, which reruns it"), make("pre", { tabindex: "0" }, ...visible(run.config))),
+  ];
+}
+
+/** The name of a run above its part, where the page shows several. */
+function runTitle(run, runs) {
+  return runs.length > 1 ? make("h3", {}, ...visible(run.name)) : null;
+}

@@ -1,0 +1,81 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from medical_team.config import RunConfig, TrainingConfig
+from medical_team.report.facts import config_text, duration
+from medical_team.report.game_rows import GameArchive
+from medical_team.report.overview import overview
+from medical_team.report.run_reader import RunReader
+from medical_team.runs.config_file import config_from_tables, to_toml
+from medical_team.runs.folder import RunFolder
+from report_runs import a_run, a_step
+
+
+def overview_of(path):
+    reader = RunReader(path, GameArchive())
+    reader.refresh()
+    return overview(reader)
+
+
+def test_the_overview_holds_all_that_the_page_shows(tmp_path):
+    found = overview_of(a_run(tmp_path / "run", [a_step(0), a_step(1)]))
+
+    assert found["name"] == "run"
+    assert found["state"] == "2 of 2 steps, finished"
+    assert ["Games", "8"] in found["summary"]
+    assert [criterion["status"] for criterion in found["criteria"]][1] == "pass"
+    assert found["tables"]["Time by phase"][1:] == [
+        ["play", "4.0 s", "57%"],
+        ["learn", "2.0 s", "29%"],
+        ["judge", "1.0 s", "14%"],
+        ["all", "7.0 s", ""],
+    ]
+    assert found["tables"]["Data"][-1] == ["all", "1", "1", "1", "1", "4"]
+    assert found["tables"]["Versions"][-1] == ["python", "3.11.9"]
+    assert any("CC BY 4.0" in licence for licence in found["licences"])
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_run_that_has_just_begun_has_an_overview(tmp_path):
+    found = overview_of(a_run(tmp_path / "run", [], total_steps=3))
+
+    assert found["state"].startswith("0 of 3 steps")
+    assert found["alarms"] == []
+
+
+def test_a_run_copied_without_its_data_has_a_report(tmp_path):
+    path = a_run(tmp_path / "run", [a_step(0)])
+    (path / "data" / "train.jsonl").unlink()
+
+    assert overview_of(path)["licences"] == []
+
+
+def test_the_configuration_names_no_place_of_this_machine_and_no_password(tmp_path):
+    path = a_run(tmp_path / "run", [])
+    run = RunFolder.open(path)
+    config = replace(RunConfig(training=TrainingConfig(steps=1)), data=run.config.data)
+    text = to_toml(config).replace("[judge]", '[judge]\nnote = "http://me:secret@judge/v1"')
+    (path / "config.toml").write_text(text)
+
+    shown = config_text(run)
+
+    assert "secret" not in shown
+    assert "http://judge/v1" in shown
+
+
+def test_the_configuration_reruns_the_run(tmp_path):
+    import tomllib
+
+    run = RunFolder.open(a_run(tmp_path / "run", [], total_steps=7))
+
+    assert config_from_tables(tomllib.loads(config_text(run))).training.steps == 7
+    assert str(tmp_path) not in config_text(run)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.42, "0.4 s"), (12, "12 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (59.6, "1 min 0 s")]
+)
+def test_times_are_written_for_people(seconds, text):
+    assert duration(seconds) == text
