@@ -279,8 +279,6 @@ def judge_problems(config: JudgeConfig, path: str = "") -> Iterator[str]:
             yield f"{path}url is not set; the judge {kind!r} needs the address of its server, e.g. {example}"
         elif not config.url.lower().startswith(("http://", "https://")):
             yield f"{path}url is {config.url!r}, expected an address that begins with http:// or https://"
-    if config.votes % 2 == 0:
-        yield f"{path}votes is {config.votes}, expected an odd number, so that no vote is a tie"
 
 
 def _bound_problems(section: Any, path: str) -> Iterator[str]:
