@@ -18,6 +18,7 @@ COMMANDS = {
     "report": "what happened in a run, as a page: criteria, alarms, curves, games",
     "watch": "the same page, live, while a run trains",
     "games": "the games of a run in the terminal, filtered; JSON and CSV",
+    "eval": "the official MEDEC metrics of a model or a submission",
     "judge": "serve a judge, or audit one",
 }
 

@@ -1,0 +1,164 @@
+"""The texts of a MEDEC CSV as they are evaluated: what a model reads, the truth, and its twin group.
+
+A model reads the repaired text, in which neither double-encoded characters nor white space at the end give the label
+away; official scoring is done against the raw cells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..data.medec import NOT_APPLICABLE as _EMPTY
+from ..data.medec import MedecRow, ReadingLog, read_rows
+from ..data.sentences import numbered_sentences
+from ..data.spool import open_spool
+from ..data.text_repair import repair_mojibake, unify_line_ends
+from ..data.twins import TwinGroups
+from ..errors import DataError, UsageError
+from ..jsonl import shortened
+from ..parsing import folded_words
+from ..records import ErrorType, Note
+from ..seeds import derived_random
+from .official import Reference
+
+
+@dataclass(frozen=True)
+class MedecText:
+    """One text and what is known of it."""
+
+    text_id: str
+    twin_group: str
+    text: str
+    """Repaired, as the game shows it."""
+    sentences: Mapping[int, str]
+    """Repaired, by number."""
+    has_error: bool
+    error_type: ErrorType | None
+    error_sentence: str | None
+    """Raw."""
+    reference: Reference
+
+    @property
+    def words(self) -> int:
+        """The length of the text."""
+        return len(self.text.split())
+
+
+@dataclass(frozen=True)
+class MedecFile:
+    """The texts of one CSV."""
+
+    name: str
+    sha256: str
+    texts: tuple[MedecText, ...]
+    remarks: tuple[str, ...]
+    """What the organisers' script fails on in this file, and is mended here."""
+
+
+def load_medec(path: Path) -> MedecFile:
+    """All texts of the CSV at ``path``.
+
+    Raises:
+        DataError: the file can't be read, or a row can't be used: all of them are named.
+    """
+    log = ReadingLog()
+    with open_spool() as spool:
+        twins = TwinGroups(spool)
+        rows: list[MedecRow] = []
+        for row in read_rows(path, log):
+            rows.append(row)
+            twins.add(row.note)
+        groups = twins.groups()
+    problems = [str(refusal) for refusal in log.refusals]
+    problems += [
+        f"line {row.note.line}: the Text ID {row.note.text_id!r} has white space, so no submission can name it"
+        for row in rows
+        if " " in row.note.text_id
+    ]
+    if problems or not rows:
+        raise DataError(f"{path} can't be evaluated on:", shortened(problems) or ["it has no text"])
+    texts = tuple(_text(row, rows[group].note.text_id) for row, group in zip(rows, groups, strict=True))
+    return MedecFile(path.name, _sha256(path), texts, tuple(_remarks(log, rows)))
+
+
+def choose_texts(texts: Sequence[MedecText], count: int | None, seed: int) -> list[MedecText]:
+    """At most ``count`` texts in their order, whole twin groups drawn by ``seed``; None: all.
+
+    Raises:
+        UsageError: ``count`` is not positive.
+    """
+    if count is None or count >= len(texts):
+        return list(texts)
+    if count < 1:
+        raise UsageError(f"--texts is {count}, expected at least 1 (or leave it out for all {len(texts)})")
+    sizes: dict[str, int] = {}
+    for text in texts:
+        sizes[text.twin_group] = sizes.get(text.twin_group, 0) + 1
+    groups = list(sizes)
+    derived_random(seed, "texts").shuffle(groups)
+    chosen: set[str] = set()
+    left = count
+    for group in groups:
+        if sizes[group] <= left:
+            chosen.add(group)
+            left -= sizes[group]
+    kept = [text for text in texts if text.twin_group in chosen]
+    return kept or list(texts[:count])
+
+
+def groups_with(texts: Sequence[MedecText], notes: Iterable[str]) -> set[str]:
+    """The twin groups of ``texts`` that hold one of ``notes``, case, punctuation and white space folded."""
+    known = {_folded(note) for note in notes}
+    return {text.twin_group for text in texts if _folded(text.text) in known}
+
+
+def _text(row: MedecRow, twin_group: str) -> MedecText:
+    note, cells = row.note, row.cells
+    sentences = numbered_sentences(repair_mojibake(unify_line_ends(cells["Sentences"])))
+    return MedecText(
+        text_id=note.text_id,
+        twin_group=twin_group,
+        text=note.text,
+        sentences={number: " ".join(sentence.split()) for number, sentence in sentences.items()},
+        has_error=note.has_error,
+        error_type=note.error_type,
+        error_sentence=cells["Error Sentence"] if note.has_error else None,
+        reference=_reference(note, cells),
+    )
+
+
+def _reference(note: Note, cells: Mapping[str, str]) -> Reference:
+    correction = cells["Corrected Sentence"] if note.has_error else _EMPTY
+    return Reference(note.text_id, str(int(note.has_error)), str(note.error_sentence_id), correction)
+
+
+def _remarks(log: ReadingLog, rows: Sequence[MedecRow]) -> Iterable[str]:
+    if log.blank_rows:
+        yield f"mended: {log.blank_rows} blank rows, which the organisers' script takes for one text more"
+    floats = sum("." in row.cells["Error Flag"] for row in rows)
+    if floats or log.blank_rows:
+        yield 'mended: flags that the organisers\' script reads as "1.0", so that every answer is wrong'
+    quoted = sum(
+        row.cells["Corrected Sentence"].strip().startswith('"') or row.cells["Corrected Sentence"].strip().endswith('"')
+        for row in rows
+    )
+    if quoted:
+        yield (
+            f"kept: {quoted} references with a quotation mark at an end, which is taken off candidates alone, so that "
+            "even a perfect correction scores a little lower there"
+        )
+
+
+def _folded(text: str) -> bytes:
+    return hashlib.sha256(" ".join(folded_words(text)).encode()).digest()
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error

@@ -1,0 +1,183 @@
+"""The official metrics of MEDIQA-CORR 2024, equal to the organisers' script to the last digit.
+
+Flags and sentences: string equality over all texts; a missing answer is wrong; a correct text's sentence is -1. Text
+metrics: over the pairs in which reference and candidate both give a correction, and as a composite over all texts, in
+which "both say NA" counts 1 and "one says NA" counts 0 (Ben Abacha et al. 2024, MEDIQA-CORR).
+
+ROUGE is that of the package ``rouge`` 1.0.1 (unique n-grams, case-sensitive, sentences split at every point). Other
+packages give other figures.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rouge import Rouge  # type: ignore[import-untyped]
+
+from .learned_metrics import AbsentMetric, learned_scores
+from .submission import NOT_APPLICABLE, Answer
+
+ROUGE_NAMES = {"R1F": "rouge-1", "R2F": "rouge-2", "RLF": "rouge-l"}
+AGGREGATE = "aggregate"
+AGGREGATE_PARTS = ("R1F", "BERTScore", "BLEURT")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The truth of one text, as the CSV has it."""
+
+    text_id: str
+    flag: str
+    sentence_id: str
+    correction: str
+
+
+@dataclass(frozen=True)
+class TextMetric:
+    """How near the corrections are to the references."""
+
+    name: str
+    mean: float | None
+    """Over the scored pairs; None where there is none."""
+    composite: float
+    """Over all texts."""
+    pair_scores: tuple[float, ...]
+    """Of each scored pair, in the order of ``OfficialScores.pair_ids``."""
+
+
+@dataclass(frozen=True)
+class OfficialScores:
+    """The figures of one submission."""
+
+    texts: int
+    answered: int
+    flag_accuracy: float
+    sentence_accuracy: float
+    metrics: tuple[TextMetric, ...]
+    absent: tuple[AbsentMetric, ...]
+    pair_ids: tuple[str, ...]
+    """Texts for which reference and candidate both give a correction."""
+    both_na: tuple[str, ...]
+    """Texts for which both say NA."""
+    unscorable: int
+    """Pairs without a word, on which the organisers' script fails; ROUGE is 0 there."""
+
+    def values(self) -> dict[str, float | None]:
+        """The figures by name, in the order in which they are told."""
+        return {
+            "flag_accuracy": self.flag_accuracy,
+            "sentence_accuracy": self.sentence_accuracy,
+            **{metric.name: metric.mean for metric in self.metrics},
+            **{f"{metric.name}_composite": metric.composite for metric in self.metrics},
+        }
+
+
+def official_scores(
+    references: Sequence[Reference], answers: Mapping[str, Answer], *, with_learned: bool = True
+) -> OfficialScores:
+    """Score ``answers``, by text id, against ``references``, of which there is at least one.
+
+    Args:
+        with_learned: also BERTScore and BLEURT, where they are installed.
+    """
+    pairs = _pairs(references, answers)
+    both_na = [
+        reference.text_id
+        for reference in references
+        if reference.correction == NOT_APPLICABLE
+        and reference.text_id in answers
+        and answers[reference.text_id].correction == NOT_APPLICABLE
+    ]
+    candidates = [answers[reference.text_id].correction for reference in pairs]
+    corrections = [reference.correction for reference in pairs]
+    by_name, unscorable = _rouge(candidates, corrections)
+    absent: list[AbsentMetric] = []
+    if with_learned:
+        learned, absent = learned_scores(candidates, corrections)
+        by_name |= learned
+        if all(name in by_name for name in AGGREGATE_PARTS):
+            by_name[AGGREGATE] = _aggregate(by_name)
+    return OfficialScores(
+        texts=len(references),
+        answered=sum(reference.text_id in answers for reference in references),
+        flag_accuracy=sum(is_flag_right(reference, answers) for reference in references) / len(references),
+        sentence_accuracy=sum(is_sentence_right(reference, answers) for reference in references) / len(references),
+        metrics=tuple(_text_metric(name, scores, len(both_na), len(references)) for name, scores in by_name.items()),
+        absent=tuple(absent),
+        pair_ids=tuple(reference.text_id for reference in pairs),
+        both_na=tuple(both_na),
+        unscorable=unscorable,
+    )
+
+
+def is_flag_right(reference: Reference, answers: Mapping[str, Answer]) -> bool:
+    """Whether the answer to the text of ``reference`` has its flag; without an answer: no."""
+    answer = answers.get(reference.text_id)
+    return answer is not None and answer.flag == reference.flag
+
+
+def is_sentence_right(reference: Reference, answers: Mapping[str, Answer]) -> bool:
+    """Whether the answer to the text of ``reference`` names its sentence; without an answer: no."""
+    answer = answers.get(reference.text_id)
+    return answer is not None and answer.sentence_id == reference.sentence_id
+
+
+def _pairs(references: Sequence[Reference], answers: Mapping[str, Answer]) -> list[Reference]:
+    """The references to whose correction there is a candidate."""
+    return [
+        reference
+        for reference in references
+        if reference.correction != NOT_APPLICABLE
+        and reference.text_id in answers
+        and answers[reference.text_id].correction != NOT_APPLICABLE
+    ]
+
+
+def _text_metric(name: str, scores: Sequence[float], both_na: int, texts: int) -> TextMetric:
+    # numpy adds pairwise, and so does the script: another order of adding changes the last digit.
+    values = np.array(scores, dtype=np.float64)
+    return TextMetric(
+        name=name,
+        mean=float(values.mean()) if len(values) else None,
+        composite=float((values.sum() + both_na) / texts),
+        pair_scores=tuple(scores),
+    )
+
+
+def _rouge(candidates: Sequence[str], references: Sequence[str]) -> tuple[dict[str, list[float]], int]:
+    scorer: Any = Rouge()
+    by_name: dict[str, list[float]] = {name: [] for name in ROUGE_NAMES}
+    unscorable = 0
+    for candidate, reference in zip(candidates, references, strict=True):
+        if not candidate.replace(".", "") or not reference.replace(".", ""):
+            unscorable += 1
+            for scores in by_name.values():
+                scores.append(0.0)
+            continue
+        with _deep_enough(candidate, reference):
+            score = scorer.get_scores([candidate], [reference])[0]
+        for name, rouge_name in ROUGE_NAMES.items():
+            by_name[name].append(score[rouge_name]["f"])
+    return by_name, unscorable
+
+
+def _aggregate(by_name: Mapping[str, Sequence[float]]) -> list[float]:
+    total = sum(np.array(by_name[name], dtype=np.float64) for name in AGGREGATE_PARTS)
+    return list(total / len(AGGREGATE_PARTS))  # type: ignore[operator, arg-type]
+
+
+@contextmanager
+def _deep_enough(candidate: str, reference: str) -> Generator[None]:
+    """Let the package, which goes one call deeper for each word of both, take long texts too."""
+    before = sys.getrecursionlimit()
+    needed = len(candidate.split()) + len(reference.split()) + 500
+    sys.setrecursionlimit(max(before, needed + before))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

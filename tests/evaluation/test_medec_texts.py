@@ -1,0 +1,87 @@
+import pytest
+
+from medec_csv import a_correct_row, an_error_row, some_rows, write_csv
+from medical_team.errors import DataError, UsageError
+from medical_team.evaluation.medec_texts import choose_texts, groups_with, load_medec
+from medical_team.evaluation.official import official_scores
+from medical_team.evaluation.submission import Answer, safe_answer
+
+
+def texts_of(tmp_path, *rows):
+    return load_medec(write_csv(tmp_path / "medec.csv", rows)).texts
+
+
+def test_a_model_reads_the_repaired_text_and_is_scored_against_the_raw_one(tmp_path):
+    row = an_error_row(
+        Text="He is given 5 Âµg. \n", Sentences="0 He is given 5 Âµg.", Error_Sentence_ID="0",
+        Error_Sentence="He is given 5 Âµg.", Corrected_Sentence="He is given 1 Âµg.",
+        Corrected_Text="He is given 1 Âµg.",
+    )  # fmt: skip
+
+    (text,) = texts_of(tmp_path, row)
+
+    assert text.text == "He is given 5 µg."
+    assert text.sentences == {0: "He is given 5 µg."}
+    assert text.reference.correction == "He is given 1 Âµg."
+
+
+def test_near_duplicates_share_a_group(tmp_path):
+    texts = texts_of(tmp_path, *some_rows(3))
+
+    assert [text.twin_group for text in texts] == ["ms-val-0"] * 2 + ["ms-val-2"] * 2 + ["ms-val-4"] * 2
+
+
+def test_a_perfect_submission_is_perfect_although_blank_rows_and_float_flags_break_the_organisers_script(tmp_path):
+    blank = dict.fromkeys(an_error_row(), "")
+    error, correct = an_error_row(Error_Flag="1.0", Error_Sentence_ID="1.0"), a_correct_row(Error_Flag="0.0")
+
+    medec = load_medec(write_csv(tmp_path / "medec.csv", [error, correct, blank, blank]))
+    answers = {
+        "ms-val-0": Answer("ms-val-0", "1", "1", error["Corrected Sentence"]),
+        "ms-val-1": safe_answer("ms-val-1"),
+    }
+    scores = official_scores([text.reference for text in medec.texts], answers, with_learned=False)
+
+    assert (scores.texts, scores.flag_accuracy, scores.sentence_accuracy) == (2, 1.0, 1.0)
+    assert "2 blank rows" in medec.remarks[0]
+    assert '"1.0"' in medec.remarks[1]
+
+
+def test_a_row_that_cannot_be_used_is_named_not_left_out(tmp_path):
+    with pytest.raises(DataError, match=r"line 2 .*Error Flag is 7"):
+        texts_of(tmp_path, an_error_row(Error_Flag="7"), a_correct_row())
+
+
+def test_an_id_with_white_space_is_refused(tmp_path):
+    with pytest.raises(DataError, match="white space"):
+        texts_of(tmp_path, an_error_row(Text_ID="ms val 0"))
+
+
+def test_a_slice_holds_whole_twin_groups_in_the_order_of_the_file(tmp_path):
+    texts = texts_of(tmp_path, *some_rows(8))
+
+    chosen = choose_texts(texts, 6, seed=1)
+
+    assert len(chosen) == 6
+    assert [text for text in texts if text in chosen] == chosen
+    assert {text.twin_group for text in chosen}.isdisjoint({text.twin_group for text in texts if text not in chosen})
+    assert choose_texts(texts, 6, seed=1) == chosen != choose_texts(texts, 6, seed=2)
+
+
+def test_a_slice_of_everything_or_more_is_everything(tmp_path):
+    texts = texts_of(tmp_path, *some_rows(2))
+
+    assert choose_texts(texts, None, 0) == choose_texts(texts, 99, 0) == list(texts)
+
+
+def test_a_slice_of_nothing_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="--texts is 0"):
+        choose_texts(texts_of(tmp_path, *some_rows(2)), 0, 0)
+
+
+def test_a_text_that_was_trained_on_gives_its_twin_away(tmp_path):
+    rows = some_rows(3)
+    texts = texts_of(tmp_path, *rows)
+
+    assert groups_with(texts, [rows[2]["Text"].upper() + " "]) == {"ms-val-2"}
+    assert groups_with(texts, ["Another note."]) == set()

@@ -1,0 +1,195 @@
+import sys
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rouge import Rouge
+
+from medical_team.evaluation.medec_texts import load_medec
+from medical_team.evaluation.official import Reference, official_scores
+from medical_team.evaluation.submission import Answer, parse_submission, read_submission, safe_answer
+
+GOLDEN = {
+    "flag_accuracy": 0.4895470383275261,
+    "sentence_accuracy": 0.30662020905923343,
+    "R1F": 0.41834537258990434,
+    "R2F": 0.3211881832743209,
+    "RLF": 0.415449052076309,
+    "R1F_composite": 0.22202644314239503,
+    "R2F_composite": 0.17734090659306748,
+    "RLF_composite": 0.2206943375403233,
+}
+"""What the organisers' script gives for the baseline run that they ship."""
+
+WORKED_EXAMPLE = """\
+ms-val-0 1 5 Culture tests indicate Trichomonas vaginalis.
+ms-val-2 1 0 Pathology confirms Streptococcus pneumoniae is the causal organism.
+ms-val-3 0 -1 NA
+ms-val-1 0 -1 NA
+ms-val-5 1 2 "The patient is given aspirin."
+"""
+
+
+def an_error(text_id="a", sentence_id="2", correction="Give 500 mg of amoxicillin."):
+    return Reference(text_id, "1", sentence_id, correction)
+
+
+def a_correct_text(text_id="b"):
+    return Reference(text_id, "0", "-1", "NA")
+
+
+def scored(references, *answers):
+    return official_scores(references, {answer.text_id: answer for answer in answers}, with_learned=False)
+
+
+def rouge_of(scores):
+    return {metric.name: metric for metric in scores.metrics}
+
+
+def test_the_golden_run_is_equal_to_the_last_digit(medec_validation_csv, medec_folder):
+    references = [text.reference for text in load_medec(medec_validation_csv).texts]
+    submission = read_submission(medec_folder / "baseline-run-1.txt")
+
+    values = official_scores(references, submission.answers, with_learned=False).values()
+
+    assert values == GOLDEN
+
+
+def test_the_worked_example_of_five_texts(medec_validation_csv):
+    ids = [f"ms-val-{number}" for number in (0, 1, 2, 3, 5)]
+    references = {text.text_id: text.reference for text in load_medec(medec_validation_csv).texts}
+
+    scores = official_scores(
+        [references[text_id] for text_id in ids], parse_submission(WORKED_EXAMPLE).answers, with_learned=False
+    )
+
+    assert scores.values() == {
+        "flag_accuracy": 0.6,
+        "sentence_accuracy": 0.4,
+        "R1F": pytest.approx(0.937499995, abs=1e-12),
+        "R2F": pytest.approx(0.8571428521, abs=1e-10),
+        "RLF": pytest.approx(0.937499995, abs=1e-12),
+        "R1F_composite": pytest.approx(0.574999998, abs=1e-12),
+        "R2F_composite": pytest.approx(0.5428571408571429, abs=1e-10),
+        "RLF_composite": pytest.approx(0.574999998, abs=1e-12),
+    }
+
+
+def test_a_missing_answer_is_wrong_for_a_correct_text_too():
+    scores = scored([an_error(), a_correct_text()])
+
+    assert (scores.flag_accuracy, scores.sentence_accuracy, scores.answered) == (0.0, 0.0, 0)
+
+
+def test_a_correct_text_counts_in_sentence_accuracy():
+    assert scored([an_error(), a_correct_text()], safe_answer("a"), safe_answer("b")).sentence_accuracy == 0.5
+
+
+def test_both_say_na_counts_one_and_one_says_na_counts_nothing():
+    references = [an_error("a"), an_error("b"), a_correct_text("c"), a_correct_text("d")]
+
+    scores = scored(
+        references,
+        Answer("a", "1", "2", "Give 500 mg of amoxicillin."),
+        safe_answer("b"),
+        safe_answer("c"),
+        Answer("d", "1", "0", "Give 500 mg."),
+    )
+
+    assert scores.pair_ids == ("a",)
+    assert scores.both_na == ("c",)
+    assert rouge_of(scores)["R1F"].mean == pytest.approx(1.0, abs=1e-8)
+    assert rouge_of(scores)["R1F"].composite == pytest.approx(0.5, abs=1e-8)
+
+
+def test_without_a_pair_there_is_no_mean_and_no_made_up_number():
+    scores = scored([an_error(), a_correct_text()], safe_answer("a"), safe_answer("b"))
+
+    assert rouge_of(scores)["R1F"].mean is None
+    assert rouge_of(scores)["R1F"].composite == 0.5
+
+
+@pytest.mark.parametrize("correction", [".", "..."])
+def test_a_correction_without_a_word_scores_nothing_instead_of_failing(correction):
+    with pytest.raises(ValueError, match="Hypothesis is empty"):
+        Rouge().get_scores(correction, "Give 500 mg.")
+
+    scores = scored([an_error()], Answer("a", "1", "2", correction))
+
+    assert (rouge_of(scores)["R1F"].mean, scores.unscorable) == (0.0, 1)
+
+
+def test_a_long_correction_is_scored_where_the_package_alone_runs_out_of_stack():
+    long = " ".join(f"word{number}" for number in range(1500))
+    with pytest.raises(RecursionError):
+        Rouge().get_scores(long, "Give 500 mg.")
+
+    scores = scored([an_error(correction="Give word3.")], Answer("a", "1", "2", long))
+
+    assert rouge_of(scores)["RLF"].mean > 0
+
+
+@given(st.lists(st.text(alphabet="ab. \n", min_size=1), min_size=1, max_size=4))
+def test_any_correction_can_be_scored(corrections):
+    references = [an_error(str(number)) for number in range(len(corrections))]
+
+    scores = scored(references, *(Answer(str(n), "1", "2", text) for n, text in enumerate(corrections)))
+
+    assert all(0 <= metric.composite <= 1 for metric in scores.metrics)
+
+
+def test_bertscore_and_bleurt_are_absent_with_a_reason_where_they_are_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bert_score", None)
+    monkeypatch.setitem(sys.modules, "bleurt", None)
+    monkeypatch.setitem(sys.modules, "bleurt.score", None)
+
+    scores = official_scores([an_error()], {"a": Answer("a", "1", "2", "Give 500 mg.")})
+
+    assert [metric.name for metric in scores.absent] == ["BERTScore", "BLEURT"]
+    assert "aggregate" not in scores.values()
+
+
+def install(folder, monkeypatch, bert_scores, bleurt_scores):
+    """Modules with the interfaces of bert_score and bleurt, which give these scores."""
+
+    class BleurtScorer:
+        def __init__(self, checkpoint):
+            pass
+
+        def score(self, references, candidates, batch_size):
+            return bleurt_scores
+
+    bert_score, bleurt, bleurt_score = map(ModuleType, ("bert_score", "bleurt", "bleurt.score"))
+    bert_score.score = lambda candidates, references, **options: (0, 0, bert_scores)
+    bleurt_score.BleurtScorer = BleurtScorer
+    for module in (bert_score, bleurt, bleurt_score):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    (folder / "BLEURT-20").mkdir()
+    monkeypatch.setenv("MEDICAL_TEAM_BLEURT", str(folder / "BLEURT-20"))
+
+
+def test_with_both_installed_scores_are_clipped_and_the_aggregate_is_their_mean_with_rouge_1(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, bert_scores=[1.2, 0.4], bleurt_scores=[-0.3, 0.7])
+    references = [an_error("a"), an_error("b"), a_correct_text("c")]
+    right = "Give 500 mg of amoxicillin."
+
+    values = official_scores(
+        references,
+        {"a": Answer("a", "1", "2", right), "b": Answer("b", "1", "2", right), "c": safe_answer("c")},
+    ).values()
+
+    assert values["BERTScore"] == pytest.approx(0.7)
+    assert values["BLEURT"] == pytest.approx(0.35)
+    assert values["aggregate"] == pytest.approx(((1 + 1 + 0) / 3 + (1 + 0.4 + 0.7) / 3) / 2, abs=1e-8)
+    assert values["aggregate_composite"] == pytest.approx((2 * values["aggregate"] + 1) / 3)
+
+
+def test_a_learned_metric_that_fails_is_absent_with_its_reason(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, bert_scores=[0.5], bleurt_scores=[0.5])
+    monkeypatch.setenv("MEDICAL_TEAM_BLEURT", str(tmp_path / "nowhere"))
+
+    scores = official_scores([an_error()], {"a": Answer("a", "1", "2", "Give 500 mg.")})
+
+    assert scores.values()["BERTScore"] == 0.5
+    assert [(metric.name, "nowhere" in metric.reason) for metric in scores.absent] == [("BLEURT", True)]

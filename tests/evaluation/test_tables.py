@@ -1,0 +1,32 @@
+import csv
+import io
+
+from medical_team.evaluation.statistics import Interval
+from medical_team.evaluation.tables import figure, interval_text, table
+
+HEADER = ["metric", "value"]
+ROWS = [["flag_accuracy", "0.500"], ["R1F | 50 %", "-"]]
+
+
+def test_text_is_aligned():
+    assert table(HEADER, ROWS) == (
+        "metric         value\n-------------  -----\nflag_accuracy  0.500\nR1F | 50 %         -\n"
+    )
+
+
+def test_markdown_escapes_what_would_end_a_cell():
+    assert table(HEADER, ROWS, "markdown").splitlines()[-1] == r"| R1F \| 50 % | - |"
+
+
+def test_latex_escapes_its_own_marks():
+    assert r"flag\_accuracy & 0.500 \\" in table(HEADER, ROWS, "latex")
+    assert r"R1F | 50 \% & - \\" in table(HEADER, ROWS, "latex")
+
+
+def test_csv_reads_back():
+    assert list(csv.reader(io.StringIO(table(HEADER, ROWS, "csv")))) == [HEADER, *ROWS]
+
+
+def test_what_is_not_known_is_a_dash():
+    assert (figure(None), interval_text(None)) == ("-", "-")
+    assert (figure(0.12345), interval_text(Interval(0.1, 0.25))) == ("0.123", "0.100 to 0.250")
