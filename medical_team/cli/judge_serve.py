@@ -1,0 +1,134 @@
+"""``medical-team judge serve``: answer for a judge over HTTP."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from ..config import Device, JudgeConfig, judge_problems
+from ..data.load import load_records
+from ..errors import ConfigError, MissingDependencyError, UsageError
+from ..judge.factory import make_judge
+from ..judge.protocol import Judge
+from ..judge.service.settings import ServiceSettings
+from ..records import NotePair
+from .arguments import parse
+from .judging import load_scorer, with_judge_spelled_out
+
+if TYPE_CHECKING:
+    from ..judge.service.server import JudgeService
+
+_EXTRA_LIBRARIES = ("fastapi", "starlette", "uvicorn", "prometheus_client")
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class ServeArguments:
+    """Answer for a judge over HTTP: POST /judge, /classify, /get_reward; GET /health, /ready, /info, /metrics.
+
+    --judge NAME chooses the judge: model (the default), reference, openai or hybrid; its options are those of the
+    section [judge] of a run. Where the environment variable that --judge.token_variable names is set, clients must send
+    its value as their bearer token.
+    """
+
+    model: str | None = None
+    """The judging model, a Hugging Face name or folder; without it google/medgemma-4b-it. The same as --judge.model."""
+    device: Device | None = None
+    """Where it computes. The same as --judge.device."""
+    references: str | None = None
+    """Known cases: a train.jsonl that `data build` wrote, or "sample". By them the judge knows a note from its text."""
+    host: str = _LOOPBACK
+    """Address to listen at. 127.0.0.1 is reached from this machine alone, 0.0.0.0 from everywhere."""
+    port: int = 8000
+    """Port to listen at; 0: any free one."""
+    limits: Annotated[ServiceSettings, tyro.conf.arg(name="")] = field(default_factory=ServiceSettings)
+    judge: Annotated[JudgeConfig, tyro.conf.FlagConversionOff] = field(
+        default_factory=lambda: JudgeConfig(kind="model")
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command. Returns the exit status."""
+    chosen = parse(ServeArguments, "judge serve", with_judge_spelled_out(arguments), use_underscores=True)
+    service = make_service(chosen, _say)
+    service.run()
+    return 0
+
+
+def make_service(chosen: ServeArguments, notify: Callable[[str], None]) -> JudgeService:
+    """The service that ``chosen`` asks for: flags, references and port are checked, no model is loaded.
+
+    Raises:
+        MissingDependencyError: the extra ``judge`` is not installed.
+        MedicalTeamError: an argument, the references or the port can't be used.
+    """
+    try:
+        from ..judge.service.app import ServedJudge
+        from ..judge.service.server import JudgeService, bound_socket
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in _EXTRA_LIBRARIES:
+            raise MissingDependencyError(library, "judge") from error
+        raise
+    config = _judge_config(chosen)
+    pairs = _references(chosen, config, notify)
+    token = os.environ.get(config.token_variable, "").strip() or None
+    if not 0 <= chosen.port <= 65535:
+        raise UsageError(f"--port is {chosen.port}, expected 0 to 65535")
+    listener = bound_socket(chosen.host, chosen.port)
+    served = ServedJudge(judge=config.kind, model=_model_name(config))
+
+    def load() -> Judge:
+        from ..judge.service.batching import warmed_up
+
+        return warmed_up(make_judge(config, pairs, notify, load_scorer))
+
+    service = JudgeService(load, served, listener, chosen.limits, token=token, notify=notify)
+    if chosen.host not in (_LOOPBACK, "localhost", "::1") and token is None:
+        notify(
+            f"warning: {service.url} is reached from other machines, and anybody there may ask this judge. Set "
+            f"{config.token_variable} here and for the clients, or use --host {_LOOPBACK}"
+        )
+    notify(f"Loading the judge {served.model}; {service.url}/health tells when it is ready")
+    return service
+
+
+def _judge_config(chosen: ServeArguments) -> JudgeConfig:
+    config = chosen.judge
+    if chosen.model is not None:
+        if config.kind == "reference":
+            raise UsageError("the reference judge needs no model: leave out --model, or say --judge model")
+        config = replace(config, model=chosen.model)
+    if chosen.device is not None:
+        config = replace(config, device=chosen.device)
+    if problems := list(judge_problems(config, "judge.")):
+        raise ConfigError("The judge can't be set up:", problems)
+    return config
+
+
+def _references(chosen: ServeArguments, config: JudgeConfig, notify: Callable[[str], None]) -> tuple[NotePair, ...]:
+    if chosen.references is not None:
+        records = load_records(chosen.references)
+        pairs = tuple(dict.fromkeys(record.pair for record in records))
+        notify(f"{len(pairs)} known cases from {chosen.references}")
+        return pairs
+    if config.kind in ("reference", "hybrid"):
+        notify(
+            "warning: without --references train.jsonl the reference judge rules only on games that bring their case "
+            "with them, as `medical-team train --judge http://...` sends them"
+        )
+    return ()
+
+
+def _model_name(config: JudgeConfig) -> str:
+    return "reference" if config.kind == "reference" else config.model
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
