@@ -26,11 +26,11 @@ $(VENV)/.python:
 # torch first and by itself, so that the build which TORCH names is the one that everything else finds.
 $(VENV)/.package: $(VENV)/.python pyproject.toml
 	$(PIP) install '$(TORCH)'
-	$(PIP) install -e '.[train,eval]'
+	$(PIP) install -e '.[train,eval,judge]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.package
-	$(PIP) install -e '.[train,eval,dev]'
+	$(PIP) install -e '.[train,eval,judge,dev]'
 	$(PIP) install --no-deps $(OPENRLHF)
 	@touch $@
 
