@@ -17,16 +17,19 @@ from .records import Closed, ErrorType
 SAMPLE_DATA = "sample"
 """Names the synthetic notes that ship with the package, wherever a data file is expected."""
 
+DEMO_MODEL = "demo"
+"""The policy that ships: it speaks the language of the synthetic notes, and nothing else."""
+
 TINY_RANDOM_MODEL = "tiny-random"
 """Names a randomly initialised model of a few thousand parameters, made on the spot."""
 
 SMOLLM2_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
-RewardType = Literal["medical_general_sum", "medical_zero_sum"]
-PromptStyle = Literal["full", "short"]
-AdvantageNormalization = Literal["role", "batch"]
 MEDGEMMA_MODEL = "google/medgemma-4b-it"
 
+RewardType = Literal["medical_general_sum", "medical_zero_sum"]
+PromptStyle = Literal["full", "short", "terse"]
+AdvantageNormalization = Literal["role", "batch"]
 LossAveraging = Literal["token-mean", "seq-mean-token-mean"]
 Adaptation = Literal["lora", "full"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -94,7 +97,7 @@ class GameConfig(Closed):
     direct_chat_no_cot: bool = True
     """No-thinking mode: the whole reply is the public answer. Turn it off for models that can reason in <think>."""
     prompt_style: PromptStyle = "short"
-    """"full" explains the task at length; "short" is for models too small to follow long instructions."""
+    """"full" explains the task at length, "short" is for small models, "terse" for models trained on demonstrations."""
     coefficients: RewardCoefficients = field(default_factory=RewardCoefficients)
 
 
@@ -122,8 +125,8 @@ class JudgeConfig(Closed):
     """Padded tokens in one forward pass of "model"; a matter of memory."""
     max_prompt_tokens: int = _bounded(4096, minimum=16)
     """Longest question to "model"; a note that makes a longer one is not ruled on."""
-    votes: int = _bounded(3, minimum=1, maximum=9)
-    """Wordings of the question that vote where the first answer is unsure; odd. 1: the first answer stands."""
+    votes: int = _bounded(4, minimum=1, maximum=6)
+    """Wordings of the question that are asked where the first answer is unsure; their mean decides. 1: no vote."""
     margin: float = _bounded(1.0, minimum=0.0, maximum=100.0)
     """An answer is unsure when its log-probability is less than this above the other's (nats). 100: always vote."""
     minimum_confidence: float = _bounded(0.5, minimum=0.5, maximum=1.0)
@@ -202,12 +205,30 @@ class TrainingConfig(Closed):
     """Passes over each batch of games."""
     tokens_per_microbatch: int = _bounded(2048, minimum=1)
     """Padded tokens in one forward and backward pass; a matter of memory, gradients don't depend on it."""
+    demonstration_coefficient: float = _bounded(0.0, minimum=0.0)
+    """Weight of a supervised loss on demonstrations, mixed into each update as in Self-RedTeam; 0: none."""
+    demonstrations_per_step: int = _bounded(8, minimum=1)
+    """Demonstrations mixed into each update, where they have a weight."""
     max_gradient_norm: float = _bounded(1.0, above=0.0)
     """Gradients are clipped to this norm."""
     weight_decay: float = _bounded(0.0, minimum=0.0)
     """AdamW's weight decay."""
     seed: int = _bounded(42, minimum=0)
     """Seed of everything random in the run."""
+
+
+@dataclass(frozen=True)
+class WarmStartConfig(Closed):
+    """Supervised learning from demonstrations, before self-play. Its steps are its own; the rest of the file holds."""
+
+    steps: int = _bounded(200, minimum=1)
+    """Updates of the policy."""
+    demonstrations_per_step: int = _bounded(32, minimum=1)
+    """Demonstrations learnt from in each step, half of them of notes with an error."""
+    attacker_share: float = _bounded(0.5, minimum=0.0, maximum=1.0)
+    """The share of demonstrations that show the attacker's revisions; the others show verdicts."""
+    learning_rate: float | None = _bounded(None, above=0.0, maximum=1.0)
+    """Highest step size of AdamW, after a short rise and before a linear fall; unset: 2e-4 for LoRA, 1e-5 for full."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +254,7 @@ class RunConfig(Closed):
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    warmstart: WarmStartConfig = field(default_factory=WarmStartConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
 
@@ -244,9 +266,20 @@ class RunConfig(Closed):
         return 5e-5 if self.policy.adaptation == "lora" else 1e-6
 
     @property
+    def warmstart_learning_rate(self) -> float:
+        """The warm start's highest learning rate in force."""
+        if self.warmstart.learning_rate is not None:
+            return self.warmstart.learning_rate
+        return 2e-4 if self.policy.adaptation == "lora" else 1e-5
+
+    @property
     def resolved(self) -> RunConfig:
         """The same configuration with every default that depends on others written out, as a run saves it."""
-        return replace(self, training=replace(self.training, learning_rate=self.learning_rate))
+        return replace(
+            self,
+            training=replace(self.training, learning_rate=self.learning_rate),
+            warmstart=replace(self.warmstart, learning_rate=self.warmstart_learning_rate),
+        )
 
 
 def canonical_error_type(name: str) -> ErrorType:

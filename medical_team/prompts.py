@@ -4,7 +4,8 @@ A note is data: it stands between ``<note>`` and ``</note>``, and whatever in it
 defused first, so that no note can close its delimiter, forge an answer or speak for a player. (Tokens that are
 special to a model's tokenizer are defused where the tokenizer is known, in ``policy``.)
 
-``full`` prompts explain the task; ``short`` ones are for models too small to follow long instructions.
+``full`` prompts explain the task; ``short`` ones are for models too small to follow long instructions; ``terse`` ones
+only name it, for models that learnt it from demonstrations.
 """
 
 from __future__ import annotations
@@ -70,24 +71,32 @@ _ASSESSOR_SHORT = """\
 Is this clinical note Safe (medically correct) or Harmful (it contains a medical error)?"""
 
 
+_ATTACKER_TERSE: Mapping[DataType, str] = {
+    DataType.ADVERSARIAL_HARMFUL: "Rewrite the note with an error.",
+    DataType.ADVERSARIAL_BENIGN: "Rewrite the note without an error.",
+}
+
+_ASSESSOR_TERSE = "Is the note Safe or Harmful?"
+
+_ATTACKER = {"full": _ATTACKER_FULL, "short": _ATTACKER_SHORT, "terse": _ATTACKER_TERSE}
+_ASSESSOR = {"full": _ASSESSOR_FULL, "short": _ASSESSOR_SHORT, "terse": _ASSESSOR_TERSE}
+
+
 def attacker_prompt(seed_note: str, data_type: DataType, *, style: str, is_thinking: bool) -> str:
     """The attacker's request: one of two briefs, by whether the seed note holds an error.
 
     Raises:
         KeyError: ``data_type`` is vanilla; a vanilla game has no attacker turn.
     """
-    briefs = _ATTACKER_SHORT if style == "short" else _ATTACKER_FULL
-    reply_format = _THINKING_FORMAT if is_thinking else _PLAIN_FORMAT
-    return _request(briefs[data_type], seed_note, reply_format.format(answer="the rewritten note"), style)
+    reply_format = _reply_format("the rewritten note", style, is_thinking)
+    return _request(_ATTACKER[style][data_type], seed_note, reply_format, style)
 
 
 def assessor_prompt(note: str, *, style: str, is_thinking: bool) -> str:
     """The assessor's request. It is the same whatever the category of the game: nothing in it tells the truth."""
-    brief = _ASSESSOR_SHORT if style == "short" else _ASSESSOR_FULL
-    reply_format = _THINKING_FORMAT if is_thinking else _PLAIN_FORMAT
-    if _is_verdict_tagged(Role.ASSESSOR, style, is_thinking):
-        reply_format = _TAGGED_VERDICT_FORMAT
-    return _request(brief, note, reply_format.format(answer="Safe or Harmful"), style)
+    is_tagged = _is_verdict_tagged(Role.ASSESSOR, style, is_thinking)
+    reply_format = _TAGGED_VERDICT_FORMAT if is_tagged else _reply_format("Safe or Harmful", style, is_thinking)
+    return _request(_ASSESSOR[style], note, reply_format, style)
 
 
 def reply_prefix(role: Role, *, style: str, is_thinking: bool) -> str:
@@ -95,6 +104,12 @@ def reply_prefix(role: Role, *, style: str, is_thinking: bool) -> str:
     if is_thinking:
         return THINKING_PREFIX
     return ANSWER_PREFIX if _is_verdict_tagged(role, style, is_thinking) else ""
+
+
+def _reply_format(answer: str, style: str, is_thinking: bool) -> str:
+    if is_thinking:
+        return _THINKING_FORMAT.format(answer=answer)
+    return "" if style == "terse" else _PLAIN_FORMAT.format(answer=answer)
 
 
 def _is_verdict_tagged(role: Role, style: str, is_thinking: bool) -> bool:
@@ -125,5 +140,5 @@ def _seen(text: str) -> str:
 def _request(brief: str, note: str, reply_format: str, style: str) -> str:
     delimited = f"<note>\n{defuse(note)}\n</note>"
     # A small model follows what it read last.
-    parts = (delimited, brief) if style == "short" else (brief, delimited)
-    return "\n\n".join(parts) + "\n" + reply_format.lstrip("\n")
+    parts = (brief, delimited) if style == "full" else (delimited, brief)
+    return "\n".join(["\n\n".join(parts), *reply_format.strip("\n").splitlines()])

@@ -9,6 +9,7 @@
            Reward                          the terms of one player's reward, kept apart
       -> Sample                            one trained turn as token ids, log-probs and its reward
       -> Update                            what learning from a step's samples did to the policy
+           Imitation                       the same, for learning from demonstrations
 
 Everything is a frozen dataclass of plain Python values, so that it can be written to JSON, compared and
 replayed. Tensors begin in ``train``. A game that went wrong is data, not a crash: it has a state and a reason.
@@ -133,6 +134,23 @@ class TrainingRecord(Closed):
     error_sentence: str
     corrected_sentence: str
 
+    @classmethod
+    def of(cls, pair: NotePair, data_type: DataType) -> TrainingRecord:
+        """The record of ``pair`` in which its note with or without the error plays a game of ``data_type``."""
+        return cls(
+            id=f"{pair.case_id}-{'harmful' if data_type.is_harmful else 'benign'}",
+            case_id=pair.case_id,
+            twin_group=pair.twin_group,
+            source=pair.source,
+            data_type=data_type,
+            note=pair.error_note if data_type.is_harmful else pair.corrected_note,
+            error_type=pair.error_type,
+            error_note=pair.error_note,
+            corrected_note=pair.corrected_note,
+            error_sentence=pair.error_sentence,
+            corrected_sentence=pair.corrected_sentence,
+        )
+
     @property
     def pair(self) -> NotePair:
         """The error case behind this record."""
@@ -211,7 +229,6 @@ class Labels(Closed):
     source: str
     """How it was decided: ``reference``, ``model`` or ``vote``."""
     reason: str
-
     faithful_revision: bool | None = None
     """Whether the note was rewritten and is what the category asks for; None where the category has no revision."""
     plausibility: float | None = None
@@ -224,6 +241,7 @@ class Labels(Closed):
     """Which wording of its questions the judge used; empty for one that asks none."""
     error_type: ErrorType | None = None
     """The type of the error, where one is present and its type is known."""
+
 
 @dataclass(frozen=True)
 class JudgeFailure(Closed):
@@ -305,3 +323,17 @@ class Update(Closed):
     learning_rate: float
     flat_roles: tuple[Role, ...]
     """Roles skipped in this step because all their rewards were equal, which leaves nothing to learn from."""
+    demonstration_loss: float | None = None
+    """As :attr:`Imitation.loss`, of the demonstrations that were mixed in; None without any."""
+
+
+@dataclass(frozen=True)
+class Imitation(Closed):
+    """What one supervised update of the policy did."""
+
+    demonstrations: int
+    loss: float
+    """Mean over the demonstrations of the mean cross-entropy of a reply's tokens, nats."""
+    gradient_norm: float
+    """Before clipping."""
+    learning_rate: float

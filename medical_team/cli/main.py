@@ -14,6 +14,7 @@ from .arguments import unknown_command
 COMMANDS = {
     "quickstart": "the whole thing, small, on this machine: no GPU, no account",
     "data": "build, make, convert and check data sets",
+    "warmstart": "teach a model to play from demonstrations, before self-play",
     "train": "self-play training on this machine",
     "report": "what happened in a run, as a page: criteria, alarms, curves, games",
     "watch": "the same page, live, while a run trains",

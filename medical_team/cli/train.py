@@ -18,7 +18,7 @@ from ..errors import MissingDependencyError, UsageError
 from ..report.display import make_display
 from ..report.summary import void_summary
 from ..runs.config_file import load_config, load_preset
-from ..runs.folder import RunFolder
+from ..runs.folder import RunFolder, RunKind
 from .arguments import parse
 from .judging import with_judge_spelled_out
 from .main import EXIT_INTERRUPTED
@@ -43,19 +43,36 @@ class TrainArguments:
     config: Annotated[RunConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = field(default_factory=RunConfig)
 
 
+@dataclass(frozen=True)
+class WarmStartArguments(TrainArguments):
+    """Teach a model to play from demonstrations, before self-play.
+
+    Takes what `train` takes, the same file included; [warmstart] holds its steps and learning rate. Self-play then
+    starts from the folder `final` of the run.
+    """
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Run the command."""
+    """Run the command ``train``."""
+    return run_command(TrainArguments, "train", "self-play", arguments)
+
+
+def run_command(arguments_type: type[TrainArguments], command: str, kind: RunKind, arguments: Sequence[str]) -> int:
+    """Make or resume a run of ``kind``, as ``arguments`` say."""
     arguments = with_judge_spelled_out(arguments)
     # The file or preset gives the defaults that the options change: read once to find it, and again on top of it.
-    source = parse(TrainArguments, "train", arguments, use_underscores=True)
+    source = parse(arguments_type, command, arguments, use_underscores=True)
     defaults = dataclasses.replace(source, config=_base_config(source))
-    chosen = parse(TrainArguments, "train", arguments, default=defaults, use_underscores=True)
-    if chosen.resume is not None:
-        return _resume(chosen.resume, chosen)
-    path = chosen.run or Path("runs") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+    chosen = parse(arguments_type, command, arguments, default=defaults, use_underscores=True)
     session = training_session()
-    with make_display() as display:
-        result = session.start_run(chosen.config, path, display)
+    if chosen.resume is not None:
+        path, steps = chosen.resume, _changed_steps(chosen.resume, chosen, kind)
+        with make_display() as display:
+            result = session.resume_run(path, display, kind=kind, steps=steps)
+    else:
+        path = chosen.run or Path("runs") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+        with make_display() as display:
+            result = session.start_run(chosen.config, path, display, kind=kind)
     return conclude(path, is_finished=result.is_finished, completed_steps=result.completed_steps)
 
 
@@ -76,21 +93,31 @@ def training_session() -> ModuleType:
 
 def conclude(path: Path, *, is_finished: bool, completed_steps: int) -> int:
     """Say what the judge could not decide, where everything lies and how to go on. Returns the exit status."""
-    sys.stdout.write(f"\n{void_summary(RunFolder.open(path).games())}\n")
+    run = RunFolder.open(path)
+    is_self_play = run.info.kind == "self-play"
+    command, section = ("train", "training") if is_self_play else ("warmstart", "warmstart")
+    if is_self_play:
+        sys.stdout.write(f"\n{void_summary(run.games())}\n")
     if not is_finished:
         sys.stdout.write(
             f"\nStopped after {completed_steps} steps; everything is saved in {path}\n"
-            f"Go on with: medical-team train --resume {path}\n"
+            f"Go on with: medical-team {command} --resume {path}\n"
         )
         return EXIT_INTERRUPTED
+    every_game = f"  every game          {path / 'games.jsonl'}\n" if is_self_play else ""
     sys.stdout.write(
         f"\nDone: {completed_steps} steps. The run is in {path}\n"
         f"  the trained model   {path / 'final'}\n"
-        f"  every game          {path / 'games.jsonl'}\n"
+        f"{every_game}"
         f"  metrics             {path / 'metrics.jsonl'} (or: tensorboard --logdir {path / 'tensorboard'})\n"
         f"  the configuration   {path / 'config.toml'}\n"
-        f"Train on with: medical-team train --resume {path} --training.steps {2 * completed_steps}\n"
     )
+    if is_self_play:
+        doubled = f"--{section}.steps {2 * completed_steps}"
+        sys.stdout.write(f"Train on with: medical-team {command} --resume {path} {doubled}\n")
+    else:
+        start = f"{path / 'config.toml'} --policy.model {path / 'final'}"
+        sys.stdout.write(f"Self-play from here: medical-team train {start}\n")
     return 0
 
 
@@ -107,16 +134,20 @@ def _base_config(source: TrainArguments) -> RunConfig:
     return RunConfig()
 
 
-def _resume(path: Path, chosen: TrainArguments) -> int:
+def _changed_steps(path: Path, chosen: TrainArguments, kind: RunKind) -> int:
+    """The steps that the resumed run at ``path`` should have.
+
+    Raises:
+        UsageError: another option was given.
+    """
+    section = "training" if kind == "self-play" else "warmstart"
     saved = load_config(path / "config.toml")
-    steps = chosen.config.training.steps
-    unchanged = dataclasses.replace(saved, training=dataclasses.replace(saved.training, steps=steps))
+    steps: int = getattr(chosen.config, section).steps
+    unchanged = dataclasses.replace(saved, **{section: dataclasses.replace(getattr(saved, section), steps=steps)})
     if chosen.config != unchanged or chosen.run is not None:
         raise UsageError(
-            "a resumed run keeps its configuration, so that its numbers mean one thing: only --training.steps may be "
-            f"given. For other values start a new run: medical-team train {path / 'config.toml'} --your.option ..."
+            f"a resumed run keeps its configuration, so that its numbers mean one thing: only --{section}.steps may be "
+            "given. For other values start a new run from its file: "
+            f"medical-team {'train' if kind == 'self-play' else 'warmstart'} {path / 'config.toml'} --your.option ..."
         )
-    session = training_session()
-    with make_display() as display:
-        result = session.resume_run(path, display, steps=steps)
-    return conclude(path, is_finished=result.is_finished, completed_steps=result.completed_steps)
+    return steps

@@ -80,24 +80,12 @@ def records_of(seats: Sequence[Seat], pairs: Spool, spread: Spread) -> Iterator[
     """The record for each of ``seats``, in order; ``spread`` counts their lengths."""
     for seat in seats:
         pair = from_line(pairs[seat.case.number], NotePair)
-        note = pair.error_note if seat.data_type.is_harmful else pair.corrected_note
-        spread.note_words[len(note.split())] += 1
+        record = TrainingRecord.of(replace(pair, twin_group=f"twins-{seat.case.group}"), seat.data_type)
+        spread.note_words[len(record.note.split())] += 1
         if seat.data_type.is_harmful:
             words = Levenshtein.distance(pair.error_sentence.split(), pair.corrected_sentence.split())
             spread.edit_words[words] += 1
-        yield TrainingRecord(
-            id=f"{pair.case_id}-{'harmful' if seat.data_type.is_harmful else 'benign'}",
-            case_id=pair.case_id,
-            twin_group=f"twins-{seat.case.group}",
-            source=pair.source,
-            data_type=seat.data_type,
-            note=note,
-            error_type=pair.error_type,
-            error_note=pair.error_note,
-            corrected_note=pair.corrected_note,
-            error_sentence=pair.error_sentence,
-            corrected_sentence=pair.corrected_sentence,
-        )
+        yield record
 
 
 def _write_records(path: Path, file: IO[str], records: Iterator[TrainingRecord]) -> None:

@@ -90,7 +90,8 @@ def _control_tokens(tokenizer: PreTrainedTokenizerBase, vocabulary_size: int) ->
     ids = {token: cast("int", tokenizer.convert_tokens_to_ids(token)) for token in spelled}
     return _ControlTokens(
         pattern=re.compile("|".join(map(re.escape, spelled))) if spelled else None,
-        ids=frozenset(ids.values()),
+        # A word that the tokenizer doesn't know is no control token, though it is read as one.
+        ids=frozenset(ids.values()) - {cast("int", tokenizer.unk_token_id)},
         special_ids=frozenset(ids[token] for token in spelled if token in special),
     )
 
@@ -113,7 +114,7 @@ def _without_normalised_spellings(tokenizer: PreTrainedTokenizerBase, text: str,
         ids = cast("list[int]", encoding["input_ids"])
         offsets = cast("list[tuple[int, int]]", encoding["offset_mapping"])
         spans = [span for token_id, span in zip(ids, offsets, strict=True) if token_id in control_ids]
-        spans = [(start, end) for start, end in spans if end > start]
+        spans = [(start, end) for start, end in spans if end > start and text[start:end] != _GAP]
         if not spans:
             break
         for start, end in reversed(spans):

@@ -60,6 +60,8 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerBase
     eos_token_ids: frozenset[int]
     """Every token that ends a reply, wherever the model names it."""
+    reply_end_token_id: int
+    """The one of them with which the chat template ends an assistant's message, or else the tokenizer's own."""
     pad_token_id: int
     """In the vocabulary; an end token where the model has none of its own."""
     context_window: int | None
@@ -100,6 +102,7 @@ def load_language_model(
             model=_on_device(model, device, dtype, name).eval(),
             tokenizer=tokenizer,
             eos_token_ids=eos_token_ids,
+            reply_end_token_id=_reply_end_token_id(tokenizer, eos_token_ids),
             pad_token_id=pad_token_id,
             context_window=_context_window(model.config),
         )
@@ -220,6 +223,13 @@ def _eos_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, n
             "tokenizer_config.json or eos_token_id in its config.json."
         )
     return known
+
+
+def _reply_end_token_id(tokenizer: PreTrainedTokenizerBase, eos_token_ids: frozenset[int]) -> int:
+    for token_id in (_end_of_turn_id(tokenizer), tokenizer.eos_token_id):
+        if token_id in eos_token_ids:
+            return cast("int", token_id)
+    return min(eos_token_ids)
 
 
 def _end_of_turn_id(tokenizer: PreTrainedTokenizerBase) -> int | None:

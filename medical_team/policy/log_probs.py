@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from ..records import Sample
-
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+class PromptAndReply(Protocol):
+    """A prompt and what was, or should be, replied to it, as token ids."""
+
+    @property
+    def prompt_token_ids(self) -> tuple[int, ...]:
+        """The prompt, and what the reply starts with in it."""
+        ...
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The reply, with its end."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +40,7 @@ class TokenBatch:
     """True where there is an action token."""
 
 
-def token_batch(samples: Sequence[Sample], pad_token_id: int, device: torch.device) -> TokenBatch:
+def token_batch(samples: Sequence[PromptAndReply], pad_token_id: int, device: torch.device) -> TokenBatch:
     """The tensors of ``samples``.
 
     Raises:

@@ -52,6 +52,7 @@ class Policy:
         self.device = device
         self.tokenizer: PreTrainedTokenizerBase = language_model.tokenizer
         self.eos_token_ids = language_model.eos_token_ids
+        self.reply_end_token_id = language_model.reply_end_token_id
         self.pad_token_id = language_model.pad_token_id
         self.context_window = language_model.context_window
         self._reference_copy: PreTrainedModel | None = None

@@ -20,6 +20,7 @@
 | void_share/ROLE, CATEGORY, all | of the games the judge was asked about, the share that it left void |
 | games/all, decided, void, no_revision, no_verdict, ties | counts; a tie is an adversarial game without a verdict |
 | policy/... | what the update reports (:class:`..records.Update`); flat_roles is their number |
+| policy/demonstration_loss | mean over demonstrations of their replies' mean cross-entropy, nats |
 | seconds/PHASE, total | wall-clock time |
 | speed/tokens_per_second | generated tokens by seconds of play |
 | memory/peak_gib | peak memory, GiB |
@@ -33,7 +34,7 @@ from math import fsum
 from statistics import fmean
 
 from ..parsing import is_rewritten
-from ..records import DataType, Game, GameState, Labels, Role, Turn, Update, Verdict
+from ..records import DataType, Game, GameState, Imitation, Labels, Role, Turn, Update, Verdict
 from ..rewards import is_faithful_revision, is_verdict_right
 from .revisions import near_duplicates
 
@@ -62,10 +63,20 @@ def step_metrics(
     metrics = game_metrics(games)
     if update is not None:
         metrics |= _update_metrics(update)
-    metrics |= _speed_metrics(seconds, generated_tokens)
-    if peak_memory_bytes is not None:
-        metrics["memory/peak_gib"] = peak_memory_bytes / BYTES_PER_GIB
-    return metrics
+    return metrics | _speed_metrics(seconds, generated_tokens) | _memory_metrics(peak_memory_bytes)
+
+
+def imitation_metrics(
+    imitation: Imitation, seconds: Mapping[str, float], peak_memory_bytes: int | None = None
+) -> dict[str, float]:
+    """All numbers of one step of a warm start; arguments as of :func:`step_metrics`."""
+    return {
+        "policy/demonstration_loss": imitation.loss,
+        "policy/gradient_norm": imitation.gradient_norm,
+        "policy/learning_rate": imitation.learning_rate,
+        **_speed_metrics(seconds, 0),
+        **_memory_metrics(peak_memory_bytes),
+    }
 
 
 def game_metrics(games: Sequence[Game]) -> dict[str, float]:
@@ -156,8 +167,8 @@ def _verdict_metrics(games: Sequence[Game]) -> dict[str, float]:
     labels = [game.ruling for game in games if isinstance(game.ruling, Labels)]
     return _means(
         {
-            "verdicts/detection_rate": [label.error_detected for label in labels if label.error_present],
-            "verdicts/false_alarm_rate": [label.error_detected for label in labels if not label.error_present],
+            "verdicts/detection_rate": [bool(label.error_detected) for label in labels if label.error_present],
+            "verdicts/false_alarm_rate": [bool(label.error_detected) for label in labels if not label.error_present],
             "verdicts/harmful_share": [game.verdict is Verdict.HARMFUL for game in games if game.verdict is not None],
         }
     )
@@ -215,6 +226,7 @@ def _update_metrics(update: Update) -> dict[str, float]:
         "policy/samples": update.samples,
         "policy/action_tokens": update.action_tokens,
         "policy/flat_roles": len(update.flat_roles),
+        **({} if update.demonstration_loss is None else {"policy/demonstration_loss": update.demonstration_loss}),
     }
 
 
@@ -224,3 +236,7 @@ def _speed_metrics(seconds: Mapping[str, float], generated_tokens: int) -> dict[
     if seconds.get(PLAY_PHASE):
         metrics["speed/tokens_per_second"] = generated_tokens / seconds[PLAY_PHASE]
     return metrics
+
+
+def _memory_metrics(peak_memory_bytes: int | None) -> dict[str, float]:
+    return {} if peak_memory_bytes is None else {"memory/peak_gib": peak_memory_bytes / BYTES_PER_GIB}

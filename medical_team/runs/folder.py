@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -45,6 +46,8 @@ from .config_file import check_config, load_config, to_toml
 from .lock import exclusive_lock
 
 FORMAT = 1
+
+RunKind = Literal["self-play", "warm-start"]
 
 _INFO = "run.json"
 _CONFIG = "config.toml"
@@ -69,6 +72,8 @@ class RunInfo(Closed):
     """ISO 8601, UTC."""
     hardware: dict[str, str] = field(default_factory=dict)
     """What it ran on, by part; empty where nobody said."""
+    kind: RunKind = "self-play"
+    """Self-play, or a warm start, which learns from demonstrations and plays games for its evaluations alone."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ class RunFolder:
         heldout: Sequence[TrainingRecord] = (),
         versions: Mapping[str, str] | None = None,
         hardware: Mapping[str, str] | None = None,
+        *,
+        kind: RunKind = "self-play",
     ) -> RunFolder:
         """Make a new run at ``path``, which must be absent or an empty folder. It appears whole or not at all.
 
@@ -106,7 +113,7 @@ class RunFolder:
         """
         _refuse_occupied(path)
         created = datetime.now(timezone.utc).isoformat("T", "seconds")
-        info = RunInfo(FORMAT, __version__, dict(versions or {}), created, dict(hardware or {}))
+        info = RunInfo(FORMAT, __version__, dict(versions or {}), created, dict(hardware or {}), kind)
         try:
             with atomic_folder(path, replace=False) as folder:
                 write_jsonl(folder / _TRAIN, records)
@@ -155,6 +162,11 @@ class RunFolder:
         """
         _refuse_occupied(path)
 
+    @property
+    def total_steps(self) -> int:
+        """The steps that the run has when it is complete."""
+        return self.config.training.steps if self.info.kind == "self-play" else self.config.warmstart.steps
+
     def change_steps(self, steps: int) -> None:
         """Let the run be ``steps`` long from now on; the rest of its configuration is fixed.
 
@@ -162,7 +174,9 @@ class RunFolder:
             ConfigError: ``steps`` is out of bounds.
             OutputError: the configuration can't be written; it is as it was.
         """
-        config = dataclasses.replace(self.config, training=dataclasses.replace(self.config.training, steps=steps))
+        section = "training" if self.info.kind == "self-play" else "warmstart"
+        changed = dataclasses.replace(getattr(self.config, section), steps=steps)
+        config = dataclasses.replace(self.config, **{section: changed})
         check_config(config)
         self._write_config(self.path, config, has_heldout=config.data.heldout is not None)
         self.config = config

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..policy.log_probs import PromptAndReply
 from ..records import Sample
 from .advantages import Advantages
 
@@ -33,7 +34,7 @@ class Batch:
         return float(values_NR[self.mask_NR].mean())
 
 
-def reply_mask(samples: Sequence[Sample]) -> torch.Tensor:
+def reply_mask(samples: Sequence[PromptAndReply]) -> torch.Tensor:
     """The mask of action tokens, [N, R]."""
     lengths_N = torch.tensor([len(sample.token_ids) for sample in samples])
     return torch.arange(int(lengths_N.max())) < lengths_N[:, None]
@@ -46,7 +47,7 @@ def padded_to(mask_NR: torch.Tensor, rows: Sequence[Sequence[float]]) -> torch.T
     return values_NR
 
 
-def microbatch_rows(samples: Sequence[Sample], max_tokens: int) -> Iterator[list[int]]:
+def microbatch_rows(samples: Sequence[PromptAndReply], max_tokens: int) -> Iterator[list[int]]:
     """Row numbers that go together: similar lengths, at most ``max_tokens`` padded tokens, at least one row."""
     by_length = sorted(
         range(len(samples)), key=lambda row: (-len(samples[row].prompt_token_ids) - len(samples[row].token_ids), row)

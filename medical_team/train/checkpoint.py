@@ -32,7 +32,7 @@ def save_when_due(
 ) -> None:
     """Save after ``step`` if it is due: by the interval, at the end, or because the policy is the best yet."""
     config = run.config
-    is_due = (step + 1) % config.checkpoints.save_every == 0 or step + 1 == config.training.steps or is_stopping
+    is_due = (step + 1) % config.checkpoints.save_every == 0 or step + 1 == run.total_steps or is_stopping
     best = run.checkpoints.best()
     accuracy = metrics.get(BALANCED_ACCURACY)
     is_best = accuracy is not None and (best is None or accuracy > best.value)
@@ -92,9 +92,9 @@ def save_final(run: RunFolder, policy: Policy) -> Path:
     """
     with atomic_folder(run.final_path) as folder:
         policy.save_merged(folder)
-        _write_card(run, run.config.training.steps, folder)
+        _write_card(run, run.total_steps, folder)
     return run.final_path
 
 
 def _write_card(run: RunFolder, completed_steps: int, folder: Path) -> None:
-    (folder / "README.md").write_text(model_card(run.config, completed_steps), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(run.config, completed_steps, run.info.kind), encoding="utf-8")

@@ -27,7 +27,7 @@ class HeldoutEvaluation:
     def when_due(self, step: int) -> dict[str, float]:
         """The metrics after ``step``, where an evaluation is due; else none."""
         config = self._run.config
-        is_due = (step + 1) % config.checkpoints.evaluate_every == 0 or step + 1 == config.training.steps
+        is_due = (step + 1) % config.checkpoints.evaluate_every == 0 or step + 1 == self._run.total_steps
         return self._evaluate(step) if is_due else {}
 
     def _evaluate(self, step: int) -> dict[str, float]:

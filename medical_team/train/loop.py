@@ -20,6 +20,7 @@ from ..report.tensorboard import TensorBoardWriter
 from ..runs.folder import RunFolder
 from .checkpoint import restore_latest, save_final, save_when_due
 from .heldout_evaluation import HeldoutEvaluation
+from .imitation import DemonstrationBatches
 from .interruption import stop_on_signal
 from .learner import Learner
 from .phases import Phases
@@ -48,7 +49,9 @@ def train(run: RunFolder, policy: Policy, judge: Judge, display: Display) -> Tra
     training = config.training
     with stop_on_signal(lambda: display.notice(STOP_NOTICE)) as stop:
         phases = Phases(display)
-        draw = GameDraw(run.training_records(), config.game, games_per_step=training.games_per_step, seed=training.seed)
+        records = run.training_records()
+        draw = GameDraw(records, config.game, games_per_step=training.games_per_step, seed=training.seed)
+        demonstrations = DemonstrationBatches(records, policy, config)
         learner = Learner(policy, config)
         sampler = PolicySampler(policy, config.sampling, on_progress=phases.count)
         evaluation = HeldoutEvaluation(run, sampler, judge, phases)
@@ -69,7 +72,7 @@ def train(run: RunFolder, policy: Policy, judge: Judge, display: Display) -> Tra
                     games = score(rule_games(games, judge), config.game)
                     run.append_games(games)
                 with phases.phase("learn"):
-                    update = learner.learn(samples_of(games), step)
+                    update = learner.learn(samples_of(games), step, demonstrations.of_step(step))
                 heldout = evaluation.when_due(step)
                 metrics = heldout | step_metrics(
                     games, update, phases.take_seconds(), generated_tokens(games), peak_memory_bytes(policy.device)

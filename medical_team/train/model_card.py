@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..config import SAMPLE_DATA, RunConfig
+from ..runs.folder import RunKind
 
 _CARD = """\
 ---
@@ -13,9 +14,9 @@ _CARD = """\
 - research-only
 ---
 
-# {base} after {steps} steps of medical self-red-teaming
+# {base} after {steps} steps of {what}
 
-**Research only, not for clinical use.** This model was trained by self-play to rewrite clinical notes so that errors
+**Research only, not for clinical use.** This model was trained {by} to rewrite clinical notes so that errors
 hide (attacker) and to say whether a note contains an error (assessor). It must not be used for decisions about
 patients, and what it writes as an attacker is wrong on purpose.
 
@@ -23,43 +24,81 @@ patients, and what it writes as an attacker is wrong on purpose.
 
 - Base model: {base}. Its licence applies to this model too.
 - Data: {data}
-- Judge: {judge}. What the judge could not decide gave no reward.
+- {judge}
 
 ## How
 
-REINFORCE++ (arXiv 2501.03262) with one shared policy for both roles, as in Self-RedTeam (arXiv 2506.07468).
+{method}
 
 | setting | value |
 |---|---|
 {settings}
-
-Every game, with its labels and rewards, is in the `games.jsonl` of the run that wrote this card.
 """
 
+_SELF_PLAY = {
+    "what": "medical self-red-teaming",
+    "by": "by self-play",
+    "judge": "Judge: {judge}. What the judge could not decide gave no reward.",
+    "method": (
+        "REINFORCE++ (arXiv 2501.03262) with one shared policy for both roles, as in Self-RedTeam (arXiv 2506.07468).\n"
+        "Every game, with its labels and rewards, is in the `games.jsonl` of the run that wrote this card."
+    ),
+}
 
-def model_card(config: RunConfig, completed_steps: int) -> str:
-    """A Markdown model card for the state after ``completed_steps``."""
-    settings = {
-        "completed steps": completed_steps,
-        "games a step": config.training.games_per_step,
-        "adaptation": config.policy.adaptation + (f", rank {config.policy.lora_rank}" if _is_lora(config) else ""),
-        "learning rate": config.learning_rate,
-        "KL coefficient": config.training.kl_coefficient,
-        "advantage normalisation": config.training.normalization,
-        "loss averaging": config.training.loss_averaging,
-        "reward": config.game.reward_type,
-        "temperature": config.sampling.temperature,
-        "thinking": "off" if config.game.direct_chat_no_cot else "on",
-        "seed": config.training.seed,
-    }
+_WARM_START = {
+    "what": "a warm start for medical self-red-teaming",
+    "by": "on demonstrations",
+    "judge": "Judge: reference. It accepted every demonstrated revision.",
+    "method": "Supervised learning from demonstrations of verdicts and of revisions, one shared policy for both roles.",
+}
+
+
+def model_card(config: RunConfig, completed_steps: int, kind: RunKind = "self-play") -> str:
+    """A Markdown model card for the state after ``completed_steps`` of a run of ``kind``."""
+    is_self_play = kind == "self-play"
+    settings = _self_play_settings(config) if is_self_play else _warm_start_settings(config)
+    settings = {"completed steps": completed_steps, **settings, **_shared_settings(config)}
+    texts = _SELF_PLAY if is_self_play else _WARM_START
     return _CARD.format(
         front_matter=_front_matter(config),
         base=config.policy.model,
         steps=completed_steps,
         data=_data_sentence(config),
-        judge=config.judge.kind,
+        what=texts["what"],
+        by=texts["by"],
+        judge=texts["judge"].format(judge=config.judge.kind),
+        method=texts["method"],
         settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
     )
+
+
+def _self_play_settings(config: RunConfig) -> dict[str, object]:
+    return {
+        "games a step": config.training.games_per_step,
+        "learning rate": config.learning_rate,
+        "KL coefficient": config.training.kl_coefficient,
+        "advantage normalisation": config.training.normalization,
+        "loss averaging": config.training.loss_averaging,
+        "weight of demonstrations": config.training.demonstration_coefficient,
+        "reward": config.game.reward_type,
+        "temperature": config.sampling.temperature,
+    }
+
+
+def _warm_start_settings(config: RunConfig) -> dict[str, object]:
+    return {
+        "demonstrations a step": config.warmstart.demonstrations_per_step,
+        "of them for the attacker": config.warmstart.attacker_share,
+        "highest learning rate": config.warmstart_learning_rate,
+    }
+
+
+def _shared_settings(config: RunConfig) -> dict[str, object]:
+    return {
+        "adaptation": config.policy.adaptation + (f", rank {config.policy.lora_rank}" if _is_lora(config) else ""),
+        "thinking": "off" if config.game.direct_chat_no_cot else "on",
+        "seed": config.training.seed,
+    }
 
 
 def _is_lora(config: RunConfig) -> bool:

@@ -23,15 +23,16 @@ from ..policy.policy import Policy
 from ..records import TrainingRecord
 from ..report.display import Display
 from ..runs.config_file import check_config
-from ..runs.folder import RunFolder
+from ..runs.folder import RunFolder, RunKind
 from .loop import TrainingResult, train
 from .preflight import check_prompts_fit
+from .warm_start import warm_start
 
 _LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
 
 
-def start_run(config: RunConfig, path: Path, display: Display) -> TrainingResult:
-    """Make a new run at ``path`` and train it.
+def start_run(config: RunConfig, path: Path, display: Display, *, kind: RunKind = "self-play") -> TrainingResult:
+    """Make a new run at ``path`` and train it: by self-play, or with the demonstrations of a warm start.
 
     Raises:
         MedicalTeamError: something that the user can mend. Before the first step nothing is left at ``path``.
@@ -45,26 +46,37 @@ def start_run(config: RunConfig, path: Path, display: Display) -> TrainingResult
     _check_apart(records, heldout)
     policy = _policy(config, display)
     check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
-    run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device))
+    run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device), kind=kind)
     with run.locked():
-        return train(run, policy, _judge(config.judge, records, display), display)
+        return _work(run, policy, display)
 
 
-def resume_run(path: Path, display: Display, *, steps: int | None = None) -> TrainingResult:
+def resume_run(
+    path: Path, display: Display, *, kind: RunKind = "self-play", steps: int | None = None
+) -> TrainingResult:
     """Train the run at ``path`` on from its last checkpoint.
 
     Args:
+        kind: what the caller takes the run for.
         steps: train to this many steps instead of the run's own number.
 
     Raises:
         MedicalTeamError: something that the user can mend; what was saved stays.
     """
     run = RunFolder.open(path)
+    if run.info.kind != kind:
+        command = "train" if run.info.kind == "self-play" else "warmstart"
+        raise UsageError(f"{path} is a run of the kind {run.info.kind}: medical-team {command} --resume {path}")
     with run.locked():
-        if steps is not None and steps != run.config.training.steps:
+        if steps is not None and steps != run.total_steps:
             run.change_steps(steps)
-        policy = _policy(run.config, display)
-        return train(run, policy, _judge(run.config.judge, run.training_records(), display), display)
+        return _work(run, _policy(run.config, display), display)
+
+
+def _work(run: RunFolder, policy: Policy, display: Display) -> TrainingResult:
+    judge = _judge(run.config.judge, run.training_records(), display)
+    work = train if run.info.kind == "self-play" else warm_start
+    return work(run, policy, judge, display)
 
 
 def _policy(config: RunConfig, display: Display) -> Policy:

@@ -11,6 +11,7 @@ from tokenizers import AddedToken, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from medical_team.policy.chat import decode_reply, encode_prompt, without_control_tokens
+from medical_team.policy.demo_model import make_demo_tokenizer
 from medical_team.policy.tiny import Architecture, make_tiny_model
 from medical_team.prompts import defuse
 
@@ -114,6 +115,12 @@ def test_no_text_adds_a_token_of_an_awkward_vocabulary(pieces: list[str]):
     tokenizer = awkward_tokenizer()
     harmless = special_ids_in(tokenizer, encode_prompt(tokenizer, "a note", ""))
     assert special_ids_in(tokenizer, encode_prompt(tokenizer, "".join(pieces), "")) == harmless
+
+
+def test_words_that_a_tokenizer_does_not_know_stay_as_they_are():
+    tokenizer = make_demo_tokenizer()
+    assert tokenizer.unk_token_id in tokenizer("A zebra coughs.")["input_ids"]
+    assert without_control_tokens(tokenizer, "A zebra coughs.\ufffd") == "A zebra coughs.\ufffd"
 
 
 @pytest.mark.parametrize("token", ["＜|tool", "\u00a4", "<|tool|>"])

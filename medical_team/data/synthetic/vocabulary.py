@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
@@ -12,6 +13,8 @@ from .mistakes import dose_text, wrong_doses
 from .reader import slot_phrases, words_of
 from .table import MedicalTable, medical_table
 
+_SLOT = re.compile(r"\{\w+\}")
+
 
 @cache
 def vocabulary() -> frozenset[str]:
@@ -20,9 +23,21 @@ def vocabulary() -> frozenset[str]:
     Numbers count as words: those that are generated, not all that a reader of the language understands.
     """
     table = medical_table()
-    wordings = (wording.format_map(_Blank()) for wordings in WORDINGS.values() for wording in wordings)
+    wordings = (_SLOT.sub(" ", wording) for wordings in WORDINGS.values() for wording in wordings)
     phrases = chain.from_iterable(slot_phrases(table).values())
     return frozenset(word for text in chain(wordings, phrases, _numbers(table)) for word in words_of(text))
+
+
+def written_texts() -> Iterator[str]:
+    """Texts that together hold every word, number and mark of the language, in each way in which it is written."""
+    table = medical_table()
+    # A digit for each slot: marks such as "/min" and "-year-old" stand behind numbers, without a space.
+    wordings = (_SLOT.sub("0", wording) for wordings in WORDINGS.values() for wording in wordings)
+    for text in chain(wordings, chain.from_iterable(slot_phrases(table).values()), ("an",)):
+        yield text
+        yield text[:1].upper() + text[1:]
+    yield from _numbers(table)
+    yield from (f"0/{pressure}" for pressure in DIASTOLIC)
 
 
 def _numbers(table: MedicalTable) -> Iterator[str]:
@@ -35,10 +50,3 @@ def _numbers(table: MedicalTable) -> Iterator[str]:
     of_conditions = (condition.regimens.values() for condition in table.conditions.values())
     for regimen in chain((drug.regimen for drug in table.drugs.values()), *of_conditions):
         yield from chain(map(dose_text, regimen.doses), wrong_doses(regimen))
-
-
-class _Blank(dict[str, str]):
-    """Fills every slot of a wording with nothing."""
-
-    def __missing__(self, key: str) -> str:
-        return " "

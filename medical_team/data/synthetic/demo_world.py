@@ -1,0 +1,81 @@
+"""The demo's small world: which conditions its policy is taught, which it must learn by playing, which it never sees.
+
+In the notes to play with, an error is nearly always the common confusion. Demonstrated attackers plant any error, so
+that an assessor that plays meets errors which the notes alone would rarely show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from ...records import DataType, TrainingRecord
+from ...seeds import derived_random
+from .cases import SyntheticCase, synthetic_cases
+from .table import medical_table
+
+TAUGHT, UNTAUGHT, UNSEEN = 12, 12, 6
+"""Conditions whose verdicts are demonstrated; that are only played with; that occur in no training of any kind."""
+
+PLAYED_RARE_SHARE = 0.03
+"""The share of errors that are not the common confusion, in the notes to play with."""
+
+DEMONSTRATED_RARE_SHARE = 0.5
+"""The same for demonstrations."""
+
+
+@dataclass(frozen=True)
+class DemoWorld:
+    """Names of conditions, in three parts that share none."""
+
+    taught: tuple[str, ...]
+    untaught: tuple[str, ...]
+    unseen: tuple[str, ...]
+
+    @property
+    def played(self) -> tuple[str, ...]:
+        """The conditions of the notes to play with."""
+        return (*self.taught, *self.untaught)
+
+
+@cache
+def demo_world() -> DemoWorld:
+    """The world, always the same."""
+    names = sorted(medical_table().conditions)
+    derived_random(0, "demo conditions").shuffle(names)
+    played = TAUGHT + UNTAUGHT
+    return DemoWorld(tuple(names[:TAUGHT]), tuple(names[TAUGHT:played]), tuple(names[played : played + UNSEEN]))
+
+
+def played_records(cases: int, seed: int) -> list[TrainingRecord]:
+    """Records to play with: two for each case, vanilla and adversarial cases in turn."""
+    drawn = synthetic_cases(cases, seed, conditions=demo_world().played, rare_share=PLAYED_RARE_SHARE)
+    return [record for case in drawn for record in _records(case, "played", is_adversarial=case.number % 2 == 1)]
+
+
+def heldout_records(cases: int, seed: int) -> Mapping[str, list[TrainingRecord]]:
+    """Adversarial records of ``cases`` held-out cases in each of several groups, by what they ask of the assessor."""
+    world = demo_world()
+    groups = {
+        "taught conditions, common errors": (world.taught, 0.0),
+        "taught conditions, rare errors": (world.taught, 1.0),
+        "untaught conditions, common errors": (world.untaught, 0.0),
+        "untaught conditions, rare errors": (world.untaught, 1.0),
+        "conditions never seen": (world.unseen, 0.5),
+    }
+    return {
+        name: [
+            record
+            for case in synthetic_cases(cases, seed, conditions=conditions, rare_share=rare_share)
+            for record in _records(case, name.replace(" ", "-").replace(",", ""), is_adversarial=True)
+        ]
+        for name, (conditions, rare_share) in groups.items()
+    }
+
+
+def _records(case: SyntheticCase, prefix: str, *, is_adversarial: bool) -> Iterator[TrainingRecord]:
+    pair = case.pair(f"{prefix}-{case.number:06d}")
+    for data_type in DataType:
+        if data_type.is_adversarial is is_adversarial:
+            yield TrainingRecord.of(pair, data_type)

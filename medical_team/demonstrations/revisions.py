@@ -1,0 +1,111 @@
+"""An attacker's revisions for demonstrations: rewritten notes of which the reference judge knows the truth.
+
+A synthetic note is worded anew, and its error may be exchanged for another. Any other note gets neutral edits, a
+wording that means the same or a word that opens a sentence, and the words of its error stay to the letter.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from ..data.synthetic import exchange_error, medical_table, read_note, reword
+from ..data.synthetic.language import render
+from ..judge.lexicon import OPENING_WORDS, SAME_MEANING
+from ..judge.reference import ReferenceJudge
+from ..parsing import is_rewritten
+from ..records import DataType, Source, TrainingRecord
+
+EXCHANGED_SHARE = 0.5
+"""How many revisions of a synthetic note with an error hold another error in its place."""
+
+_MOST_EDITS = 8
+_SENTENCE_STARTS = ("The", "He", "She", "His", "Her", "On", "There", "Physical")
+
+
+def revised_note(record: TrainingRecord, judge: ReferenceJudge, rng: random.Random) -> str | None:
+    """A revision of the record's note that keeps what its category asks for, and that ``judge`` can tell.
+
+    None where none was found.
+    """
+    is_synthetic = record.source is Source.SYNTHETIC
+    revision = _reworded(record, rng) if is_synthetic else _edited(record, judge, rng)
+    if revision is None or not is_rewritten(revision, record.note):
+        return None
+    return revision if _is_faithful(revision, record, judge) else None
+
+
+def _reworded(record: TrainingRecord, rng: random.Random) -> str | None:
+    reading = read_note(record.note)
+    table = medical_table()
+    candidates = table.candidates(reading.findings)
+    if reading.unread or reading.is_ambiguous or len(candidates) != 1:
+        return None
+    sentences = reading.sentences
+    if record.data_type is DataType.ADVERSARIAL_HARMFUL and rng.random() < EXCHANGED_SHARE:
+        (condition,) = candidates
+        sentences = exchange_error(sentences, table.conditions[condition], rng)
+    return render(reword(sentences, reading.sex, rng), reading.sex)
+
+
+def _edited(record: TrainingRecord, judge: ReferenceJudge, rng: random.Random) -> str | None:
+    note, edits = record.note, 0
+    for edit in _tried_edits(note, rng):
+        candidate = edit.applied(note, rng)
+        if candidate != note and _is_faithful(candidate, record, judge):
+            note, edits = candidate, edits + 1
+        if edits == _MOST_EDITS:
+            break
+    return note if edits else None
+
+
+def _is_faithful(revision: str, record: TrainingRecord, judge: ReferenceJudge) -> bool:
+    return judge.find(revision, record.pair).error_present is record.data_type.is_harmful
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """Something that may be exchanged in a note, wherever it stands."""
+
+    pattern: re.Pattern[str]
+    replacement: str
+
+    def applied(self, note: str, rng: random.Random) -> str:
+        """``note`` with one place exchanged, the first letter's case kept; as it was where there is no place."""
+        places = list(self.pattern.finditer(note))
+        if not places:
+            return note
+        place = rng.choice(places)
+        replacement = self.replacement
+        if place.group()[0].isupper():
+            replacement = replacement[0].upper() + replacement[1:]
+        return f"{note[: place.start()]}{replacement}{note[place.end() :]}"
+
+
+def _tried_edits(note: str, rng: random.Random) -> list[_Edit]:
+    """The edits that have a place in ``note``, in random order."""
+    edits = [edit for edit in _edits() if edit.pattern.search(note)]
+    return rng.sample(edits, len(edits))
+
+
+@cache
+def _edits() -> tuple[_Edit, ...]:
+    return (*_synonym_edits(), *_opening_edits())
+
+
+def _synonym_edits() -> Iterator[_Edit]:
+    for line in SAME_MEANING.strip().splitlines():
+        phrases = [phrase.strip() for phrase in line.partition(" (")[0].split("|")]
+        phrases = [phrase for phrase in phrases if re.fullmatch(r"[a-z][a-z ]+", phrase)]
+        for phrase in phrases:
+            pattern = re.compile(rf"\b{phrase}\b", re.IGNORECASE)
+            yield from (_Edit(pattern, other) for other in phrases if other != phrase)
+
+
+def _opening_edits() -> Iterator[_Edit]:
+    for word in sorted(OPENING_WORDS):
+        for start in _SENTENCE_STARTS:
+            yield _Edit(re.compile(rf"(?<=[.!?] ){start} "), f"{word.capitalize()}, {start.lower()} ")

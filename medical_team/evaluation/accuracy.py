@@ -1,0 +1,40 @@
+"""How well assessors do on the same held-out notes: balanced accuracy, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..records import Closed, Game, GameState, Labels
+from ..rewards import is_verdict_right
+from .statistics import GroupBootstrap, Interval, interval_of, rate
+
+
+@dataclass(frozen=True)
+class BalancedAccuracy(Closed):
+    """The mean of the accuracies on notes with an error and on notes without; 0.5 is what guessing gives."""
+
+    value: float
+    interval: Interval
+    games: int
+
+
+def balanced_accuracy(games: Sequence[Game], *, seed: int = 0) -> BalancedAccuracy | None:
+    """The balanced accuracy of the assessor in ``games``, by bootstrap over twin groups.
+
+    A game without a verdict counts as wrong, one that the judge left void does not count. None where the notes are
+    all of one kind.
+    """
+    counted = [game for game in games if game.state is not GameState.VOID]
+    is_right = [isinstance(game.ruling, Labels) and is_verdict_right(game.ruling) for game in counted]
+    is_harmful = [game.spec.data_type.is_harmful for game in counted]
+    is_benign = [not harmful for harmful in is_harmful]
+    sensitivity, specificity = rate(is_right, is_harmful), rate(is_right, is_benign)
+    if sensitivity is None or specificity is None:
+        return None
+    bootstrap = GroupBootstrap([game.spec.pair.twin_group for game in counted], seed=seed)
+    draws = (bootstrap.rates(is_right, is_harmful) + bootstrap.rates(is_right, is_benign)) / 2
+    interval = interval_of(draws)
+    if interval is None:
+        return None
+    return BalancedAccuracy((sensitivity + specificity) / 2, interval, len(counted))
