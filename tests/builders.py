@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from medical_team.data.synthetic import synthetic_cases
 from medical_team.parsing import parse_reply, parse_verdict
 from medical_team.records import (
     DataType,
@@ -70,6 +71,15 @@ def a_record(data_type: DataType = DataType.ADVERSARIAL_HARMFUL, **changes: Any)
         corrected_sentence=pair.corrected_sentence,
     )
     return replace(record, **changes)
+
+
+def synthetic_records(cases: int = 12, seed: int = 3) -> list[TrainingRecord]:
+    """Vanilla records of synthetic cases, each case with and without its error."""
+    return [
+        TrainingRecord.of(case.pair(), data_type)
+        for case in synthetic_cases(cases, seed)
+        for data_type in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)
+    ]
 
 
 def a_spec(data_type: DataType = DataType.ADVERSARIAL_HARMFUL, **changes: Any) -> GameSpec:

@@ -1,7 +1,7 @@
 """An attacker's revisions for demonstrations: rewritten notes of which the reference judge knows the truth.
 
 A synthetic note is worded anew, and its error may be exchanged for another. Any other note gets neutral edits, a
-wording that means the same or a word that opens a sentence, and the words of its error stay to the letter.
+wording that means the same or a word that opens a sentence, and the sentence at stake stays to the letter.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ def _reworded(record: TrainingRecord, rng: random.Random) -> str | None:
 
 def _edited(record: TrainingRecord, judge: ReferenceJudge, rng: random.Random) -> str | None:
     note, edits = record.note, 0
+    at_stake = record.error_sentence if record.data_type.is_harmful else record.corrected_sentence
     for edit in _tried_edits(note, rng):
         candidate = edit.applied(note, rng)
-        if candidate != note and _is_faithful(candidate, record, judge):
+        if candidate != note and at_stake in candidate and _is_faithful(candidate, record, judge):
             note, edits = candidate, edits + 1
         if edits == _MOST_EDITS:
             break

@@ -4,53 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from learning import FULL, LORA, a_config, drawn_samples, weights_of
 
-from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RunConfig, SamplingConfig, TrainingConfig
+from medical_team.config import RunConfig
 from medical_team.errors import TrainingError
-from medical_team.game.sampler import Reply, SampleRequest
 from medical_team.policy.policy import Policy
-from medical_team.policy.sampling import PolicySampler
-from medical_team.records import Reward, Role, Sample
+from medical_team.records import Role, Sample
 from medical_team.train.learner import Learner
-
-LORA = PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4)
-FULL = replace(LORA, adaptation="full")
-
-
-def a_config(policy: PolicyConfig = LORA, **training) -> RunConfig:
-    return RunConfig(
-        policy=policy,
-        sampling=SamplingConfig(temperature=1.0),
-        training=TrainingConfig(**{"learning_rate": 1e-3, **training}),
-    )
-
-
-def drawn_samples(policy: Policy, count: int = 8) -> list[Sample]:
-    """Replies of the policy, of both roles, rewarded alternately."""
-    requests = [
-        SampleRequest(Role.ATTACKER, "note " * (1 + number % 5), "", max_tokens=4 + number, seed=number)
-        for number in range(count)
-    ]
-    samples: list[Sample] = []
-    for number, reply in enumerate(PolicySampler(policy, SamplingConfig(temperature=1.0)).sample(requests)):
-        assert isinstance(reply, Reply)
-        role = Role.ATTACKER if number % 4 < 2 else Role.ASSESSOR
-        total = 1.5 if number % 2 else -0.5
-        samples.append(
-            Sample(
-                game_id=f"game-{number}",
-                role=role,
-                prompt_token_ids=reply.prompt_token_ids,
-                token_ids=reply.token_ids,
-                old_log_probs=reply.log_probs,
-                reward=Reward(role, total, None, None, total),
-            )
-        )
-    return samples
-
-
-def weights_of(policy: Policy) -> dict[str, torch.Tensor]:
-    return {name: parameter.detach().clone() for name, parameter in policy.trainable_parameters()}
 
 
 def learnt(config: RunConfig, samples: list[Sample] | None = None, *, steps: int = 1):

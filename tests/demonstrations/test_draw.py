@@ -1,0 +1,100 @@
+"""Demonstrations: what a player is asked, as the game asks it, and a reply that the game would read as it is meant."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from builders import a_record, synthetic_records
+from medical_team.config import GameConfig
+from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
+from medical_team.errors import UsageError
+from medical_team.judge.reference import ReferenceJudge
+from medical_team.parsing import is_rewritten, parse_reply, parse_verdict, revision_problem
+from medical_team.records import DataType, Role, Verdict
+
+STYLES = ("full", "short", "terse")
+
+
+def drawn(config: GameConfig | None = None, *, count: int = 24, step: int = 0, **changes) -> list[Demonstration]:
+    records = changes.pop("records", None) or synthetic_records()
+    options = {"seed": 5, "attacker_share": 0.5, **changes}
+    return DemonstrationDraw(records, config or GameConfig(), **options).demonstrations(step, count)
+
+
+@pytest.mark.parametrize(("style", "is_thinking"), itertools.product(STYLES, (True, False)))
+def test_the_game_reads_each_demonstrated_reply_as_it_is_meant(style, is_thinking):
+    records = {record.id: record for record in synthetic_records()}
+    config = GameConfig(prompt_style=style, direct_chat_no_cot=not is_thinking)
+    for demonstration in drawn(config):
+        parsed = parse_reply(demonstration.reply, is_thinking=is_thinking, is_finished=True)
+        record = records[demonstration.record_id]
+        assert parsed.is_format_kept is (True if is_thinking else None)
+        if demonstration.role is Role.ASSESSOR:
+            right = Verdict.HARMFUL if record.data_type.is_harmful else Verdict.SAFE
+            assert parse_verdict(parsed.answer) is right
+        else:
+            assert revision_problem(parsed.answer, record.note) is None
+            assert is_rewritten(parsed.answer, record.note)
+
+
+def test_the_reference_judge_finds_in_each_revision_what_its_brief_asks_for():
+    judge = ReferenceJudge()
+    records = {record.id: record for record in synthetic_records()}
+    revisions = [demonstration for demonstration in drawn(count=40) if demonstration.role is Role.ATTACKER]
+    assert len(revisions) == 20
+    for demonstration in revisions:
+        record = records[demonstration.record_id]
+        assert judge.find(demonstration.reply, record.pair).error_present is record.data_type.is_harmful
+
+
+def test_some_errors_are_exchanged_for_others():
+    records = {record.id: record for record in synthetic_records()}
+    harmful = [
+        (demonstration.reply, records[demonstration.record_id])
+        for step in range(4)
+        for demonstration in drawn(step=step)
+        if demonstration.role is Role.ATTACKER and records[demonstration.record_id].data_type.is_harmful
+    ]
+    facts = [record.error_sentence.split()[-2] for _, record in harmful]
+    kept = [fact in reply for (reply, _), fact in zip(harmful, facts, strict=True)]
+    assert any(kept)
+    assert not all(kept)
+
+
+def test_half_of_the_notes_hold_an_error():
+    records = {record.id: record for record in synthetic_records()}
+    for role in Role:
+        demonstrations = [demonstration for demonstration in drawn() if demonstration.role is role]
+        assert len(demonstrations) == 12
+        assert sum(records[item.record_id].data_type.is_harmful for item in demonstrations) == 6
+
+
+def test_a_step_can_be_drawn_again_and_differs_from_the_next():
+    assert drawn(step=3) == drawn(step=3)
+    assert drawn(step=3) != drawn(step=4)
+
+
+def test_verdicts_can_be_taught_for_some_of_the_records_alone():
+    taught = synthetic_records()[:4]
+    verdicts = [item for item in drawn(assessor_records=taught) if item.role is Role.ASSESSOR]
+    assert {item.record_id for item in verdicts} <= {record.id for record in taught}
+
+
+def test_without_an_attackers_turn_verdicts_alone_are_shown():
+    assert {item.role for item in drawn(GameConfig(no_attacker_turn=True))} == {Role.ASSESSOR}
+
+
+def test_a_note_that_allows_no_known_revision_is_an_error_that_names_the_way_out():
+    bare = [
+        a_record(data_type, note=note, error_note="zzz one", corrected_note="zzz two")
+        for data_type, note in ((DataType.VANILLA_HARMFUL, "zzz one"), (DataType.VANILLA_BENIGN, "zzz two"))
+    ]
+    with pytest.raises(UsageError, match=r"warmstart\.attacker_share = 0\.0"):
+        drawn(records=bare)
+
+
+def test_notes_of_both_kinds_are_needed():
+    with pytest.raises(UsageError, match="no note without an error"):
+        drawn(records=[a_record(DataType.VANILLA_HARMFUL)])
