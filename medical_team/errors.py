@@ -55,6 +55,10 @@ class JudgeError(MedicalTeamError, RuntimeError):
     """A judge can't be set up. (A judge that fails on a game gives a JudgeFailure instead.)"""
 
 
+class EndpointError(MedicalTeamError, ConnectionError):
+    """A model server can't be reached, refuses, or speaks another language."""
+
+
 class TrainingError(MedicalTeamError, RuntimeError):
     """Training can't go on, for example because a loss is not finite."""
 

@@ -1,0 +1,241 @@
+"""Asking an OpenAI-compatible server (vLLM, SGLang, llama.cpp, a vendor): chat completions, many at a time.
+
+A reply is data, also one that makes no sense. What stops every request alike (a wrong address, token or model name, a
+server that stays away) is an :class:`.errors.EndpointError`: no guess may take the place of an answer.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httpx
+
+from .errors import EndpointError
+
+MAX_REPLY_BYTES = 16 * 1024 * 1024
+MAX_WAIT_SECONDS = 30.0
+
+_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_TOO_LONG = ("context length", "context_length", "maximum context", "too long", "max_model_len", "too many tokens")
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One user message, and how it is answered."""
+
+    prompt: str
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int | None = None
+    options: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Further fields of the request's body, for example ``response_format`` or ``logprobs``."""
+
+
+@dataclass(frozen=True)
+class ChatReply:
+    """The first choice of the server's answer."""
+
+    text: str
+    is_finished: bool
+    """Whether the reply ended by itself, not at the token limit."""
+    choice: Mapping[str, Any]
+    """The choice as the server sent it, for example with ``logprobs``."""
+
+
+@dataclass(frozen=True)
+class ChatRefusal:
+    """This one request can't be answered, for example because its prompt is too long. Others can."""
+
+    reason: str
+
+
+class ChatClient:
+    """A server's chat completions.
+
+    Args:
+        base_url: up to and including the version, e.g. ``http://127.0.0.1:8000/v1``.
+        model: the server's name of the model.
+        token_variable: the environment variable with the bearer token; unset or empty: no token is sent.
+        concurrency: requests at a time.
+        timeout_seconds: longest wait for one answer.
+        patience_seconds: how long a server that is away or overloaded is waited for.
+        notify: told, once, when the server is waited for.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        token_variable: str | None = None,
+        concurrency: int = 16,
+        timeout_seconds: float = 120.0,
+        patience_seconds: float = 600.0,
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._url = f"{_checked_url(base_url)}/chat/completions"
+        self._model = model
+        self._concurrency = concurrency
+        self._patience_seconds = patience_seconds
+        self._notify = notify
+        self._is_waiting_told = False
+        self._is_stopped = threading.Event()
+        token = os.environ.get(token_variable, "").strip() if token_variable else ""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._token_variable = token_variable
+        self._client = httpx.Client(
+            headers=headers, timeout=timeout_seconds, limits=httpx.Limits(max_connections=concurrency)
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def complete(self, requests: Sequence[ChatRequest]) -> list[ChatReply | ChatRefusal]:
+        """A reply for each request, in order; none for none.
+
+        Raises:
+            EndpointError: the server can't be reached, refuses, or answers something else than chat completions.
+        """
+        self._is_stopped.clear()
+        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
+            futures = [pool.submit(self._complete, request) for request in requests]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                self._is_stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _complete(self, request: ChatRequest) -> ChatReply | ChatRefusal:
+        body = {
+            "model": self._model,
+            "messages": [{"role": "user", "content": request.prompt}],
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            **({} if request.seed is None else {"seed": request.seed}),
+            **request.options,
+        }
+        deadline = time.monotonic() + self._patience_seconds
+        attempt = 0
+        while True:
+            try:
+                status, headers, content = self._post(body)
+            except httpx.TransportError as error:
+                problem, wait = f"{type(error).__name__}: {error}", None
+            else:
+                if status not in _RETRIED:
+                    return self._answer(status, content)
+                problem, wait = f"status {status}: {_message(content)}", headers.get("retry-after")
+            self._wait_or_give_up(problem, deadline, attempt, wait)
+            attempt += 1
+
+    def _post(self, body: Mapping[str, object]) -> tuple[int, httpx.Headers, bytes]:
+        content = bytearray()
+        with self._client.stream("POST", self._url, json=body) as response:
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > MAX_REPLY_BYTES:
+                    raise EndpointError(
+                        f"{self._url} answered with more than {MAX_REPLY_BYTES} bytes; is it the server?"
+                    )
+            return response.status_code, response.headers, bytes(content)
+
+    def _answer(self, status: int, content: bytes) -> ChatReply | ChatRefusal:
+        message = _message(content)
+        if status in (400, 413, 422) and any(sign in message.lower() for sign in _TOO_LONG):
+            return ChatRefusal(f"the server says: {message}")
+        if status in (401, 403):
+            where = f" the environment variable {self._token_variable}" if self._token_variable else ""
+            raise EndpointError(
+                f"{self._url} refuses the token (status {status}: {message}). Set{where or ' a token'}."
+            )
+        if status == 404:
+            raise EndpointError(
+                f"{self._url} has no model {self._model!r}, or is no chat completions address (status 404: {message}). "
+                "Give the base of the API, e.g. http://127.0.0.1:8000/v1, and the server's own name of the model."
+            )
+        if status != 200:
+            raise EndpointError(f"{self._url} refuses the request (status {status}: {message}).")
+        return _reply(content, self._url)
+
+    def _wait_or_give_up(self, problem: str, deadline: float, attempt: int, retry_after: str | None) -> None:
+        seconds = _seconds(retry_after)
+        if seconds is None:
+            # Jitter, so that requests that failed together don't come back together.
+            seconds = min(MAX_WAIT_SECONDS, 0.5 * 2**attempt) * random.uniform(0.5, 1.0)
+        if time.monotonic() + seconds > deadline:
+            raise EndpointError(
+                f"{self._url} can't be asked ({problem}); it was waited for {self._patience_seconds:g} seconds. "
+                "Is the server running?"
+            )
+        if not self._is_waiting_told:
+            self._is_waiting_told = True
+            self._notify(f"Waiting for {self._url} ({problem}) ...")
+        if self._is_stopped.wait(seconds):
+            raise EndpointError(f"{self._url} was not asked again, because another request failed")
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether ``url`` names this machine by its loopback address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise EndpointError("the address holds a user or password; put a token into an environment variable instead")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise EndpointError(f"{url!r} is no address of a server, expected e.g. http://127.0.0.1:8000/v1")
+    return url.rstrip("/").removesuffix("/chat/completions")
+
+
+def _reply(content: bytes, url: str) -> ChatReply:
+    try:
+        choice = json.loads(content)["choices"][0]
+        message = choice["message"]
+        # Servers that part the thinking from the answer leave the text empty when only thinking was done.
+        text = message.get("content") or ""
+        finish_reason = choice.get("finish_reason")
+        if not isinstance(text, str):
+            raise TypeError("content is no text")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise EndpointError(
+            f"{url} doesn't answer with chat completions ({type(error).__name__}: {error}; it said "
+            f"{content[:100]!r}). Give the base of an OpenAI-compatible API."
+        ) from error
+    return ChatReply(text, finish_reason != "length", cast("Mapping[str, Any]", choice))
+
+
+def _message(content: bytes) -> str:
+    """What a server says of an error, shortened."""
+    try:
+        body: Any = json.loads(content)
+        while isinstance(body, dict):
+            fields = cast("dict[str, Any]", body)
+            body = fields.get("error") or fields.get("message") or fields.get("detail") or ""
+        text = str(body)
+    except ValueError:
+        text = content.decode("utf-8", "replace")
+    return " ".join(text.split())[:300]
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return min(MAX_WAIT_SECONDS, max(0.0, float(retry_after or "")))
+    except ValueError:
+        return None

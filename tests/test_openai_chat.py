@@ -1,0 +1,134 @@
+import itertools
+
+import pytest
+
+from medical_team.errors import EndpointError
+from medical_team.openai_chat import ChatClient, ChatRefusal, ChatReply, ChatRequest, is_on_this_machine
+from openai_server import a_completion, openai_server
+
+
+def ask(url, *prompts, **options):
+    client = ChatClient(url, "some-model", **{"patience_seconds": 5.0, **options})
+    try:
+        return client.complete([ChatRequest(prompt, max_tokens=8) for prompt in prompts])
+    finally:
+        client.close()
+
+
+def test_replies_come_in_the_order_of_the_requests():
+    with openai_server(lambda body: a_completion(body["messages"][0]["content"].upper())) as server:
+        replies = ask(server.url, *"abcdefgh", concurrency=4)
+
+    assert [reply.text for reply in replies] == list("ABCDEFGH")
+
+
+def test_a_request_says_what_is_wanted():
+    with openai_server(lambda body: a_completion("Safe")) as server:
+        client = ChatClient(server.url + "/", "some-model")
+        client.complete([ChatRequest("A note.", 8, temperature=0.7, seed=3, options={"logprobs": True})])
+        client.close()
+
+    assert server.bodies == [
+        {
+            "model": "some-model",
+            "messages": [{"role": "user", "content": "A note."}],
+            "max_tokens": 8,
+            "temperature": 0.7,
+            "seed": 3,
+            "logprobs": True,
+        }
+    ]
+
+
+def test_a_token_comes_from_the_environment_and_is_not_sent_where_there_is_none(monkeypatch):
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    with openai_server(lambda body: a_completion("Safe")) as server:
+        ask(server.url, "a", token_variable="SOME_TOKEN")
+        ask(server.url, "a", token_variable="ANOTHER_TOKEN")
+
+    assert server.headers[0]["Authorization"] == "Bearer secret"
+    assert "Authorization" not in server.headers[1]
+
+
+def test_a_reply_cut_at_the_limit_is_not_finished():
+    with openai_server(lambda body: a_completion("Saf", finish_reason="length")) as server:
+        (reply,) = ask(server.url, "a")
+
+    assert isinstance(reply, ChatReply)
+    assert not reply.is_finished
+
+
+def test_a_reply_of_thinking_alone_is_empty():
+    answer = 200, {"choices": [{"message": {"content": None, "reasoning_content": "Hm."}, "finish_reason": "length"}]}
+    with openai_server(lambda body: answer) as server:
+        (reply,) = ask(server.url, "a")
+
+    assert reply.text == ""
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_overloaded_server_is_asked_again(status):
+    answers = itertools.chain([(status, {"error": "later"})], itertools.repeat(a_completion("Safe")))
+    told = []
+    with openai_server(lambda body: next(answers)) as server:
+        (reply,) = ask(server.url, "a", notify=told.append)
+
+    assert reply.text == "Safe"
+    assert len(told) == 1
+    assert f"status {status}: later" in told[0]
+
+
+def test_a_prompt_that_is_too_long_is_refused_alone():
+    def answer(body):
+        if body["messages"][0]["content"] == "long":
+            return 400, {"error": {"message": "This model's maximum context length is 8 tokens."}}
+        return a_completion("Safe")
+
+    with openai_server(answer) as server:
+        long, short = ask(server.url, "long", "short")
+
+    assert isinstance(long, ChatRefusal)
+    assert "maximum context length is 8" in long.reason
+    assert short.text == "Safe"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((401, {"error": {"message": "bad key"}}), "refuses the token .*bad key.*SOME_TOKEN"),
+        ((404, {"error": "no such model"}), "has no model 'some-model'"),
+        ((400, {"error": "seed is not supported"}), "seed is not supported"),
+        ((200, b"<html>"), "doesn't answer with chat completions"),
+        ((200, {"choices": []}), "doesn't answer with chat completions"),
+        ((200, [1]), "doesn't answer with chat completions"),
+        ((200, {"choices": [{"message": {"content": 5}}]}), "doesn't answer with chat completions"),
+    ],
+)
+def test_what_stops_every_request_alike_is_an_error_that_says_what_to_do(answer, message):
+    with openai_server(lambda body: answer) as server, pytest.raises(EndpointError, match=message):
+        ask(server.url, "a", "b", token_variable="SOME_TOKEN")
+
+
+def test_a_server_that_stays_away_is_given_up():
+    with openai_server(lambda body: a_completion("Safe")) as server:
+        url = server.url
+
+    with pytest.raises(EndpointError, match="Is the server running"):
+        ask(url, "a", patience_seconds=0.1)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host/v1", "http://user:secret@host/v1"])
+def test_an_address_that_cannot_be_one_is_refused_before_anything_is_sent(url):
+    with pytest.raises(EndpointError) as caught:
+        ask(url, "a")
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [("http://127.0.0.1:8000/v1", True), ("http://localhost/v1", True), ("http://[::1]/v1", True),
+     ("https://api.example.org/v1", False), ("http://10.0.0.7/v1", False)],
+)  # fmt: skip
+def test_this_machine_is_known_by_its_loopback_address(url, is_here):
+    assert is_on_this_machine(url) is is_here
