@@ -130,5 +130,6 @@ def _model_name(config: JudgeConfig) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    stream = sys.stderr if text.startswith("warning: ") else sys.stdout
+    stream.write(f"{text}\n")
+    stream.flush()

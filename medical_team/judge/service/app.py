@@ -31,7 +31,8 @@ PATHS = (*JUDGING_PATHS, "/get_reward", "/health", "/ready", "/info", "/metrics"
 
 _DESCRIPTION = """\
 Rules on games of medical_team: does a clinical note contain a medical error, and did the assessor say so? Research
-software, not for clinical use. A label with is_parsing_error is the judge's own failure or abstention, never a reward."""
+software, not for clinical use. A label with is_parsing_error is the judge's own failure or
+abstention, never a reward."""
 
 _PROBLEMS_SHOWN = 50
 _CLIENT_CLOSED = 499
