@@ -101,11 +101,11 @@ class Patience:
 
     timeout: float = 60.0
     """For one answer."""
-    retries: float = 10.0
+    retries: float = 5.0
     """For further tries before the service counts as away."""
     away: float = 600.0
     """For a service that is away."""
-    broken_trials: int = 5
+    broken_trials: int = 3
     """Not seconds: how often the same games are sent again to a service that is healthy and fails at them."""
     slow_trials: int = 2
     """How often the same games may take too long before fewer are sent."""
@@ -235,6 +235,7 @@ class Conversation:
     def _exchange(self, body: bytes) -> Steps[Outcome]:
         """Send ``body``, and again as long as that may help. A reply is final; no reply means: not now."""
         started, attempt = self.clock(), 0
+        longest = min(self.patience.retries, self.patience.away)
         while True:
             outcome = yield from _answered(Send("POST", "/judge", body, self.patience.timeout))
             problem = _retryable(outcome) if isinstance(outcome, Reply) else outcome
@@ -243,7 +244,7 @@ class Conversation:
                 return outcome
             asked = _asked_delay(outcome) if isinstance(outcome, Reply) else 0.0
             delay = max(self._delay(attempt), asked)
-            if problem.trouble is Trouble.SLOW or self.clock() - started + delay > self.patience.retries:
+            if problem.trouble is Trouble.SLOW or self.clock() - started + delay > longest:
                 return problem
             yield Sleep(delay)
             attempt += 1

@@ -1,0 +1,200 @@
+"""What a client decides, with scripted replies and a clock that runs only while it sleeps: no waiting, no network."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from fault_server import label_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medical_team.errors import JudgeError
+from medical_team.judge.conversation import (
+    Conversation,
+    NoReply,
+    Outcome,
+    Patience,
+    Reply,
+    Send,
+    Sleep,
+    Steps,
+    Trouble,
+)
+from medical_team.judge.protocol import JudgeQuery
+from medical_team.records import JudgeFailure, Labels, Ruling, Verdict
+
+REFUSED = NoReply(Trouble.AWAY, "connection refused")
+SLOW = NoReply(Trouble.SLOW, "no whole answer")
+Service = Callable[[Send], Outcome]
+
+
+def good_reply(request: Send) -> Reply:
+    queries = json.loads(request.body or b"{}")["queries"]
+    return Reply(200, json.dumps({"labels": [label_of(query) for query in queries]}).encode())
+
+
+def healthy_but(judging: Service) -> Service:
+    return lambda request: Reply(200, b"{}") if request.path == "/health" else judging(request)
+
+
+@dataclass
+class World:
+    """A service and the time."""
+
+    service: Service
+    patience: Patience = field(default_factory=Patience)
+    games_per_request: int = 10
+    now: float = 0.0
+    told: list[str] = field(default_factory=list)
+    sent: list[Send] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.conversation = Conversation(
+            "http://judge", "remote", self.games_per_request, self.patience, self.told.append, lambda: self.now,
+            random.Random(0),
+        )  # fmt: skip
+
+    def rule(self, *notes: str) -> Mapping[str, Ruling]:
+        return self.follow(self.conversation.rule([JudgeQuery(note, note, Verdict.SAFE) for note in notes]))
+
+    def follow(self, steps: Steps):
+        outcome = None
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as end:
+                return end.value
+            if isinstance(step, Sleep):
+                assert step.seconds >= 0
+                self.now += step.seconds
+                outcome = None
+            else:
+                self.sent.append(step)
+                outcome = self.service(step)
+                # Even a refusal takes a moment.
+                self.now += step.timeout_seconds if outcome is SLOW else 0.001
+
+    @property
+    def judged(self) -> list[int]:
+        """How many games each request held."""
+        return [len(json.loads(send.body)["queries"]) for send in self.sent if send.path == "/judge" and send.body]
+
+
+def decided(rulings: Mapping[str, Ruling]) -> list[str]:
+    return [key for key, ruling in rulings.items() if isinstance(ruling, Labels)]
+
+
+def test_a_healthy_service_that_always_fails_is_given_up_soon() -> None:
+    world = World(healthy_but(lambda _: Reply(500, b"oh no")))
+
+    rulings = world.rule("a", "b")
+
+    assert all(isinstance(ruling, JudgeFailure) and "oh no" in ruling.reason for ruling in rulings.values())
+    assert world.now < 60
+
+
+def test_an_overloaded_service_is_waited_for_as_long_as_patience_lasts() -> None:
+    world = World(healthy_but(lambda _: Reply(429, b"{}")), Patience(away=600))
+
+    assert decided(world.rule("a")) == []
+    assert 590 < world.now < 640
+    assert world.told[0].startswith("The judge at http://judge doesn't answer: it says 429")
+    assert "void" in world.told[-1]
+
+
+def test_patience_is_that_of_one_call_and_not_of_each_of_its_requests() -> None:
+    world = World(lambda _: REFUSED, Patience(away=600), games_per_request=1)
+
+    rulings = world.rule("a", "b", "c", "d")
+
+    assert len(rulings) == 4
+    assert world.now < 700
+
+
+def test_no_games_are_sent_while_the_service_is_known_to_be_away() -> None:
+    world = World(lambda _: REFUSED, Patience(away=600))
+
+    world.rule("a")
+
+    assert len(world.judged) < 10
+    assert len(world.sent) > 30
+
+
+def test_a_person_is_told_once_that_the_judge_is_away_and_once_that_it_is_back() -> None:
+    world = World(lambda _: REFUSED)
+    world.service = lambda request: REFUSED if world.now < 100 else healthy_but(good_reply)(request)
+
+    rulings = world.rule("a", "b")
+
+    assert decided(rulings) == ["a", "b"]
+    assert len(world.told) == 2
+    assert "back after" in world.told[1]
+
+
+def test_a_delay_longer_than_a_short_retry_is_a_pause() -> None:
+    world = World(healthy_but(good_reply))
+    replies = [Reply(503, b"{}", retry_after="3600")]
+    world.service = healthy_but(lambda request: replies.pop() if replies else good_reply(request))
+
+    assert decided(world.rule("a")) == ["a"]
+    assert world.now < 60
+
+
+def test_a_slow_service_gets_fewer_games_also_later() -> None:
+    world = World(healthy_but(good_reply), games_per_request=8)
+    world.service = healthy_but(
+        lambda request: SLOW if len(json.loads(request.body or b"")["queries"]) > 2 else good_reply(request)
+    )
+
+    assert len(decided(world.rule(*"abcdefgh"))) == 8
+    world.sent.clear()
+    assert len(decided(world.rule(*"abcdefgh"))) == 8
+    assert world.judged == [2, 2, 2, 2]
+
+
+def test_one_game_that_takes_for_ever_fails_alone() -> None:
+    world = World(healthy_but(lambda request: SLOW if b"poison" in (request.body or b"") else good_reply(request)))
+
+    assert decided(world.rule("a", "b", "poison", "c")) == ["a", "b", "c"]
+
+
+def test_a_request_that_is_large_in_bytes_is_split() -> None:
+    world = World(healthy_but(good_reply))
+
+    rulings = world.rule(*(letter * 9_000_000 for letter in "abc"))
+
+    assert len(decided(rulings)) == 3
+    assert world.judged == [1, 1, 1]
+
+
+@given(st.lists(st.sampled_from(["refused", "reset", "slow", "429", "500", "503", "garbage", "good"]), max_size=30))
+def test_whatever_happens_each_game_gets_its_own_label_or_a_failure(script: list[str]) -> None:
+    remaining = list(script)
+
+    def service(request: Send) -> Outcome:
+        fault = remaining.pop(0) if remaining else "good"
+        if fault == "good":
+            return Reply(200, b"{}") if request.path == "/health" else good_reply(request)
+        if fault.isdigit():
+            return Reply(int(fault), b"{}")
+        troubles = {"refused": REFUSED, "reset": NoReply(Trouble.BROKEN, "reset"), "slow": SLOW}
+        return troubles.get(fault, Reply(200, b"<html>"))
+
+    rulings = World(service).rule("an error", "fine", "one more error")
+
+    assert rulings.keys() == {"an error", "fine", "one more error"}
+    for note, ruling in rulings.items():
+        assert isinstance(ruling, JudgeFailure) or (ruling.error_present == ("error" in note) and ruling.reason == note)
+
+
+def test_a_start_waits_for_loading_but_not_long_for_nothing_at_all() -> None:
+    nothing, loading = World(lambda _: REFUSED), World(lambda _: Reply(503, b'{"status": "loading"}'))
+
+    for world, least, most in ((nothing, 59, 75), (loading, 599, 615)):
+        with pytest.raises(JudgeError, match="no judge is ready"):
+            world.follow(world.conversation.wait_until_ready())
+        assert least < world.now < most
