@@ -94,7 +94,11 @@ class ChatClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._token_variable = token_variable
         self._client = httpx.Client(
-            headers=headers, timeout=timeout_seconds, limits=httpx.Limits(max_connections=concurrency)
+            headers=headers,
+            timeout=timeout_seconds,
+            limits=httpx.Limits(max_connections=concurrency),
+            # Plain HTTP has no certificates, and reading this machine's takes a while. Redirects are not followed.
+            verify=self._url.startswith("https:"),
         )
 
     def close(self) -> None:

@@ -1,0 +1,43 @@
+"""A policy that only speaks: no adapter, no reference of its own, nothing that learns. What evaluation needs."""
+
+from __future__ import annotations
+
+from ..config import Device, PolicyConfig, Precision
+from .devices import choose_device, choose_dtype
+from .hub import Notify
+from .loading import load_language_model
+from .policy import Policy
+
+
+class FrozenPolicy(Policy):
+    """The model ``name`` as it is; asked for its reference, it answers itself.
+
+    Args:
+        name: what :func:`.loading.load_language_model` takes; an adapter folder is merged into its base.
+        device: where it computes.
+        precision: what its weights are in.
+        notify: told what takes long, such as fetching a model.
+
+    Raises:
+        PolicyError: the model can't be loaded or used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        notify: Notify = lambda text: None,
+    ) -> None:
+        chosen = choose_device(device)
+        self._compute_dtype = choose_dtype(precision, chosen)
+        language_model = load_language_model(name, device=chosen, dtype=self._compute_dtype, notify=notify)
+        self.config = PolicyConfig(model=name, adaptation="full", device=device, precision=precision)
+        self.device = chosen
+        self.tokenizer = language_model.tokenizer
+        self.eos_token_ids = language_model.eos_token_ids
+        self.pad_token_id = language_model.pad_token_id
+        self.context_window = language_model.context_window
+        self.model = language_model.model.requires_grad_(False)
+        self._reference_copy = language_model.model

@@ -1,0 +1,43 @@
+from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, SamplingConfig
+from medical_team.game.sampler import SampleRequest
+from medical_team.policy.frozen import FrozenPolicy
+from medical_team.policy.policy import Policy
+from medical_team.policy.sampling import PolicySampler
+from medical_team.records import Role
+
+SAMPLING = SamplingConfig(max_prompt_tokens=4096)
+
+
+def reply_of(policy, *, is_reference=False):
+    request = SampleRequest(
+        Role.ASSESSOR, "A note.", "", max_tokens=8, seed=1, is_greedy=True, is_reference=is_reference
+    )
+    return PolicySampler(policy, SAMPLING).sample([request])[0].token_ids
+
+
+def test_it_says_what_the_policy_says_that_has_learnt_nothing_yet():
+    frozen = FrozenPolicy(TINY_RANDOM_MODEL)
+
+    assert reply_of(frozen) == reply_of(Policy(PolicyConfig(model=TINY_RANDOM_MODEL), seed=1))
+
+
+def test_its_reference_is_itself():
+    frozen = FrozenPolicy(TINY_RANDOM_MODEL)
+
+    assert reply_of(frozen, is_reference=True) == reply_of(frozen)
+
+
+def test_a_saved_adapter_is_merged_into_its_base(tmp_path):
+    policy = Policy(PolicyConfig(model=TINY_RANDOM_MODEL, lora_rank=2), seed=1)
+    for name, parameter in policy.trainable_parameters():
+        if "lora_B" in name:
+            parameter.data.fill_(0.3)
+    policy.save(tmp_path / "adapter")
+
+    adapted = reply_of(FrozenPolicy(str(tmp_path / "adapter")))
+
+    assert adapted == reply_of(policy) != reply_of(FrozenPolicy(TINY_RANDOM_MODEL))
+
+
+def test_nothing_of_it_learns():
+    assert list(FrozenPolicy(TINY_RANDOM_MODEL).trainable_parameters()) == []
