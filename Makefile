@@ -8,6 +8,8 @@ TORCH ?= torch==2.13.0
 PYTHON ?= python3
 # Tests compare with upstream's own functions. Its pins exclude ours, so it comes without its dependencies.
 OPENRLHF := openrlhf==0.11.2 pylatexenc
+# Holds the script of axe-core, which looks for what shuts people out of the report's page. Its own code is not used.
+AXE := axe-playwright-python==0.1.8
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
@@ -31,7 +33,7 @@ $(VENV)/.package: $(VENV)/.python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.package
 	$(PIP) install -e '.[train,eval,judge,dev]'
-	$(PIP) install --no-deps $(OPENRLHF)
+	$(PIP) install --no-deps $(OPENRLHF) $(AXE)
 	@touch $@
 
 quickstart: $(VENV)/.package

@@ -122,7 +122,6 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     live_run: LiveRun
-    protocol_version = "HTTP/1.1"
     server_version = "medical-team"
     sys_version = ""
     timeout = _IDLE_SECONDS

@@ -76,8 +76,8 @@ function diffNote(seed, revision, runs, errors) {
     } else {
       note.append(...markedRuns(seed, run.start, run.end, errors));
     }
-    const last = note.lastChild;
-    if (run.kind !== "kept" && last && !/\s$/.test(last.textContent)) note.append(" ");
+    // The last word of either note has no white space behind it, but may stand in the middle of the diff.
+    if (!/\s$/.test(textOf(run.kind === "in" ? revision : seed, run.start, run.end))) note.append(" ");
   }
   return note;
 }
@@ -147,8 +147,7 @@ function rulingText(texts) {
 
 function rewardTable(rewards) {
   const cell = (value) => (value === null ? "–" : signed(value));
-  return makeTable([
-    ["role", "core", "revision", "format", "total"],
-    ...rewards.map(([role, core, revision, format, total]) => [role, cell(core), cell(revision), cell(format), cell(total)]),
-  ]);
+  const rows = rewards.map(([role, ...terms]) => [role, ...terms.map(cell)]);
+  const table = makeTable([["role", "core", "revision", "format", "total"], ...rows]);
+  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rewards" }, table);
 }
