@@ -1,5 +1,9 @@
+"""From requests to replies: seeds, batches, prompts that share their beginning, and weights that change."""
+
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -129,3 +133,91 @@ def test_progress_is_told(tiny_policy):
     sampler.sample([a_request(number, max_tokens=2) for number in range(1, 7)])
 
     assert told == [(4, 6), (6, 6)]
+
+
+@contextlib.contextmanager
+def tokens_read(policy: Policy) -> Iterator[list[int]]:
+    """The rows times columns of each pass of the policy's model while the block runs."""
+    passes: list[int] = []
+    embeddings = policy.model.get_input_embeddings()  # type: ignore[operator]
+    handle = embeddings.register_forward_hook(lambda module, inputs, output: passes.append(inputs[0].numel()))
+    try:
+        yield passes
+    finally:
+        handle.remove()
+
+
+def test_what_all_prompts_begin_with_is_read_once_a_call(tiny_policy):
+    """Six prompts in batches of four; they share 31 tokens and more, and each is asked for one token."""
+    with tokens_read(tiny_policy) as passes:
+        drawn = replies(tiny_policy, [a_request(number, max_tokens=1) for number in range(1, 7)])
+
+    lengths = sorted(len(reply.prompt_token_ids) for reply in drawn)
+    shared, *batches = passes
+    assert shared > len("Read this note: cough and fever ")
+    assert batches == [4 * (lengths[-1] - shared), 2 * (lengths[1] - shared)]
+
+
+def test_one_prompt_asked_many_times_is_read_once(policy):
+    requests = [replace(a_request(2, max_tokens=1), seed=seed) for seed in range(4)]
+    with tokens_read(policy) as passes:
+        (first, *_) = replies(policy, requests)
+
+    assert passes == [len(first.prompt_token_ids) - 1, 4]
+
+
+def test_sliding_windows_share_a_beginning_only_among_prompts_of_one_length(policy):
+    same = [replace(a_request(2, max_tokens=1), prompt=f"Read this note: cough {word}") for word in ("one", "two")]
+    other = replace(same[1], prompt="Read this note: cough three")
+    is_sliding = policy.model.config.model_type == "gemma3_text"
+
+    with tokens_read(policy) as of_one_length:
+        replies(policy, same)
+    with tokens_read(policy) as of_two_lengths:
+        replies(policy, [same[0], other])
+
+    assert len(of_one_length) == 2
+    assert len(of_two_lengths) == (1 if is_sliding else 2)
+
+
+def test_new_weights_speak_at_once(policy):
+    """Nothing that was made with the old weights, such as a shared beginning, is kept for the next call."""
+    requests = [a_request(number, max_tokens=8, is_greedy=True) for number in (2, 2, 3)]
+    sampler = PolicySampler(policy, CONFIG)
+    before = sampler.sample(requests)
+    weights = dict(policy.trainable_parameters())
+    kept = {name: parameter.detach().clone() for name, parameter in weights.items()}
+    try:
+        with torch.no_grad():
+            for parameter in weights.values():
+                parameter.add_(0.3)
+        after = sampler.sample(requests)
+        assert after == PolicySampler(policy, CONFIG).sample(requests)
+        assert after != before
+    finally:
+        with torch.no_grad():
+            for name, parameter in weights.items():
+                parameter.copy_(kept[name])
+    assert sampler.sample(requests) == before
+
+
+def test_policy_and_reference_greedy_and_sampled_can_be_asked_together(tiny_policy):
+    requests = [
+        replace(a_request(number, is_reference=number % 2 == 0, is_greedy=number % 3 == 0), max_tokens=4 + number)
+        for number in range(1, 9)
+    ]
+    together = replies(tiny_policy, requests)
+
+    assert together[2].token_ids != replies(tiny_policy, [replace(requests[2], is_greedy=False)])[0].token_ids
+    for request, reply in zip(requests, together, strict=True):
+        assert reply.token_ids == replies(tiny_policy, [request])[0].token_ids
+        assert len(reply.token_ids) == request.max_tokens or reply.is_finished
+
+
+def test_a_policy_with_gradient_checkpointing_speaks_as_one_without():
+    plain, checkpointed = (
+        Policy(PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", gradient_checkpointing=is_on), seed=0)
+        for is_on in (False, True)
+    )
+    requests = [a_request(number) for number in (1, 2, 5)]
+    assert replies(plain, requests) == replies(checkpointed, requests)

@@ -1,0 +1,87 @@
+"""Models and prompts for the tests of decoding, and what transformers' ``generate`` says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from hypothesis import strategies as st
+from transformers import GenerationConfig, PreTrainedModel
+
+from medical_team.policy.decoding import DecodedReply, DecodingRequest, DecodingRules
+from medical_team.policy.tiny import make_tiny_model
+
+ARCHITECTURES = ("llama", "qwen2", "gemma3")
+WINDOW = 64
+"""Of the tiny Gemma 3."""
+VOCABULARY = 200
+"""Tokens of the tiny models that prompts are made of, and a few more."""
+END = 2
+"""The tiny models' end-of-sequence token."""
+PAD = 0
+NEARLY_EQUAL = 1e-4
+
+GREEDY = DecodingRules(temperature=0.7, is_greedy=True, eos_token_ids=frozenset({END}), pad_token_id=PAD)
+SAMPLED = DecodingRules(temperature=0.7, is_greedy=False, eos_token_ids=frozenset({END}), pad_token_id=PAD)
+
+
+@cache
+def model_of(architecture: str) -> PreTrainedModel:
+    return make_tiny_model(5, architecture)[0]  # type: ignore[arg-type]
+
+
+def a_prompt(length: int, *, seed: int = 0) -> tuple[int, ...]:
+    generator = torch.Generator().manual_seed(seed * 1000 + length)
+    return tuple(torch.randint(10, VOCABULARY, (length,), generator=generator).tolist())
+
+
+def a_request(length: int, *, max_tokens: int = 12, seed: int = 0) -> DecodingRequest:
+    return DecodingRequest(a_prompt(length, seed=seed), max_tokens, seed)
+
+
+REQUESTS = st.builds(
+    a_request,
+    st.integers(1, 20) | st.integers(WINDOW - 3, WINDOW + 3) | st.integers(1, 3 * WINDOW),
+    max_tokens=st.integers(1, 20),
+    seed=st.integers(0, 50),
+)
+
+
+def generated_alone(model: PreTrainedModel, request: DecodingRequest) -> tuple[int, ...]:
+    """The greedy reply of ``generate`` to this prompt alone, without any padding."""
+    settings = GenerationConfig(
+        max_new_tokens=request.max_tokens, do_sample=False, eos_token_id=END, pad_token_id=PAD, repetition_penalty=1.0
+    )
+    prompt = torch.tensor([request.prompt_token_ids])
+    with torch.inference_mode():
+        sequence = model.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=settings)  # type: ignore[operator]
+    return tuple(sequence[0, prompt.shape[1] :].tolist())
+
+
+def logits_of(model: PreTrainedModel, request: DecodingRequest, token_ids: Sequence[int]) -> torch.Tensor:
+    """Logits at each token of a reply, [R, V], from one pass without padding or cache."""
+    input_ids = torch.tensor([[*request.prompt_token_ids, *token_ids]])
+    with torch.inference_mode():
+        logits_TV = model(input_ids=input_ids, use_cache=False).logits[0]
+    return logits_TV[len(request.prompt_token_ids) - 1 : -1]
+
+
+def assert_same_unless_nearly_equal(
+    model: PreTrainedModel, request: DecodingRequest, ours: Sequence[int], theirs: Sequence[int]
+) -> None:
+    """The same tokens, up to a place where the two likeliest are so close that rounding may decide."""
+    for place, (our_token, their_token) in enumerate(zip(ours, theirs, strict=False)):
+        if our_token != their_token:
+            first, second = logits_of(model, request, ours)[place].topk(2).values.tolist()
+            assert first - second < NEARLY_EQUAL, (place, ours, theirs)
+            return
+    assert len(ours) == len(theirs)
+
+
+def assert_log_probs_are_the_models(
+    model: PreTrainedModel, request: DecodingRequest, reply: DecodedReply, temperature: float
+) -> None:
+    log_probs_RV = torch.log_softmax(logits_of(model, request, reply.token_ids) / temperature, dim=-1)
+    expected_R = log_probs_RV.gather(1, torch.tensor(reply.token_ids)[:, None])[:, 0]
+    torch.testing.assert_close(torch.tensor(reply.log_probs), expected_R, rtol=0, atol=NEARLY_EQUAL)

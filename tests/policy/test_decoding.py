@@ -1,0 +1,295 @@
+"""Decoding a batch: exact against ``generate``, and no row disturbs another."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import pytest
+import torch
+from decoding_cases import (
+    ARCHITECTURES,
+    END,
+    GREEDY,
+    PAD,
+    REQUESTS,
+    SAMPLED,
+    VOCABULARY,
+    WINDOW,
+    a_request,
+    assert_log_probs_are_the_models,
+    assert_same_unless_nearly_equal,
+    generated_alone,
+    model_of,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import Lfm2Config, Lfm2ForCausalLM, LlamaForCausalLM, MambaConfig, MambaForCausalLM, PreTrainedModel
+
+from medical_team.errors import PolicyError
+from medical_team.policy.decoding import (
+    DecodedReply,
+    DecodingRequest,
+    DecodingRules,
+    choose_tokens,
+    decode,
+    left_padded,
+)
+from medical_team.policy.decoding_model import DecodingModel
+from medical_team.policy.key_values import RoomyLayer
+from medical_team.policy.prefix_cache import PrefixCache
+
+each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
+
+
+@torch.inference_mode()
+def decoded(
+    model: PreTrainedModel,
+    requests: Sequence[DecodingRequest],
+    rules: DecodingRules = SAMPLED,
+    *,
+    prefix: Sequence[int] = (),
+) -> list[DecodedReply]:
+    decoding_model = DecodingModel(model)
+    shared = PrefixCache(decoding_model, prefix) if prefix else None
+    return decode(decoding_model, requests, rules, shared)
+
+
+@each_architecture
+@settings(max_examples=25)
+@given(requests=st.lists(REQUESTS, min_size=1, max_size=9))
+def test_greedy_replies_are_those_of_generate(architecture: str, requests: list[DecodingRequest]):
+    """Each prompt in a batch against ``generate`` on the prompt alone, also where it is longer than the window."""
+    model = model_of(architecture)
+    for request, reply in zip(requests, decoded(model, requests, GREEDY), strict=True):
+        assert_same_unless_nearly_equal(model, request, reply.token_ids, generated_alone(model, request))
+
+
+@each_architecture
+@settings(max_examples=25)
+@given(requests=st.lists(REQUESTS, min_size=2, max_size=9), data=st.data())
+def test_a_sampled_reply_does_not_depend_on_its_batch(
+    architecture: str, requests: list[DecodingRequest], data: st.DataObject
+):
+    model = model_of(architecture)
+    together = decoded(model, requests)
+    others = data.draw(st.permutations(range(len(requests))))[: data.draw(st.integers(1, len(requests)))]
+    apart = decoded(model, [requests[place] for place in others])
+    assert [reply.token_ids for reply in apart] == [together[place].token_ids for place in others]
+
+
+@each_architecture
+@pytest.mark.parametrize("rules", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_log_probs_are_the_models_at_the_sampling_temperature(architecture: str, rules: DecodingRules):
+    model = model_of(architecture)
+    requests = [a_request(length, max_tokens=30, seed=length) for length in (3, 90, 40, 65, 1)]
+    for request, reply in zip(requests, decoded(model, requests, rules), strict=True):
+        assert len(reply.token_ids) == len(reply.log_probs)
+        assert_log_probs_are_the_models(model, request, reply, rules.temperature)
+
+
+@each_architecture
+def test_padding_takes_no_position_and_is_not_seen(architecture: str):
+    """The first logits of a short prompt are the same alone and padded to 130 columns."""
+    model = DecodingModel(model_of(architecture))
+    short, long = a_request(5).prompt_token_ids, a_request(130).prompt_token_ids
+    alone, padded = ([short], [short, long])
+    logits = []
+    with torch.inference_mode():
+        for prompts in (alone, padded):
+            input_ids, mask = map(torch.tensor, left_padded(prompts, PAD))
+            logits.append(model.next_logits(input_ids, mask, model.new_cache(), 0)[0][0])
+    torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-5)
+
+
+@each_architecture
+def test_rows_that_go_on_stay_whole_when_others_are_dropped(architecture: str):
+    """Limits that end rows in a scattered order, one after another: cache, mask and ids must lose the same rows."""
+    model = model_of(architecture)
+    limits = (31, 2, 17, 9, 40, 1, 25, 3, 12, 36)
+    requests = [a_request(1 + 37 * place % 100, max_tokens=limit, seed=place) for place, limit in enumerate(limits)]
+    together = decoded(model, requests)
+    assert len({len(reply.token_ids) for reply in together}) > 5
+    assert [reply.token_ids for reply in together] == [decoded(model, [request])[0].token_ids for request in requests]
+
+
+def test_rows_are_dropped_in_chunks(monkeypatch: pytest.MonkeyPatch):
+    """Selecting rows copies the cache: of 32 rows that end one after another, an eighth goes at a time."""
+    left: list[int] = []
+    select = RoomyLayer.batch_select_indices
+    monkeypatch.setattr(
+        RoomyLayer,
+        "batch_select_indices",
+        lambda layer, rows: (left.append(len(rows)), select(layer, rows)),
+    )
+    never_ends = DecodingRules(temperature=1.0, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD)
+    decoded(model_of("llama"), [a_request(3, max_tokens=1 + row, seed=row) for row in range(32)], never_ends)
+    of_one_layer = left[::2]
+    assert of_one_layer[:4] == [28, 24, 21, 18]
+    assert of_one_layer[-1] == 1
+
+
+@each_architecture
+@settings(max_examples=20)
+@given(
+    shared=st.sampled_from([1, 8, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 5]),
+    suffixes=st.lists(st.integers(1, 90), min_size=1, max_size=5),
+)
+def test_a_shared_prefix_changes_nothing(architecture: str, shared: int, suffixes: list[int]):
+    model = model_of(architecture)
+    prefix = a_request(shared, seed=99).prompt_token_ids
+    if not DecodingModel(model).can_pad_behind_prefix:
+        suffixes = [suffixes[0]] * len(suffixes)
+    requests = [
+        DecodingRequest((*prefix, *a_request(length, seed=place).prompt_token_ids), 8, seed=place)
+        for place, length in enumerate(suffixes)
+    ]
+    shared_replies = decoded(model, requests, GREEDY, prefix=prefix)
+    for request, reply in zip(requests, shared_replies, strict=True):
+        assert_same_unless_nearly_equal(model, request, reply.token_ids, generated_alone(model, request))
+        assert_log_probs_are_the_models(model, request, reply, GREEDY.temperature)
+
+
+def test_padding_behind_a_prefix_is_refused_for_sliding_windows_alone():
+    assert DecodingModel(model_of("llama")).can_pad_behind_prefix
+    assert DecodingModel(model_of("qwen2")).can_pad_behind_prefix
+    assert not DecodingModel(model_of("gemma3")).can_pad_behind_prefix
+
+
+def test_padding_behind_a_prefix_would_be_silently_wrong_with_a_sliding_window():
+    """Why it is refused: the padding uses the window up, and the row sees less of the prefix than it should."""
+    model = model_of("gemma3")
+    prefix = a_request(40, seed=99).prompt_token_ids
+    requests = [DecodingRequest((*prefix, *a_request(length).prompt_token_ids), 1, seed=0) for length in (1, 60)]
+    wrong = decoded(model, requests, GREEDY, prefix=prefix)[0]
+    with pytest.raises(AssertionError):
+        assert_log_probs_are_the_models(model, requests[0], wrong, GREEDY.temperature)
+
+
+@each_architecture
+def test_batches_that_share_a_prefix_have_a_cache_each(architecture: str):
+    model = DecodingModel(model_of(architecture))
+    beginning = a_request(WINDOW + 10, seed=99).prompt_token_ids
+    requests = [
+        DecodingRequest((*beginning, *a_request(20, seed=seed).prompt_token_ids), 20, seed) for seed in range(4)
+    ]
+    with torch.inference_mode():
+        prefix = PrefixCache(model, beginning)
+        first = decode(model, requests, SAMPLED, prefix)
+        other = decode(model, requests[2:], SAMPLED, prefix)
+        again = decode(model, requests, SAMPLED, prefix)
+    assert first == again
+    assert [reply.token_ids for reply in other] == [reply.token_ids for reply in first[2:]]
+
+
+def seeded(model_type: type[PreTrainedModel], config: object) -> PreTrainedModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(1)
+        return model_type(config).eval()  # type: ignore[call-arg]
+
+
+def hybrid_model() -> PreTrainedModel:
+    """Layers with convolutions and layers with attention: its cache holds more than keys and values."""
+    config = Lfm2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        layer_types=["conv", "full_attention"],
+        initializer_range=0.3,
+        eos_token_id=END,
+        pad_token_id=PAD,
+    )
+    return seeded(Lfm2ForCausalLM, config)
+
+
+def recurrent_model() -> PreTrainedModel:
+    """No attention at all, and no ``past_key_values``."""
+    config = MambaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        state_size=4,
+        num_hidden_layers=2,
+        initializer_range=0.3,
+        eos_token_id=END,
+        pad_token_id=PAD,
+    )
+    return seeded(MambaForCausalLM, config)
+
+
+@pytest.mark.parametrize("make_model", [hybrid_model, recurrent_model])
+def test_models_with_other_caches_take_the_plain_path(make_model):
+    """Whole prompts and no shared prefix; the replies are those of ``generate`` all the same."""
+    model = make_model()
+    plain = DecodingModel(model)
+    assert not plain.can_share_prefix
+    assert plain.new_cache() is None
+    requests = [a_request(12, max_tokens=limit, seed=seed) for seed, limit in enumerate((20, 3, 20, 9))]
+    for request, reply in zip(requests, decoded(model, requests, GREEDY), strict=True):
+        assert_same_unless_nearly_equal(model, request, reply.token_ids, generated_alone(model, request))
+    assert [reply.token_ids for reply in decoded(model, requests)] == [
+        decoded(model, [request])[0].token_ids for request in requests
+    ]
+
+
+def test_a_cache_that_can_not_select_rows_keeps_them_all():
+    assert not DecodingModel(hybrid_model()).can_select_rows
+    assert DecodingModel(recurrent_model()).can_select_rows
+    assert DecodingModel(model_of("gemma3")).can_select_rows
+
+
+def test_a_prefix_of_a_model_with_another_cache_is_an_error():
+    with pytest.raises(PolicyError, match="no cache whose beginning can be shared"):
+        PrefixCache(DecodingModel(hybrid_model()), [3, 4, 5])
+
+
+def test_a_model_that_leaves_its_cache_empty_is_an_error_and_not_a_wrong_reply():
+    class Forgetful(LlamaForCausalLM):
+        def forward(self, input_ids=None, attention_mask=None, past_key_values=None, **others):
+            return super().forward(input_ids=input_ids, attention_mask=attention_mask, **others)
+
+    model = Forgetful(model_of("llama").config).eval()
+    with pytest.raises(PolicyError, match="Forgetful doesn't fill the cache"):
+        decoded(model, [a_request(4)])
+
+
+def test_weights_that_are_not_numbers_are_an_error():
+    model = copy.deepcopy(model_of("llama"))
+    with torch.no_grad():
+        model.get_input_embeddings().weight.fill_(float("nan"))
+    for rules in (GREEDY, SAMPLED):
+        with pytest.raises(PolicyError, match=r"training\.learning_rate"):
+            decoded(model, [a_request(4)], rules)
+
+
+@given(
+    logits=st.lists(st.floats(-30, 30) | st.just(float("-inf")), min_size=1, max_size=40).filter(
+        lambda logits: max(logits) > float("-inf")
+    ),
+    draw=st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, 1.0 - 2**-53]),
+)
+def test_an_impossible_token_is_never_drawn(logits: list[float], draw: float):
+    chosen_B, log_probs_B = choose_tokens(torch.tensor([logits]), 1.0, [draw])
+    assert torch.softmax(torch.tensor(logits), dim=0)[chosen_B[0]] > 0
+    assert log_probs_B[0] > float("-inf")
+
+
+@pytest.mark.parametrize(
+    ("draw", "token"), [(0.0, 0), (0.2499, 0), (0.25, 2), (0.7499, 2), (0.75, 3), (1.0 - 2**-53, 3)]
+)
+def test_a_draw_inverts_the_cumulative_distribution(draw: float, token: int):
+    """Probabilities 1/4, 0, 1/2 and 1/4."""
+    logits = torch.tensor([[0.25, 0.0, 0.5, 0.25]]).log()
+    chosen_B, log_probs_B = choose_tokens(logits, 1.0, [draw])
+    assert chosen_B.tolist() == [token]
+    assert log_probs_B.exp().item() == pytest.approx(0.5 if token == 2 else 0.25)
+
+
+def test_temperature_sharpens_and_greedy_ignores_it():
+    logits = torch.tensor([[1.0, 2.0, 0.0]])
+    for temperature in (0.1, 5.0):
+        token, log_prob = choose_tokens(logits, temperature, None)
+        assert token.tolist() == [1]
+        assert log_prob.item() == pytest.approx(torch.log_softmax(logits / temperature, dim=-1)[0, 1].item(), abs=1e-6)

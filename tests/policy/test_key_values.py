@@ -1,0 +1,72 @@
+"""The cache with room to grow holds what transformers' own holds, whatever is done to both."""
+
+from __future__ import annotations
+
+import torch
+from decoding_cases import model_of
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import GPT2Config, Lfm2Config, LlamaConfig
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+from medical_team.policy.key_values import RoomyLayer, attention_cache, has_sliding_windows
+
+ACTIONS = st.lists(st.integers(1, 100) | st.permutations(range(5)), min_size=1, max_size=8)
+"""To append so many tokens, or to keep those of these rows that there are, in that order."""
+
+
+@given(ACTIONS)
+def test_it_holds_what_a_dynamic_layer_holds(actions: list[int | list[int]]):
+    ours, theirs = RoomyLayer(), DynamicLayer()
+    generator = torch.Generator().manual_seed(0)
+    rows = 5
+    for action in actions:
+        if isinstance(action, int):
+            keys, values = torch.randn((2, rows, 2, action, 3), generator=generator)
+            returned = ours.update(keys, values)
+            expected = theirs.update(keys, values)
+            assert torch.equal(returned[0], expected[0])
+            assert torch.equal(returned[1], expected[1])
+        else:
+            kept = torch.tensor([row for row in action if row < rows][: max(1, rows - 1)])
+            ours.batch_select_indices(kept)
+            theirs.batch_select_indices(kept)
+            rows = len(kept) if theirs.get_seq_length() else rows
+        assert ours.get_seq_length() == theirs.get_seq_length()
+        assert ours.get_mask_sizes(1) == theirs.get_mask_sizes(1)
+        assert ours.keys is None or torch.equal(ours.keys, theirs.keys)
+        assert ours.values is None or torch.equal(ours.values, theirs.values)
+
+
+def test_most_tokens_are_written_in_place():
+    layer = RoomyLayer()
+    places = set()
+    for _ in range(130):
+        keys, _ = layer.update(torch.zeros(2, 1, 1, 4), torch.zeros(2, 1, 1, 4))
+        places.add(keys.data_ptr())
+    assert len(places) <= 3
+
+
+def test_it_can_begin_anew():
+    layer = RoomyLayer()
+    layer.update(torch.ones(2, 1, 7, 4), torch.ones(2, 1, 7, 4))
+    layer.reset()
+    keys, _ = layer.update(torch.zeros(3, 1, 2, 4), torch.zeros(3, 1, 2, 4))
+    assert keys.tolist() == torch.zeros(3, 1, 2, 4).tolist()
+
+
+def test_full_layers_get_room_and_sliding_ones_stay_as_they_are():
+    cache = attention_cache(model_of("gemma3").config)
+    assert cache is not None
+    assert [type(layer) for layer in cache.layers] == [DynamicSlidingWindowLayer, RoomyLayer]
+    assert has_sliding_windows(cache)
+    plain = attention_cache(LlamaConfig(num_hidden_layers=3))
+    assert plain is not None
+    assert [type(layer) for layer in plain.layers] == [RoomyLayer] * 3
+    assert not has_sliding_windows(plain)
+
+
+def test_models_with_other_layers_get_none():
+    assert attention_cache(Lfm2Config(num_hidden_layers=2, layer_types=["conv", "full_attention"])) is None
+    assert attention_cache(GPT2Config()) is not None
+    assert len(DynamicCache(config=GPT2Config()).layers) == 12
