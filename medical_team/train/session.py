@@ -18,6 +18,7 @@ from ..errors import UsageError
 from ..game.draw import playable_records
 from ..judge.factory import make_judge
 from ..judge.protocol import Judge
+from ..policy.answer_scoring import load_answer_scorer
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.policy import Policy
 from ..records import TrainingRecord
@@ -46,9 +47,10 @@ def start_run(config: RunConfig, path: Path, display: Display, *, kind: RunKind 
     _check_apart(records, heldout)
     policy = _policy(config, display)
     check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
+    judge = _judge(config.judge, records, display)
     run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device), kind=kind)
     with run.locked():
-        return _work(run, policy, display)
+        return _work(run, policy, judge, display)
 
 
 def resume_run(
@@ -70,11 +72,11 @@ def resume_run(
     with run.locked():
         if steps is not None and steps != run.total_steps:
             run.change_steps(steps)
-        return _work(run, _policy(run.config, display), display)
+        judge = _judge(run.config.judge, run.training_records(), display)
+        return _work(run, _policy(run.config, display), judge, display)
 
 
-def _work(run: RunFolder, policy: Policy, display: Display) -> TrainingResult:
-    judge = _judge(run.config.judge, run.training_records(), display)
+def _work(run: RunFolder, policy: Policy, judge: Judge, display: Display) -> TrainingResult:
     work = train if run.info.kind == "self-play" else warm_start
     return work(run, policy, judge, display)
 
@@ -87,7 +89,7 @@ def _policy(config: RunConfig, display: Display) -> Policy:
 
 
 def _judge(config: JudgeConfig, records: Sequence[TrainingRecord], display: Display) -> Judge:
-    return make_judge(config, (record.pair for record in records), display.notice)
+    return make_judge(config, (record.pair for record in records), display.notice, load_answer_scorer)
 
 
 def _check_apart(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRecord]) -> None:

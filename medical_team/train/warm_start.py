@@ -35,6 +35,7 @@ def warm_start(
     display: Display,
     *,
     assessor_records: Sequence[TrainingRecord] | None = None,
+    guessed_records: Sequence[TrainingRecord] = (),
 ) -> TrainingResult:
     """Teach ``policy`` from demonstrations, from the last checkpoint of ``run`` or from the start.
 
@@ -46,6 +47,7 @@ def warm_start(
         judge: for the evaluations on held-out notes.
         display: told of each step.
         assessor_records: teach verdicts for these alone; None: for all records of the run.
+        guessed_records: show coin flips as verdicts for these.
 
     Raises:
         MedicalTeamError: something that the user can mend; checkpoints so far are on disk.
@@ -60,6 +62,7 @@ def warm_start(
             seed=config.training.seed,
             attacker_share=warmstart.attacker_share,
             assessor_records=assessor_records,
+            guessed_records=guessed_records,
         )
         learner = Learner(policy, config)
         sampler = PolicySampler(policy, config.sampling, on_progress=phases.count)

@@ -54,6 +54,32 @@ def played_records(cases: int, seed: int) -> list[TrainingRecord]:
     return [record for case in drawn for record in _records(case, "played", is_adversarial=case.number % 2 == 1)]
 
 
+@dataclass(frozen=True)
+class DemonstratedRecords:
+    """What the demo policy is shown."""
+
+    revisions: tuple[TrainingRecord, ...]
+    """Of all played conditions."""
+    verdicts: tuple[TrainingRecord, ...]
+    """Of the taught conditions: the right verdict is shown."""
+    guesses: tuple[TrainingRecord, ...]
+    """Of the untaught conditions: coin flips are shown as verdicts."""
+
+
+def demonstrated_records(cases: int, seed: int) -> DemonstratedRecords:
+    """Records for demonstrations, of ``cases`` cases in each part."""
+    world = demo_world()
+    parts = (
+        tuple(
+            record
+            for case in synthetic_cases(cases, seed + part, conditions=conditions, rare_share=DEMONSTRATED_RARE_SHARE)
+            for record in _records(case, f"demonstrated-{part}", is_adversarial=True)
+        )
+        for part, conditions in enumerate((world.played, world.taught, world.untaught))
+    )
+    return DemonstratedRecords(*parts)
+
+
 def heldout_records(cases: int, seed: int) -> Mapping[str, list[TrainingRecord]]:
     """Adversarial records of ``cases`` held-out cases in each of several groups, by what they ask of the assessor."""
     world = demo_world()

@@ -1,0 +1,125 @@
+"""Self-play of the demo policy in its small world, and how well its assessor does before and after on held-out notes.
+
+The held-out notes are shown twice: as they were written, and as the attacker revised them that the run started from.
+The revised texts are the same before and after, and for every run that is compared.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..config import RunConfig
+from ..data.synthetic.demo_world import heldout_records, played_records
+from ..evaluation.accuracy import HeldoutScore, balanced_accuracy
+from ..evaluation.attacked import attack_notes
+from ..evaluation.heldout import evaluate_heldout
+from ..jsonl import write_jsonl
+from ..judge.reference import ReferenceJudge
+from ..policy.policy import Policy
+from ..policy.sampling import PolicySampler
+from ..records import Game, Labels, TrainingRecord
+from ..report.display import Display
+from ..rewards import is_verdict_right
+from ..runs.folder import RunFolder
+from .loop import TrainingResult
+from .session import start_run
+
+PLAYED_CASES = 2000
+_HELDOUT_SEED = 7
+
+
+@dataclass(frozen=True)
+class HeldoutNotes:
+    """One group of held-out notes, as one kind of text."""
+
+    group: str
+    is_revised: bool
+    records: tuple[TrainingRecord, ...]
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a run of the demo came to."""
+
+    training: TrainingResult
+    scores: tuple[HeldoutScore, ...]
+    example: tuple[Game, Game] | None
+    """A revised note that the assessor misjudged before and judges rightly after, if there is one."""
+
+
+def run_demo(config: RunConfig, path: Path, display: Display, *, heldout_cases: int) -> DemoResult:
+    """Make a run at ``path`` with the demo's notes, and assess held-out notes before and after.
+
+    Args:
+        config: of the preset ``demo``, perhaps changed; its data is replaced by the demo's.
+        path: where the run goes.
+        display: told what happens.
+        heldout_cases: cases in each group of held-out notes.
+
+    Raises:
+        MedicalTeamError: something that the user can mend.
+    """
+    RunFolder.check_is_free(path)
+    display.notice("Writing held-out notes, and letting the attacker revise them ...")
+    notes = heldout_notes(config, heldout_cases)
+    before = assessed(config, notes, step=-1)
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "train.jsonl"
+        write_jsonl(data, played_records(PLAYED_CASES, config.training.seed))
+        training = start_run(replace(config, data=replace(config.data, train=str(data))), path, display)
+    if not training.is_finished:
+        return DemoResult(training, (), None)
+    display.notice("Assessing the held-out notes again ...")
+    trained = replace(config, policy=replace(config.policy, model=str(RunFolder.open(path).final_path)))
+    after = assessed(trained, notes, step=training.completed_steps - 1)
+    scores = [_score(*games) for games in zip(notes, before, after, strict=True)]
+    return DemoResult(training, tuple(score for score in scores if score), _example(notes, before, after))
+
+
+def heldout_notes(config: RunConfig, cases: int) -> list[HeldoutNotes]:
+    """The groups of held-out notes: each as written, and as the policy of ``config`` revises it."""
+    judge = ReferenceJudge()
+    sampler = PolicySampler(Policy(config.policy, seed=_HELDOUT_SEED), config.sampling)
+    # The same texts whatever the run's seed is.
+    config = replace(config, training=replace(config.training, seed=_HELDOUT_SEED))
+    notes: list[HeldoutNotes] = []
+    for group, records in heldout_records(cases, _HELDOUT_SEED).items():
+        notes.append(HeldoutNotes(group, False, tuple(records)))
+        notes.append(HeldoutNotes(group, True, attack_notes(records, sampler, judge, config, name=group).records))
+    return notes
+
+
+def assessed(config: RunConfig, notes: Sequence[HeldoutNotes], *, step: int) -> list[tuple[Game, ...]]:
+    """The verdicts of the policy of ``config`` on each group of ``notes``, greedily drawn."""
+    judge = ReferenceJudge()
+    sampler = PolicySampler(Policy(config.policy, seed=config.training.seed), config.sampling)
+    games: list[tuple[Game, ...]] = []
+    for group in notes:
+        all_of_them = replace(config.checkpoints, evaluation_games=2 * len(group.records))
+        whole = replace(config, checkpoints=all_of_them)
+        games.append(evaluate_heldout(group.records, sampler, judge, whole, step=step).games)
+    return games
+
+
+def _score(group: HeldoutNotes, before: Sequence[Game], after: Sequence[Game]) -> HeldoutScore | None:
+    was, became = balanced_accuracy(before), balanced_accuracy(after)
+    if was is None or became is None:
+        return None
+    return HeldoutScore(group.group, group.is_revised, was, became)
+
+
+def _example(
+    notes: Sequence[HeldoutNotes], before: Sequence[Sequence[Game]], after: Sequence[Sequence[Game]]
+) -> tuple[Game, Game] | None:
+    for group, was, became in zip(notes, before, after, strict=True):
+        for first, second in zip(was, became, strict=True):
+            if group.is_revised and _is_wrong(first) and not _is_wrong(second):
+                return first, second
+    return None
+
+
+def _is_wrong(game: Game) -> bool:
+    return not (isinstance(game.ruling, Labels) and is_verdict_right(game.ruling))

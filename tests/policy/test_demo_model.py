@@ -1,0 +1,39 @@
+"""The demo policy's tokenizer: it reads and writes the language of the synthetic notes without loss."""
+
+from __future__ import annotations
+
+import pytest
+
+from medical_team.data.synthetic import synthetic_cases
+from medical_team.policy.chat import encode_prompt
+from medical_team.policy.demo_model import make_demo_model, make_demo_tokenizer
+from medical_team.prompts import assessor_prompt, attacker_prompt
+from medical_team.records import DataType
+
+TOKENIZER = make_demo_tokenizer()
+
+
+def test_every_note_comes_back_as_it_was():
+    for case in synthetic_cases(200, seed=9, rare_share=0.5):
+        for note in (case.error_note, case.corrected_note):
+            token_ids = TOKENIZER(note, add_special_tokens=False)["input_ids"]
+            assert TOKENIZER.unk_token_id not in token_ids
+            assert TOKENIZER.decode(token_ids).strip() == note
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        assessor_prompt("", style="terse", is_thinking=False),
+        attacker_prompt("", DataType.ADVERSARIAL_HARMFUL, style="terse", is_thinking=False),
+        attacker_prompt("", DataType.ADVERSARIAL_BENIGN, style="terse", is_thinking=False),
+    ],
+)
+def test_it_knows_the_words_of_the_terse_prompts(prompt):
+    assert TOKENIZER.unk_token_id not in encode_prompt(TOKENIZER, prompt, "")
+
+
+def test_the_same_seed_gives_the_same_weights():
+    first, again, other = (make_demo_model(seed, hidden_size=16, heads=2)[0] for seed in (1, 1, 2))
+    assert first.lm_head.weight.equal(again.lm_head.weight)
+    assert not first.lm_head.weight.equal(other.lm_head.weight)
