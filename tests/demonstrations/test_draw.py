@@ -82,6 +82,25 @@ def test_verdicts_can_be_taught_for_some_of_the_records_alone():
     assert {item.record_id for item in verdicts} <= {record.id for record in taught}
 
 
+def test_verdicts_can_be_coin_flips_for_some_records():
+    records = synthetic_records()
+    guessed, taught = records[:6], records[6:]
+    verdicts = [
+        item
+        for step in range(20)
+        for item in drawn(step=step, attacker_share=0.0, assessor_records=taught, guessed_records=guessed)
+    ]
+    for part, share in ((guessed, 0.5), (taught, 1.0)):
+        by_id = {record.id: record for record in part}
+        right = [
+            by_id[item.record_id].data_type.is_harmful is item.reply.startswith("Harmful")
+            for item in verdicts
+            if item.record_id in by_id
+        ]
+        assert len(right) == pytest.approx(240, abs=60)
+        assert sum(right) / len(right) == pytest.approx(share, abs=0.1)
+
+
 def test_without_an_attackers_turn_verdicts_alone_are_shown():
     assert {item.role for item in drawn(GameConfig(no_attacker_turn=True))} == {Role.ASSESSOR}
 

@@ -1,0 +1,112 @@
+"""The warm start as a run: it saves, resumes to the same weights, and self-play starts from it."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from builders import synthetic_records
+from medical_team.config import (
+    TINY_RANDOM_MODEL,
+    CheckpointConfig,
+    DataConfig,
+    PolicyConfig,
+    RunConfig,
+    SamplingConfig,
+    TrainingConfig,
+    WarmStartConfig,
+)
+from medical_team.errors import UsageError
+from medical_team.jsonl import write_jsonl
+from medical_team.report.display import make_display
+from medical_team.runs.folder import RunFolder
+from medical_team.train.session import resume_run, start_run
+from medical_team.train.warm_start import learning_rate
+
+STEPS = 4
+DISPLAY = make_display(io.StringIO(), io.StringIO())
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> RunConfig:
+    data = tmp_path_factory.mktemp("data") / "train.jsonl"
+    write_jsonl(data, synthetic_records(4))
+    return RunConfig(
+        data=DataConfig(train=str(data)),
+        policy=PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu"),
+        sampling=SamplingConfig(max_prompt_tokens=4096, max_revision_tokens=2000, max_verdict_tokens=24),
+        warmstart=WarmStartConfig(steps=STEPS, demonstrations_per_step=4, learning_rate=0.01),
+        training=TrainingConfig(steps=1, games_per_step=2),
+        checkpoints=CheckpointConfig(save_every=2),
+    )
+
+
+@pytest.fixture(scope="module")
+def warm(config, tmp_path_factory) -> RunFolder:
+    path = tmp_path_factory.mktemp("runs") / "warm"
+    assert start_run(config, path, DISPLAY, kind="warm-start").is_finished
+    return RunFolder.open(path)
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def losses_of(run: RunFolder) -> list[float]:
+    return [metrics.values["policy/demonstration_loss"] for metrics in run.metrics()]
+
+
+def test_each_step_is_recorded_and_the_loss_falls(warm):
+    losses = losses_of(warm)
+    assert len(losses) == STEPS
+    assert losses[-1] < losses[0]
+    assert "a warm start" in (warm.final_path / "README.md").read_text()
+
+
+def test_a_run_that_stopped_half_way_goes_on_to_the_same_weights(warm, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(warm.path, again)
+    shutil.rmtree(again / "final")
+    shutil.rmtree(again / "checkpoints" / "step-000004")
+
+    assert resume_run(again, DISPLAY, kind="warm-start").completed_steps == STEPS
+
+    resumed = RunFolder.open(again)
+    for name, weights in weights_of(warm.final_path).items():
+        assert weights.equal(weights_of(resumed.final_path)[name]), name
+    assert losses_of(resumed) == losses_of(warm)
+
+
+def test_self_play_starts_from_it_and_measures_kl_against_it(warm, config, tmp_path):
+    path = tmp_path / "play"
+    start_run(replace(config, policy=replace(config.policy, model=str(warm.final_path))), path, DISPLAY)
+    first = next(iter(RunFolder.open(path).metrics())).values
+    # The first games are played by the reference policy itself.
+    assert first.get("policy/kl", 0.0) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_train_does_not_resume_a_warm_start(warm):
+    with pytest.raises(UsageError, match="medical-team warmstart --resume"):
+        resume_run(warm.path, DISPLAY)
+
+
+def test_its_kind_is_saved(warm):
+    assert json.loads((warm.path / "run.json").read_text())["kind"] == "warm-start"
+    assert warm.total_steps == STEPS
+
+
+@pytest.mark.parametrize("steps", [1, 2, 19, 20, 100])
+def test_the_learning_rate_rises_then_falls_to_nothing(config, steps):
+    config = replace(config, warmstart=replace(config.warmstart, steps=steps, learning_rate=1.0))
+    rates = [learning_rate(config, step) for step in range(steps)]
+    highest = rates.index(max(rates))
+    assert all(0 < rate <= 1 for rate in rates)
+    assert rates[:highest] == sorted(rates[:highest])
+    assert rates[highest:] == sorted(rates[highest:], reverse=True)
