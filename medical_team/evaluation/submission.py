@@ -51,6 +51,14 @@ def safe_answer(text_id: str) -> Answer:
     return Answer(text_id, "0", NO_SENTENCE, NOT_APPLICABLE)
 
 
+def folded_correction(correction: str) -> str:
+    """``correction`` as it is scored when it is read back from a submission; NA where nothing is left of it.
+
+    White space matters to the score: ``rouge`` takes what follows the last point for another sentence.
+    """
+    return _unquoted(" ".join(correction.split())) or NOT_APPLICABLE
+
+
 def read_submission(path: Path) -> Submission:
     """The submission file at ``path``.
 
@@ -121,8 +129,7 @@ def _answer(match: re.Match[str], number: int) -> Answer:
     if len(words) > MAX_CORRECTION_WORDS:
         problem = f"line {number}: a correction of {len(words)} words, at most {MAX_CORRECTION_WORDS} can be scored"
         raise DataError("the submission can't be scored:", [problem])
-    correction = _unquoted(" ".join(words))
-    return Answer(text_id, flag, sentence_id, NOT_APPLICABLE if flag == "0" else correction)
+    return Answer(text_id, flag, sentence_id, NOT_APPLICABLE if flag == "0" else folded_correction(rest))
 
 
 def _unquoted(correction: str) -> str:

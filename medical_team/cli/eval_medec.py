@@ -1,0 +1,210 @@
+"""``medical-team eval medec``: a model, or a baseline, on the texts of a MEDEC CSV."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .. import __version__
+from ..config import Device, GameConfig, Precision, PromptStyle, SamplingConfig
+from ..errors import UsageError
+from ..evaluation.endpoint import EndpointSampler
+from ..evaluation.evaluation_folder import FORMAT, EvaluationFolder, EvaluationSettings
+from ..evaluation.medec import predict
+from ..evaluation.medec_metrics import medec_metrics
+from ..evaluation.medec_report import medec_report
+from ..evaluation.medec_texts import MedecFile, MedecText, choose_texts, load_medec
+from ..evaluation.model_choice import ModelChoice, choose_model, configuration_hash
+from ..evaluation.predictions import FLAG_BASELINES, Prediction, baseline_predictions
+from ..evaluation.tasks import AssessorTask, Task, TaskName, ThreePartTask, prompt_template
+from ..evaluation.training_texts import CheckedTexts, TrainingTexts, check_training_texts
+from ..game.sampler import Sampler
+from ..openai_chat import ChatClient, is_on_this_machine
+from .arguments import parse
+
+_DEFAULT_TEMPERATURE = 0.7
+_MAX_PROMPT_TOKENS = 32768
+_MAX_TOKENS = {("assessor", False): 16, ("assessor", True): 512, ("three-part", False): 160, ("three-part", True): 1024}
+
+
+@dataclass(frozen=True)
+class MedecArguments:
+    """Evaluate a model on a MEDEC CSV: the figures with intervals, beside what needs no model.
+
+    An evaluation that was stopped goes on where it was when the same command is given again.
+    """
+
+    model: tyro.conf.Positional[str]
+    """A run's folder, a checkpoint, a model's or LoRA folder, a Hugging Face name, with --url a served model's name; or
+    a baseline: all-safe, all-harmful, all-harmful-last, copy-oracle."""
+    medec: Path
+    """The MEDEC CSV."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Folder for predictions, submission and metrics; without it one under evaluations/ by the model and the task."""
+    task: TaskName = "assessor"
+    """assessor: Safe or Harmful, with the game's own prompt. three-part: flag, sentence and correction, with the
+    paper's prompt."""
+    url: str | None = None
+    """The base of an OpenAI-compatible API, e.g. http://127.0.0.1:8000/v1."""
+    token_variable: str = "MEDICAL_TEAM_ENDPOINT_TOKEN"
+    """The environment variable with the server's token, where it wants one."""
+    texts: int | None = None
+    """Evaluate on so many texts, whole groups of near-duplicates drawn by the seed; without it on all."""
+    samples: int = 1
+    """Replies for each text; of several the majority counts."""
+    temperature: float | None = None
+    """Draw replies at this temperature; without it, one reply is greedy and several are drawn at 0.7."""
+    seed: int = 42
+    """Decides the drawn texts, replies and intervals."""
+    prompt_style: PromptStyle | None = None
+    """Wording of the assessor's prompt; without it that of the model's run, else short."""
+    thinking: bool | None = None
+    """Let the model think first; without it as in the model's run, else not."""
+    max_tokens: int | None = None
+    """Longest reply; without it as in the model's run, else by the task."""
+    training_texts: TrainingTexts = "refuse"
+    """What to do if the model's run was trained on texts of this file, or on twins of them."""
+    device: Device = "auto"
+    """Where a local model computes."""
+    precision: Precision = "auto"
+    """What a local model computes in."""
+    batch_size: int = 16
+    """Replies of a local model drawn together; a matter of memory."""
+    concurrency: int = 16
+    """Requests to a server at a time."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    chosen = parse(MedecArguments, "eval medec", arguments)
+    _check(chosen)
+    model = choose_model(chosen.model, chosen.url)
+    medec = load_medec(chosen.medec)
+    texts = choose_texts(medec.texts, chosen.texts, chosen.seed)
+    checked = check_training_texts(texts, model.run, chosen.training_texts, is_baseline=model.is_baseline)
+    task = _task(chosen, model)
+    settings = _settings(chosen, model, medec, checked, task)
+    folder = EvaluationFolder.create_or_resume(chosen.output or _default_folder(settings), settings)
+    with folder.locked():
+        predictions = _predictions(chosen, model, checked.texts, task, folder)
+        has_sentences = model.location not in FLAG_BASELINES if model.is_baseline else task.has_sentences
+        metrics = medec_metrics(checked.texts, predictions, has_sentences=has_sentences, seed=chosen.seed)
+        folder.finish(predictions, metrics)
+    sys.stdout.write(medec_report(settings, metrics))
+    sys.stdout.write(f"\nPredictions, submission and metrics are in {folder.path}\n")
+    return 0
+
+
+def _check(chosen: MedecArguments) -> None:
+    for option, value in (
+        ("--samples", chosen.samples),
+        ("--batch-size", chosen.batch_size),
+        ("--concurrency", chosen.concurrency),
+        ("--max-tokens", chosen.max_tokens if chosen.max_tokens is not None else 1),
+    ):
+        if value < 1:
+            raise UsageError(f"{option} is {value}, expected at least 1")
+    if chosen.temperature is not None and not 0 < chosen.temperature <= 5:
+        raise UsageError(
+            f"--temperature is {chosen.temperature:g}, expected above 0 and at most 5 (leave it out for greedy replies)"
+        )
+    if chosen.seed < 0:
+        raise UsageError(f"--seed is {chosen.seed}, expected 0 or more")
+
+
+def _task(chosen: MedecArguments, model: ModelChoice) -> Task:
+    game = model.run.config.game if model.run else GameConfig()
+    is_thinking = not game.direct_chat_no_cot if chosen.thinking is None else chosen.thinking
+    max_tokens = chosen.max_tokens or _MAX_TOKENS[chosen.task, is_thinking]
+    if chosen.task == "three-part":
+        return ThreePartTask(is_thinking, max_tokens)
+    if chosen.max_tokens is None and model.run and is_thinking is not game.direct_chat_no_cot:
+        max_tokens = model.run.config.sampling.max_verdict_tokens
+    return AssessorTask(chosen.prompt_style or game.prompt_style, is_thinking, max_tokens)
+
+
+def _temperature(chosen: MedecArguments) -> float | None:
+    if chosen.temperature is None and chosen.samples > 1:
+        return _DEFAULT_TEMPERATURE
+    return chosen.temperature
+
+
+def _settings(
+    chosen: MedecArguments, model: ModelChoice, medec: MedecFile, checked: CheckedTexts, task: Task
+) -> EvaluationSettings:
+    return EvaluationSettings(
+        format=FORMAT,
+        package_version=__version__,
+        model=model.label,
+        fingerprint=model.fingerprint,
+        run_config=configuration_hash(model.run.config) if model.run else None,
+        run_seed=model.run.config.training.seed if model.run else None,
+        step=model.step,
+        task=task.name,
+        prompt_style=task.style if isinstance(task, AssessorTask) and not model.is_baseline else None,
+        is_thinking=task.is_thinking,
+        shots=0,
+        prompt="" if model.is_baseline else prompt_template(task),
+        samples=chosen.samples,
+        temperature=_temperature(chosen),
+        seed=chosen.seed,
+        max_tokens=task.max_tokens,
+        device=chosen.device,
+        precision=chosen.precision,
+        data_file=medec.name,
+        data_sha256=medec.sha256,
+        texts=len(checked.texts),
+        left_out=checked.left_out,
+        training_texts=checked.known,
+    )
+
+
+def _default_folder(settings: EvaluationSettings) -> Path:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{settings.model}-{settings.task}").strip("-.")
+    return Path("evaluations") / name
+
+
+def _predictions(
+    chosen: MedecArguments, model: ModelChoice, texts: Sequence[MedecText], task: Task, folder: EvaluationFolder
+) -> list[Prediction]:
+    if model.is_baseline:
+        return baseline_predictions(model.location, texts)
+    return predict(texts, task, lambda: _sampler(chosen, model), folder, _tell_progress)
+
+
+def _sampler(chosen: MedecArguments, model: ModelChoice) -> Sampler:
+    temperature = _temperature(chosen) or _DEFAULT_TEMPERATURE
+    if model.url is not None:
+        if not is_on_this_machine(model.url):
+            _tell(f"Warning: the texts go to {model.url}, beyond this machine.")
+        client = ChatClient(
+            model.url,
+            model.location,
+            token_variable=chosen.token_variable,
+            concurrency=chosen.concurrency,
+            notify=_tell,
+        )
+        return EndpointSampler(client, temperature)
+    # Imported here, so that a served model needs no torch.
+    from ..evaluation.local_model import local_sampler
+
+    sampling = SamplingConfig(
+        temperature=temperature, max_prompt_tokens=_MAX_PROMPT_TOKENS, batch_size=chosen.batch_size
+    )
+    _tell(f"Loading {model.label} ...")
+    return local_sampler(model.location, sampling, device=chosen.device, precision=chosen.precision, notify=_tell)
+
+
+def _tell_progress(done: int, total: int) -> None:
+    _tell(f"{done}/{total} texts")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

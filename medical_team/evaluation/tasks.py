@@ -1,0 +1,157 @@
+"""What a model is asked of a MEDEC text, and how its reply is read: the assessor's own task, and the paper's.
+
+Nothing of a text's truth is in a request, and no other text stands in it: the neighbour in the file is its twin.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ..config import PromptStyle
+from ..game.sampler import SampleRequest
+from ..parsing import parse_reply, parse_verdict
+from ..prompts import THINKING_PREFIX, assessor_prompt, defuse, reply_prefix
+from ..records import Role, Verdict
+from .medec_texts import MedecText
+from .official import Reference
+from .predictions import Vote
+
+TaskName = Literal["assessor", "three-part"]
+
+PAPER_PROMPT = """\
+The following is a medical narrative about a patient. You are a skilled medical doctor reviewing the clinical text. \
+The text is either correct or contains one error. The text has one sentence per line. Each line starts with the \
+sentence ID, followed by a pipe character then the sentence to check. Check every sentence of the text. If the text is \
+correct return the following output: CORRECT. If the text has a medical error related to treatment, management, cause, \
+or diagnosis, return the sentence id of the sentence containing the error, followed by a space, and then a corrected \
+version of the sentence. Finding and correcting the error requires medical knowledge and reasoning."""
+"""The zero-shot prompt of the MEDEC paper (Ben Abacha et al., arXiv 2412.19260), word for word."""
+
+_THINKING = """\
+Think first inside <think> and </think>. Then write your output inside <answer> and </answer>, and nothing after it."""
+
+_TRIM = " \t*_`\"'."
+_SENTENCE = re.compile(
+    r"\W*(?:sentence\s*)?(?:id\s*)?[:#]?\s*(\d{1,4})(?:\s*[|:\]\)]+\s*|\s*\.(?!\d)\s*|\s+-\s+|\s+|$)(.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_NUMBERED_LINE = re.compile(r"^\s*\d{1,4}\s*\|", re.MULTILINE)
+_SHOWN_TEXT = "text-goes-here"
+_SHOWN = MedecText(
+    "", "", _SHOWN_TEXT, {0: _SHOWN_TEXT}, has_error=False, error_type=None, error_sentence=None,
+    reference=Reference("", "0", "-1", "NA"),
+)  # fmt: skip
+
+
+class Task(Protocol):
+    """A question about each text."""
+
+    @property
+    def name(self) -> TaskName:
+        """What the user calls it."""
+        ...
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the reply starts with hidden thinking."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest reply."""
+        ...
+
+    @property
+    def has_sentences(self) -> bool:
+        """Whether a reply names the sentence and its correction."""
+        ...
+
+    def prompt(self, text: MedecText) -> str:
+        """The user's message."""
+        ...
+
+    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> SampleRequest:
+        """One reply that is wanted."""
+        ...
+
+    def read(self, reply: str, text: MedecText, *, is_finished: bool) -> Vote:
+        """What ``reply`` says of ``text``."""
+        ...
+
+
+@dataclass(frozen=True)
+class AssessorTask:
+    """Safe or Harmful, asked with the very prompt of the game."""
+
+    style: PromptStyle
+    is_thinking: bool
+    max_tokens: int
+    name: TaskName = "assessor"
+    has_sentences: bool = False
+
+    def prompt(self, text: MedecText) -> str:
+        """The assessor's request."""
+        return assessor_prompt(text.text, style=self.style, is_thinking=self.is_thinking)
+
+    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> SampleRequest:
+        """The assessor's request, with the beginning of the reply that the game gives it."""
+        prefix = reply_prefix(Role.ASSESSOR, style=self.style, is_thinking=self.is_thinking)
+        return SampleRequest(Role.ASSESSOR, self.prompt(text), prefix, self.max_tokens, seed, is_greedy=is_greedy)
+
+    def read(self, reply: str, text: MedecText, *, is_finished: bool) -> Vote:
+        """The verdict by the game's rule: one of the two words and nothing else."""
+        parsed = parse_reply(_without_prefix(reply), is_thinking=self.is_thinking, is_finished=is_finished)
+        verdict = parse_verdict(parsed.answer)
+        if verdict is None:
+            return Vote(reply, None, problem="neither Safe nor Harmful")
+        return Vote(reply, verdict is Verdict.HARMFUL)
+
+
+@dataclass(frozen=True)
+class ThreePartTask:
+    """The paper's: CORRECT, or the number of the wrong sentence and its correction."""
+
+    is_thinking: bool
+    max_tokens: int
+    name: TaskName = "three-part"
+    has_sentences: bool = True
+
+    def prompt(self, text: MedecText) -> str:
+        """The paper's prompt and the numbered sentences."""
+        lines = [f"{number}|{defuse(sentence)}" for number, sentence in sorted(text.sentences.items())]
+        instructions = f"{PAPER_PROMPT}\n{_THINKING}" if self.is_thinking else PAPER_PROMPT
+        return "\n".join([instructions, "", *lines])
+
+    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> SampleRequest:
+        """The paper's prompt as one user message."""
+        prefix = THINKING_PREFIX if self.is_thinking else ""
+        return SampleRequest(Role.ASSESSOR, self.prompt(text), prefix, self.max_tokens, seed, is_greedy=is_greedy)
+
+    def read(self, reply: str, text: MedecText, *, is_finished: bool) -> Vote:
+        """CORRECT, or a sentence that the text has, then its correction on the same line; else unreadable."""
+        answer = parse_reply(_without_prefix(reply), is_thinking=self.is_thinking, is_finished=is_finished).answer
+        first_line = next((line for line in answer.splitlines() if line.strip()), "")
+        if first_line.strip(_TRIM).casefold() == "correct":
+            return Vote(reply, False)
+        if len(_NUMBERED_LINE.findall(answer)) > 1:
+            return Vote(reply, None, problem="several numbered sentences instead of one")
+        match = _SENTENCE.fullmatch(answer)
+        if match is None:
+            return Vote(reply, None, problem="neither CORRECT nor a sentence id with a correction")
+        sentence_id, rest = int(match.group(1)), match.group(2)
+        if sentence_id not in text.sentences:
+            return Vote(reply, None, problem="a sentence id that the text does not have")
+        correction = next((line.strip() for line in rest.splitlines() if line.strip()), None)
+        return Vote(reply, True, sentence_id, correction)
+
+
+def prompt_template(task: Task) -> str:
+    """The prompt with ``<text>`` where the text stands."""
+    return task.prompt(_SHOWN).replace(_SHOWN_TEXT, "<text>")
+
+
+def _without_prefix(reply: str) -> str:
+    """A served model opens its thought itself; in the game the opening is part of the prompt."""
+    return reply.lstrip().removeprefix(THINKING_PREFIX)
