@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
-from ..config import JudgeConfig, judge_problems
+from ..config import JudgeConfig, JudgeFallback, judge_problems
 from ..errors import ConfigError, JudgeError
 from ..records import NotePair
+from .cache import FindingCache, default_cache_folder
+from .client import RemoteJudge, privacy_warning
+from .hybrid import HybridJudge
+from .model_judge import ModelJudge, ModelJudgeOptions
+from .openai_scorer import connect_openai
 from .protocol import Judge
-from .questions import AnswerScorer
+from .questions import AnswerScorer, Notify
 from .reference import ReferenceJudge
 
-Notify = Callable[[str], None]
 LoadScorer = Callable[[JudgeConfig, Notify], AnswerScorer]
 
 
@@ -37,6 +43,52 @@ def make_judge(
     """
     if problems := list(judge_problems(config, "judge.")):
         raise ConfigError("The judge can't be set up:", problems)
+    known = list(pairs)
     if config.kind == "reference":
-        return ReferenceJudge(pairs)
-    raise JudgeError(f"the judge {config.kind!r} is not there yet")
+        return ReferenceJudge(known)
+    if config.kind == "hybrid":
+        second = _make_second(config, config.fallback, known, notify, load_scorer)
+        return HybridJudge(ReferenceJudge(known), second)
+    return _make_second(config, config.kind, known, notify, load_scorer)
+
+
+def _make_second(
+    config: JudgeConfig,
+    kind: JudgeFallback,
+    pairs: Sequence[NotePair],
+    notify: Notify,
+    load_scorer: LoadScorer | None,
+) -> Judge:
+    if kind == "remote":
+        return _connect_remote(config, notify)
+    if kind == "openai":
+        scorer = connect_openai(config, notify)
+    elif load_scorer is None:
+        raise JudgeError("the judge 'model' was asked for where no model can be loaded: pass load_scorer")
+    else:
+        scorer = load_scorer(config, notify)
+    options = ModelJudgeOptions(
+        votes=config.votes,
+        margin=config.margin,
+        minimum_confidence=config.minimum_confidence,
+        ask_plausibility=config.ask_plausibility,
+    )
+    folder = Path(config.cache).expanduser() if config.cache else default_cache_folder()
+    cache = FindingCache(folder, notify) if config.use_cache else None
+    return ModelJudge(scorer, kind=kind, options=options, pairs=pairs, cache=cache)
+
+
+def _connect_remote(config: JudgeConfig, notify: Notify) -> Judge:
+    url = config.url or ""
+    if warning := privacy_warning(url):
+        notify(f"warning: {warning}")
+    judge = RemoteJudge(
+        url,
+        token=os.environ.get(config.token_variable, "").strip() or None,
+        games_per_request=config.queries_per_request,
+        timeout_seconds=config.timeout_seconds,
+        patience_seconds=config.patience_seconds,
+        notify=notify,
+    )
+    judge.wait_until_ready()
+    return judge

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+Notify = Callable[[str], None]
+"""Told, a sentence at a time, what takes long or what a person should know."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class AnswerScores:
     log_probs: tuple[float, ...]
     """Of each answer as the reply's beginning, in the order of the question's answers."""
     is_calibrated: bool = True
-    """False where the server told only which answer it took: the others' log-probs are made up then."""
+    """False where a server told only which answer it took: 0 for that answer and -1 for the others then."""
 
 
 @dataclass(frozen=True)

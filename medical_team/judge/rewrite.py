@@ -108,6 +108,15 @@ def find(note: str, case: Case) -> Finding:
     return _error_kept(wording, case) or _correction_kept(wording, case) or _unknown(_why_unknown(wording, case))
 
 
+def keeps_the_error(note: str, pair: NotePair) -> bool:
+    """Whether the words of the case's error still stand in ``note``, each beside its old neighbours."""
+    case = Case.of(pair)
+    if case.is_too_long or not case.spans:
+        return False
+    plain = Wording.of(legible(repair_mojibake(note))).plain
+    return all(times_within(plain, span.before_in_context) for span in case.spans)
+
+
 def _error_kept(wording: Wording, case: Case) -> Finding | None:
     how = _sameness(wording, case.error, case.corrected)
     if how is None:

@@ -1,0 +1,179 @@
+"""The model judge: a language model that compares a note with its case, by closed questions and greedily.
+
+What the model says is a number, never a text: the log-probs of the allowed answers. Their margin is the confidence. An
+answer with a small margin is asked again in other wordings, half of them with the answers in the other order, and the
+mean decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..records import ErrorType, NotePair, Ruling
+from .cache import FindingCache
+from .comparison import PROMPT_VERSION, WORDINGS, error_question, plausibility_question
+from .finding import MODEL, VOTE, Finding
+from .labelling import rule_by_findings
+from .pair_index import PairIndex
+from .protocol import JudgeQuery
+from .questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
+from .rewrite import MAX_CHARACTERS, keeps_the_error
+from .voting import Vote, decide, logistic, vote_of
+
+
+@dataclass(frozen=True)
+class ModelJudgeOptions:
+    """How sure is sure enough. All of them are part of the cache's key."""
+
+    votes: int = 4
+    """Wordings that are asked where the first answer is unsure; at most ``WORDINGS`` are there."""
+    margin: float = 1.0
+    """An answer is unsure below this margin, in nats."""
+    minimum_confidence: float = 0.5
+    """Below it the judge abstains; at 0.5 only where both answers are equally likely."""
+    ask_plausibility: bool = False
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is asked about: games with the same note and case share their finding."""
+
+    note: str
+    pair: NotePair | None
+
+
+class ModelJudge:
+    """Rules by what a language model answers.
+
+    Args:
+        scorer: the model, in this process or behind a server.
+        kind: what kind of judge labels should name.
+        options: how sure is sure enough.
+        pairs: where to look for the case of a query that names none. Without a case the model must know medicine.
+        cache: where findings are kept; None: nowhere.
+    """
+
+    prompt_version = PROMPT_VERSION
+
+    def __init__(
+        self,
+        scorer: AnswerScorer,
+        *,
+        kind: str = "model",
+        options: ModelJudgeOptions | None = None,
+        pairs: Iterable[NotePair] = (),
+        cache: FindingCache | None = None,
+    ) -> None:
+        self.name = f"{kind}:{scorer.name}"
+        self._scorer = scorer
+        self._options = options or ModelJudgeOptions()
+        self._pairs = pairs
+        self._index: PairIndex | None = None
+        self._cache = cache
+
+    def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
+        """A ruling for each query, by its game id. Two queries of one id fail both."""
+        return rule_by_findings(queries, self._find_all, judge=self.name, prompt_version=self.prompt_version)
+
+    def _find_all(self, queries: Sequence[JudgeQuery]) -> list[Finding]:
+        subjects = [self._subject(query) for query in queries]
+        different = list(dict.fromkeys(subjects))
+        keys = [self._key(subject) for subject in different]
+        known = self._cache.get_all(keys) if self._cache else {}
+        unknown = [(key, subject) for key, subject in zip(keys, different, strict=True) if key not in known]
+        found = dict(zip((key for key, _ in unknown), self._ask([subject for _, subject in unknown]), strict=True))
+        if self._cache:
+            self._cache.put_all({key: finding for key, finding in found.items() if not finding.is_failure})
+        by_subject = {subject: {**known, **found}[key] for key, subject in zip(keys, different, strict=True)}
+        return [by_subject[subject] for subject in subjects]
+
+    def _subject(self, query: JudgeQuery) -> _Subject:
+        if query.pair is not None or len(query.note) > MAX_CHARACTERS:
+            return _Subject(query.note, query.pair)
+        if self._index is None:
+            self._index = PairIndex(self._pairs)
+        candidates = self._index.candidates(query.note)
+        return _Subject(query.note, candidates[0] if len(candidates) == 1 else None)
+
+    def _key(self, subject: _Subject) -> str:
+        # pair content only: a case that was numbered anew is the same case
+        pair = replace(subject.pair, case_id="", twin_group="") if subject.pair else None
+        return FindingCache.key(self._scorer.identity, self.prompt_version, self._options, subject.note, pair)
+
+    def _ask(self, subjects: Sequence[_Subject]) -> list[Finding]:
+        findings: dict[_Subject, Finding] = {
+            subject: Finding(None, f"can't tell: the note is longer than {MAX_CHARACTERS} characters", MODEL)
+            for subject in subjects
+            if len(subject.note) > MAX_CHARACTERS
+        }
+        askable = [subject for subject in subjects if subject not in findings]
+        votes = {subject: [vote] for subject, vote in self._votes(askable, 0).items()}
+        unsure = [subject for subject in askable if self._is_unsure(votes[subject][0])]
+        for wording in range(1, min(self._options.votes, WORDINGS)):
+            for subject, vote in self._votes(unsure, wording).items():
+                votes[subject].append(vote)
+        for subject in askable:
+            findings[subject] = self._finding(subject, votes[subject])
+        if self._options.ask_plausibility:
+            self._add_plausibility(findings)
+        return [findings[subject] for subject in subjects]
+
+    def _votes(self, subjects: Sequence[_Subject], wording: int) -> dict[_Subject, Vote | NoAnswer]:
+        """What one wording gives for an error in each note."""
+        asked = [error_question(subject.note, subject.pair, wording) for subject in subjects]
+        answers = self._score([item.question for item in asked])
+        return {
+            subject: answer if isinstance(answer, NoAnswer) else vote_of(answer, item.error_index)
+            for subject, item, answer in zip(subjects, asked, answers, strict=True)
+        }
+
+    def _is_unsure(self, vote: Vote | NoAnswer) -> bool:
+        return isinstance(vote, Vote) and (not vote.is_calibrated or abs(vote.odds) < self._options.margin)
+
+    def _finding(self, subject: _Subject, votes: Sequence[Vote | NoAnswer]) -> Finding:
+        given: list[Vote] = []
+        for vote in votes:
+            if isinstance(vote, NoAnswer):
+                return Finding(None, vote.reason, MODEL, is_failure=not vote.is_abstention)
+            given.append(vote)
+        decision = decide(given)
+        source = VOTE if len(given) > 1 else MODEL
+        how = "once" if len(given) == 1 else f"in {len(given)} wordings"
+        sure = "unknown" if decision.confidence is None else f"{decision.confidence:.2f}"
+        is_sure = decision.confidence is None or decision.confidence >= self._options.minimum_confidence
+        if decision.probability == 0.5 or not is_sure:
+            reason = f"can't tell: the model was asked {how}, its confidence is {sure}"
+            return Finding(None, reason, source, confidence=decision.confidence)
+        error_present = decision.probability > 0.5
+        says = "contains a medical error" if error_present else "is medically correct"
+        compared = "compared with its case" if subject.pair else "without a case to compare with"
+        return Finding(
+            error_present,
+            f"the model, asked {how}, says that the note, {compared}, {says} (confidence {sure})",
+            source,
+            confidence=decision.confidence,
+            error_type=_error_type(subject) if error_present else None,
+        )
+
+    def _add_plausibility(self, findings: dict[_Subject, Finding]) -> None:
+        decided = [subject for subject, finding in findings.items() if finding.error_present is not None]
+        answers = self._score([plausibility_question(subject.note) for subject in decided])
+        for subject, answer in zip(decided, answers, strict=True):
+            if isinstance(answer, AnswerScores) and answer.is_calibrated:
+                plausibility = logistic(vote_of(answer, 0).odds)
+                findings[subject] = replace(findings[subject], plausibility=plausibility)
+
+    def _score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
+        if not questions:
+            return []
+        try:
+            return self._scorer.score(questions)
+        except Exception as error:  # noqa: BLE001 - a model may fail in any way: that voids games, not the run
+            return [NoAnswer(f"the model failed: {type(error).__name__}: {error}")] * len(questions)
+
+
+def _error_type(subject: _Subject) -> ErrorType | None:
+    if subject.pair is None or not keeps_the_error(subject.note, subject.pair):
+        return None
+    return subject.pair.error_type

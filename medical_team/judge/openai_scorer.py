@@ -1,0 +1,205 @@
+"""Closed questions answered by a model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp, a vendor.
+
+The server is asked for the answer as JSON (``response_format`` with a JSON schema) and for log-probs. One that refuses
+either is asked without; a first question about the sky finds that out. Without log-probs only the answer itself is
+known, and a reply that is none of the allowed answers is no answer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ..config import JudgeConfig
+from ..errors import EndpointError, JudgeError
+from ..openai_chat import ChatClient, ChatRefusal, ChatReply, ChatRequest, is_on_this_machine
+from .questions import AnswerScores, ClosedQuestion, NoAnswer, Notify
+
+_MAX_JSON_TOKENS = 32
+_MAX_TOKENS = 8
+_TOP_LOG_PROBS = 20
+_AROUND_ANSWER = " \t\r\n\"'*`_.:,(){}[]"
+_LISTED = re.compile(r"\W{0,3}(\w+)\s*[:.)](?=\s|$)")
+_PROBE = ClosedQuestion("Is the sky blue?\nA: Yes.\nB: No.\nAnswer with one letter, A or B.", ("A", "B"))
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What a server understands beyond the bare minimum."""
+
+    has_json_schema: bool
+    has_log_probs: bool
+
+    def request(self, question: ClosedQuestion) -> ChatRequest:
+        """``question``, greedily, as this server understands it."""
+        options: dict[str, object] = {}
+        if self.has_json_schema:
+            options["response_format"] = _response_format(question.answers)
+        if self.has_log_probs:
+            options |= {"logprobs": True, "top_logprobs": _TOP_LOG_PROBS}
+        max_tokens = _MAX_JSON_TOKENS if self.has_json_schema else _MAX_TOKENS
+        return ChatRequest(question.prompt, max_tokens=max_tokens, options=options)
+
+
+DIALECTS = (Dialect(True, True), Dialect(False, True), Dialect(True, False), Dialect(False, False))
+"""In the order in which they are tried: log-probs tell more than a schema does."""
+
+
+class OpenAIScorer:
+    """Answers closed questions by asking a server. :func:`connect_openai` makes one.
+
+    Args:
+        client: talks to the server, and waits while it is away.
+        impatient_client: the same without waiting, to find out which question of several the server refuses.
+        model: the server's name of the model.
+        url: the server, for the cache's keys.
+
+    Raises:
+        EndpointError: the server can't be reached, or answers no question at all.
+    """
+
+    def __init__(self, client: ChatClient, impatient_client: ChatClient, *, model: str, url: str) -> None:
+        self.name = model
+        self.identity = f"{url} {model}"
+        self._client = client
+        self._impatient_client = impatient_client
+        self.dialect = self._find_dialect()
+
+    def score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
+        """Scores for each question, in order. A question that the server refuses has none, and spoils no other."""
+        try:
+            return self._ask(self._client, questions, self.dialect)
+        except EndpointError as error:
+            if len(questions) < 2:
+                return [NoAnswer(str(error)) for _ in questions]
+        # The server may be away, or refuse one of them; it was waited for already.
+        return self._ask_in_halves(questions)
+
+    def _find_dialect(self) -> Dialect:
+        client, first_error = self._client, None
+        for dialect in DIALECTS:
+            try:
+                self._ask(client, [_PROBE], dialect)
+            except EndpointError as error:
+                client, first_error = self._impatient_client, first_error or error
+            else:
+                return dialect
+        raise first_error or EndpointError("the server was not asked")
+
+    def _ask_in_halves(self, questions: Sequence[ClosedQuestion]) -> list[AnswerScores | NoAnswer]:
+        try:
+            return self._ask(self._impatient_client, questions, self.dialect)
+        except EndpointError as error:
+            if len(questions) == 1:
+                return [NoAnswer(str(error))]
+        middle = len(questions) // 2
+        return [*self._ask_in_halves(questions[:middle]), *self._ask_in_halves(questions[middle:])]
+
+    def _ask(
+        self, client: ChatClient, questions: Sequence[ClosedQuestion], dialect: Dialect
+    ) -> list[AnswerScores | NoAnswer]:
+        replies = client.complete([dialect.request(question) for question in questions])
+        return [scores_of(reply, question.answers) for reply, question in zip(replies, questions, strict=True)]
+
+
+def connect_openai(config: JudgeConfig, notify: Notify) -> OpenAIScorer:
+    """Ask the server of ``config`` a first question.
+
+    Raises:
+        JudgeError: it can't be reached, or answers no question.
+    """
+    url = config.url or ""
+    if not is_on_this_machine(url):
+        notify(f"warning: notes and sentences of their cases are sent to the model at {url}, beyond this machine")
+
+    def client(patience_seconds: float) -> ChatClient:
+        return ChatClient(
+            url,
+            config.model,
+            token_variable=config.token_variable,
+            concurrency=config.concurrency,
+            timeout_seconds=config.timeout_seconds,
+            patience_seconds=patience_seconds,
+            notify=notify,
+        )
+
+    try:
+        return OpenAIScorer(client(config.patience_seconds), client(0.0), model=config.model, url=url)
+    except EndpointError as error:
+        raise JudgeError(f"the judge's model can't be asked: {error}") from error
+
+
+def scores_of(reply: ChatReply | ChatRefusal, answers: Sequence[str]) -> AnswerScores | NoAnswer:
+    """What ``reply`` says about each of ``answers``; nothing is guessed at."""
+    if isinstance(reply, ChatRefusal):
+        return NoAnswer(reply.reason, is_abstention=True)
+    text = reply.text.rpartition("</think>")[2]
+    said = _answer_said(text, answers)
+    log_probs = _log_probs(reply.choice, answers, said)
+    if log_probs is not None:
+        return AnswerScores(log_probs)
+    if said is None:
+        listed = ", ".join(answers)
+        return NoAnswer(f"the model's reply is none of {listed}: {text[:_SHOWN_CHARACTERS]!a}")
+    return AnswerScores(tuple(0.0 if answer == said else -1.0 for answer in answers), is_calibrated=False)
+
+
+def _response_format(answers: Sequence[str]) -> dict[str, object]:
+    schema = {
+        "type": "object",
+        "properties": {"answer": {"type": "string", "enum": list(answers)}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+
+
+def _answer_said(text: str, answers: Sequence[str]) -> str | None:
+    """The answer that ``text`` gives: as JSON, bare, or as the label of a list ("A: Yes")."""
+    try:
+        content: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    if isinstance(content, dict):
+        said: object = cast("dict[str, object]", content).get("answer")
+        return said if isinstance(said, str) and said in answers else None
+    bare = text.strip(_AROUND_ANSWER)
+    if bare in answers:
+        return bare
+    listed = _LISTED.match(text.strip())
+    return listed[1] if listed and listed[1] in answers else None
+
+
+def _log_probs(choice: Mapping[str, Any], answers: Sequence[str], said: str | None) -> tuple[float, ...] | None:
+    """The log-prob of each answer where the reply gives one; None where the server tells none that can be used.
+
+    An answer that is not among the likeliest tokens is held to be as likely as the last of them: it is less.
+    """
+    try:
+        tokens: list[dict[str, Any]] = choice["logprobs"]["content"]
+        bare = [str(token["token"]).strip(_AROUND_ANSWER) for token in tokens]
+        places = [place for place, token in enumerate(bare) if token in answers and said in (None, token)]
+        # a reply that begins otherwise still tells how likely each answer was as its beginning
+        place = places[-1] if places else 0
+        likeliest = [(str(top["token"]), float(top["logprob"])) for top in tokens[place]["top_logprobs"]]
+    except (LookupError, TypeError, ValueError):
+        return None
+    by_answer: dict[str, list[float]] = {answer: [] for answer in answers}
+    for token, log_prob in likeliest:
+        stripped = token.strip(_AROUND_ANSWER)
+        if stripped in by_answer and math.isfinite(log_prob):
+            by_answer[stripped].append(log_prob)
+    finite = [log_prob for _, log_prob in likeliest if math.isfinite(log_prob)]
+    if not any(by_answer.values()) or len(likeliest) < 2:
+        return None
+    return tuple(_log_sum(found) if found else min(finite) for found in by_answer.values())
+
+
+def _log_sum(log_probs: Sequence[float]) -> float:
+    highest = max(log_probs)
+    return highest + math.log(math.fsum(math.exp(log_prob - highest) for log_prob in log_probs))

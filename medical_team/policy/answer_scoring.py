@@ -1,0 +1,159 @@
+"""Closed questions answered by a language model in this process: the log-probs of the allowed answers' first tokens.
+
+Nothing is generated: one forward pass a question gives the distribution of the reply's first token, and only the
+tokens of the allowed answers count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from ..config import JudgeConfig
+from ..errors import JudgeError, MissingDependencyError, PolicyError
+from ..judge.questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
+from .chat import encode_prompt
+from .devices import choose_device, choose_dtype
+from .hub import Notify, cached_folder, is_hub_name
+from .loading import LanguageModel, load_language_model
+
+
+def load_answer_scorer(config: JudgeConfig, notify: Notify = lambda text: None) -> AnswerScorer:
+    """Load the model of the judge "model".
+
+    Raises:
+        JudgeError: it can't be loaded or used; the message names the option of the section [judge].
+        MissingDependencyError: a library is not installed.
+    """
+    try:
+        device = choose_device(config.device)
+        dtype = choose_dtype(config.precision, device)
+        notify(f"Loading the judge's model {config.model} ...")
+        language_model = load_language_model(config.model, device=device, dtype=dtype, notify=notify)
+    except MissingDependencyError:
+        raise
+    except PolicyError as error:
+        # the messages name the options of the policy
+        raise JudgeError(f"the judge has no model: {str(error).replace('policy.', 'judge.')}") from error
+    return LanguageModelScorer(
+        language_model,
+        identity=f"{config.model} {_fingerprint(config.model)} {dtype}",
+        tokens_per_batch=config.tokens_per_batch,
+        max_prompt_tokens=config.max_prompt_tokens,
+    )
+
+
+class LanguageModelScorer:
+    """Answers closed questions with a language model.
+
+    Args:
+        language_model: the model.
+        identity: names it in the cache's keys.
+        tokens_per_batch: padded tokens in one forward pass; a matter of memory. A batch that doesn't fit is halved.
+        max_prompt_tokens: longest question. The model's context window is a limit too.
+    """
+
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        *,
+        identity: str = "",
+        tokens_per_batch: int = 8192,
+        max_prompt_tokens: int = 4096,
+    ) -> None:
+        self.name = language_model.name
+        self.identity = identity or language_model.name
+        self._model = language_model.model
+        self._tokenizer = language_model.tokenizer
+        self._pad_token_id = language_model.pad_token_id
+        self._device = language_model.model.device
+        self._tokens_per_batch = tokens_per_batch
+        window = language_model.context_window
+        self._longest = max_prompt_tokens if window is None else min(max_prompt_tokens, window)
+        self._token_ids: dict[str, list[int]] = {}
+
+    def score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
+        """Scores for each question, in order; a question that is too long or doesn't fit into memory has none."""
+        encoded = [encode_prompt(self._tokenizer, question.prompt, "") for question in questions]
+        answers: list[AnswerScores | NoAnswer] = [
+            NoAnswer(f"the question has {len(prompt)} tokens, more than {self._longest}", is_abstention=True)
+            for prompt in encoded
+        ]
+        for rows in self._batches(encoded):
+            for row, log_probs_V in zip(rows, self._first_log_probs([encoded[row] for row in rows]), strict=True):
+                answers[row] = (
+                    log_probs_V if isinstance(log_probs_V, NoAnswer) else self._scores(questions[row], log_probs_V)
+                )
+        return answers
+
+    def _batches(self, encoded: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
+        """Rows of about the same length, the longest first, so that memory runs out at once or never."""
+        rows = [row for row, prompt in enumerate(encoded) if len(prompt) <= self._longest]
+        rows.sort(key=lambda row: -len(encoded[row]))
+        while rows:
+            count = max(1, self._tokens_per_batch // max(1, len(encoded[rows[0]])))
+            yield rows[:count]
+            rows = rows[count:]
+
+    def _first_log_probs(self, prompts: Sequence[tuple[int, ...]]) -> Sequence[torch.Tensor | NoAnswer]:
+        try:
+            return list(self._forward(prompts))
+        except torch.OutOfMemoryError:
+            if len(prompts) == 1:
+                return [
+                    NoAnswer(f"a question of {len(prompts[0])} tokens doesn't fit into the memory of {self._device}")
+                ]
+        middle = len(prompts) // 2
+        return [*self._first_log_probs(prompts[:middle]), *self._first_log_probs(prompts[middle:])]
+
+    @torch.inference_mode()
+    def _forward(self, prompts: Sequence[tuple[int, ...]]) -> torch.Tensor:
+        """Log-probs of the reply's first token, [B, V], in fp32 on the CPU. Prompts are padded on the left."""
+        width = max(map(len, prompts))
+        ids = [[self._pad_token_id] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        attention_mask_BT = torch.tensor(mask, device=self._device)
+        logits_B1V = self._model(
+            input_ids=torch.tensor(ids, device=self._device),
+            attention_mask=attention_mask_BT,
+            position_ids=(attention_mask_BT.cumsum(dim=1) - 1).clamp_(min=0),
+            logits_to_keep=1,
+            use_cache=False,
+        ).logits
+        return logits_B1V[:, -1].float().log_softmax(dim=-1).cpu()
+
+    def _scores(self, question: ClosedQuestion, log_probs_V: torch.Tensor) -> AnswerScores | NoAnswer:
+        log_probs = [log_probs_V[self._first_tokens(answer)].logsumexp(dim=0).item() for answer in question.answers]
+        if not all(map(_is_finite, log_probs)):
+            return NoAnswer("the model gives no finite numbers")
+        return AnswerScores(tuple(log_probs))
+
+    def _first_tokens(self, answer: str) -> list[int]:
+        """The tokens that begin ``answer``, with a space before it and without."""
+        if answer not in self._token_ids:
+            spellings = [
+                self._tokenizer(text, add_special_tokens=False)["input_ids"] for text in (answer, f" {answer}")
+            ]
+            firsts = {ids[0] for ids in spellings if ids and str(self._tokenizer.decode([ids[0]])).strip()}
+            self._token_ids[answer] = sorted(firsts)
+        return self._token_ids[answer]
+
+
+def _is_finite(number: float) -> bool:
+    return number == number and abs(number) != float("inf")
+
+
+def _fingerprint(name: str) -> str:
+    """What tells one state of the model's files from another."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        cached = cached_folder(name) if is_hub_name(name) else None
+        # the hub's cache has a folder for each revision, named by its hash
+        return cached.name if cached else ""
+    states = sorted(
+        (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in folder.iterdir() if file.is_file()
+    )
+    return hashlib.sha256(repr(states).encode()).hexdigest()[:16]

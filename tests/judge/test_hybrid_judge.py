@@ -1,0 +1,60 @@
+"""Two judges in a row: the second is asked only what the first can't tell."""
+
+from __future__ import annotations
+
+from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
+from scripted_scorer import ScriptedScorer, saying
+
+from medical_team.judge.hybrid import HybridJudge
+from medical_team.judge.model_judge import ModelJudge
+from medical_team.judge.protocol import JudgeQuery
+from medical_team.judge.questions import NoAnswer
+from medical_team.judge.reference import ReferenceJudge
+from medical_team.records import JudgeFailure, Labels, Verdict
+
+REWORDED = CORRECTED_NOTE.replace("lobar pneumonia", "an infection of a lobe")
+
+
+def query(note: str, game_id: str) -> JudgeQuery:
+    return JudgeQuery(game_id, note, Verdict.SAFE, CASE)
+
+
+def hybrid(scorer: ScriptedScorer) -> HybridJudge:
+    return HybridJudge(ReferenceJudge(), ModelJudge(scorer))
+
+
+def test_the_model_is_asked_only_what_the_reference_judge_cannot_tell() -> None:
+    scorer = ScriptedScorer(saying(-3.0))
+    rulings = hybrid(scorer).rule([query(ERROR_NOTE, "a"), query(REWORDED, "b"), query(CORRECTED_NOTE, "c")])
+
+    assert all(isinstance(ruling, Labels) for ruling in rulings.values())
+    told = {
+        game_id: (ruling.source, ruling.error_present)
+        for game_id, ruling in rulings.items()
+        if isinstance(ruling, Labels)
+    }
+    assert told == {"a": ("reference", True), "b": ("model", False), "c": ("reference", False)}
+    assert [len(questions) for questions in scorer.asked] == [1]
+
+
+def test_nobody_is_asked_when_the_first_knows_all() -> None:
+    scorer = ScriptedScorer(saying(3.0))
+    hybrid(scorer).rule([query(ERROR_NOTE, "a")])
+    assert scorer.asked == []
+
+
+def test_the_failure_of_the_second_is_the_game_s() -> None:
+    ruling = hybrid(ScriptedScorer(lambda question: NoAnswer("gone"))).rule([query(REWORDED, "a")])["a"]
+    assert ruling == JudgeFailure("a", False, "model:scripted", "gone")
+
+
+def test_two_games_of_one_id_stay_a_failure() -> None:
+    scorer = ScriptedScorer(saying(3.0))
+    ruling = hybrid(scorer).rule([query(REWORDED, "a"), query(REWORDED, "a")])["a"]
+    assert isinstance(ruling, JudgeFailure)
+    assert not ruling.is_abstention
+    assert scorer.asked == []
+
+
+def test_its_name_names_both() -> None:
+    assert hybrid(ScriptedScorer(saying(0.0))).name == "hybrid:reference+model:scripted"
