@@ -14,7 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
 
 from ..jsonl import validation_problems
 from ..parsing import parse_reply, parse_verdict
@@ -24,9 +34,14 @@ from .protocol import JudgeQuery
 LARGEST_INDEX = 2**53 - 1
 """Beyond it a JSON reader may round a number, and then a label would belong to nobody."""
 
-GameIndex = (
-    Annotated[StrictInt, Field(ge=-LARGEST_INDEX, le=LARGEST_INDEX)] | Annotated[StrictStr, Field(max_length=256)]
-)
+
+def _whole_number(value: object) -> object:
+    # In JSON 7.0 is an integer too.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Number = Annotated[StrictInt, BeforeValidator(_whole_number), Field(ge=-LARGEST_INDEX, le=LARGEST_INDEX)]
+GameIndex = _Number | Annotated[StrictStr, Field(max_length=256)]
 
 _PROBLEMS_SHOWN = 3
 
@@ -53,7 +68,16 @@ class WirePair(BaseModel):
     @property
     def pair(self) -> NotePair:
         """The case."""
-        return NotePair(**vars(self))
+        return NotePair(
+            case_id=whole_text(self.case_id),
+            twin_group=whole_text(self.twin_group),
+            source=self.source,
+            error_type=self.error_type,
+            error_note=whole_text(self.error_note),
+            corrected_note=whole_text(self.corrected_note),
+            error_sentence=whole_text(self.error_sentence),
+            corrected_sentence=whole_text(self.corrected_sentence),
+        )
 
 
 class WireQuery(BaseModel):
@@ -83,7 +107,7 @@ class WireQuery(BaseModel):
         """The query, under its index as its id."""
         return JudgeQuery(
             game_id=str(self.game_idx),
-            note=self.prompt,
+            note=whole_text(self.prompt),
             verdict=verdict_of(self.response),
             pair=None if self.pair is None else self.pair.pair,
             data_type=self.data_type,
@@ -138,6 +162,18 @@ def verdict_of(response: str) -> Verdict | None:
     return parse_verdict(parse_reply(response, is_thinking=is_thinking, is_finished=True).answer)
 
 
+def whole_text(text: str) -> str:
+    """``text`` with a mark in the place of halves of characters, which JSON can hold and UTF-8 can't.
+
+    One note that holds some must not spoil the reply to all.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def label_of(query: WireQuery, verdict: Verdict | None, ruling: Ruling, judge: str) -> WireLabel:
     """``ruling`` as it travels. What was detected is told by the verdict that was read here, by no judge."""
     detected = None if verdict is None else verdict is Verdict.HARMFUL
@@ -151,7 +187,7 @@ def label_of(query: WireQuery, verdict: Verdict | None, ruling: Ruling, judge: s
             verdict=verdict,
             source=ruling.source,
             judge=judge,
-            reason=ruling.reason,
+            reason=whole_text(ruling.reason),
         )
     return WireLabel.model_construct(
         game_idx=query.game_idx,
@@ -167,7 +203,7 @@ def label_of(query: WireQuery, verdict: Verdict | None, ruling: Ruling, judge: s
         confidence=ruling.confidence,
         judge=ruling.judge or judge,
         prompt_version=ruling.prompt_version,
-        reason=ruling.reason,
+        reason=whole_text(ruling.reason),
     )
 
 

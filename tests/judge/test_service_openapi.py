@@ -1,0 +1,67 @@
+"""What the service says of itself is true: schemathesis asks what the OpenAPI document allows, and what it doesn't."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from judge_cases import CASE
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS
+from serving import serving
+
+from medical_team.judge.reference import ReferenceJudge
+from medical_team.judge.service.app import PATHS
+
+TOKEN = "open-sesame"
+EXAMPLES = 25
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[httpx.Client]:
+    with serving(ReferenceJudge([CASE]), token=TOKEN, max_queries=8, max_text_characters=2000) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def api(service: httpx.Client):
+    return schemathesis.openapi.from_url(f"{service.base_url}/openapi.json")
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "/openapi.json"])
+def test_every_answer_is_as_the_document_says(api, path: str, mode: GenerationMode) -> None:
+    method = "POST" if path in ("/judge", "/classify", "/get_reward") else "GET"
+    if mode is GenerationMode.NEGATIVE and method == "GET":
+        pytest.skip("a question without parameters can't be put wrongly")
+
+    @given(case=api[path][method].as_strategy(generation_mode=mode))
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    def answer_is_as_described(case) -> None:
+        case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, excluded_checks=left_out(case))
+
+    answer_is_as_described()
+
+
+def left_out(case) -> list:
+    # That three lists have one length is nothing that a JSON schema can say.
+    names = ["positive_data_acceptance"] if case.path == "/get_reward" else []
+    return [CHECKS.get_one(name) for name in names]
+
+
+def test_every_path_is_described(service: httpx.Client) -> None:
+    document = service.get("/openapi.json").json()
+
+    assert {*document["paths"], "/openapi.json"} == set(PATHS)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation["description"]
+            assert all(response["description"] for response in operation["responses"].values())
+            expected = {"400", "408", "413", "422", "429", "500", "503"} if method == "post" else set()
+            assert expected <= operation["responses"].keys()
+            assert ("401" in operation["responses"]) == (path not in ("/health", "/ready"))
+    json.dumps(document, allow_nan=False)
