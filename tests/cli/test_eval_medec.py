@@ -1,0 +1,84 @@
+import json
+
+import pytest
+
+from medec_csv import some_rows, write_csv
+from medical_team.cli.main import main
+from openai_server import a_completion, openai_server
+
+
+@pytest.fixture
+def csv(tmp_path):
+    return write_csv(tmp_path / "medec.csv", some_rows(3))
+
+
+def run(capsys, *arguments):
+    status = main(["eval", "medec", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_a_baseline_is_told_with_intervals_and_floors_and_breakdowns(csv, tmp_path, capsys):
+    status, out, _ = run(capsys, "copy-oracle", "--medec", csv, "-o", tmp_path / "out")
+
+    assert status == 0
+    header = next(line for line in out.splitlines() if "95% interval" in line)
+    assert header.split()[-4:] == ["all-safe", "all-harmful", "all-harmful-last", "copy-oracle"]
+    assert "flag_accuracy       1.000" in out
+    assert "by error type" in out
+    assert "by length" in out
+    assert "BERTScore: absent" in out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "evaluation.json", "lock", "metrics.json", "predictions.jsonl", "submission.txt",
+    ]  # fmt: skip
+
+
+def test_a_local_model_is_asked_and_its_unreadable_replies_are_counted(csv, tmp_path, capsys):
+    status, out, err = run(capsys, "tiny-random", "--medec", csv, "-o", tmp_path / "out", "--texts", "4")
+
+    assert status == 0
+    assert "zero-shot, no thinking" in out
+    assert "greedy" in out
+    assert "4 texts" in out
+    assert "unreadable: 4 replies (neither Safe nor Harmful); they count as wrong, and never as a detection" in out
+    assert "4/4 texts" in err
+
+
+def test_a_served_model_is_asked_for_all_three_parts(csv, tmp_path, capsys):
+    def answer(body):
+        return a_completion("1 Patient 0 is given 500 mg of amoxicillin." if "5000" in str(body) else "CORRECT")
+
+    with openai_server(answer) as server:
+        arguments = ["some-model", "--url", server.url, "--medec", csv, "--task", "three-part", "-o", tmp_path / "out"]
+        status, out, err = run(capsys, *arguments)
+        asked = len(server.bodies)
+        again = run(capsys, *arguments)
+
+    assert status == 0
+    assert "flag_accuracy          1.000" in out
+    assert "Warning" not in err
+    assert again == (0, out, "")
+    assert asked == len(server.bodies) == 6
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["figures"]["sentence_accuracy"]["value"] == 1.0
+    assert metrics["settings"]["shots"] == 0
+
+
+def test_a_server_that_is_away_is_an_error_and_no_wrong_answer(csv, tmp_path, capsys):
+    with openai_server(lambda body: (401, {"error": "no key"})) as server:
+        status, out, err = run(capsys, "m", "--url", server.url, "--medec", csv, "-o", tmp_path / "out")
+
+    assert (status, out) == (2, "")
+    assert "MEDICAL_TEAM_ENDPOINT_TOKEN" in err
+    assert not (tmp_path / "out" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--samples", "0"), ("--temperature", "0"), ("--max-tokens", "0"), ("--seed", "-1"), ("--texts", "0")],
+)
+def test_an_option_out_of_bounds_is_named(csv, tmp_path, capsys, option, value):
+    status, _, err = run(capsys, "all-safe", "--medec", csv, "-o", tmp_path / "out", option, value)
+
+    assert status == 2
+    assert f"{option} is {value}" in err

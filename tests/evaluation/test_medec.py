@@ -1,0 +1,139 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from medec_builders import ScriptedSampler, a_correct_text, an_error_text
+from medical_team.errors import DataError, UsageError
+from medical_team.evaluation.evaluation_folder import FORMAT, EvaluationFolder, EvaluationSettings
+from medical_team.evaluation.medec import TEXTS_AT_ONCE, predict
+from medical_team.evaluation.medec_metrics import medec_metrics
+from medical_team.evaluation.tasks import AssessorTask
+from medical_team.game.sampler import PromptTooLong
+
+TASK = AssessorTask("short", False, 16)
+TEXTS = [an_error_text(str(n)) if n % 2 else a_correct_text(str(n)) for n in range(2 * TEXTS_AT_ONCE + 3)]
+SETTINGS = EvaluationSettings(
+    format=FORMAT, package_version="0", model="scripted", fingerprint=None, run_config=None, run_seed=None, step=None,
+    task="assessor", prompt_style="short", is_thinking=False, shots=0, prompt="<text>", samples=1, temperature=None,
+    seed=7, max_tokens=16, device="cpu", precision="fp32", data_file="medec.csv", data_sha256="0", texts=len(TEXTS),
+    left_out=0, training_texts="unknown",
+)  # fmt: skip
+
+
+def says_what_is_right(request):
+    return "Harmful" if "5000" in request.prompt else "Safe"
+
+
+def evaluate(folder, sampler, texts=TEXTS):
+    with folder.locked():
+        return predict(texts, TASK, lambda: sampler, folder)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return EvaluationFolder.create_or_resume(tmp_path / "evaluation", SETTINGS)
+
+
+def test_every_text_is_asked_once_greedily_and_its_verdict_is_predicted(folder):
+    sampler = ScriptedSampler(says_what_is_right)
+
+    predictions = evaluate(folder, sampler)
+
+    assert [prediction.text_id for prediction in predictions] == [text.text_id for text in TEXTS]
+    assert all(prediction.is_flag_right for prediction in predictions)
+    assert len(sampler.requests) == len(TEXTS)
+    assert all(request.is_greedy for request in sampler.requests)
+
+
+def test_a_stopped_evaluation_goes_on_where_it_was_and_ends_the_same(folder, tmp_path):
+    class Stopping(ScriptedSampler):
+        def sample(self, requests):
+            if len(self.requests) >= TEXTS_AT_ONCE:
+                raise KeyboardInterrupt
+            return super().sample(requests)
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(folder, Stopping(says_what_is_right))
+    rest = ScriptedSampler(says_what_is_right)
+    resumed = evaluate(EvaluationFolder.create_or_resume(folder.path, SETTINGS), rest)
+
+    assert len(rest.requests) == len(TEXTS) - TEXTS_AT_ONCE
+    whole = EvaluationFolder.create_or_resume(tmp_path / "whole", SETTINGS)
+    assert resumed == evaluate(whole, ScriptedSampler(says_what_is_right))
+
+
+def test_a_line_that_a_killed_process_left_half_written_is_asked_again(folder):
+    evaluate(folder, ScriptedSampler(says_what_is_right))
+    path = folder.path / "predictions.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    sampler = ScriptedSampler(says_what_is_right)
+
+    predictions = evaluate(folder, sampler)
+
+    assert len(sampler.requests) == 1
+    assert len(predictions) == len(TEXTS)
+
+
+def test_a_finished_evaluation_loads_no_model(folder):
+    evaluate(folder, ScriptedSampler(says_what_is_right))
+
+    def load():
+        raise AssertionError("the model was loaded")
+
+    with folder.locked():
+        assert len(predict(TEXTS, TASK, load, folder)) == len(TEXTS)
+
+
+def test_several_replies_have_seeds_of_their_own_that_other_texts_do_not_change(tmp_path):
+    settings = replace(SETTINGS, samples=3, temperature=0.7)
+    many, few = ScriptedSampler(says_what_is_right), ScriptedSampler(says_what_is_right)
+
+    evaluate(EvaluationFolder.create_or_resume(tmp_path / "many", settings), many)
+    evaluate(EvaluationFolder.create_or_resume(tmp_path / "few", settings), few, TEXTS[4:5])
+
+    seeds = [request.seed for request in many.requests]
+    assert len(set(seeds)) == len(seeds) == 3 * len(TEXTS)
+    assert [request.seed for request in few.requests] == seeds[12:15]
+    assert not any(request.is_greedy for request in many.requests)
+
+
+def test_a_prompt_that_does_not_fit_is_no_prediction(folder):
+    (prediction,) = evaluate(folder, ScriptedSampler(lambda request: PromptTooLong("9 tokens")), TEXTS[:1])
+
+    assert (prediction.flag, prediction.votes[0].problem) == (None, "the prompt does not fit into the model")
+
+
+def test_another_evaluation_in_the_same_folder_is_refused_and_the_difference_named(folder):
+    with pytest.raises(UsageError, match="seed 7 there, 8 here"):
+        EvaluationFolder.create_or_resume(folder.path, replace(SETTINGS, seed=8))
+
+
+def test_predictions_of_other_texts_are_refused(folder):
+    evaluate(folder, ScriptedSampler(says_what_is_right), TEXTS[:3])
+
+    with pytest.raises(DataError, match="'2', which is not evaluated"):
+        evaluate(folder, ScriptedSampler(says_what_is_right), TEXTS[:2])
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+
+    with pytest.raises(UsageError, match="is no evaluation"):
+        EvaluationFolder.create_or_resume(tmp_path, SETTINGS)
+
+
+def test_a_folder_without_an_evaluation_cannot_be_opened(tmp_path):
+    with pytest.raises(DataError, match="is no evaluation"):
+        EvaluationFolder.open(tmp_path)
+
+
+def test_submission_and_metrics_are_written_with_what_was_run(folder):
+    predictions = evaluate(folder, ScriptedSampler(says_what_is_right))
+    folder.finish(predictions, medec_metrics(TEXTS, predictions, has_sentences=False, seed=1))
+
+    metrics = json.loads((folder.path / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["settings"]["model"] == "scripted"
+    assert metrics["figures"]["flag_accuracy"]["value"] == 1.0
+    assert metrics["floors"]["all-safe"]["flag_accuracy"] < 1.0
+    assert (folder.path / "submission.txt").read_text().splitlines()[:2] == ["0 0 -1 NA", "1 1 -1 NA"]

@@ -1,0 +1,64 @@
+"""Texts, votes and predictions of MEDEC's shape for tests. The medical content is invented."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medical_team.evaluation.medec_texts import MedecText
+from medical_team.evaluation.official import Reference
+from medical_team.evaluation.predictions import Vote
+from medical_team.game.sampler import Reply, SampleRequest
+from medical_team.records import ErrorType
+
+SENTENCES = {0: "A man has a cough.", 1: "He is given 5000 mg of amoxicillin.", 2: "A visit is planned."}
+CORRECTION = "He is given 500 mg of amoxicillin."
+
+
+def an_error_text(text_id: str = "a", group: str | None = None, **changes: Any) -> MedecText:
+    """A text with an error in sentence 1."""
+    values = {
+        "text_id": text_id,
+        "twin_group": group or text_id,
+        "text": " ".join(SENTENCES.values()),
+        "sentences": SENTENCES,
+        "has_error": True,
+        "error_type": ErrorType.PHARMACOTHERAPY,
+        "error_sentence": SENTENCES[1],
+        "reference": Reference(text_id, "1", "1", CORRECTION),
+    }
+    return MedecText(**(values | changes))
+
+
+def a_correct_text(text_id: str = "b", group: str | None = None, **changes: Any) -> MedecText:
+    """The same text, corrected."""
+    sentences = SENTENCES | {1: CORRECTION}
+    values = {
+        "text_id": text_id,
+        "twin_group": group or text_id,
+        "text": " ".join(sentences.values()),
+        "sentences": sentences,
+        "has_error": False,
+        "error_type": None,
+        "error_sentence": None,
+        "reference": Reference(text_id, "0", "-1", "NA"),
+    }
+    return MedecText(**(values | changes))
+
+
+HARMFUL = Vote("Harmful", True)
+SAFE = Vote("Safe", False)
+UNREADABLE = Vote("Hm.", None, problem="neither Safe nor Harmful")
+
+
+class ScriptedSampler:
+    """Replies by a rule on the prompt, and remembers what it was asked."""
+
+    def __init__(self, rule: Any) -> None:
+        self._rule = rule
+        self.requests: list[SampleRequest] = []
+
+    def sample(self, requests: Any) -> list[Any]:
+        """One reply for each request."""
+        self.requests += requests
+        replies = map(self._rule, requests)
+        return [Reply(reply, (), (), (), True) if isinstance(reply, str) else reply for reply in replies]
