@@ -174,7 +174,10 @@ def _predictions(
     chosen: MedecArguments, model: ModelChoice, texts: Sequence[MedecText], task: Task, folder: EvaluationFolder
 ) -> list[Prediction]:
     if model.is_baseline:
-        return baseline_predictions(model.location, texts)
+        predictions = baseline_predictions(model.location, texts)
+        if not folder.predictions():
+            folder.append(predictions)
+        return predictions
     return predict(texts, task, lambda: _sampler(chosen, model), folder, _tell_progress)
 
 
