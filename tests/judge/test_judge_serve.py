@@ -1,0 +1,138 @@
+"""``medical-team judge serve`` as a process: how it begins, how it ends, what it says when it can't begin."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
+from serving import judged
+
+from builders import a_record
+from medical_team.cli.main import main
+from medical_team.jsonl import write_jsonl
+from medical_team.records import DataType
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("references") / "train.jsonl"
+    record = a_record(DataType.VANILLA_HARMFUL)
+    fields = {name: value for name, value in vars(CASE).items() if name in vars(record)}
+    write_jsonl(path, [a_record(DataType.VANILLA_HARMFUL, **fields, note=ERROR_NOTE)])
+    return path
+
+
+@contextlib.contextmanager
+def serve(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The running command and its address, once it is ready."""
+    command = [sys.executable, "-m", "medical_team", "judge", "serve", "--port", "0", *arguments]
+    with subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})}
+    ) as process:
+        assert process.stdout is not None
+        line = ""
+        while "is ready at" not in line:
+            line = process.stdout.readline()
+            assert line, process.stderr and process.stderr.read()
+        try:
+            yield process, line.split()[-1]
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
+def test_the_reference_judge_needs_no_model_and_sigterm_answers_what_was_accepted(references: Path) -> None:
+    # A patient judge: the game is accepted, and waits for company that never comes.
+    waiting = ("--batch-wait-seconds", "3")
+    with serve("--judge", "reference", "--references", str(references), *waiting) as (process, url):
+        answers: list[list[dict]] = []
+        with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+            assert client.get("/health").json() == {"status": "healthy", "model": "reference"}
+            asking = threading.Thread(target=lambda: answers.append(judged(client, ERROR_NOTE, CORRECTED_NOTE)))
+            asking.start()
+            while httpx.get(f"{url}/info", trust_env=False).json()["waiting"] != 2:
+                pass
+            process.send_signal(signal.SIGTERM)
+            asking.join()
+        output, errors = process.communicate()
+
+    assert [label["error_present"] for label in answers[0]] == [True, False]
+    assert process.returncode == 0
+    assert "has ended" in output
+    assert errors == ""
+
+
+@pytest.mark.slow
+def test_the_token_comes_from_the_environment_and_is_said_nowhere(references: Path) -> None:
+    environment = {"JUDGE_SECRET": "open-sesame"}
+    arguments = ("--judge", "reference", "--references", str(references), "--judge.token_variable", "JUDGE_SECRET")
+    with serve(*arguments, environment=environment) as (process, url):
+        refused = httpx.post(f"{url}/judge", json={"queries": []}, trust_env=False)
+        headers = {"Authorization": "Bearer open-sesame"}
+        taken = httpx.post(f"{url}/judge", json={"queries": []}, headers=headers, trust_env=False)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+
+    assert (refused.status_code, taken.status_code) == (401, 200)
+    assert process.returncode == 0
+    assert "open-sesame" not in output + errors
+
+
+def test_a_taken_port_is_found_out_before_anything_loads(capsys: pytest.CaptureFixture[str], references: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+
+        assert main(["judge", "serve", "--model", "nobody/no-model", "--port", port]) == 2
+
+    captured = capsys.readouterr()
+    assert f"port {port} is taken" in captured.err
+    assert "Loading" not in captured.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--judge", "reference", "--model", "some/model"], "needs no model"),
+        (["--judge", "reference", "--references", "nowhere.jsonl"], "nowhere.jsonl can't be read"),
+        (["--judge", "reference", "--port", "70000"], "expected 0 to 65535"),
+        (["--judge", "reference", "--batch-size", "0"], "batch_size is 0, expected more than 0"),
+        (["--judge", "reference", "--host", "192.0.2.1", "--port", "0"], "no address of this machine"),
+        (["--judge", "openai"], "judge.url is not set"),
+    ],
+)
+def test_what_cannot_be_served_is_one_message(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert main(["judge", "serve", *arguments]) == 2
+
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_loaded_ends_the_service_with_one_message(tmp_path: Path) -> None:
+    command = ["judge", "serve", "--model", str(tmp_path / "no model"), "--port", "0"]
+
+    ended = subprocess.run([sys.executable, "-m", "medical_team", *command], capture_output=True, text=True)
+
+    assert ended.returncode == 2
+    assert "no model" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_script_is_the_command(repository: Path) -> None:
+    script = repository / "scripts" / "serve_medical_judge.py"
+
+    ended = subprocess.run([sys.executable, script, "--judge", "openai"], capture_output=True, text=True)
+
+    assert ended.returncode == 2
+    assert "judge.url is not set" in ended.stderr
