@@ -61,6 +61,7 @@ CHARTS = (
     Chart("Void games by category", "share", _by_category("void_share/{}", list(DataType))),
     Chart("KL from the reference policy", "nats", (("policy/kl", "KL"),)),
     Chart("Entropy of the policy", "nats", (("policy/entropy", "entropy"),)),
+    Chart("Loss on demonstrations", "nats", (("policy/demonstration_loss", "a token"),)),
     Chart("Length of replies", "tokens", _by_role("reply_tokens/{}")),
     Chart("Judge: time for a step's games", "seconds", (("seconds/judge", "all games of the step"),)),
     Chart("Judge: who ruled", "share", (("judge_source/*", ""),)),

@@ -40,8 +40,10 @@ class GameRow:
     error_present: bool | None
     error_detected: bool | None
     is_faithful_revision: bool | None
+    judge_source: str | None
     judge: str | None
     judge_reason: str | None
+    judge_confidence: float | None
     is_abstention: bool | None
     """Of a void game: whether the judge could not tell, instead of failing."""
     attacker_core: float | None
@@ -85,8 +87,10 @@ def game_row(game: Game, *, is_heldout: bool) -> GameRow:
         error_present=labels.error_present if labels else None,
         error_detected=labels.error_detected if labels else None,
         is_faithful_revision=is_faithful_revision(game),
-        judge=ruling.source if ruling else None,
+        judge_source=ruling.source if ruling else None,
+        judge=labels.judge if labels else None,
         judge_reason=ruling.reason if ruling else None,
+        judge_confidence=labels.confidence if labels else None,
         is_abstention=ruling.is_abstention if isinstance(ruling, JudgeFailure) else None,
         attacker_core=_term(attacked, "core"),
         attacker_revision=_term(attacked, "revision"),

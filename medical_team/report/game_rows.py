@@ -115,6 +115,8 @@ def _ruling(game: Game) -> dict[str, Any] | None:
             "errorPresent": ruling.error_present,
             "errorDetected": ruling.error_detected,
             "isFaithful": is_faithful_revision(game),
+            "confidence": ruling.confidence,
+            "judge": ruling.judge,
             "reason": ruling.reason,
         }
     if isinstance(ruling, JudgeFailure):

@@ -50,6 +50,7 @@ def _summary(reader: RunReader, games: int, metrics: dict[int, dict[str, float]]
     config = reader.run.config
     seconds = sum(values.get("seconds/total", 0.0) for values in metrics.values())
     rows = [
+        ["Kind", reader.run.info.kind.replace("-", " ")],
         ["Base model", config.policy.model],
         ["Judge", config.judge.kind],
         ["Games", f"{games:,}"],

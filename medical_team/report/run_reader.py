@@ -24,12 +24,12 @@ class RunReader:
     A run without ``metrics.jsonl``, as another engine may leave it, gets the metrics that follow from its games.
     """
 
-    def __init__(self, path: Path, archive: GameArchive, *, number: int = 0) -> None:
+    def __init__(self, path: Path, archive: GameArchive | None = None, *, number: int = 0) -> None:
         """Open the run at ``path``; nothing is read before :meth:`refresh`.
 
         Args:
             path: of the run folder.
-            archive: takes in its games.
+            archive: takes in its games, for whoever wants to show them.
             number: of the run among those of the page.
 
         Raises:
@@ -73,7 +73,8 @@ class RunReader:
         for game in self._games.read(Game):
             self._take(game)
         for game in self._heldout_games.read(Game):
-            self._archive.add(game, run=self._number, is_heldout=True)
+            if self._archive is not None:
+                self._archive.add(game, run=self._number, is_heldout=True)
 
     def steps(self) -> list[StepFigures]:
         """The counts of each step so far; the last may still grow."""
@@ -96,7 +97,8 @@ class RunReader:
         return traces_of(self.run, played + 1)
 
     def _take(self, game: Game) -> None:
-        self._archive.add(game, run=self._number)
+        if self._archive is not None:
+            self._archive.add(game, run=self._number)
         if self._current and self._current[0].spec.step != game.spec.step:
             self._seal()
         self._current.append(game)

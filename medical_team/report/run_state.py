@@ -43,7 +43,7 @@ class Traces:
 
 def traces_of(run: RunFolder, completed_steps: int) -> Traces:
     """Look at ``run``, of which ``completed_steps`` are on record."""
-    total = run.config.training.steps
+    total = run.total_steps
     return Traces(
         state=_state(run, is_complete=completed_steps >= total),
         completed_steps=completed_steps,

@@ -65,7 +65,8 @@ def set_field(browser, name, value):
 def option(browser, name, label):
     """The value of the option that reads ``label``."""
     options = browser.run(
-        "return [...document.querySelectorAll(`#filters [name=${arguments[0]}] option`)].map((o) => [o.textContent, o.value])",
+        "const options = document.querySelectorAll(`#filters [name=${arguments[0]}] option`);"
+        "return [...options].map((option) => [option.textContent, option.value])",
         name,
     )
     return dict(options)[label]
@@ -76,11 +77,16 @@ def wait_for_count(browser, text):
 
 
 def open_game(browser, game_id):
-    """Search for a game and open it."""
+    """Search for a game, click on it and wait until it is shown."""
     set_field(browser, "search", game_id)
-    browser.wait("document.querySelectorAll('.row').length === 1")
-    browser.one(".row").click()
-    browser.wait("document.querySelector('#game h3') !== null")
+    browser.wait(f"document.querySelector('.row')?.title === {game_id!r}")
+    click_first_row(browser)
+    browser.wait(f"document.querySelector('#game h3')?.textContent === {game_id!r}")
+
+
+def click_first_row(browser):
+    """In one go: a row is made anew whenever the list is drawn."""
+    browser.run("document.querySelector('.row').click()")
 
 
 def test_a_report_opens_without_a_complaint_or_a_request(browser, page):
@@ -176,7 +182,6 @@ def test_a_diff_holds_both_notes(browser, tmp_path):
 
     for number, game in enumerate(games):
         open_game(browser, f"diff-{number:02d}")
-        browser.wait(f"document.querySelector('#game h3').textContent === 'diff-{number:02d}'")
         if game.note == game.spec.seed_note:
             continue
         old, new = browser.run("""
@@ -195,7 +200,7 @@ def test_a_diff_holds_both_notes(browser, tmp_path):
 def test_no_text_of_a_player_runs(browser, hostile_page):
     browser.open(hostile_page)
     title = browser.driver.title
-    browser.one(".row").click()
+    click_first_row(browser)
     browser.wait("document.querySelector('#game h3') !== null")
     browser.run("document.querySelectorAll('details').forEach((part) => (part.open = true))")
 
@@ -291,10 +296,34 @@ def test_numbers_of_a_chart_can_be_read_as_a_table(browser, page):
     browser.one("#curves-body figure summary").click()
 
     rows = browser.run(
-        "return [...document.querySelectorAll('#curves-body figure tr')].map((row) => [...row.cells].map((c) => c.textContent))"
+        "const rows = [...document.querySelectorAll('#curves-body figure tr')];"
+        "return rows.map((row) => [...row.cells].map((cell) => cell.textContent))"
     )
     assert rows[0] == ["step", "attacker", "assessor"]
     assert rows[1] == ["0", "1.5", "1"]
+
+
+def test_curves_can_be_smoothed(browser, tmp_path):
+    steps = [a_step(step) for step in range(40)]
+    write_report([a_run(tmp_path / "run", steps)], tmp_path / "report.html")
+    browser.open(tmp_path / "report.html")
+
+    def heights():
+        points = browser.run("return document.querySelector('#curves-body polyline').getAttribute('points')")
+        return {float(point.split(",")[1]) for point in points.split()[20:]}
+
+    def choose(value):
+        browser.run(
+            "const select = document.querySelector('#smoothing select');"
+            "select.value = arguments[0]; select.dispatchEvent(new Event('change'));",
+            value,
+        )
+
+    # The games are won in turn: two heights, whose mean over an even number of steps is one.
+    choose("1")
+    assert len(heights()) == 2
+    choose("20")
+    assert len(heights()) == 1
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
@@ -332,7 +361,7 @@ def test_a_live_page_grows_without_a_reload(browser, tmp_path):
         try:
             browser.open(f"http://127.0.0.1:{server.server_address[1]}/", ready="games")
             wait_for_count(browser, "4 games")
-            browser.one(".row").click()
+            click_first_row(browser)
             browser.wait("document.querySelector('#game h3')?.textContent === 'step-000000-0000'")
             browser.run("document.isSamePage = true")
             assert "1 of 3 steps" in browser.text("#live-status")
@@ -344,7 +373,6 @@ def test_a_live_page_grows_without_a_reload(browser, tmp_path):
             assert browser.run("return document.isSamePage")
             assert browser.text("#game h3") == "step-000000-0000"
             open_game(browser, "step-000001-0003")
-            browser.wait("document.querySelector('#game h3').textContent === 'step-000001-0003'")
 
             RunFolder.open(path).rewind(1)
             browser.wait("document.isSamePage !== true && document.documentElement.dataset.ready === 'games'")

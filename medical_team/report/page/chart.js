@@ -5,6 +5,7 @@ const COLOURS = 7;
 const HEIGHT = 190;
 const MARGIN = { top: 10, right: 12, bottom: 24, left: 52 };
 const TABLE_ROWS = 40;
+const FEW_POINTS = 30;
 
 function makeSvg(tag, attributes = {}, text = null) {
   const element = document.createElementNS(SVG, tag);
@@ -38,9 +39,10 @@ class Chart {
     new ResizeObserver(() => this.draw()).observe(this.element);
   }
 
-  /** Shows curves {label, steps, values, style}. */
-  show(curves) {
+  /** Shows curves {label, steps, values, style}, each drawn point the mean of `span` steps. */
+  show(curves, span) {
     this.curves = curves;
+    this.drawn = curves.map((curve) => smoothed(curve, span));
     this.element.hidden = curves.length === 0;
     fill(this.legend, ...curves.map((curve) => make("li", {}, curveSample(curve.style), ...visible(curve.label))));
     this.drawing.setAttribute("aria-label", this.summary());
@@ -60,9 +62,9 @@ class Chart {
   draw() {
     const width = this.drawing.clientWidth;
     if (!width || !this.curves.length) return;
-    this.scale = scaleOf(this.curves, this.unit, width);
+    this.scale = scaleOf(this.drawn, this.unit, width);
     this.drawing.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    this.drawing.replaceChildren(...this.axes(width), ...this.curves.flatMap((curve) => this.line(curve)));
+    this.drawing.replaceChildren(...this.axes(width), ...this.drawn.flatMap((curve) => this.line(curve)));
     this.cursor = makeSvg("line", { class: "cursor", y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom, visibility: "hidden" });
     this.drawing.append(this.cursor);
   }
@@ -86,10 +88,10 @@ class Chart {
     const points = curve.steps.map((step, i) => `${x(step).toFixed(1)},${y(curve.values[i]).toFixed(1)}`);
     const parts = [makeSvg("polyline", { class: `curve ${curve.style}`, points: points.join(" ") })];
     // A few points are shown as such: held-out notes are read every so many steps.
-    if (points.length <= 30) {
+    if (points.length <= FEW_POINTS) {
       for (const point of points) {
         const [cx, cy] = point.split(",");
-        parts.push(makeSvg("circle", { class: curve.style, cx, cy, r: 2.5, fill: "none" }));
+        parts.push(makeSvg("circle", { class: `dot ${curve.style}`, cx, cy, r: 3 }));
       }
     }
     return parts;
@@ -140,6 +142,19 @@ function makeTable(rows) {
     make("thead", {}, make("tr", {}, ...head.map((cell) => make("th", { scope: "col" }, ...visible(cell))))),
     make("tbody", {}, ...body.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, ...visible(cell)))))),
   );
+}
+
+/** The curve with each value averaged with those of the steps before it. One of a few points stays as it is. */
+function smoothed(curve, span) {
+  if (span === 1 || curve.values.length <= FEW_POINTS) return curve;
+  let first = 0;
+  let sum = 0;
+  const values = curve.values.map((value, i) => {
+    sum += value;
+    for (; curve.steps[first] <= curve.steps[i] - span; first++) sum -= curve.values[first];
+    return sum / (i - first + 1);
+  });
+  return { ...curve, values };
 }
 
 function valueAt(curve, step) {

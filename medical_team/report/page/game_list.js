@@ -18,7 +18,7 @@ class GameList {
     element.addEventListener("keydown", (event) => this.key(event));
     element.addEventListener("click", (event) => {
       const row = event.target.closest(".row");
-      if (row) this.choose(Number(row.dataset.place), { isOpened: true });
+      if (row) this.choose(Number(row.dataset.place), { isSought: true });
     });
     new ResizeObserver(() => this.draw()).observe(element);
   }
@@ -36,12 +36,16 @@ class GameList {
     this.draw();
   }
 
-  choose(place, { isOpened = false } = {}) {
+  /**
+   * Chooses the game at `place`. `isSought`: bring it into sight, which on a phone is below the list. `isEntered`: go
+   * there with the keyboard too.
+   */
+  choose(place, { isSought = false, isEntered = false } = {}) {
     if (!this.games.length) return;
     this.place = Math.max(0, Math.min(place, this.games.length - 1));
     this.reveal();
     this.draw();
-    this.onChoose(this.chosenGame, { isOpened });
+    this.onChoose(this.chosenGame, { isSought, isEntered });
   }
 
   reveal() {
@@ -63,7 +67,7 @@ class GameList {
       End: this.games.length - 1,
     };
     if (event.key in targets) this.choose(targets[event.key]);
-    else if (event.key === "Enter" || event.key === " ") this.choose(this.place, { isOpened: true });
+    else if (event.key === "Enter" || event.key === " ") this.choose(this.place, { isSought: true, isEntered: true });
     else return;
     event.preventDefault();
   }
@@ -96,6 +100,7 @@ class GameList {
         "aria-selected": String(place === this.place),
         "aria-setsize": this.games.length,
         "aria-posinset": place + 1,
+        title: this.index.ids[game],
       },
       make("span", {}, make("span", { "aria-hidden": "true" }, `${OUTCOME_MARKS[outcome]} `), plainName(outcome)),
       make("span", { class: "second" }, `${where}step ${columns.step[game]}, ${plainName(categories[columns.category[game]])}, ${errorTypes[columns.errorType[game]]}`),

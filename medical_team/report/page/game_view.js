@@ -70,14 +70,16 @@ function diffNote(seed, revision, runs, errors) {
   const note = make("p", { class: "note" });
   for (const run of runs) {
     if (run.kind === "in") {
-      note.append(change("ins", "put in: ", [...visible(textOf(revision, run.start, run.end))]));
+      note.append(change("ins", "put in: ", [...visible(textOf(revision, run.start, run.end).trimEnd())]));
     } else if (run.kind === "out") {
       note.append(change("del", "taken out: ", markedRuns(seed, run.start, run.end, errors)));
     } else {
       note.append(...markedRuns(seed, run.start, run.end, errors));
     }
-    // The last word of either note has no white space behind it, but may stand in the middle of the diff.
-    if (!/\s$/.test(textOf(run.kind === "in" ? revision : seed, run.start, run.end))) note.append(" ");
+    // White space behind an edit is no part of it, and the last word of a note has none.
+    const words = run.kind === "in" ? revision : seed;
+    const last = words[run.end - 1];
+    note.append(last.slice(last.trimEnd().length) || " ");
   }
   return note;
 }
@@ -87,14 +89,14 @@ function change(tag, told, nodes) {
   return make(tag, {}, make("span", { class: "unseen" }, `[${told}`), ...nodes, make("span", { class: "unseen" }, "] "));
 }
 
-/** Words `start` to `end` as nodes, those of the true error marked. */
+/** Words `start` to `end` as nodes, those of the true error marked; without the white space behind the last. */
 function markedRuns(words, start, end, errors) {
   const nodes = [];
   for (let i = start; i < end; ) {
     const isError = errors.has(i);
     let next = i;
     while (next < end && errors.has(next) === isError) next++;
-    const text = textOf(words, i, next);
+    const text = next === end ? textOf(words, i, next).trimEnd() : textOf(words, i, next);
     if (isError) {
       const kept = text.trimEnd();
       nodes.push(make("mark", {}, make("span", { class: "unseen" }, "[true error: "), ...visible(kept), make("span", { class: "unseen" }, "]")), text.slice(kept.length));
@@ -142,7 +144,9 @@ function rulingText(texts) {
     return `${ruling.source}: ${ruling.isAbstention ? "can't tell" : "failed"}. ${ruling.reason}`;
   }
   const faithful = { true: " The revision is faithful.", false: " The revision is not what its category asks for." }[ruling.isFaithful] ?? "";
-  return `${ruling.source}: the note contains ${ruling.errorPresent ? "an error" : "no error"}.${faithful} ${ruling.reason}`;
+  const who = ruling.judge && ruling.judge !== ruling.source ? `${ruling.source} (${ruling.judge})` : ruling.source;
+  const sure = ruling.confidence === null ? "" : ` Confidence ${shareText(ruling.confidence)}.`;
+  return `${who}: the note contains ${ruling.errorPresent ? "an error" : "no error"}.${faithful}${sure} ${ruling.reason}`;
 }
 
 function rewardTable(rewards) {

@@ -41,7 +41,7 @@ class Browser {
     if (this.count.textContent !== text) this.count.textContent = text;
   }
 
-  async open(game, { isOpened }) {
+  async open(game, { isSought, isEntered }) {
     const texts = await this.tables.texts.row(game);
     const caseRow = await this.tables.cases.row(texts.case);
     if (this.list.chosenGame !== game) return;
@@ -49,10 +49,8 @@ class Browser {
     back.addEventListener("click", () => this.list.element.focus());
     fill(this.article, back, ...gameElements(this.about(game), texts, caseRow));
     history.replaceState(null, "", `#game=${this.index.columns.run[game]}/${encodeURIComponent(this.index.ids[game])}`);
-    if (isOpened) {
-      this.article.focus({ preventScroll: true });
-      this.article.scrollIntoView({ block: "nearest" });
-    }
+    if (isEntered) this.article.focus({ preventScroll: true });
+    if (isSought) this.article.scrollIntoView({ block: this.article.getBoundingClientRect().top > innerHeight / 2 ? "start" : "nearest" });
   }
 
   /** A game's row of the index by name. */
@@ -79,7 +77,7 @@ class Browser {
     if (!named) return;
     const id = decodeURIComponent(named[2]);
     const game = this.index.ids.findIndex((other, i) => other === id && this.index.columns.run[i] === Number(named[1]));
-    if (game >= 0) this.list.choose(this.list.games.indexOf(game), { isOpened: true });
+    if (game >= 0) this.list.choose(this.list.games.indexOf(game), { isSought: true });
   }
 }
 

@@ -7,9 +7,14 @@ class Overview {
   constructor() {
     this.charts = new Map();
     this.drawn = new Map();
+    this.runs = [];
+    this.smoothing = document.querySelector("#smoothing select");
+    this.smoothing.addEventListener("change", () => this.showCharts(this.runs));
   }
 
   show(runs) {
+    if (!this.runs.length) this.smoothing.value = usualSmoothing(runs);
+    this.runs = runs;
     this.part("runs", runs.map((run) => [run.name, run.state, run.summary]), () => runs.map(runCard));
     this.part("criteria-body", runs.map((run) => run.criteria), () => runs.flatMap((run) => criteriaCards(run, runs)));
     this.part("alarms-body", runs.map((run) => run.alarms), () => alarmCards(runs));
@@ -30,7 +35,6 @@ class Overview {
 
   showCharts(runs) {
     const isAlone = runs.length === 1;
-    if (!isAlone) this.part("curves-key", runs.map((run) => run.name), () => [runsKey(runs)]);
     const titles = [...new Set(runs.flatMap((run) => run.charts.map((chart) => chart.title)))];
     const body = document.getElementById("curves-body");
     for (const title of titles) {
@@ -40,13 +44,20 @@ class Overview {
         this.charts.set(title, chart);
         body.append(chart.element);
       }
-      this.charts.get(title).show(ofRuns.flatMap((chart, number) => styledCurves(chart, number, runs)));
+      this.charts.get(title).show(ofRuns.flatMap((chart, number) => styledCurves(chart, number, runs)), Number(this.smoothing.value));
     }
     const isEmpty = [...this.charts.values()].every((chart) => chart.element.hidden);
     this.part("curves-key", isEmpty ? "none" : runs.map((run) => run.name), () =>
       isEmpty ? [make("p", {}, "No step is on record yet.")] : isAlone ? [] : [runsKey(runs)],
     );
   }
+}
+
+/** As many steps as give a long run readable curves. */
+function usualSmoothing(runs) {
+  const lengths = runs.flatMap((run) => run.charts.flatMap((chart) => chart.curves.map((curve) => curve.steps.length)));
+  const longest = Math.max(0, ...lengths);
+  return longest <= FEW_POINTS ? "1" : longest <= 150 ? "5" : "20";
 }
 
 /** Of one run each curve has its colour and dash; of several the colour says which run, the dash which curve. */
