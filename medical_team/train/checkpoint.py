@@ -9,13 +9,15 @@ step-000010/
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import TrainingError
 from ..evaluation.heldout import BALANCED_ACCURACY
 from ..files import atomic_folder
 from ..policy.policy import Policy
+from ..records import Source
+from ..report.card_figures import criteria_table, figures_table
 from ..runs.checkpoints import MARKER
 from ..runs.folder import RunFolder
 from .learner import Learner
@@ -92,9 +94,20 @@ def save_final(run: RunFolder, policy: Policy) -> Path:
     """
     with atomic_folder(run.final_path) as folder:
         policy.save_merged(folder)
-        _write_card(run, run.total_steps, folder)
+        _write_card(run, run.total_steps, folder, [criteria_table(run)] if run.info.kind == "self-play" else [])
     return run.final_path
 
 
-def _write_card(run: RunFolder, completed_steps: int, folder: Path) -> None:
-    (folder / "README.md").write_text(model_card(run.config, completed_steps, run.info.kind), encoding="utf-8")
+def _write_card(run: RunFolder, completed_steps: int, folder: Path, more_tables: Sequence[str] = ()) -> None:
+    card = model_card(
+        run.config,
+        completed_steps,
+        run.info.kind,
+        sources=_sources(run),
+        tables=[figures_table([metrics.values for metrics in run.metrics()]), *more_tables],
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _sources(run: RunFolder) -> tuple[Source, ...]:
+    return tuple({record.source for record in run.training_records()})

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from ..config import SAMPLE_DATA, RunConfig
+from collections.abc import Iterable, Sequence
+
+from ..config import RunConfig
+from ..data.card import licences
+from ..records import Source
+from ..report.licences import judge_licence, model_licence
 from ..runs.folder import RunKind
 
 _CARD = """\
@@ -22,9 +27,9 @@ patients, and what it writes as an attacker is wrong on purpose.
 
 ## What it was trained from
 
-- Base model: {base}. Its licence applies to this model too.
+- Base model: {base}. Its licence applies to this model too: {base_licence}.
 - Data: {data}
-- {judge}
+- {judge} Licence: {judge_licence}.
 
 ## How
 
@@ -33,6 +38,14 @@ patients, and what it writes as an attacker is wrong on purpose.
 | setting | value |
 |---|---|
 {settings}
+{outcome}"""
+
+_OUTCOME = """
+## What came of it
+
+{tables}
+
+`medical-team report` tells more of the run that wrote this card, by the same figures.
 """
 
 _SELF_PLAY = {
@@ -53,8 +66,20 @@ _WARM_START = {
 }
 
 
-def model_card(config: RunConfig, completed_steps: int, kind: RunKind = "self-play") -> str:
-    """A Markdown model card for the state after ``completed_steps`` of a run of ``kind``."""
+def model_card(
+    config: RunConfig,
+    completed_steps: int,
+    kind: RunKind = "self-play",
+    *,
+    sources: Iterable[Source] = (),
+    tables: Sequence[str] = (),
+) -> str:
+    """A Markdown model card for the state after ``completed_steps`` of a run of ``kind``.
+
+    Args:
+        sources: where the notes that it was trained on come from.
+        tables: Markdown tables of what came of it; empty ones are left out.
+    """
     is_self_play = kind == "self-play"
     settings = _self_play_settings(config) if is_self_play else _warm_start_settings(config)
     settings = {"completed steps": completed_steps, **settings, **_shared_settings(config)}
@@ -63,12 +88,15 @@ def model_card(config: RunConfig, completed_steps: int, kind: RunKind = "self-pl
         front_matter=_front_matter(config),
         base=config.policy.model,
         steps=completed_steps,
-        data=_data_sentence(config),
+        base_licence=model_licence(config.policy.model),
+        judge_licence=judge_licence(config.judge),
+        data=" ".join(licences(sources)) or "the records in the run's `data/train.jsonl`.",
         what=texts["what"],
         by=texts["by"],
         judge=texts["judge"].format(judge=config.judge.kind),
         method=texts["method"],
         settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
+        outcome=_OUTCOME.format(tables="\n\n".join(shown)) if (shown := [table for table in tables if table]) else "",
     )
 
 
@@ -109,11 +137,3 @@ def _front_matter(config: RunConfig) -> str:
     # A local folder is no name that a model hub could resolve.
     is_hub_name = config.policy.model.count("/") == 1 and not config.policy.model.startswith((".", "/", "~"))
     return f"base_model: {config.policy.model}\n" if is_hub_name else ""
-
-
-def _data_sentence(config: RunConfig) -> str:
-    if config.data.train == SAMPLE_DATA:
-        return "the synthetic notes that ship with medical-team."
-    return (
-        "the records in the run's `data/train.jsonl`. Notes of MEDEC-MS are licensed CC BY 4.0, attribution required."
-    )
