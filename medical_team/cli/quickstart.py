@@ -25,7 +25,10 @@ from ..report.display import Display, make_display
 from ..report.game_text import format_game
 from ..runs.folder import RunFolder
 from .arguments import parse
+from .quickstart_demo import run_quickstart_demo
 from .train import conclude, training_session
+
+_STEPS, _GAMES = 2, 8
 
 _INTRODUCTION = """\
 Medical self-red-teaming, small: an attacker and an assessor, both played by one language model, play a few games with
@@ -50,37 +53,40 @@ What to try next:
 class QuickstartArguments:
     """Play and learn for a few minutes, without a GPU or an account."""
 
-    policy: Literal["smollm2", "tiny-random"] = "smollm2"
-    """SmolLM2-135M-Instruct, or a tiny random model that needs no download."""
+    policy: Literal["demo", "smollm2", "tiny-random"] = "demo"
+    """The policy that ships, which visibly learns; SmolLM2-135M-Instruct; or a tiny random model."""
     run: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder of the run; without it, the next free of runs/quickstart, runs/quickstart-2, ..."""
-    steps: int = 2
-    """Updates of the policy."""
-    games: int = 8
-    """Games for each update."""
+    steps: int | None = None
+    """Updates of the policy; unset: those of the preset demo, or 2."""
+    games: int | None = None
+    """Games for each update; unset: those of the preset demo, or 8."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     chosen = parse(QuickstartArguments, "quickstart", arguments)
     path = chosen.run or _free_folder(Path("runs") / "quickstart")
+    if chosen.policy == "demo":
+        return run_quickstart_demo(path, steps=chosen.steps, games=chosen.games)
+    steps, games = chosen.steps or _STEPS, chosen.games or _GAMES
     session = training_session()
     with make_display() as display:
-        display.notice(_INTRODUCTION.format(steps=chosen.steps, games=chosen.games))
+        display.notice(_INTRODUCTION.format(steps=steps, games=games))
         try:
-            result = session.start_run(_config(chosen, chosen.policy), path, display)
+            result = session.start_run(_config(chosen.policy, steps, games), path, display)
         except ModelUnavailableError as error:
             display.notice(_FALLBACK.format(model=SMOLLM2_MODEL, reason=error))
-            result = session.start_run(_config(chosen, "tiny-random"), path, display)
+            result = session.start_run(_config("tiny-random", steps, games), path, display)
         _show_a_game(path, display)
     status = conclude(path, is_finished=result.is_finished, completed_steps=result.completed_steps)
     sys.stdout.write(_NEXT)
     return status
 
 
-def _config(chosen: QuickstartArguments, policy: Literal["smollm2", "tiny-random"]) -> RunConfig:
-    training = TrainingConfig(steps=chosen.steps, games_per_step=chosen.games)
-    checkpoints = CheckpointConfig(save_every=chosen.steps if chosen.steps > 0 else 1)
+def _config(policy: Literal["smollm2", "tiny-random"], steps: int, games: int) -> RunConfig:
+    training = TrainingConfig(steps=steps, games_per_step=games)
+    checkpoints = CheckpointConfig(save_every=max(steps, 1))
     if policy == "smollm2":
         sampling = SamplingConfig(max_revision_tokens=160, max_verdict_tokens=8)
         return RunConfig(sampling=sampling, training=training, checkpoints=checkpoints)

@@ -114,11 +114,14 @@ def _score(group: HeldoutNotes, before: Sequence[Game], after: Sequence[Game]) -
 def _example(
     notes: Sequence[HeldoutNotes], before: Sequence[Sequence[Game]], after: Sequence[Sequence[Game]]
 ) -> tuple[Game, Game] | None:
-    for group, was, became in zip(notes, before, after, strict=True):
-        for first, second in zip(was, became, strict=True):
-            if group.is_revised and _is_wrong(first) and not _is_wrong(second):
-                return first, second
-    return None
+    learnt = [
+        (first, second)
+        for group, was, became in zip(notes, before, after, strict=True)
+        for first, second in zip(was, became, strict=True)
+        if group.is_revised and _is_wrong(first) and not _is_wrong(second)
+    ]
+    # An error that was missed and is found now tells more than a false alarm that is gone.
+    return max(learnt, key=lambda games: games[1].spec.data_type.is_harmful, default=None)
 
 
 def _is_wrong(game: Game) -> bool:
