@@ -31,8 +31,8 @@ The assessor on held-out notes, before and after self-play: balanced accuracy (0
 
 {scores}
 
-Common errors abound in the notes to play with; rare ones are brought in by attackers alone. Conditions never seen are in
-no training of any kind: there nothing can be known, and no gain is claimed.
+Common errors abound in the notes to play with; rare ones are brought in by attackers alone. Conditions never seen are
+in no training of any kind: there nothing can be known, and no gain is claimed.
 """
 
 _NEXT = """
