@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..config import RunConfig
+from ..demonstrations.draw import DemonstrationDraw
 from ..errors import UsageError
 from ..policy.chat import encode_prompt
 from ..policy.policy import Policy
 from ..prompts import assessor_prompt, attacker_prompt, reply_prefix
 from ..records import Role, TrainingRecord
+from .imitation import tokenized
 
 _LONGEST_CHECKED = 64
+_DEMONSTRATIONS_CHECKED = 64
 
 
 def check_prompts_fit(records: Sequence[TrainingRecord], policy: Policy, config: RunConfig) -> None:
@@ -34,6 +37,21 @@ def check_prompts_fit(records: Sequence[TrainingRecord], policy: Policy, config:
             f"{config.policy.model} is {policy.context_window}. Lower sampling.max_revision_tokens or "
             "sampling.max_verdict_tokens, or leave the longest notes out."
         )
+
+
+def check_demonstrations_fit(records: Sequence[TrainingRecord], policy: Policy, config: RunConfig) -> None:
+    """Check that demonstrations of the longest notes stay within the limits on replies.
+
+    Raises:
+        UsageError: one doesn't, or there is nothing to demonstrate; it names the option and a value that does.
+    """
+    sides = [[record for record in records if record.data_type.is_harmful is side] for side in (True, False)]
+    longest = [record for side in sides for record in _longest(side)]
+    draw = DemonstrationDraw(
+        longest, config.game, seed=config.training.seed, attacker_share=config.warmstart.attacker_share
+    )
+    for demonstration in draw.demonstrations(0, _DEMONSTRATIONS_CHECKED):
+        tokenized(demonstration, policy, config)
 
 
 def _longest(records: Sequence[TrainingRecord]) -> Sequence[TrainingRecord]:

@@ -26,7 +26,7 @@ from ..report.display import Display
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder, RunKind
 from .loop import TrainingResult, train
-from .preflight import check_prompts_fit
+from .preflight import check_demonstrations_fit, check_prompts_fit
 from .warm_start import warm_start
 
 _LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
@@ -48,6 +48,8 @@ def start_run(config: RunConfig, path: Path, display: Display, *, kind: RunKind 
     policy = _policy(config, display)
     check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
     judge = _judge(config.judge, records, display)
+    if kind == "warm-start" or config.training.demonstration_coefficient > 0:
+        check_demonstrations_fit(records, policy, config)
     run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device), kind=kind)
     with run.locked():
         return _work(run, policy, judge, display)

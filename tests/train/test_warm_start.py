@@ -97,6 +97,13 @@ def test_train_does_not_resume_a_warm_start(warm):
         resume_run(warm.path, DISPLAY)
 
 
+def test_a_limit_that_is_too_low_for_the_demonstrations_is_told_before_anything_is_written(config, tmp_path):
+    short = replace(config, sampling=replace(config.sampling, max_revision_tokens=12))
+    with pytest.raises(UsageError, match=r"sampling\.max_revision_tokens \(12\)"):
+        start_run(short, tmp_path / "run", DISPLAY, kind="warm-start")
+    assert not (tmp_path / "run").exists()
+
+
 def test_its_kind_is_saved(warm):
     assert json.loads((warm.path / "run.json").read_text())["kind"] == "warm-start"
     assert warm.total_steps == STEPS
