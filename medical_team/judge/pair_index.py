@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ..data.text_repair import repair_mojibake
 from ..records import NotePair
-from .wording import Wording, Words, legible
+from .wording import Words, read
 
 SIMILARITY_FLOOR = 0.5
 """A pair that shares less with the note is not its case. Rarity-weighted words in common over words in either."""
@@ -86,4 +86,4 @@ class PairIndex:
 
 
 def _plain(note: str) -> Words:
-    return Wording.of(legible(repair_mojibake(note))).plain
+    return read(repair_mojibake(note)).plain

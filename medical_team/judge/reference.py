@@ -15,6 +15,8 @@ from .rewrite import MAX_CHARACTERS, Case, find
 from .synthetic import decide_synthetic
 
 _CASES_KEPT = 4096
+_FINDINGS_KEPT = 4096
+_LONGEST_KEPT_NOTE = 4000
 
 
 class ReferenceJudge:
@@ -33,6 +35,7 @@ class ReferenceJudge:
         self._pairs = [pair for pair in pairs if pair.source is not Source.SYNTHETIC]
         self._index: PairIndex | None = None
         self._case_of = lru_cache(maxsize=_CASES_KEPT)(Case.of)
+        self._kept_find = lru_cache(maxsize=_FINDINGS_KEPT)(self._find)
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
         """A ruling for each query, by its game id. Two queries of one id fail both: nobody could tell them apart."""
@@ -40,6 +43,10 @@ class ReferenceJudge:
 
     def find(self, note: str, pair: NotePair | None = None) -> Finding:
         """Whether ``note`` contains an error; ``pair`` is its case, where that is known."""
+        # The notes of vanilla games come again and again. Long notes would fill the memory.
+        return self._kept_find(note, pair) if len(note) <= _LONGEST_KEPT_NOTE else self._find(note, pair)
+
+    def _find(self, note: str, pair: NotePair | None) -> Finding:
         if pair is not None:
             return self._find_in(note, pair)
         if len(note) > MAX_CHARACTERS:

@@ -27,7 +27,7 @@ from .lexicon import (
     is_drug,
     is_number,
 )
-from .wording import Wording, Words, legible, named, strange_characters
+from .wording import Wording, Words, named, read, strange_characters
 
 MAX_CHARACTERS = 20_000
 """Longer notes are not read: the longest of MEDEC has under 2,500, and a revision at most twice its words."""
@@ -75,7 +75,7 @@ class Case:
         is_too_long = max(len(error_text), len(corrected_text)) > MAX_CHARACTERS
         if is_too_long:
             error_text = corrected_text = ""
-        error, corrected = Wording.of(legible(error_text)), Wording.of(legible(corrected_text))
+        error, corrected = read(error_text), read(corrected_text)
         written = differing_spans(error.words, corrected.words)
         both = error_text + corrected_text
         return cls(
@@ -97,7 +97,7 @@ def find(note: str, case: Case) -> Finding:
     strange = strange_characters(text, case.familiar)
     if strange:
         return _unknown(f"the note holds characters that its case doesn't: {named(strange)}")
-    wording = Wording.of(legible(text))
+    wording = read(text)
     if not wording.words:
         return _unknown("the note has no words")
     if case.error.words == case.corrected.words:
@@ -113,7 +113,7 @@ def keeps_the_error(note: str, pair: NotePair) -> bool:
     case = Case.of(pair)
     if case.is_too_long or not case.spans:
         return False
-    plain = Wording.of(legible(repair_mojibake(note))).plain
+    plain = read(repair_mojibake(note)).plain
     return all(times_within(plain, span.before_in_context) for span in case.spans)
 
 

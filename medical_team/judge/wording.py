@@ -11,7 +11,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
 
 from .lexicon import (
     ARTICLES,
@@ -74,6 +75,7 @@ _SUPERSCRIPTS = {character: f"^{digit}" for digit, character in enumerate("⁰¹
 _READ_AS = str.maketrans({**_TYPOGRAPHY, **_SUPERSCRIPTS})
 _HARMLESS = frozenset(_TYPOGRAPHY)
 _GOVERNING = NEGATIONS | CONDITIONS
+_LONGEST_KEPT_CLAUSE = 64
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,11 @@ class Wording:
                 if not clauses and kind == "pause" and LEAD_IN_WORDS.issuperset(words):
                     words.clear()
                     continue
-                clauses.append(Clause(plain_words(words[start:]), kind == "end"))
+                clauses.append(Clause(_plain_clause(words[start:]), kind == "end"))
                 start = len(words)
         if len(words) > start:
-            clauses.append(Clause(plain_words(words[start:]), True))
-        plain = tuple(word for clause in clauses for word in clause.plain)
+            clauses.append(Clause(_plain_clause(words[start:]), True))
+        plain = tuple(chain.from_iterable(clause.plain for clause in clauses))
         marks = Counter(_TELLING_MARKS.findall(text))
         return cls(tuple(words), tuple(clauses), plain, tuple(sorted(marks.items())))
 
@@ -151,9 +153,9 @@ def legible(text: str) -> str:
     """``text`` as it is compared: typography, case, accents and compatibility characters folded, controls removed."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_READ_AS))
-        text = "".join(
-            character for character in unicodedata.normalize("NFD", text) if not _is_mark_or_control(character)
-        )
+        text = unicodedata.normalize("NFD", text)
+        dropped = [character for character in set(text) if _is_mark_or_control(character)]
+        text = text.translate(dict.fromkeys(map(ord, dropped)))
     return text.casefold()
 
 
@@ -169,6 +171,17 @@ def named(characters: Sequence[str]) -> str:
     return ", ".join(
         f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip() for character in characters[:4]
     )
+
+
+@lru_cache(maxsize=16)
+def read(text: str) -> Wording:
+    """The wording of ``text``. A note that was just read, to find its case, isn't read again to compare it."""
+    return Wording.of(legible(text))
+
+
+def _plain_clause(words: list[str]) -> Words:
+    # A revision keeps most clauses of its note. Long ones would fill the memory.
+    return _kept_plain_words(tuple(words)) if len(words) <= _LONGEST_KEPT_CLAUSE else plain_words(words)
 
 
 def plain_words(words: Sequence[str]) -> Words:
@@ -192,6 +205,9 @@ def plain_words(words: Sequence[str]) -> Words:
             is_before_number = word in FORMS_OF_BE and position < length and _is_number_in_any_form(words[position])
             plain.append("is" if is_before_number else word)
     return tuple(plain)
+
+
+_kept_plain_words = lru_cache(maxsize=8192)(plain_words)
 
 
 def _is_label(words: Sequence[str], position: int) -> bool:
