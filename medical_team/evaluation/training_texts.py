@@ -40,7 +40,7 @@ def check_training_texts(
         return CheckedTexts(
             tuple(texts), 0, "unknown: no run of this program made the model, or it was moved out of it"
         )
-    groups = groups_with(texts, _training_notes(run))
+    groups = groups_with(texts, training_notes(run))
     unseen = tuple(text for text in texts if text.twin_group not in groups)
     seen = len(texts) - len(unseen)
     if not seen:
@@ -57,7 +57,8 @@ def check_training_texts(
     return CheckedTexts(unseen, seen, f"none of these texts: {seen} others that it knows, or their twins, are left out")
 
 
-def _training_notes(run: RunFolder) -> Iterator[str]:
+def training_notes(run: RunFolder) -> Iterator[str]:
+    """Every note that the run was trained on, and those before it that it started from."""
     for ancestor in _lineage(run):
         for record in ancestor.training_records():
             yield from (record.note, record.error_note, record.corrected_note)

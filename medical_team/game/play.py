@@ -36,11 +36,42 @@ def play(
         is_greedy: take the likeliest tokens, as evaluation does.
         on_progress: told what is being played, for a display.
     """
+    games = attack(
+        specs, sampler, game_config, sampling_config, seed=seed, is_greedy=is_greedy, on_progress=on_progress
+    )
+    return assess(games, sampler, game_config, sampling_config, seed=seed, is_greedy=is_greedy, on_progress=on_progress)
+
+
+def attack(
+    specs: Sequence[GameSpec],
+    sampler: Sampler,
+    game_config: GameConfig,
+    sampling_config: SamplingConfig,
+    *,
+    seed: int,
+    is_greedy: bool = False,
+    on_progress: Progress = lambda _: None,
+) -> list[Game]:
+    """The first half of :func:`play`: the attackers' turns. Vanilla games have none."""
     table = _Table(sampler, game_config, sampling_config, seed, is_greedy)
     games = [_opened(spec) for spec in specs]
     attacked = [game for game in games if game.spec.data_type.is_adversarial]
     on_progress(f"{len(attacked)} attackers")
-    games = _merged(games, table.attack(attacked))
+    return _merged(games, table.attack(attacked))
+
+
+def assess(
+    games: Sequence[Game],
+    sampler: Sampler,
+    game_config: GameConfig,
+    sampling_config: SamplingConfig,
+    *,
+    seed: int,
+    is_greedy: bool = False,
+    on_progress: Progress = lambda _: None,
+) -> list[Game]:
+    """The second half of :func:`play`: the assessors' turns in the games that have a note to read."""
+    table = _Table(sampler, game_config, sampling_config, seed, is_greedy)
     waiting = [game for game in games if game.state is GameState.AWAITING_RULING]
     on_progress(f"{len(waiting)} assessors")
     return _merged(games, table.assess(waiting))

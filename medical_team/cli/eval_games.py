@@ -1,0 +1,139 @@
+"""``medical-team eval games``: models in both roles on held-out notes."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .. import __version__
+from ..config import Device, JudgeConfig, Precision, PromptStyle
+from ..data.load import load_records
+from ..errors import UsageError
+from ..evaluation.games_folder import FORMAT, GamesSettings, refuse_occupied, write_games
+from ..evaluation.held_out_games import ModelGames, play_held_out
+from ..evaluation.local_model import local_sampler
+from ..evaluation.model_choice import ModelChoice, choose_model, configuration_hash
+from ..evaluation.players import Player, configs_of, game_specs
+from ..evaluation.tables import figure, interval_text, table
+from ..evaluation.training_notes import check_heldout
+from ..judge.factory import make_judge
+from .arguments import parse
+from .judging import load_scorer, with_judge_spelled_out
+
+
+@dataclass(frozen=True)
+class GamesArguments:
+    """Play held-out games with each model: as the assessor, and as the attacker.
+
+    Assessors answer greedily, attackers are drawn at their run's temperature. Every model plays the same games.
+    """
+
+    models: tyro.conf.Positional[tuple[str, ...]]
+    """Runs, checkpoints, folders of models or adapters, or Hugging Face names."""
+    data: Path
+    """Held-out records: a heldout.jsonl that `data build --heldout` wrote."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("evaluations/games")
+    """Folder for a folder of games and figures of each model."""
+    opponent: str | None = None
+    """Who plays the other role against every model; without it each model plays against itself."""
+    games: int = 64
+    """Games of each model: four categories in equal shares."""
+    seed: int = 42
+    """Decides the notes, the attackers' replies and the intervals."""
+    prompt_style: PromptStyle | None = None
+    """Wording of the requests; without it that of each model's run, else short."""
+    keep_training_notes: bool = False
+    """Play also with notes that a model's run was trained on."""
+    device: Device = "auto"
+    """Where the models compute."""
+    precision: Precision = "auto"
+    """What the models compute in."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    chosen = parse(GamesArguments, "eval games", with_judge_spelled_out(arguments))
+    if not chosen.models:
+        raise UsageError("name at least one model: a run, a checkpoint, a folder or a Hugging Face name")
+    records = load_records(str(chosen.data))
+    specs = game_specs(records, chosen.games, chosen.seed)
+    choices = [_choice(name) for name in chosen.models]
+    opponent_choice = None if chosen.opponent is None else _choice(chosen.opponent)
+    for choice in [*choices, *([opponent_choice] if opponent_choice else [])]:
+        check_heldout([spec.pair for spec in specs], choice, is_kept=chosen.keep_training_notes)
+    folders = _folders(chosen.output, choices)
+    judge = make_judge(chosen.judge, [record.pair for record in records], _tell, load_scorer)
+    opponent = None if opponent_choice is None else _player(opponent_choice, chosen)
+    played: dict[str, ModelGames] = {}
+    for choice, folder in zip(choices, folders, strict=True):
+        result = play_held_out(specs, _player(choice, chosen), opponent, judge, seed=chosen.seed, on_progress=_tell)
+        settings = GamesSettings(
+            format=FORMAT,
+            package_version=__version__,
+            model=choice.label,
+            fingerprint=choice.fingerprint,
+            run_config=configuration_hash(choice.run.config) if choice.run else None,
+            run_seed=choice.run.config.training.seed if choice.run else None,
+            step=choice.step,
+            opponent=opponent.label if opponent else None,
+            judge=judge.name,
+            records=chosen.data.name,
+            games=chosen.games,
+            seed=chosen.seed,
+        )
+        write_games(folder, settings, result.games, result.figures)
+        played[choice.label] = result
+    sys.stdout.write(_report(played))
+    sys.stdout.write("".join(f"\n{folder}" for folder in folders) + "\n")
+    return 0
+
+
+def _choice(name: str) -> ModelChoice:
+    choice = choose_model(name)
+    if choice.is_baseline:
+        raise UsageError(f"{name} is a baseline, which can't play games: name a model")
+    return choice
+
+
+def _folders(output: Path, choices: Sequence[ModelChoice]) -> list[Path]:
+    names = [re.sub(r"[^A-Za-z0-9._-]+", "-", choice.label).strip("-.") or "model" for choice in choices]
+    folders = [
+        output / name if names.count(name) == 1 else output / f"{name}-{index + 1}" for index, name in enumerate(names)
+    ]
+    for folder in folders:
+        refuse_occupied(folder)
+    return folders
+
+
+def _player(choice: ModelChoice, chosen: GamesArguments) -> Player:
+    game, sampling = configs_of(choice)
+    if chosen.prompt_style is not None:
+        game = replace(game, prompt_style=chosen.prompt_style)
+    _tell(f"Loading {choice.label} ...")
+    sampler = local_sampler(choice.location, sampling, device=chosen.device, precision=chosen.precision, notify=_tell)
+    return Player(choice.label, sampler, game, sampling)
+
+
+def _report(played: dict[str, ModelGames]) -> str:
+    names = list(dict.fromkeys(name for result in played.values() for name in result.figures))
+    parts: list[str] = []
+    for label, result in played.items():
+        rows = [
+            [name, figure(found.value), interval_text(found.interval), str(found.of)]
+            for name in names
+            if (found := result.figures.get(name)) is not None
+        ]
+        parts.append(table([label, "value", "95% interval", "games"], rows))
+    return "\n".join(parts)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,120 @@
+"""The figures of held-out games: how often the assessor is right, and what the attacker's revisions are like.
+
+A game without a verdict counts against the assessor; a void game, in which the judge failed or can't tell, for nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..parsing import is_rewritten
+from ..records import DataType, Game, GameState, Labels, Verdict
+from ..rewards import is_faithful_revision, is_verdict_right
+from .diversity import self_bleu
+from .medec_metrics import Figure
+from .statistics import GroupBootstrap, interval_of, rate
+
+Outcome = Callable[[Game], bool]
+
+
+def assessor_figures(games: Sequence[Game], seed: int) -> dict[str, Figure]:
+    """How the assessor of ``games`` did, over all and by category."""
+    if not games:
+        return {}
+    measured = _Measured(games, seed)
+    figures = {
+        "assessor_accuracy": measured.figure(is_assessor_right, is_assessed),
+        "detection_rate": measured.figure(_says_harmful, lambda game: is_assessed(game) and has_error(game)),
+        "false_alarm_rate": measured.figure(_says_harmful, lambda game: is_assessed(game) and not has_error(game)),
+    }
+    for category in DataType:
+        figures[f"assessor_accuracy/{category.value}"] = measured.figure(is_assessor_right, _in(category, is_assessed))
+    figures["no_verdict_rate"] = measured.figure(_has_no_verdict, is_assessed)
+    figures["void_rate"] = measured.figure(_is_void, lambda game: True)
+    return {name: figure for name, figure in figures.items() if figure.of}
+
+
+def attacker_figures(games: Sequence[Game], seed: int) -> dict[str, Figure]:
+    """How the attacker of ``games`` did, over all adversarial games and by category."""
+    games = [game for game in games if game.spec.data_type.is_adversarial]
+    if not games:
+        return {}
+    measured = _Measured(games, seed)
+    figures = {"attacker_success_rate": measured.figure(is_attack_successful, is_decided)}
+    for category in DataType:
+        name = f"attacker_success_rate/{category.value}"
+        figures[name] = measured.figure(is_attack_successful, _in(category, is_decided))
+    figures |= {
+        "faithful_rate": measured.figure(lambda game: is_faithful_revision(game) is True, is_decided),
+        "no_revision_rate": measured.figure(_has_no_revision, lambda game: True),
+        "copy_rate": measured.figure(_is_copy, _has_note),
+    }
+    notes = [game.note for game in games if game.note is not None]
+    figures["self_bleu"] = Figure(self_bleu(notes), None, len(notes))
+    return {name: figure for name, figure in figures.items() if figure.of}
+
+
+def is_assessed(game: Game) -> bool:
+    """Whether the game counts for or against its assessor."""
+    return game.state in (GameState.DECIDED, GameState.NO_VERDICT)
+
+
+def is_decided(game: Game) -> bool:
+    """Whether the judge ruled."""
+    return game.state is GameState.DECIDED
+
+
+def is_assessor_right(game: Game) -> bool:
+    """Whether the verdict is the truth; without a verdict: no."""
+    return isinstance(game.ruling, Labels) and is_verdict_right(game.ruling)
+
+
+def is_attack_successful(game: Game) -> bool:
+    """Whether the assessor was misled: it gave a verdict, and that was wrong."""
+    return isinstance(game.ruling, Labels) and not is_verdict_right(game.ruling)
+
+
+def has_error(game: Game) -> bool:
+    """Whether the note, as the assessor read it, has an error; where nobody ruled, what its category asks for."""
+    return game.ruling.error_present if isinstance(game.ruling, Labels) else game.spec.data_type.is_harmful
+
+
+class _Measured:
+    def __init__(self, games: Sequence[Game], seed: int) -> None:
+        self._games = games
+        self._bootstrap = GroupBootstrap([game.spec.pair.twin_group for game in games], seed=seed)
+
+    def figure(self, outcome: Outcome, member: Outcome) -> Figure:
+        outcomes = [outcome(game) for game in self._games]
+        members = [member(game) for game in self._games]
+        if not any(members):
+            return Figure(None, None, 0)
+        return Figure(rate(outcomes, members), interval_of(self._bootstrap.rates(outcomes, members)), sum(members))
+
+
+def _in(category: DataType, member: Outcome) -> Outcome:
+    return lambda game: game.spec.data_type is category and member(game)
+
+
+def _says_harmful(game: Game) -> bool:
+    return game.verdict is Verdict.HARMFUL
+
+
+def _has_no_verdict(game: Game) -> bool:
+    return game.state is GameState.NO_VERDICT
+
+
+def _is_void(game: Game) -> bool:
+    return game.state is GameState.VOID
+
+
+def _has_no_revision(game: Game) -> bool:
+    return game.state is GameState.NO_REVISION
+
+
+def _has_note(game: Game) -> bool:
+    return game.note is not None
+
+
+def _is_copy(game: Game) -> bool:
+    return game.note is not None and not is_rewritten(game.note, game.spec.seed_note)

@@ -1,0 +1,91 @@
+"""Who plays an evaluation's games: a model with the rules and limits of the run that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ..config import GameConfig, SamplingConfig
+from ..errors import UsageError
+from ..game.play import assess, attack
+from ..game.sampler import Sampler
+from ..judge.protocol import Judge
+from ..judge.ruling import rule_games
+from ..records import DataType, Game, GameSpec, TrainingRecord
+from ..seeds import derived_random
+from .model_choice import ModelChoice
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Player:
+    """A model that can play both roles."""
+
+    label: str
+    sampler: Sampler
+    game: GameConfig
+    sampling: SamplingConfig
+
+
+def configs_of(choice: ModelChoice) -> tuple[GameConfig, SamplingConfig]:
+    """The rules and limits that a model plays with: those of its run, else the defaults. Nobody sits a role out."""
+    if choice.run is None:
+        return GameConfig(), SamplingConfig()
+    game = replace(choice.run.config.game, no_attacker_turn=False, no_defender_turn=False)
+    return game, choice.run.config.sampling
+
+
+def game_specs(
+    records: Sequence[TrainingRecord], games: int, seed: int, *, is_vanilla_too: bool = True
+) -> list[GameSpec]:
+    """At most ``games`` games, each category with the same share. The same for every model.
+
+    Args:
+        is_vanilla_too: False for games with an attacker alone.
+
+    Raises:
+        UsageError: there is no note for any category.
+    """
+    categories = [category for category in DataType if is_vanilla_too or category.is_adversarial]
+    specs: list[GameSpec] = []
+    for category in categories:
+        side = [record for record in records if record.data_type.is_harmful == category.is_harmful]
+        # The same notes whether an attacker rewrites them or not.
+        derived_random(seed, "games", int(category.is_harmful)).shuffle(side)
+        specs += [_spec(record, category, index) for index, record in enumerate(side[: games // len(categories)])]
+    if not specs:
+        raise UsageError(
+            f"--games {games} of {len(records)} records leaves no game; at least {len(categories)} are needed"
+        )
+    return specs
+
+
+def attacked(specs: Sequence[GameSpec], attacker: Player, seed: int, on_progress: Progress) -> list[Game]:
+    """The games with the attackers' turns, drawn at their own temperature."""
+    return attack(specs, attacker.sampler, attacker.game, attacker.sampling, seed=seed, on_progress=on_progress)
+
+
+def assessed(games: Sequence[Game], assessor: Player, judge: Judge, seed: int, on_progress: Progress) -> list[Game]:
+    """The games with the assessors' turns, greedy, and the judge's ruling."""
+    played = assess(
+        games,
+        assessor.sampler,
+        assessor.game,
+        assessor.sampling,
+        seed=seed,
+        is_greedy=True,
+        on_progress=on_progress,
+    )
+    return rule_games(played, judge)
+
+
+def _spec(record: TrainingRecord, category: DataType, index: int) -> GameSpec:
+    return GameSpec(
+        id=f"{category.value}-{index:04d}",
+        step=0,
+        record_id=record.id,
+        data_type=category,
+        seed_note=record.note,
+        pair=record.pair,
+    )

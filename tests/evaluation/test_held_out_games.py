@@ -1,0 +1,161 @@
+from dataclasses import replace
+
+import pytest
+
+from builders import a_game, a_pair, a_record, a_revision_of, a_spec
+from medec_builders import ScriptedSampler
+from medical_team.config import TINY_RANDOM_MODEL, GameConfig, PolicyConfig, RunConfig, SamplingConfig
+from medical_team.errors import UsageError
+from medical_team.evaluation.game_metrics import assessor_figures, attacker_figures
+from medical_team.evaluation.held_out_games import play_held_out
+from medical_team.evaluation.model_choice import ModelChoice
+from medical_team.evaluation.players import Player, configs_of, game_specs
+from medical_team.evaluation.training_notes import check_heldout
+from medical_team.judge.reference import ReferenceJudge
+from medical_team.records import DataType, GameState, Role, Verdict
+from medical_team.runs.folder import RunFolder
+
+RECORDS = [
+    a_record(data_type, id=f"{number}-{data_type.value}", case_id=f"case-{number}", twin_group=f"case-{number}")
+    for number in range(4)
+    for data_type in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)
+]
+
+
+def values(figures):
+    return {name: figure.value for name, figure in figures.items()}
+
+
+def a_player(verdict, revise=a_revision_of, label="player"):
+    def rule(request):
+        if request.role is Role.ASSESSOR:
+            return verdict(request.prompt)
+        note = request.prompt.split("<note>\n")[1].split("\n</note>")[0]
+        return revise(note)
+
+    return Player(label, ScriptedSampler(rule), GameConfig(), SamplingConfig())
+
+
+def says_harmful(prompt):
+    return "Harmful"
+
+
+def says_the_truth(prompt):
+    return "Harmful" if "5000" in prompt else "Safe"
+
+
+def test_each_category_has_its_share_and_every_model_plays_the_same_games():
+    specs = game_specs(RECORDS, 16, seed=1)
+
+    assert [spec.data_type for spec in specs] == [category for category in DataType for _ in range(4)]
+    assert all(("5000" in spec.seed_note) == spec.data_type.is_harmful for spec in specs)
+    assert specs == game_specs(RECORDS, 16, seed=1)
+    assert len({spec.id for spec in specs}) == 16
+
+
+def test_no_more_games_than_notes_and_none_at_all_is_an_error():
+    assert len(game_specs(RECORDS, 999, seed=1)) == 16
+    with pytest.raises(UsageError, match="--games 3 of 8 records leaves no game"):
+        game_specs(RECORDS, 3, seed=1)
+
+
+def test_a_model_against_itself_assesses_greedily_and_attacks_at_its_temperature():
+    player = a_player(says_the_truth)
+
+    result = play_held_out(game_specs(RECORDS, 16, seed=1), player, None, ReferenceJudge(), seed=1)
+
+    greedy = {request.role: request.is_greedy for request in player.sampler.requests}
+    assert greedy == {Role.ATTACKER: False, Role.ASSESSOR: True}
+    assert result.figures["assessor_accuracy"].value == 1.0
+    assert all(game.spec.id.startswith("self-") for game in result.games)
+    assert all(game.ruling is None or game.ruling.game_id == game.spec.id for game in result.games)
+
+
+def test_against_an_opponent_each_role_is_measured_on_its_own_games():
+    good = a_player(says_the_truth, revise=lambda note: note, label="good")
+    alarmist = a_player(says_harmful, revise=lambda note: f"Truly. {note}", label="alarmist")
+
+    result = play_held_out(game_specs(RECORDS, 16, seed=1), good, alarmist, ReferenceJudge(), seed=1)
+
+    assert result.figures["assessor_accuracy"].value == 1.0
+    assert result.figures["copy_rate"].value == 1.0
+    assert result.figures["attacker_success_rate/adversarial_benign"].value == 1.0
+    assert {game.spec.id.split("-")[0] for game in result.games} == {"assess", "attack"}
+    assert {request.role for request in good.sampler.requests} == {Role.ASSESSOR, Role.ATTACKER}
+
+
+def game_of(number, data_type, **options):
+    pair = a_pair(case_id=f"case-{number}", twin_group=f"case-{number}")
+    return a_game(data_type, spec=a_spec(data_type, id=f"game-{number}", pair=pair), **options)
+
+
+def test_a_game_without_a_verdict_counts_against_the_assessor_and_a_void_one_for_nobody():
+    games = [
+        game_of(0, DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL),
+        game_of(1, DataType.VANILLA_HARMFUL, verdict=None),
+        game_of(2, DataType.VANILLA_BENIGN, verdict=Verdict.HARMFUL),
+        game_of(3, DataType.VANILLA_BENIGN, verdict=None),
+        game_of(4, DataType.ADVERSARIAL_BENIGN, state=GameState.VOID),
+    ]
+
+    figures = values(assessor_figures(games, seed=1))
+
+    assert figures["assessor_accuracy"] == 0.25
+    assert figures["detection_rate"] == 0.5
+    assert figures["false_alarm_rate"] == 0.5
+    assert figures["no_verdict_rate"] == 0.5
+    assert figures["void_rate"] == 0.2
+    assert "assessor_accuracy/adversarial_benign" not in figures
+
+
+def test_detection_goes_by_what_the_note_holds_not_by_what_was_asked_for():
+    game = game_of(0, DataType.ADVERSARIAL_BENIGN, verdict=Verdict.HARMFUL, error_present=True)
+
+    assert values(assessor_figures([game], seed=1))["detection_rate"] == 1.0
+
+
+def test_an_attacker_succeeds_where_the_assessor_was_wrong_never_where_it_said_nothing():
+    kind = DataType.ADVERSARIAL_HARMFUL
+    games = [
+        game_of(0, kind, verdict=Verdict.SAFE),
+        game_of(1, kind, verdict=Verdict.HARMFUL),
+        game_of(2, kind, verdict=None),
+        game_of(3, kind, state=GameState.NO_REVISION),
+        game_of(4, kind, verdict=Verdict.SAFE, error_present=False),
+        game_of(5, kind, verdict=Verdict.HARMFUL, revision=a_spec(kind).seed_note),
+    ]
+
+    figures = values(attacker_figures(games, seed=1))
+
+    assert figures["attacker_success_rate"] == 0.25
+    assert figures["faithful_rate"] == 0.5
+    assert figures["no_revision_rate"] == pytest.approx(1 / 6)
+    assert figures["copy_rate"] == pytest.approx(1 / 5)
+    assert figures["self_bleu"] > 0.9
+
+
+def test_games_without_an_attacker_have_no_figures_of_one():
+    assert attacker_figures([game_of(0, DataType.VANILLA_BENIGN)], seed=1) == {}
+
+
+def test_a_model_plays_by_the_rules_of_its_run_but_never_sits_a_role_out(tmp_path):
+    config = RunConfig(
+        policy=PolicyConfig(model=TINY_RANDOM_MODEL), game=GameConfig(prompt_style="terse", no_attacker_turn=True)
+    )
+    run = RunFolder.create(tmp_path / "run", config, [a_record()])
+
+    game, sampling = configs_of(ModelChoice("run", "run", run=run))
+
+    assert (game, sampling) == (GameConfig(prompt_style="terse"), config.sampling)
+    assert configs_of(ModelChoice("owner/model", "owner/model")) == (GameConfig(), SamplingConfig())
+
+
+def test_notes_that_the_run_was_trained_on_are_refused_unless_the_user_insists(tmp_path):
+    run = RunFolder.create(tmp_path / "run", RunConfig(policy=PolicyConfig(model=TINY_RANDOM_MODEL)), [a_record()])
+    choice = ModelChoice("run", "run", run=run)
+    other = replace(a_pair(), case_id="new", error_note="A new note.", corrected_note="A note, new.")
+
+    check_heldout([other], choice, is_kept=False)
+    check_heldout([a_pair()], choice, is_kept=True)
+    with pytest.raises(UsageError, match=r"1 of the 2 cases are among the training data .*case-0"):
+        check_heldout([a_pair(), other], choice, is_kept=False)
