@@ -131,7 +131,7 @@ def test_an_attacker_succeeds_where_the_assessor_was_wrong_never_where_it_said_n
     assert figures["faithful_rate"] == 0.5
     assert figures["no_revision_rate"] == pytest.approx(1 / 6)
     assert figures["copy_rate"] == pytest.approx(1 / 5)
-    assert figures["self_bleu"] > 0.9
+    assert 0.8 < figures["self_bleu"] < 1.0
 
 
 def test_games_without_an_attacker_have_no_figures_of_one():
