@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 
 from ..config import JudgeConfig
 from ..errors import MissingDependencyError
@@ -47,3 +48,21 @@ def load_scorer(config: JudgeConfig, notify: Notify) -> AnswerScorer:
             raise MissingDependencyError(library, "train") from error
         raise
     return load_answer_scorer(config, notify)
+
+
+def remark(text: str) -> None:
+    """Say ``text`` beside the output."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def progress_of(things: str) -> Callable[[int, int], None]:
+    """What shows, on a terminal, how many of how many ``things`` are done."""
+
+    def show(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            end = "\n" if done == total else ""
+            sys.stderr.write(f"\r{done} of {total} {things}{end}")
+            sys.stderr.flush()
+
+    return show

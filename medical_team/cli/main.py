@@ -21,6 +21,7 @@ COMMANDS = {
     "games": "the games of a run in the terminal, filtered; JSON and CSV",
     "eval": "the official MEDEC metrics of a model or a submission",
     "judge": "serve a judge, or audit one",
+    "rejudge": "let another judge rule on a run's games",
 }
 
 EXIT_USER_ERROR = 2

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from ..config import JudgeConfig, JudgeFallback, judge_problems
+from ..config import JudgeConfig, JudgeFallback, RunConfig, problems_of
 from ..errors import ConfigError, JudgeError
 from ..records import NotePair
 from .cache import FindingCache, default_cache_folder
@@ -37,11 +37,11 @@ def make_judge(
             ``policy.answer_scoring.load_answer_scorer``, or ``cli.judging.load_scorer``, which imports it when called.
 
     Raises:
-        ConfigError: values of ``config`` contradict each other.
+        ConfigError: values of ``config`` are out of bounds or contradict each other.
         JudgeError: the judge can't be set up.
         PolicyError: its model can't be loaded.
     """
-    if problems := list(judge_problems(config, "judge.")):
+    if problems := problems_of(RunConfig(judge=config)):
         raise ConfigError("The judge can't be set up:", problems)
     known = list(pairs)
     if config.kind == "reference":

@@ -79,8 +79,10 @@ def test_a_hybrid_asks_its_fallback(tmp_path: Path) -> None:
         (JudgeConfig(kind="remote"), "judge.url is not set"),
         (JudgeConfig(kind="openai", url="localhost:8000"), "expected an address that begins with http"),
         (JudgeConfig(kind="hybrid", fallback="remote"), "judge.url is not set"),
+        (JudgeConfig(votes=0), "judge.votes is 0, expected at least 1"),
+        (JudgeConfig(minimum_confidence=1.5), "judge.minimum_confidence is 1.5, expected at most 1.0"),
     ],
 )
-def test_a_server_needs_an_address(config: JudgeConfig, problem: str) -> None:
+def test_options_that_make_no_judge_are_named(config: JudgeConfig, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         make_judge(config)

@@ -1,0 +1,255 @@
+"""How far a judge can be trusted: its rulings on notes whose truth is known.
+
+Rates of right and wrong are over the notes that it ruled on; what it could not tell and where it failed are rates of
+their own, and a pair is right only when all of its notes were ruled on, and rightly. Intervals are bootstrapped over
+twin groups (:mod:`.statistics`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..judge.protocol import Judge, JudgeQuery
+from ..records import Closed, ErrorType, JudgeFailure, Labels, NotePair
+from .audit_items import CORRECTED_NOTE, ERROR_NOTE, REWRITES, AuditItem
+from .statistics import GroupBootstrap, Interval, interval_of
+
+Progress = Callable[[int, int], None]
+_Mask = NDArray[np.bool_]
+
+QUERIES_AT_ONCE = 64
+"""So that a slow judge shows that it moves, and a server is not asked for everything at once."""
+
+_CALIBRATION_BINS = 10
+
+
+@dataclass(frozen=True)
+class Figure(Closed):
+    """A rate, over how many notes or pairs it is, and where it lies with 95 % confidence."""
+
+    value: float | None
+    count: int
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class AuditFigures(Closed):
+    """The figures of one set of notes."""
+
+    notes: int
+    accuracy: Figure
+    """Right, of the notes that were ruled on."""
+    right_of_all: Figure
+    """Right, of all notes: an abstention or a failure is not right."""
+    precision: Figure
+    recall: Figure
+    f1: Figure
+    specificity: Figure
+    """Of the notes without an error that were ruled on, those that the judge calls correct."""
+    pair_accuracy: Figure
+    """Of all pairs, those of which every note of this set was ruled on, and rightly."""
+    abstained: Figure
+    failed: Figure
+    """Parse failures included: the judge's own trouble, never the note's."""
+    calibration_error: Figure
+    """Mean distance of confidence and accuracy over ten bins of confidence (expected calibration error)."""
+
+
+@dataclass(frozen=True)
+class JudgeAudit(Closed):
+    """What an audit found."""
+
+    judge: str
+    prompt_version: str
+    file: str
+    cases: int
+    twin_groups: int
+    is_text_only: bool
+    """Whether the judge had to find each note's case by the text alone."""
+    notes: AuditFigures
+    """The error note and the corrected note of each pair."""
+    with_rewrites: AuditFigures
+    """The same and harmless rewrites of the corrected notes, which hold no error."""
+    by_error_type: dict[str, AuditFigures]
+    by_rewrite: dict[str, AuditFigures]
+    sources: dict[str, int]
+    """How many rulings came from the reference judge, from a model's one answer, from a vote."""
+    notes_a_second: float
+
+
+def audit(
+    judge: Judge,
+    items: Sequence[AuditItem],
+    *,
+    file: str,
+    is_text_only: bool = False,
+    on_progress: Progress = lambda done, total: None,
+) -> JudgeAudit:
+    """Ask ``judge`` about ``items`` and compare with the truth.
+
+    Args:
+        judge: the judge.
+        items: of :func:`.audit_items.items_of`; at least one pair.
+        file: the name of the data, for the report.
+        is_text_only: don't tell the judge which case a note belongs to.
+        on_progress: told how many notes of how many are done.
+    """
+    started = time.perf_counter()
+    outcomes: list[_Outcome] = []
+    for start in range(0, len(items), QUERIES_AT_ONCE):
+        outcomes += _ask(judge, items[start : start + QUERIES_AT_ONCE], is_text_only)
+        on_progress(len(outcomes), len(items))
+    seconds = time.perf_counter() - started
+    columns = _Columns(items, outcomes)
+    is_note = columns.of_kinds(ERROR_NOTE, CORRECTED_NOTE)
+    return JudgeAudit(
+        judge=judge.name,
+        prompt_version=next((outcome.prompt_version for outcome in outcomes if outcome.prompt_version), ""),
+        file=file,
+        cases=len({item.pair for item in items}),
+        twin_groups=columns.bootstrap.group_count,
+        is_text_only=is_text_only,
+        notes=columns.figures(is_note),
+        with_rewrites=columns.figures(columns.all),
+        by_error_type={
+            error_type.value: columns.figures(is_note & of_type)
+            for error_type in ErrorType
+            if (of_type := columns.of_type(error_type)).any()
+        },
+        by_rewrite={name: columns.figures(of_kind) for name in REWRITES if (of_kind := columns.of_kinds(name)).any()},
+        sources=dict(Counter(outcome.source for outcome in outcomes if outcome.source)),
+        notes_a_second=len(items) / max(seconds, 1e-9),
+    )
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    says_error: bool | None
+    is_failure: bool = False
+    confidence: float | None = None
+    source: str = ""
+    prompt_version: str = ""
+
+
+def _ask(judge: Judge, items: Sequence[AuditItem], is_text_only: bool) -> list[_Outcome]:
+    queries = [
+        JudgeQuery(game_id=str(number), note=item.note, verdict=None, pair=None if is_text_only else item.pair)
+        for number, item in enumerate(items)
+    ]
+    rulings = judge.rule(queries)
+    outcomes: list[_Outcome] = []
+    for query in queries:
+        ruling = rulings.get(query.game_id)
+        if isinstance(ruling, Labels):
+            outcomes.append(
+                _Outcome(
+                    ruling.error_present,
+                    confidence=ruling.confidence,
+                    source=ruling.source,
+                    prompt_version=ruling.prompt_version,
+                )
+            )
+        else:
+            outcomes.append(_Outcome(None, is_failure=not (isinstance(ruling, JudgeFailure) and ruling.is_abstention)))
+    return outcomes
+
+
+class _Columns:
+    """Items and outcomes as arrays, one entry an item."""
+
+    def __init__(self, items: Sequence[AuditItem], outcomes: Sequence[_Outcome]) -> None:
+        self.bootstrap = GroupBootstrap([item.pair.twin_group for item in items])
+        self.all: _Mask = np.ones(len(items), dtype=bool)
+        self._kinds = [item.kind for item in items]
+        self._pairs = [item.pair for item in items]
+        self._truth = np.array([item.has_error for item in items])
+        self._decided = np.array([outcome.says_error is not None for outcome in outcomes])
+        self._says_error = np.array([outcome.says_error is True for outcome in outcomes])
+        self._right = self._decided & (self._says_error == self._truth)
+        self._failed = np.array([outcome.is_failure for outcome in outcomes])
+        self._confidences = [outcome.confidence for outcome in outcomes]
+
+    def of_kinds(self, *kinds: str) -> _Mask:
+        return np.array([kind in kinds for kind in self._kinds])
+
+    def of_type(self, error_type: ErrorType) -> _Mask:
+        return np.array([pair.error_type is error_type for pair in self._pairs])
+
+    def figures(self, members: _Mask) -> AuditFigures:
+        decided = self._decided & members
+        precision = self._figure(self._truth, decided & self._says_error)
+        recall = self._figure(self._says_error, decided & self._truth)
+        is_wrong_pair, is_first = self._pair_outcomes(members)
+        return AuditFigures(
+            notes=int(members.sum()),
+            accuracy=self._figure(self._right, decided),
+            right_of_all=self._figure(self._right, members),
+            precision=precision,
+            recall=recall,
+            f1=self._f1(decided, precision, recall),
+            specificity=self._figure(~self._says_error, decided & ~self._truth),
+            pair_accuracy=self._figure(~is_wrong_pair, is_first),
+            abstained=self._figure(~self._decided & ~self._failed, members),
+            failed=self._figure(self._failed, members),
+            calibration_error=self._calibration_error(decided),
+        )
+
+    def _figure(self, outcomes: _Mask, members: _Mask) -> Figure:
+        count = int(members.sum())
+        if not count:
+            return Figure(None, 0, None)
+        value = float(outcomes[members].mean())
+        draws = self.bootstrap.rates(outcomes.astype(np.float64), members.astype(np.float64))
+        return Figure(value, count, interval_of(draws))
+
+    def _f1(self, decided: _Mask, precision: Figure, recall: Figure) -> Figure:
+        if precision.value is None or recall.value is None:
+            return Figure(None, 0, None)
+        draws = _harmonic_mean(
+            self.bootstrap.rates(self._truth.astype(np.float64), (decided & self._says_error).astype(np.float64)),
+            self.bootstrap.rates(self._says_error.astype(np.float64), (decided & self._truth).astype(np.float64)),
+        )
+        value = _harmonic_mean(np.array([precision.value]), np.array([recall.value]))
+        return Figure(float(value[0]), int(decided.sum()), interval_of(draws))
+
+    def _pair_outcomes(self, members: _Mask) -> tuple[_Mask, _Mask]:
+        """For each item whether its pair has a note of ``members`` that is not right, and whether it is its first."""
+        wrong = {
+            pair
+            for pair, is_member, right in zip(self._pairs, members, self._right, strict=True)
+            if is_member and not right
+        }
+        seen: set[NotePair] = set()
+        is_first = np.zeros(len(members), dtype=bool)
+        for index, pair in enumerate(self._pairs):
+            if members[index] and pair not in seen:
+                seen.add(pair)
+                is_first[index] = True
+        return np.array([pair in wrong for pair in self._pairs]), is_first
+
+    def _calibration_error(self, decided: _Mask) -> Figure:
+        known = [
+            (confidence, bool(right))
+            for confidence, right, is_decided in zip(self._confidences, self._right, decided, strict=True)
+            if is_decided and confidence is not None
+        ]
+        if not known:
+            return Figure(None, 0, None)
+        bins: dict[int, list[tuple[float, bool]]] = {}
+        for confidence, right in known:
+            bins.setdefault(min(_CALIBRATION_BINS - 1, int(confidence * _CALIBRATION_BINS)), []).append(
+                (confidence, right)
+            )
+        distance = sum(abs(sum(confidence - right for confidence, right in part)) for part in bins.values())
+        return Figure(distance / len(known), len(known), None)
+
+
+def _harmonic_mean(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = one + other
+    return np.divide(2 * one * other, total, out=np.zeros_like(total), where=total != 0)
