@@ -70,7 +70,7 @@ class RunInfo(Closed):
     """Versions of Python and of the libraries, by name."""
     created: str
     """ISO 8601, UTC."""
-    hardware: dict[str, str] = field(default_factory=dict)
+    hardware: dict[str, str] = field(default_factory=dict[str, str])
     """What it ran on, by part; empty where nobody said."""
     kind: RunKind = "self-play"
     """Self-play, or a warm start, which learns from demonstrations and plays games for its evaluations alone."""
