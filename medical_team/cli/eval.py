@@ -10,6 +10,7 @@ from ..errors import MissingDependencyError
 from .arguments import unknown_command
 
 COMMANDS = {
+    "compare": "evaluations side by side: is one better, and how sure is that?",
     "games": "models as assessors and as attackers on held-out notes",
     "medec": "a model, or a baseline, on the texts of a MEDEC CSV",
     "score": "the official metrics of a submission file",

@@ -35,6 +35,8 @@ class Prediction(Closed):
     twin_group: str
     has_error: bool
     error_type: ErrorType | None
+    true_sentence_id: int
+    """The sentence with the error; -1 in a correct text."""
     words: int
     flag: bool | None
     """Whether the text is said to have an error; None where no reply can be read, or the votes are even."""
@@ -47,6 +49,11 @@ class Prediction(Closed):
     def is_flag_right(self) -> bool:
         """Whether the flag is the truth; without a flag: no."""
         return self.flag is self.has_error
+
+    @property
+    def is_sentence_right(self) -> bool:
+        """Whether the wrong sentence is named, or a correct text held correct."""
+        return self.is_flag_right and (not self.has_error or self.sentence_id == self.true_sentence_id)
 
     @property
     def is_false_alarm(self) -> bool:
@@ -95,6 +102,7 @@ def _prediction(text: MedecText, flag: bool | None, chosen: Vote | None, votes: 
         twin_group=text.twin_group,
         has_error=text.has_error,
         error_type=text.error_type,
+        true_sentence_id=int(text.reference.sentence_id),
         words=text.words,
         flag=flag,
         sentence_id=chosen.sentence_id if chosen else None,

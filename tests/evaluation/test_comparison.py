@@ -1,0 +1,163 @@
+from dataclasses import replace
+
+import pytest
+
+from builders import a_game, a_pair, a_spec
+from medec_builders import HARMFUL, SAFE, a_correct_text, an_error_text
+from medical_team.errors import DataError, UsageError
+from medical_team.evaluation.comparison import compare
+from medical_team.evaluation.evaluation_folder import FORMAT, EvaluationFolder, EvaluationSettings
+from medical_team.evaluation.games_folder import FORMAT as GAMES_FORMAT
+from medical_team.evaluation.games_folder import GamesSettings, write_games
+from medical_team.evaluation.outcomes import read_outcomes
+from medical_team.evaluation.predictions import prediction_of
+from medical_team.records import DataType, GameState, Verdict
+
+TEXTS = [an_error_text(str(n)) if n % 2 else a_correct_text(str(n)) for n in range(20)]
+SETTINGS = EvaluationSettings(
+    format=FORMAT, package_version="0", model="a model", fingerprint=None, run_config=None, run_seed=None, step=None,
+    task="assessor", prompt_style="short", is_thinking=False, shots=0, prompt="<text>", samples=1, temperature=None,
+    seed=7, max_tokens=16, device="cpu", precision="fp32", data_file="medec.csv", data_sha256="0", texts=len(TEXTS),
+    left_out=0, training_texts="unknown",
+)  # fmt: skip
+
+
+def an_evaluation(path, wrong=(), *, texts=TEXTS, **changes):
+    """An evaluation that has all texts right but those of the numbers ``wrong``."""
+    settings = replace(SETTINGS, texts=len(texts), **changes)
+    folder = EvaluationFolder.create_or_resume(path, settings)
+    with folder.locked():
+        folder.append(
+            prediction_of(text, [HARMFUL if text.has_error != (int(text.text_id) in wrong) else SAFE]) for text in texts
+        )
+    return read_outcomes(path)
+
+
+def figures_of(comparison, measure="flag_accuracy"):
+    return [figure for figure in comparison.figures if figure.measure == measure]
+
+
+def test_a_difference_is_taken_text_by_text(tmp_path):
+    first = an_evaluation(tmp_path / "a", wrong=[0, 1, 2, 3], model="first")
+    second = an_evaluation(tmp_path / "b", wrong=[3, 4], model="second")
+
+    comparison = compare([first, second])
+
+    ours, theirs = figures_of(comparison)
+    assert (ours.runs.mean, ours.difference) == (0.8, None)
+    assert theirs.difference == pytest.approx(0.1)
+    assert theirs.difference_interval.low < 0 < theirs.difference_interval.high
+    assert (comparison.sides[1].mcnemar.only_first, comparison.sides[1].mcnemar.only_second) == (1, 3)
+
+
+def test_an_evaluation_does_not_differ_from_itself(tmp_path):
+    first = an_evaluation(tmp_path / "a", wrong=[0, 1], model="first")
+    again = an_evaluation(tmp_path / "b", wrong=[0, 1], model="again")
+
+    comparison = compare([first, again])
+
+    difference = figures_of(comparison)[1]
+    assert (difference.difference, difference.difference_interval.low, difference.difference_interval.high) == (0, 0, 0)
+    assert comparison.sides[1].mcnemar.p == 1.0
+
+
+def test_runs_that_differ_only_in_their_seed_are_pooled(tmp_path):
+    base = an_evaluation(tmp_path / "a", wrong=[0], model="base")
+    seeds = [
+        an_evaluation(
+            tmp_path / f"b{n}", wrong=range(n), model=f"run-{n}", run_config="same", run_seed=n, fingerprint=str(n)
+        )
+        for n in (2, 4)
+    ]
+
+    comparison = compare([base, *seeds])
+
+    assert [(side.label, side.runs) for side in comparison.sides] == [("base", 1), ("run-2 and 1 more seeds", 2)]
+    assert comparison.sides[1].mcnemar is None
+    pooled = figures_of(comparison)[1].runs
+    assert (pooled.mean, pooled.deviation) == (pytest.approx(0.85), pytest.approx(0.0707, abs=1e-4))
+
+
+def test_runs_of_other_steps_or_configurations_are_not_pooled(tmp_path):
+    evaluations = [
+        an_evaluation(tmp_path / "a", model="run", run_config="one", step=10),
+        an_evaluation(tmp_path / "b", model="run", run_config="one", step=20),
+        an_evaluation(tmp_path / "c", model="run", run_config="two", step=10),
+    ]
+
+    comparison = compare(evaluations)
+
+    assert [side.label for side in comparison.sides] == ["run (1)", "run (2)", "run (3)"]
+
+
+def test_evaluations_on_other_texts_cannot_be_compared(tmp_path):
+    first = an_evaluation(tmp_path / "a")
+    fewer = an_evaluation(tmp_path / "b", texts=TEXTS[1:])
+    other_file = an_evaluation(tmp_path / "c", data_sha256="1")
+
+    with pytest.raises(UsageError, match="1 items are in one alone"):
+        compare([first, fewer])
+    with pytest.raises(UsageError, match="only the same can be compared"):
+        compare([first, other_file])
+    with pytest.raises(UsageError, match="at least two"):
+        compare([first])
+
+
+def test_the_order_of_the_texts_does_not_matter(tmp_path):
+    first = an_evaluation(tmp_path / "a", wrong=[0, 1, 2])
+    shuffled = an_evaluation(tmp_path / "b", wrong=[0, 1, 2], texts=TEXTS[::-1])
+
+    assert compare([first, shuffled]).sides[1].mcnemar.only_first == 0
+
+
+def test_an_unfinished_evaluation_is_not_compared(tmp_path):
+    an_evaluation(tmp_path / "a", texts=TEXTS)
+    lines = (tmp_path / "a" / "predictions.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "a" / "predictions.jsonl").write_text("".join(lines[:5]))
+
+    with pytest.raises(DataError, match="5 of 20 texts are predicted"):
+        read_outcomes(tmp_path / "a")
+
+
+def some_games(path, model, verdicts, **changes):
+    settings = GamesSettings(
+        format=GAMES_FORMAT, package_version="0", model=model, fingerprint=None, run_config=None, run_seed=None,
+        step=None, opponent=None, judge="reference", records="heldout.jsonl", games=4, seed=1,
+    )  # fmt: skip
+    games = [
+        a_game(
+            DataType.ADVERSARIAL_HARMFUL,
+            verdict=verdict,
+            state=None if verdict else GameState.VOID,
+            spec=a_spec(id=f"self-{number}", pair=a_pair(case_id=str(number), twin_group=str(number))),
+        )
+        for number, verdict in enumerate(verdicts)
+    ]
+    write_games(path, replace(settings, **changes), games, {})
+    return read_outcomes(path)
+
+
+def test_games_are_compared_too_and_a_void_game_counts_for_nobody(tmp_path):
+    first = some_games(tmp_path / "a", "first", [Verdict.HARMFUL, Verdict.SAFE, Verdict.HARMFUL])
+    second = some_games(tmp_path / "b", "second", [Verdict.HARMFUL, Verdict.HARMFUL, None])
+
+    comparison = compare([first, second])
+
+    accuracy = figures_of(comparison, "assessor_accuracy")
+    success = figures_of(comparison, "attacker_success_rate")
+    assert [figure.runs.mean for figure in accuracy] == [pytest.approx(2 / 3), 1.0]
+    assert [figure.runs.mean for figure in success] == [pytest.approx(1 / 3), 0.0]
+    assert (comparison.sides[1].mcnemar.only_first, comparison.sides[1].mcnemar.only_second) == (0, 1)
+
+
+def test_games_against_another_opponent_are_not_the_same(tmp_path):
+    first = some_games(tmp_path / "a", "first", [Verdict.HARMFUL])
+    second = some_games(tmp_path / "b", "second", [Verdict.HARMFUL], opponent="somebody")
+
+    with pytest.raises(UsageError, match="against somebody"):
+        compare([first, second])
+
+
+def test_a_folder_of_neither_kind_is_refused(tmp_path):
+    with pytest.raises(DataError, match="is no evaluation"):
+        read_outcomes(tmp_path)
