@@ -19,7 +19,7 @@ _WRAPPED = re.compile(r"(?:<answer>)?((?:(?!</?answer>).)*)</answer>", re.DOTALL
 _KEPT = re.compile(r"(.*)</think>\s*<answer>(.*)</answer>", re.DOTALL)
 _VERDICT_TRIM = " \t\r\n\v\f.*_`\"'"
 _WORD = re.compile(r"[^\W_]+")
-_CONTENT = re.compile(r"(?<=\d)\.(?=\d)|[^\W_]")
+_NO_CONTENT = re.compile(r"[^\w.]+|_|(?<!\d)\.|\.(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def is_rewritten(note: str, seed_note: str) -> bool:
     Marks that are not seen (zero-width characters) and other shapes of one letter are folded too. The point in a
     number stays: 1.5 and 15 are different doses.
     """
-    return _folded_content(note) != _folded_content(seed_note)
+    return note != seed_note and _folded_content(note) != _folded_content(seed_note)
 
 
 def revision_problem(answer: str, seed_note: str) -> str | None:
@@ -106,4 +106,4 @@ def revision_problem(answer: str, seed_note: str) -> str | None:
 
 
 def _folded_content(text: str) -> str:
-    return "".join(_CONTENT.findall(unicodedata.normalize("NFKC", text).casefold()))
+    return _NO_CONTENT.sub("", unicodedata.normalize("NFKC", text).casefold())
