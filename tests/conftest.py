@@ -1,6 +1,7 @@
 """Fixtures that tests of several rooms share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import HealthCheck, settings
 # Tests run side by side: a thread for each core in each of them would only get in the way. Set before torch is
 # imported, and inherited by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell's background job ignores Ctrl-C, and so would the processes that tests start and stop with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long one example takes says nothing on a machine that is shared.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
