@@ -142,7 +142,8 @@ def as_data(text: str) -> str:
     Line ends of every kind become plain ones.
     """
     lines = ("".join(map(_shown, line)) for line in defuse(text).splitlines())
-    return _OPENING.sub(lambda match: f"{match.group()} ", "\n".join(lines))
+    # Once more: an escape may end what looked like another word before.
+    return _OPENING.sub(lambda match: f"{match.group()} ", defuse("\n".join(lines)))
 
 
 def changes(note: str, correct_note: str) -> str:

@@ -40,7 +40,8 @@ def _whole_number(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_Number = Annotated[StrictInt, BeforeValidator(_whole_number), Field(ge=-LARGEST_INDEX, le=LARGEST_INDEX)]
+# The bounds stand by the type itself: behind the validator they would not be in the OpenAPI document.
+_Number = Annotated[StrictInt, Field(ge=-LARGEST_INDEX, le=LARGEST_INDEX), BeforeValidator(_whole_number)]
 GameIndex = _Number | Annotated[StrictStr, Field(max_length=256)]
 
 _PROBLEMS_SHOWN = 3

@@ -6,11 +6,10 @@ import multiprocessing
 import sqlite3
 from pathlib import Path
 
+from cache_writer import FINDING, keep
+
 from medical_team.judge.cache import FILE, FindingCache
 from medical_team.judge.finding import Finding
-from medical_team.records import ErrorType
-
-FINDING = Finding(True, "it says so", "vote", confidence=0.75, plausibility=0.5, error_type=ErrorType.TREATMENT)
 
 
 def test_what_was_kept_is_there_in_another_object(tmp_path: Path) -> None:
@@ -40,11 +39,6 @@ def test_more_keys_than_a_statement_takes(tmp_path: Path) -> None:
     cache = FindingCache(tmp_path)
     cache.put_all(findings)
     assert cache.get_all(findings) == findings
-
-
-def keep(folder: Path, name: str) -> None:
-    for number in range(50):
-        FindingCache(folder).put_all({f"{name}-{number}": FINDING, f"shared-{number}": FINDING})
 
 
 def test_several_processes_may_write_at_a_time(tmp_path: Path) -> None:
