@@ -68,7 +68,9 @@ class OpenAIScorer:
         self.identity = f"{url} {model}"
         self._client = client
         self._impatient_client = impatient_client
-        self.dialect = self._find_dialect()
+        self.dialect, probe = self._find_dialect()
+        self.tells_log_probs = isinstance(probe, AnswerScores) and probe.is_calibrated
+        """Whether the first reply came with log-probs: a server may ignore what it was asked for."""
 
     def score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
         """Scores for each question, in order. A question that the server refuses has none, and spoils no other."""
@@ -80,15 +82,15 @@ class OpenAIScorer:
         # The server may be away, or refuse one of them; it was waited for already.
         return self._ask_in_halves(questions)
 
-    def _find_dialect(self) -> Dialect:
+    def _find_dialect(self) -> tuple[Dialect, AnswerScores | NoAnswer]:
         client, first_error = self._client, None
         for dialect in DIALECTS:
             try:
-                self._ask(client, [_PROBE], dialect)
+                (answer,) = self._ask(client, [_PROBE], dialect)
             except EndpointError as error:
                 client, first_error = self._impatient_client, first_error or error
             else:
-                return dialect
+                return dialect, answer
         raise first_error or EndpointError("the server was not asked")
 
     def _ask_in_halves(self, questions: Sequence[ClosedQuestion]) -> list[AnswerScores | NoAnswer]:
@@ -129,9 +131,15 @@ def connect_openai(config: JudgeConfig, notify: Notify) -> OpenAIScorer:
         )
 
     try:
-        return OpenAIScorer(client(config.patience_seconds), client(0.0), model=config.model, url=url)
+        scorer = OpenAIScorer(client(config.patience_seconds), client(0.0), model=config.model, url=url)
     except EndpointError as error:
         raise JudgeError(f"the judge's model can't be asked: {error}") from error
+    if not scorer.tells_log_probs:
+        notify(
+            f"{url} tells no log-probs: every note is asked about in {config.votes} wordings (judge.votes), and the "
+            "confidence is the share that agrees"
+        )
+    return scorer
 
 
 def scores_of(reply: ChatReply | ChatRefusal, answers: Sequence[str]) -> AnswerScores | NoAnswer:

@@ -131,6 +131,19 @@ def test_what_a_server_refuses_it_is_not_asked_for(dialect: Dialect) -> None:
     assert body["messages"] == [{"role": "user", "content": QUESTION.prompt}]
 
 
+def test_a_server_without_log_probs_is_told_of() -> None:
+    with_log_probs = {"logprobs": {"content": [token("A", A=-0.1, B=-2.5)]}, "message": {"content": "A"}}
+    told: list[str] = []
+    with openai_server(lambda body: (200, {"choices": [with_log_probs]})) as server:
+        assert connect(server.url, notify=told.append).score([QUESTION]) == [AnswerScores((-0.1, -2.5))]
+    assert told == []
+    # as servers do that ignore what they don't know
+    with openai_server(lambda body: a_completion("A")) as server:
+        connect(server.url, notify=told.append)
+    assert len(told) == 1
+    assert "tells no log-probs: every note is asked about in 4 wordings" in told[0]
+
+
 def test_the_schema_allows_the_answers_and_nothing_else() -> None:
     with openai_server(lambda body: a_completion('{"answer": "A"}')) as server:
         connect(server.url).score([ClosedQuestion("Which?", ("X", "Y", "Z"))])
