@@ -10,6 +10,7 @@ from ..errors import MissingDependencyError
 from .arguments import unknown_command
 
 COMMANDS = {
+    "crossplay": "every checkpoint's attacker against every checkpoint's assessor",
     "compare": "evaluations side by side: is one better, and how sure is that?",
     "games": "models as assessors and as attackers on held-out notes",
     "medec": "a model, or a baseline, on the texts of a MEDEC CSV",

@@ -78,11 +78,12 @@ class GroupBootstrap:
     def rates(self, outcomes: Numbers, members: Numbers | None = None) -> NDArray[np.float64]:
         """The mean of ``outcomes`` in each draw, over the items where ``members`` is true; nan where none was drawn."""
         weights = np.ones(len(self._group_of_item)) if members is None else np.asarray(members, dtype=np.float64)
-        sums, counts = self._drawn_sums(np.asarray(outcomes, dtype=np.float64) * weights, weights)
+        sums, counts = self.sums(np.asarray(outcomes, dtype=np.float64) * weights, weights)
         with np.errstate(invalid="ignore"):
             return sums / counts
 
-    def _drawn_sums(self, *columns: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    def sums(self, *columns: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """The sum of each column, a number for each item, in each draw."""
         by_group = np.stack(
             [np.bincount(self._group_of_item, weights=column, minlength=self.group_count) for column in columns]
         )

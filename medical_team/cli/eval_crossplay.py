@@ -1,0 +1,178 @@
+"""``medical-team eval crossplay``: every checkpoint's attacker against every checkpoint's assessor."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..config import Device, JudgeConfig, Precision
+from ..data.load import load_records
+from ..errors import UsageError
+from ..evaluation.crossplay import Crossplay, crossplay, named_games, play_all
+from ..evaluation.games_folder import refuse_occupied
+from ..evaluation.heatmap import heatmap
+from ..evaluation.local_model import local_sampler
+from ..evaluation.model_choice import ModelChoice, choose_model
+from ..evaluation.players import Player, configs_of, game_specs
+from ..evaluation.ratings import Rating
+from ..evaluation.tables import figure, table
+from ..evaluation.training_notes import check_heldout
+from ..files import atomic_folder
+from ..jsonl import write_jsonl
+from ..judge.factory import make_judge
+from ..runs.folder import RunFolder
+from .arguments import parse
+from .judging import load_scorer, remark, with_judge_spelled_out
+
+_FORMAT = 1
+_MUCH = 0.2
+_MANY_VOID = """\
+So many void games say more of the judge than of the players: attackers differ in how often it can tell. Name one that
+can tell more often with --judge.
+"""
+
+
+@dataclass(frozen=True)
+class CrossplayArguments:
+    """Let every checkpoint's attacker play against every checkpoint's assessor, on the same held-out notes.
+
+    Writes the matrix with intervals and a rating for each role as JSON and as a picture, and every game.
+    """
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders; the model that a run started from plays too."""
+    data: Path
+    """Held-out records: a heldout.jsonl that `data build --heldout` wrote."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("evaluations/crossplay")
+    """Folder for crossplay.json, crossplay.svg and games.jsonl."""
+    games: int = 32
+    """Games of each pair: half with an error, half without."""
+    start: bool = True
+    """Whether the models that the runs started from play too."""
+    seed: int = 42
+    """Decides the notes, the attackers' replies and the intervals."""
+    keep_training_notes: bool = False
+    """Play also with notes that a run was trained on."""
+    device: Device = "auto"
+    """Where the models compute."""
+    precision: Precision = "auto"
+    """What the models compute in."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+
+
+@dataclass(frozen=True)
+class _Entrant:
+    """A model and the run whose rules it plays by."""
+
+    choice: ModelChoice
+    rules: ModelChoice
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    chosen = parse(CrossplayArguments, "eval crossplay", with_judge_spelled_out(arguments))
+    entrants = _entrants(chosen)
+    refuse_occupied(chosen.output)
+    records = load_records(str(chosen.data))
+    specs = game_specs(records, chosen.games, chosen.seed, is_vanilla_too=False)
+    for entrant in entrants.values():
+        check_heldout([spec.pair for spec in specs], entrant.rules, is_kept=chosen.keep_training_notes)
+    judge = make_judge(chosen.judge, [record.pair for record in records], remark, load_scorer)
+    names = list(entrants)
+    played = play_all(
+        names,
+        lambda name: _player(name, entrants[name], chosen),
+        specs,
+        judge,
+        seed=chosen.seed,
+        on_progress=remark,
+    )
+    result = crossplay(names, played, seed=chosen.seed)
+    settings = {
+        "format": _FORMAT,
+        "judge": judge.name,
+        "records": chosen.data.name,
+        "games": len(specs),
+        "seed": chosen.seed,
+    }
+    with atomic_folder(chosen.output, replace=False) as folder:
+        content = {"settings": settings, **dataclasses.asdict(result)}
+        text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
+        (folder / "crossplay.json").write_text(f"{text}\n", encoding="utf-8")
+        (folder / "crossplay.svg").write_text(heatmap(result), encoding="utf-8")
+        write_jsonl(folder / "games.jsonl", named_games(played))
+    sys.stdout.write(_report(result))
+    sys.stdout.write(f"\nThe matrix, its picture and all games are in {chosen.output}\n")
+    return 0
+
+
+def _entrants(chosen: CrossplayArguments) -> dict[str, _Entrant]:
+    entrants: dict[str, _Entrant] = {}
+    for path in chosen.runs:
+        run = RunFolder.open(path)
+        checkpoints = [choose_model(str(run.checkpoints.path_of(step))) for step in run.checkpoints.steps()]
+        if not checkpoints and run.final_path.is_dir():
+            checkpoints = [choose_model(str(run.final_path))]
+        if not checkpoints:
+            raise UsageError(f"{path} has no checkpoint yet: train it on, or leave it out")
+        if chosen.start:
+            start = choose_model(run.config.policy.model)
+            entrants.setdefault(start.label, _Entrant(start, checkpoints[0]))
+        for checkpoint in checkpoints:
+            entrants[_free_name(checkpoint.label, entrants)] = _Entrant(checkpoint, checkpoint)
+    if len(entrants) < 2:
+        raise UsageError("name runs with at least two models between them: checkpoints, or what they started from")
+    return entrants
+
+
+def _free_name(label: str, taken: dict[str, _Entrant]) -> str:
+    """The label, numbered where runs of the same name lie in different places."""
+    numbered = [label, *(f"{label} ({number})" for number in range(2, len(taken) + 3))]
+    return next(name for name in numbered if name not in taken)
+
+
+def _player(name: str, entrant: _Entrant, chosen: CrossplayArguments) -> Player:
+    game, sampling = configs_of(entrant.rules)
+    sampler = local_sampler(
+        entrant.choice.location, sampling, device=chosen.device, precision=chosen.precision, notify=remark
+    )
+    return Player(name, sampler, game, sampling)
+
+
+def _report(result: Crossplay) -> str:
+    numbers = {name: str(index + 1) for index, name in enumerate(result.entrants)}
+    matrix = [
+        [
+            f"{numbers[attacker]}  {attacker}",
+            *(figure(result.cell(attacker, assessor).assessor_win_rate, 2) for assessor in result.entrants),
+        ]
+        for attacker in result.entrants
+    ]
+    rating_rows = [
+        [f"{numbers[name]}  {name}", *_rating_cells(result.attackers[name]), *_rating_cells(result.assessors[name])]
+        for name in result.entrants
+    ]
+    void = sum(cell.void for cell in result.cells)
+    games = void + sum(cell.games for cell in result.cells)
+    return "\n".join(
+        [
+            "How often the assessor (column) wins against the attacker (row):",
+            table(["", *numbers.values()], matrix),
+            "Ratings (the mean attacker has 1000; differences alone mean something):",
+            table(["", "as attacker", "95% interval", "as assessor", "95% interval"], rating_rows),
+            f"{games} games, {void} of them void: the judge can't tell.\n",
+            *([_MANY_VOID] if void > _MUCH * games else []),
+        ]
+    )
+
+
+def _rating_cells(rating: Rating) -> tuple[str, str]:
+    interval = "-" if rating.interval is None else f"{rating.interval.low:.0f} to {rating.interval.high:.0f}"
+    return f"{rating.value:.0f}", interval

@@ -1,0 +1,82 @@
+import json
+import shutil
+
+import pytest
+
+from builders import a_record
+from medical_team.cli.main import main
+from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RunConfig, SamplingConfig
+from medical_team.jsonl import write_jsonl
+from medical_team.policy.policy import Policy
+from medical_team.records import DataType
+from medical_team.runs.folder import RunFolder
+
+CONFIG = RunConfig(
+    policy=PolicyConfig(model=TINY_RANDOM_MODEL, lora_rank=2),
+    sampling=SamplingConfig(max_prompt_tokens=4096, max_revision_tokens=8, max_verdict_tokens=4),
+)
+
+
+@pytest.fixture
+def heldout(tmp_path):
+    records = [
+        a_record(kind, id=kind.value, note=note, error_note="A wrong note.", corrected_note="A right note.",
+                 error_sentence="A wrong note.", corrected_sentence="A right note.")
+        for kind, note in ((DataType.VANILLA_HARMFUL, "A wrong note."), (DataType.VANILLA_BENIGN, "A right note."))
+    ]  # fmt: skip
+    write_jsonl(tmp_path / "heldout.jsonl", records)
+    return tmp_path / "heldout.jsonl"
+
+
+@pytest.fixture
+def a_run(tmp_path):
+    run = RunFolder.create(tmp_path / "run", CONFIG, [a_record()])
+    folder = run.checkpoints.path_of(10)
+    Policy(CONFIG.policy, seed=1).save(folder / "policy")
+    (folder / "checkpoint.json").write_text("{}")
+    return run.path
+
+
+def run(capsys, *arguments):
+    status = main(["eval", "crossplay", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_checkpoints_and_what_they_started_from_play_each_other(a_run, heldout, tmp_path, capsys):
+    status, out, err = run(capsys, a_run, "--data", heldout, "--games", "2", "-o", tmp_path / "out")
+
+    assert status == 0
+    assert "1  tiny-random" in out
+    assert "2  run/step-000010" in out
+    assert "tiny-random attacks" in err
+    content = json.loads((tmp_path / "out" / "crossplay.json").read_text(encoding="utf-8"))
+    assert content["entrants"] == ["tiny-random", "run/step-000010"]
+    assert len(content["cells"]) == 4
+    assert (tmp_path / "out" / "crossplay.svg").read_text().startswith("<svg")
+    assert len((tmp_path / "out" / "games.jsonl").read_text().splitlines()) == 8
+
+
+def test_one_model_alone_has_nobody_to_play(a_run, heldout, tmp_path, capsys):
+    status, _, err = run(capsys, a_run, "--no-start", "--data", heldout, "-o", tmp_path / "out")
+
+    assert status == 2
+    assert "at least two models" in err
+
+
+def test_a_run_without_a_checkpoint_is_named(a_run, heldout, tmp_path, capsys):
+    shutil.rmtree(a_run / "checkpoints")
+
+    status, _, err = run(capsys, a_run, "--data", heldout, "-o", tmp_path / "out")
+
+    assert status == 2
+    assert "has no checkpoint yet" in err
+
+
+def test_notes_that_a_run_was_trained_on_are_refused(a_run, tmp_path, capsys):
+    write_jsonl(tmp_path / "seen.jsonl", [a_record(DataType.VANILLA_HARMFUL)])
+
+    status, _, err = run(capsys, a_run, "--data", tmp_path / "seen.jsonl", "--games", "2", "-o", tmp_path / "out")
+
+    assert status == 2
+    assert "among the training data" in err
