@@ -23,7 +23,7 @@ EXAMPLES = 25
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[httpx.Client]:
-    with serving(ReferenceJudge([CASE]), token=TOKEN, max_queries=8, max_text_characters=2000) as client:
+    with serving(ReferenceJudge([CASE]), token=TOKEN) as client:
         yield client
 
 
