@@ -37,6 +37,8 @@ from medical_team.records import TrainingRecord, Verdict  # noqa: E402
 
 MIXES = ("unchanged", "revised", "half and half")
 PERCENTILES = (50, 90, 99, 100)
+MEMORY_SAMPLES = 5
+PREPARED_PER_CLIENT = 10
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Measured:
     undecided: int = 0
     failures: int = 0
     wrong: int = 0
+    memory: list[float] = field(default_factory=list)
 
 
 def main() -> None:
@@ -65,17 +68,16 @@ def main() -> None:
     for mix in chosen.mix or MIXES:
         with Service(chosen.references) as service:
             bodies = requests_of(records, mix, chosen.games, has_pair=not chosen.text_alone)
-            before, processor_before = service.memory, service.processor_seconds
-            started = time.perf_counter()
-            measured = asyncio.run(measure(service.url, bodies, chosen.clients, chosen.seconds, chosen.total))
+            # Made before the clock runs: making them is no part of the service.
+            prepared = [next(bodies) for _ in range(PREPARED_PER_CLIENT * chosen.clients)]
+            bodies = itertools.chain(prepared, bodies)
+            processor_before, started = service.processor_seconds, time.perf_counter()
+            measured = asyncio.run(measure(service, bodies, chosen.clients, chosen.seconds, chosen.total))
             seconds = time.perf_counter() - started
-            processor_seconds = service.processor_seconds - processor_before
-            print_row(mix, measured, seconds, processor_seconds, (before, service.memory))
+            print_row(mix, measured, seconds, service.processor_seconds - processor_before)
 
 
-def print_row(
-    mix: str, measured: Measured, seconds: float, processor_seconds: float, memory: tuple[float, float]
-) -> None:
+def print_row(mix: str, measured: Measured, seconds: float, processor_seconds: float) -> None:
     ordered = sorted(measured.seconds)
     cells = [
         mix,
@@ -85,7 +87,7 @@ def print_row(
         f"{measured.undecided / measured.labels:.0%}",
         str(measured.wrong),
         str(measured.failures),
-        f"{memory[0]:.0f} to {memory[1]:.0f}",
+        ", ".join(f"{memory:.0f}" for memory in measured.memory),
     ]
     print(f"| {' | '.join(cells)} |", flush=True)
 
@@ -153,23 +155,25 @@ def revised(note: str, number: int) -> str:
 
 
 async def measure(
-    url: str, bodies: Iterator[tuple[bytes, list[bool | None]]], clients: int, seconds: float, total: int | None
+    service: Service, bodies: Iterator[tuple[bytes, list[bool | None]]], clients: int, seconds: float, total: int | None
 ) -> Measured:
     measured = Measured()
     deadline = time.perf_counter() + seconds
-    # Made before the clock runs: making them is no part of the service.
-    prepared = [next(bodies) for _ in range(2 * clients)]
 
     async def client(number: int) -> None:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=300) as http:
+        async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=300) as http:
             while measured.labels < total if total is not None else time.perf_counter() < deadline:
-                body, truth = prepared.pop() if prepared else next(bodies)
+                body, truth = next(bodies)
                 started = time.perf_counter()
                 response = await http.post("/judge", content=body, headers={"Content-Type": "application/json"})
                 measured.seconds.append(time.perf_counter() - started)
                 count(response, truth, measured)
+                if total is not None and measured.labels * MEMORY_SAMPLES >= total * len(measured.memory):
+                    measured.memory.append(service.memory)
 
+    measured.memory.append(service.memory)
     await asyncio.gather(*(client(number) for number in range(clients)))
+    measured.memory.append(service.memory)
     return measured
 
 
