@@ -7,9 +7,8 @@ from medical_team.report.tensorboard import TensorBoardWriter
 
 
 def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path, monkeypatch):
-    # Both: another test may have imported the inner one, which is then found without the outer.
-    for name in ("torch", "torch.utils.tensorboard"):
-        monkeypatch.setitem(sys.modules, name, None)
+    # The innermost: another test may have imported it, and then it is found without the outer ones.
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
     notices: list[str] = []
 
     writer = TensorBoardWriter(tmp_path / "tensorboard", 0, notices.append)
