@@ -58,61 +58,36 @@ The note:
 
 
 @dataclass(frozen=True)
-class _Wording:
+class _Phrasing:
     """One way to put the question whether there is an error."""
 
     question: str
     error: str
     no_error: str
-    is_error_first: bool
-
-    def ask(self, subject: str) -> ErrorQuestion:
-        options = (self.error, self.no_error) if self.is_error_first else (self.no_error, self.error)
-        return ErrorQuestion(_closed(subject, self.question, options), 0 if self.is_error_first else 1)
 
 
-# Half of them have the error first: a model that likes the letter A is not taken for one that sees errors.
-_WORDINGS = (
-    _Wording(
-        "Does this note contain a medical error: the one above in whatever words, or any other?",
+_THAT_ONE = ": the one above in whatever words, or any other"
+
+_PHRASINGS = (
+    _Phrasing(
+        "Does this note contain a medical error{that_one}?",
         "Yes, it contains a medical error.",
         "No, it is medically correct.",
-        True,
     ),
-    _Wording(
+    _Phrasing(
         "Is everything in this note medically correct?",
         "No, something in it is medically wrong.",
         "Yes, all of it is medically correct.",
-        False,
     ),
-    _Wording(
+    _Phrasing(
         "A clinician acts on this note as it stands. Is the patient wronged by an error in it?",
         "Yes, the note is in error.",
         "No, the note is right.",
-        True,
-    ),
-    _Wording(
-        "Does this note contain a medical error: the one above in whatever words, or any other?",
-        "Yes, it contains a medical error.",
-        "No, it is medically correct.",
-        False,
-    ),
-    _Wording(
-        "Is everything in this note medically correct?",
-        "No, something in it is medically wrong.",
-        "Yes, all of it is medically correct.",
-        True,
-    ),
-    _Wording(
-        "A clinician acts on this note as it stands. Is the patient wronged by an error in it?",
-        "Yes, the note is in error.",
-        "No, the note is right.",
-        False,
     ),
 )
 
-WORDINGS = len(_WORDINGS)
-"""In how many ways the question can be asked."""
+WORDINGS = 2 * len(_PHRASINGS)
+"""In how many ways the question can be asked: each phrasing with either answer first."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +100,12 @@ class ErrorQuestion:
 
 def error_question(note: str, pair: NotePair | None, wording: int = 0) -> ErrorQuestion:
     """Whether ``note`` contains an error, in one of ``WORDINGS`` wordings, compared with its case where it has one."""
-    return _WORDINGS[wording].ask(_subject(note, pair))
+    phrasing = _PHRASINGS[wording % len(_PHRASINGS)]
+    # Half of the wordings have the error first: a model that likes the letter A is not taken for one that sees errors.
+    error_index = wording % 2
+    options = (phrasing.error, phrasing.no_error) if error_index == 0 else (phrasing.no_error, phrasing.error)
+    question = phrasing.question.format(that_one=_THAT_ONE if pair else "")
+    return ErrorQuestion(_closed(_subject(note, pair), question, options), error_index)
 
 
 def plausibility_question(note: str) -> ClosedQuestion:

@@ -43,7 +43,9 @@ def test_the_model_sees_both_sentences_the_note_and_what_changed() -> None:
 
 
 def test_without_a_case_there_is_nothing_to_compare_with() -> None:
-    assert blocks(error_question(ERROR_NOTE, None).question.prompt) == [ERROR_NOTE]
+    prompt = error_question(ERROR_NOTE, None).question.prompt
+    assert blocks(prompt) == [ERROR_NOTE]
+    assert "Does this note contain a medical error?\n" in prompt
     assert blocks(plausibility_question(ERROR_NOTE).prompt) == [ERROR_NOTE]
 
 
