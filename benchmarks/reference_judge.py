@@ -25,7 +25,7 @@ from medical_team.data.medec import ReadingLog, read_medec  # noqa: E402
 from medical_team.data.pairs import make_pair  # noqa: E402
 from medical_team.judge.lexicon import is_drug  # noqa: E402
 from medical_team.judge.protocol import JudgeQuery  # noqa: E402
-from medical_team.judge.reference import ReferenceJudge  # noqa: E402
+from medical_team.judging import reference_judge  # noqa: E402
 from medical_team.records import NotePair, Verdict  # noqa: E402
 
 Rewrite = Callable[[str, NotePair, random.Random], "tuple[str, bool | None]"]
@@ -64,7 +64,7 @@ def print_speeds(pairs: Sequence[NotePair], seconds: float, seed: int) -> None:
 
 
 def speed(queries: Sequence[JudgeQuery], pairs: Sequence[NotePair], seconds: float) -> float:
-    judge = ReferenceJudge(pairs)
+    judge = reference_judge(pairs)
     judge.rule(queries)
     count, started = 0, time.process_time()
     for query in cycle(queries):
@@ -76,7 +76,7 @@ def speed(queries: Sequence[JudgeQuery], pairs: Sequence[NotePair], seconds: flo
 
 
 def print_confusion(pairs: Sequence[NotePair], seed: int) -> None:
-    judge = ReferenceJudge()
+    judge = reference_judge()
     print("\n| rewrite | truth | notes | present | absent | can't tell | wrong |\n|---|---|---|---|---|---|---|")
     for rewrite in REWRITES:
         chance = random.Random(seed)

@@ -5,8 +5,8 @@ A front without logic: everything is in :mod:`.judge`, and nothing inside the pa
 
 from __future__ import annotations
 
-from .judge.factory import make_judge
 from .judge.protocol import Judge, JudgeQuery
 from .judge.reference import ReferenceJudge
+from .judging import make_judge
 
 __all__ = ["Judge", "JudgeQuery", "ReferenceJudge", "make_judge"]

@@ -345,7 +345,7 @@ class Update(Closed):
     gradient_norm: float
     """Before clipping; the mean where a step has several optimizer updates."""
     learning_rate: float
-    flat_roles: tuple[Role, ...]
+    zero_variance_roles: tuple[Role, ...]
     """Roles skipped in this step because all their rewards were equal, which leaves nothing to learn from."""
     demonstration_loss: float | None = None
     """As :attr:`Imitation.loss`, of the demonstrations that were mixed in; None without any."""

@@ -21,7 +21,7 @@ import torch
 from medical_team.config import RunConfig
 from medical_team.data.synthetic.demo_world import TAUGHT, UNSEEN, UNTAUGHT, demo_world, demonstrated_records
 from medical_team.evaluation.accuracy import balanced_accuracy
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.policy.demo_model import make_demo_model
 from medical_team.policy.loading import DEMO_FOLDER, load_language_model
 from medical_team.policy.policy import Policy
@@ -109,7 +109,7 @@ def train(config: RunConfig, folder: Path) -> Path:
         warm_start(
             run,
             policy,
-            ReferenceJudge(),
+            reference_judge(),
             display,
             assessor_records=shown.verdicts,
             guessed_records=shown.guesses,

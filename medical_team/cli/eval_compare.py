@@ -11,8 +11,8 @@ import tyro
 
 from ..evaluation.comparison import ComparedFigure, Comparison, compare
 from ..evaluation.outcomes import read_outcomes
-from ..evaluation.statistics import CONFIDENCE
 from ..evaluation.tables import ABSENT, TableFormat, figure, interval_text, table
+from ..metrics.statistics import CONFIDENCE
 from .arguments import parse
 
 _DIGITS = 3

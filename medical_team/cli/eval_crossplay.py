@@ -26,7 +26,7 @@ from ..evaluation.tables import figure, table
 from ..evaluation.training_data import check_heldout
 from ..files import atomic_folder
 from ..jsonl import write_jsonl
-from ..judge.factory import make_judge
+from ..judging import make_judge
 from ..runs.folder import RunFolder
 from .arguments import parse
 from .judging import load_scorer, remark, with_judge_spelled_out

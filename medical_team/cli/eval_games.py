@@ -21,11 +21,11 @@ from ..evaluation.model_choice import ModelChoice, choose_model
 from ..evaluation.model_games import ModelGames, play_model_games
 from ..evaluation.model_identity import identity_of
 from ..evaluation.players import Player, game_specs
-from ..evaluation.statistics import Figure
 from ..evaluation.tables import figure, interval_text, table
 from ..evaluation.training_data import check_heldout
 from ..jsonl import lines_sha256
-from ..judge.factory import make_judge
+from ..judging import make_judge
+from ..metrics.statistics import Figure
 from ..policy.embeddings import TextEmbedder
 from .arguments import parse
 from .judging import load_scorer, remark, with_judge_spelled_out

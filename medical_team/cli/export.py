@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import MissingDependencyError, UsageError
-from ..report.licences import model_licence
+from ..metrics.licences import model_licence
 from ..runs.checkpoints import MARKER
 from ..runs.folder import RunFolder
 from .arguments import parse
@@ -173,7 +173,7 @@ def _card_writer(source: _Source, name: str) -> Callable[[Path], None]:
 
 
 def _run_card(source: _Source, run: RunFolder) -> str:
-    from ..train.model_card import model_card
+    from ..rl.model_card import model_card
 
     sources = {record.source for record in run.training_records()}
     what = f"the state after {source.steps} steps"

@@ -16,14 +16,14 @@ from ..config import canonical_error_type
 from ..errors import UsageError
 from ..files import atomic_text
 from ..jsonl import to_line
+from ..metrics.outcomes import Outcome, outcome_of
 from ..records import DataType, Game, GameState
 from ..report.game_export import csv_parts, game_row, json_parts
 from ..report.game_filter import GameFilter
 from ..report.game_text import format_game
-from ..report.outcomes import Outcome, outcome_of
-from ..report.tail import LineTail
-from ..report.terminal_text import encodable, visible
 from ..runs.folder import RunFolder
+from ..runs.tail import LineTail
+from ..terminal_text import encodable, visible
 from .arguments import parse
 
 USUAL_LIMIT = 20

@@ -17,7 +17,7 @@ from ..evaluation.audit_items import choose_pairs, items_of, load_cases
 from ..evaluation.judge_audit import AuditFigures, Figure, JudgeAudit, audit
 from ..evaluation.tables import TableFormat, figure, interval_text, table
 from ..files import atomic_text
-from ..judge.factory import make_judge
+from ..judging import make_judge
 from .arguments import parse
 from .judging import load_scorer, progress_of, remark, with_judge_spelled_out
 

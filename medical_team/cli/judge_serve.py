@@ -13,9 +13,9 @@ import tyro
 from ..config import Device, JudgeConfig, judge_problems
 from ..data.load import load_records
 from ..errors import ConfigError, MissingDependencyError, UsageError
-from ..judge.factory import make_judge
 from ..judge.protocol import Judge
 from ..judge.service.settings import ServiceSettings
+from ..judging import make_judge
 from ..records import NotePair
 from .arguments import parse
 from .judging import load_scorer, with_judge_spelled_out

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from ..config import JudgeConfig
 from ..errors import MissingDependencyError
-from ..judge.factory import Notify
 from ..judge.questions import AnswerScorer
+from ..judging import Notify
 
 _OPTION = "--judge"
 _TORCH_LIBRARIES = ("torch", "transformers", "peft", "safetensors", "tokenizers")

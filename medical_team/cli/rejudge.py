@@ -14,10 +14,10 @@ from ..config import JudgeConfig
 from ..evaluation.rejudge import Rejudgement, Said, rejudge, said_of
 from ..evaluation.tables import TableFormat, figure, table
 from ..jsonl import write_jsonl
-from ..judge.factory import make_judge
+from ..judging import make_judge
 from ..records import Game
-from ..report.terminal_text import encodable, visible
 from ..runs.folder import RunFolder
+from ..terminal_text import encodable, visible
 from .arguments import parse
 from .judging import load_scorer, progress_of, remark, with_judge_spelled_out
 

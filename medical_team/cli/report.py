@@ -12,7 +12,7 @@ import tyro
 
 from ..errors import UsageError
 from ..report.page_file import write_report
-from ..report.terminal_text import encodable, visible
+from ..terminal_text import encodable, visible
 from .arguments import parse
 
 FILE_NAME = "report.html"

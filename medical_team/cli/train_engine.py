@@ -25,12 +25,12 @@ from ..engines.launch import (
     write_inputs,
 )
 from ..errors import EngineError, UsageError
+from ..metrics.card_figures import criteria_table, figures_table
 from ..records import TrainingRecord
-from ..report.card_figures import criteria_table, figures_table
 from ..report.summary import void_summary
+from ..rl.model_card import model_card
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder
-from ..train.model_card import model_card
 from .judging import remark
 from .main import EXIT_INTERRUPTED
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import tyro
 
 from ..report.live_server import LOOPBACK, LiveRun, make_server
-from ..report.terminal_text import encodable, visible
+from ..terminal_text import encodable, visible
 from .arguments import parse
 
 USUAL_PORT = 8765

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..records import NotePair, TrainingRecord
-from .text_repair import fold_white_space
+from ..text_repair import fold_white_space
 
 _FILLED = (
     "id",

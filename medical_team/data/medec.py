@@ -19,8 +19,8 @@ from typing import Protocol
 from ..config import canonical_error_type
 from ..errors import DataError
 from ..records import ErrorType, Note
+from ..text_repair import fold_white_space, repair_mojibake, unify_line_ends
 from .sentences import numbered_sentences
-from .text_repair import fold_white_space, repair_mojibake, unify_line_ends
 
 COLUMNS = (
     "Text ID",

@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ..records import ErrorType, Note, NotePair, Source
+from ..text_repair import find_folded, fold_white_space
 from .medec import Repair
-from .text_repair import find_folded, fold_white_space
 
 SYNTHETIC_PREFIX = "synthetic-"
 """Text ids of the synthetic notes start with this."""

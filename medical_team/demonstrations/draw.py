@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..config import GameConfig
 from ..errors import UsageError
-from ..judge.reference import ReferenceJudge
+from ..judging import reference_judge
 from ..prompts import ANSWER_PREFIX, assessor_prompt, attacker_prompt, reply_prefix
 from ..records import DataType, Role, TrainingRecord, Verdict
 from ..seeds import derived_random
@@ -67,7 +67,7 @@ class DemonstrationDraw:
         self._config = config
         self._seed = seed
         self._attacker_share = 0.0 if config.no_attacker_turn else attacker_share
-        self._judge = ReferenceJudge()
+        self._judge = reference_judge()
 
     def demonstrations(self, step: int, count: int) -> list[Demonstration]:
         """``count`` demonstrations for ``step``, half of them of notes with an error.

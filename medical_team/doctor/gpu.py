@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..metrics.thresholds import GPU_MEMORY_SHARE
 from ..planning.plan import MemoryPlan, Unknown
-from ..report.thresholds import GPU_MEMORY_SHARE
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .nvidia import Gpu
 from .subject import Subject

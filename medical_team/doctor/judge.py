@@ -11,11 +11,11 @@ from ..config import JudgeConfig
 from ..data.load import sample_records
 from ..errors import MedicalTeamError
 from ..judge.client import base_url, is_on_this_machine, privacy_warning
-from ..judge.factory import make_judge
 from ..judge.wire import rulings_of
+from ..judging import make_judge
+from ..metrics.alarms import MUCH_VOID
+from ..metrics.thresholds import JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH
 from ..records import NotePair, Ruling
-from ..report.alarms import MUCH_VOID
-from ..report.thresholds import JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .judge_questions import KnownQuery, Score, known_queries, score_of
 from .judge_server import Answer, ask

@@ -8,8 +8,8 @@ from itertools import cycle, islice
 
 from ..judge.protocol import JudgeQuery
 from ..judge.wire import WirePair, WireQuery
+from ..metrics.thresholds import JUDGE_BATCH
 from ..records import DataType, Labels, NotePair, Ruling, Verdict
-from ..report.thresholds import JUDGE_BATCH
 
 THINKING_REPLY = "I first thought Harmful, but every sentence fits.</think>\n<answer> Safe </answer>"
 """An assessor's whole reply, as the Self-RedTeam fork sends it: its verdict is Safe, whatever was thought."""

@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from ..metrics.thresholds import DISK_BYTES, DISK_RESERVE_BYTES, GPU_MEMORY_SHARE
 from ..planning.plan import DiskPlan, MemoryPlan
-from ..report.thresholds import DISK_BYTES, DISK_RESERVE_BYTES, GPU_MEMORY_SHARE
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .hub_cache import cache_home, hub_cache
 from .subject import Subject

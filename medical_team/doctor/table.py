@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from ..report.terminal_text import encodable, visible
+from ..terminal_text import encodable, visible
 from .findings import Finding, Status
 from .subject import Subject
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from ..config import JudgeConfig
 from ..errors import JudgeError
 from ..judge.client import RemoteJudge, privacy_warning
-from ..judge.factory import make_judge
 from ..judge.protocol import Judge, JudgeQuery
+from ..judging import make_judge
 from ..records import DataType, JudgeFailure, NotePair, Ruling, TrainingRecord, Verdict
 
 CASES_ASKED = 4

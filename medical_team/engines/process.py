@@ -18,7 +18,7 @@ from typing import IO
 
 from ..errors import EngineError
 from ..files import cannot_write
-from ..report.terminal_text import encodable, visible
+from ..terminal_text import encodable, visible
 
 STOP_NOTICE = "Asking the engine to stop. Once more to kill it."
 KILL_NOTICE = "Killing the engine."

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..metrics.statistics import GroupBootstrap, Interval, interval_of, rate
 from ..records import Closed, Game, GameState
 from .game_facts import is_assessor_right
-from .statistics import GroupBootstrap, Interval, interval_of, rate
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..metrics.statistics import GroupBootstrap, Interval, McNemar, Spread, interval_of, mcnemar, spread
 from .outcomes import Outcomes, Rate
-from .statistics import GroupBootstrap, Interval, McNemar, Spread, interval_of, mcnemar, spread
 
 
 @dataclass(frozen=True)

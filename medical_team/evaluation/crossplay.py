@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..judge.protocol import Judge
+from ..metrics.statistics import GroupBootstrap, Interval, interval_of
 from ..records import Closed, Game, GameSpec, GameState
 from .game_facts import is_assessor_right
 from .players import Player, Progress, assessed, attacked
 from .ratings import Rating, rated, ratings
-from .statistics import GroupBootstrap, Interval, interval_of
 
 LoadPlayer = Callable[[str], Player]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ..metrics.statistics import Figure, GroupBootstrap, interval_of, rate
 from ..parsing import is_rewritten
 from ..records import DataType, Game, GameState
 from ..rewards import is_faithful_revision
 from .diversity import self_bleu
 from .game_facts import has_error, is_assessed, is_assessor_right, is_attack_successful, is_decided, says_harmful
-from .statistics import Figure, GroupBootstrap, interval_of, rate
 
 Outcome = Callable[[Game], bool]
 

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from ..errors import DataError, UsageError
 from ..files import atomic_folder
 from ..jsonl import from_line, read_jsonl, validation_problems, write_jsonl
+from ..metrics.statistics import Figure
 from ..records import Closed, Game
 from .model_identity import ModelIdentity
-from .statistics import Figure
 
 FORMAT = 1
 

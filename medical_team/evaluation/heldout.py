@@ -15,11 +15,9 @@ from ..game.sampler import Sampler
 from ..game.score import score
 from ..judge.protocol import Judge
 from ..judge.ruling import rule_games
+from ..metrics.step_metrics import BALANCED_ACCURACY
 from ..records import Game, GameSpec, TrainingRecord, Verdict
 from ..seeds import derived_random
-
-BALANCED_ACCURACY = "heldout/balanced_accuracy"
-"""The metric by which the best checkpoint is chosen."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..judge.protocol import Judge, JudgeQuery
+from ..metrics.statistics import GroupBootstrap, Interval, interval_of
 from ..records import Closed, ErrorType, JudgeFailure, Labels, NotePair
 from .audit_items import CORRECTED_NOTE, ERROR_NOTE, REWRITES, AuditItem
-from .statistics import GroupBootstrap, Interval, interval_of
 
 Progress = Callable[[int, int], None]
 _Mask = NDArray[np.bool_]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..metrics.statistics import Figure, GroupBootstrap, Interval, Numbers, interval_of, rate
 from ..records import ErrorType
 from .learned_metrics import AbsentMetric
 from .medec_texts import MedecText
 from .official import OfficialScores, is_sentence_right, official_scores
 from .predictions import BASELINES, FLAG_BASELINES, Prediction, answers_of, baseline_predictions
-from .statistics import Figure, GroupBootstrap, Interval, Numbers, interval_of, rate
 
 LENGTHS: Mapping[str, Callable[[int], bool]] = {
     "up to 100 words": lambda words: words <= 100,

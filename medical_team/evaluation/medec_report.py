@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ..metrics.statistics import CONFIDENCE, Figure
 from .evaluation_folder import EvaluationSettings
 from .medec_metrics import MedecMetrics
-from .statistics import CONFIDENCE, Figure
 from .tables import figure, interval_text, table
 
 _INTERVAL = f"{CONFIDENCE:.0%} interval"

@@ -14,13 +14,13 @@ from ..data.medec import NOT_APPLICABLE as _EMPTY
 from ..data.medec import MedecRow, ReadingLog, read_rows
 from ..data.sentences import numbered_sentences
 from ..data.spool import open_spool
-from ..data.text_repair import repair_mojibake, unify_line_ends
 from ..data.twins import TwinGroups
 from ..errors import DataError, UsageError
 from ..files import file_sha256
 from ..jsonl import shortened
 from ..records import ErrorType, Note
 from ..seeds import derived_random
+from ..text_repair import repair_mojibake, unify_line_ends
 from .official import Reference
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..metrics.statistics import Interval, interval_of
 from ..records import Closed
-from .statistics import Interval, interval_of
 
 MEAN_ATTACKER = 1000.0
 _POINTS = 400 / np.log(10)

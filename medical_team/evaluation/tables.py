@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Literal
 
-from .statistics import Interval
+from ..metrics.statistics import Interval
 
 TableFormat = Literal["text", "markdown", "latex", "csv"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -12,7 +12,9 @@ from .labelling import rule_by_findings
 from .pair_index import PairIndex
 from .protocol import JudgeQuery
 from .rewrite import MAX_CHARACTERS, Case, find
-from .synthetic import decide_synthetic
+
+ClosedWorld = Callable[[str], Finding]
+"""Decides a note of a closed world by what made it, such as a table of facts; it abstains on any other text."""
 
 _CASES_KEPT = 4096
 _FINDINGS_KEPT = 4096
@@ -22,17 +24,19 @@ _LONGEST_KEPT_NOTE = 4000
 class ReferenceJudge:
     """Rules by comparing a note with the case it was made from, and abstains where a comparison can't tell.
 
-    A synthetic note needs no comparison: the table that made it decides.
+    A note of a closed world needs no comparison: the world's own judge decides.
 
     Args:
         pairs: where to look for the case of a query that names none. Not needed where each query names its pair.
+        worlds: the closed worlds, by the source of their cases.
     """
 
     name = "reference"
 
-    def __init__(self, pairs: Iterable[NotePair] = ()) -> None:
-        # synthetic notes are decided without their pair, and there may be many
-        self._pairs = [pair for pair in pairs if pair.source is not Source.SYNTHETIC]
+    def __init__(self, pairs: Iterable[NotePair] = (), worlds: Mapping[Source, ClosedWorld] | None = None) -> None:
+        self._worlds = dict(worlds or {})
+        # Notes of a closed world are decided without their pair, and there may be many.
+        self._pairs = [pair for pair in pairs if pair.source not in self._worlds]
         self._index: PairIndex | None = None
         self._case_of = lru_cache(maxsize=_CASES_KEPT)(Case.of)
         self._kept_find = lru_cache(maxsize=_FINDINGS_KEPT)(self._find_surely)
@@ -74,16 +78,17 @@ class ReferenceJudge:
             return Finding(None, f"the reference judge failed: {type(error).__name__}: {error}", is_failure=True)
 
     def _find_in(self, note: str, pair: NotePair) -> Finding:
-        if pair.source is Source.SYNTHETIC:
-            return decide_synthetic(note)
+        if pair.source in self._worlds:
+            return self._worlds[pair.source](note)
         finding = find(note, self._case_of(pair))
         # the error is kept to the letter, so it has the case's type
         return replace(finding, error_type=pair.error_type) if finding.error_present else finding
 
     def _find_without_pair(self, note: str) -> Finding:
-        finding = decide_synthetic(note)
-        if finding.error_present is not None:
-            return finding
+        for decide in self._worlds.values():
+            finding = decide(note)
+            if finding.error_present is not None:
+                return finding
         return Finding(None, f"can't tell: the note is clearly nearest to none of the {len(self._pairs)} known cases")
 
     def _lookup(self) -> PairIndex:

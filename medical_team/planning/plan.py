@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Union
 
 from ..config import RunConfig
-from ..report.thresholds import GPU_MEMORY_SHARE
+from ..metrics.thresholds import GPU_MEMORY_SHARE
 
 GIB = 2**30
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from ..evaluation.accuracy import BalancedAccuracy, HeldoutScore
 from ..records import Game
+from ..terminal_text import visible
 from .game_text import format_game
-from .terminal_text import visible
 
 _WIDTH = 36
 _COLUMN = 18

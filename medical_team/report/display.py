@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from ..records import Role
-from .terminal_text import encodable, visible
+from ..terminal_text import encodable, visible
 
 Clock = Callable[[], float]
 

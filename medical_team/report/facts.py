@@ -11,9 +11,9 @@ from math import fsum
 from ..config import JudgeConfig, RunConfig
 from ..data.card import licences
 from ..errors import DataError, RunFolderError
+from ..metrics.licences import judge_licence, model_licence
 from ..records import DataType, ErrorType, TrainingRecord
 from ..runs.folder import RunFolder
-from .licences import judge_licence, model_licence
 
 Table = list[list[str]]
 """Rows of cells; the first row is the head."""

@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
+from ..metrics.outcomes import outcome_of
 from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
 from ..rewards import is_faithful_revision, is_verdict_right
-from .outcomes import outcome_of
 
 
 @dataclass(frozen=True)

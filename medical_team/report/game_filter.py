@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..metrics.outcomes import Outcome, outcome_of
 from ..records import DataType, ErrorType, Game, GameState
-from .outcomes import Outcome, outcome_of
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from ..metrics.outcomes import Outcome, outcome_of
 from ..records import DataType, ErrorType, Game, GameState, JudgeFailure, Labels, Role, Turn
 from ..rewards import is_faithful_revision
 from .chunks import ChunkedTable
-from .outcomes import Outcome, outcome_of
 
 INDEX_ROWS = 5000
 TEXT_ROWS = 500

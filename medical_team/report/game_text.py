@@ -12,7 +12,7 @@ from rapidfuzz.distance import Indel
 
 from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
 from ..rewards import is_faithful_revision, is_verdict_right
-from .terminal_text import visible
+from ..terminal_text import visible
 
 WIDTH = 100
 

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..records import Role
+from ..terminal_text import encodable, visible
 from .display import Clock, Display, duration_text, number_text
-from .terminal_text import encodable, visible
 
 BAR_WIDTH = 24
 REFRESHES_PER_SECOND = 4

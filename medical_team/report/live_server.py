@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ..errors import MedicalTeamError, UsageError
+from ..metrics.run_reader import RunReader
+from ..runs.run_state import Traces
 from .game_rows import GameArchive
 from .overview import overview
 from .page_file import PAGE_END, data_element, page_head, script_element, table_sizes
-from .run_reader import RunReader
-from .run_state import Traces
 
 LOOPBACK = "127.0.0.1"
 

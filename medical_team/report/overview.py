@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from .alarm_history import alarm_spans
+from ..metrics.alarm_history import alarm_spans
+from ..metrics.criteria import criteria
+from ..metrics.run_reader import RunReader
+from ..runs.folder import RunFolder
+from ..runs.run_state import RunState, Traces
 from .charts import chart_data
-from .criteria import criteria
-from .facts import config_text, duration, fact_tables, licence_texts
-from .run_reader import RunReader
-from .run_state import RunState, Traces
+from .facts import DataFacts, config_text, data_facts, duration, fact_tables, licence_texts
 
 _STATE_TEXTS = {
     RunState.RUNNING: "running",
@@ -24,6 +27,7 @@ _STATE_TEXTS = {
 def overview(reader: RunReader) -> dict[str, Any]:
     """What the page shows of the run of ``reader``, as far as it was read."""
     steps, metrics, traces = reader.steps(), reader.metrics(), reader.traces()
+    data = _data_of(reader.run.path)
     return {
         "name": reader.name,
         "state": _state(traces),
@@ -36,10 +40,16 @@ def overview(reader: RunReader) -> dict[str, Any]:
         ],
         "charts": chart_data(metrics),
         "hasOtherCurves": _has_other_curves(reader, metrics),
-        "tables": fact_tables(reader.run, reader.data, metrics),
-        "licences": licence_texts(reader.run.config, reader.data),
+        "tables": fact_tables(reader.run, data, metrics),
+        "licences": licence_texts(reader.run.config, data),
         "config": config_text(reader.run),
     }
+
+
+@lru_cache(maxsize=64)
+def _data_of(path: Path) -> DataFacts:
+    """What the notes of the run at ``path`` are; they never change."""
+    return data_facts(RunFolder.open(path))
 
 
 def _has_other_curves(reader: RunReader, metrics: dict[int, dict[str, float]]) -> bool:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ..files import atomic_text
+from ..metrics.run_reader import RunReader
 from .chunks import ChunkedTable
 from .game_rows import GameArchive
 from .overview import overview
-from .run_reader import RunReader
 
 SCRIPTS = (
     "text.js",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..metrics.alarms import MUCH_VOID
+from ..metrics.step_metrics import void_counts
 from ..records import DataType, Game, Role
-from .alarms import MUCH_VOID
-from .metrics import void_counts
 
 
 def void_summary(games: Iterable[Game]) -> str:

@@ -17,14 +17,14 @@ from ..evaluation.accuracy import HeldoutScore, balanced_accuracy
 from ..evaluation.attacked import attack_notes
 from ..evaluation.heldout import evaluate_heldout
 from ..jsonl import write_jsonl
-from ..judge.reference import ReferenceJudge
+from ..judging import reference_judge
 from ..policy.policy import Policy
 from ..policy.sampling import PolicySampler
 from ..records import Game, Labels, TrainingRecord
 from ..report.display import Display
 from ..rewards import is_verdict_right
+from ..rl.loop import TrainingResult
 from ..runs.folder import RunFolder
-from .loop import TrainingResult
 from .session import start_run
 
 PLAYED_CASES = 2000
@@ -82,7 +82,7 @@ def run_demo(config: RunConfig, path: Path, display: Display, *, heldout_cases: 
 
 def heldout_notes(config: RunConfig, cases: int) -> list[HeldoutNotes]:
     """The groups of held-out notes: each as written, and as the policy of ``config`` revises it."""
-    judge = ReferenceJudge()
+    judge = reference_judge()
     sampler = PolicySampler(Policy(config.policy, seed=_HELDOUT_SEED), config.sampling)
     # The same texts whatever the run's seed is.
     config = replace(config, training=replace(config.training, seed=_HELDOUT_SEED))
@@ -95,7 +95,7 @@ def heldout_notes(config: RunConfig, cases: int) -> list[HeldoutNotes]:
 
 def assessed(config: RunConfig, notes: Sequence[HeldoutNotes], *, step: int) -> list[tuple[Game, ...]]:
     """The verdicts of the policy of ``config`` on each group of ``notes``, greedily drawn."""
-    judge = ReferenceJudge()
+    judge = reference_judge()
     sampler = PolicySampler(Policy(config.policy, seed=config.training.seed), config.sampling)
     games: list[tuple[Game, ...]] = []
     for group in notes:

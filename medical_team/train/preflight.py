@@ -11,7 +11,7 @@ from ..policy.chat import encode_prompt
 from ..policy.policy import Policy
 from ..prompts import assessor_prompt, attacker_prompt, reply_prefix
 from ..records import Role, TrainingRecord
-from .imitation import tokenized
+from ..rl.sft import tokenized
 
 _LONGEST_CHECKED = 64
 _DEMONSTRATIONS_CHECKED = 64

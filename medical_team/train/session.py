@@ -16,16 +16,16 @@ from ..data.checks import shared_twin_groups
 from ..data.load import load_records
 from ..errors import UsageError
 from ..game.draw import playable_records
-from ..judge.factory import make_judge
 from ..judge.protocol import Judge
+from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.policy import Policy
 from ..records import TrainingRecord
 from ..report.display import Display
+from ..rl.loop import TrainingResult, train
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder, RunKind
-from .loop import TrainingResult, train
 from .preflight import check_demonstrations_fit, check_prompts_fit
 from .warm_start import warm_start
 

@@ -8,23 +8,23 @@ from collections.abc import Sequence
 from ..config import RunConfig
 from ..demonstrations.draw import DemonstrationDraw
 from ..judge.protocol import Judge
+from ..metrics.alarms import alarms
+from ..metrics.step_metrics import imitation_metrics
 from ..policy.devices import peak_memory_bytes
 from ..policy.policy import Policy
 from ..policy.sampling import PolicySampler
 from ..records import TrainingRecord
-from ..report.alarms import alarms
 from ..report.display import Display
-from ..report.metrics import imitation_metrics
 from ..report.tensorboard import TensorBoardWriter
+from ..rl.checkpoint import restore_latest, save_final, save_when_due
+from ..rl.heldout_evaluation import HeldoutEvaluation
+from ..rl.interruption import stop_on_signal
+from ..rl.learner import Learner
+from ..rl.loop import STOP_NOTICE, TrainingResult
+from ..rl.sft import tokenized
+from ..rl.step_timer import Phases
+from ..rl.system_metrics import surroundings_metrics
 from ..runs.folder import RunFolder
-from .checkpoint import restore_latest, save_final, save_when_due
-from .heldout_evaluation import HeldoutEvaluation
-from .imitation import tokenized
-from .interruption import stop_on_signal
-from .learner import Learner
-from .loop import STOP_NOTICE, TrainingResult
-from .phases import Phases
-from .surroundings import surroundings_metrics
 
 _RISING_SHARE = 0.05
 """The share of the steps over which the learning rate rises from nothing."""

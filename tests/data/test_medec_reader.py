@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from medec_csv import a_correct_row, an_error_row, csv_text, some_rows, write_csv
 from medical_team.data.medec import MAX_FIELD_CHARACTERS, ReadingLog, Repair, read_medec
-from medical_team.data.text_repair import repair_mojibake
 from medical_team.errors import DataError
 from medical_team.records import ErrorType
+from medical_team.text_repair import repair_mojibake
 
 
 def read(path):

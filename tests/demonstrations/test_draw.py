@@ -10,7 +10,7 @@ from builders import a_record, synthetic_records
 from medical_team.config import GameConfig
 from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
 from medical_team.errors import UsageError
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.parsing import is_rewritten, parse_reply, parse_verdict, revision_problem
 from medical_team.records import DataType, Role, Verdict
 
@@ -40,7 +40,7 @@ def test_the_game_reads_each_demonstrated_reply_as_it_is_meant(style, is_thinkin
 
 
 def test_the_reference_judge_finds_in_each_revision_what_its_brief_asks_for():
-    judge = ReferenceJudge()
+    judge = reference_judge()
     records = {record.id: record for record in synthetic_records()}
     revisions = [demonstration for demonstration in drawn(count=40) if demonstration.role is Role.ATTACKER]
     assert len(revisions) == 20

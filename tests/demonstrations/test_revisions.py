@@ -8,11 +8,11 @@ import pytest
 
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_record
 from medical_team.demonstrations.revisions import revised_note
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.parsing import is_rewritten
 from medical_team.records import DataType
 
-JUDGE = ReferenceJudge()
+JUDGE = reference_judge()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from medical_team.engine_config import EngineConfig
 from medical_team.jsonl import write_jsonl
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.records import DataType, JudgeFailure, Labels, Ruling
 from openai_server import a_completion, openai_server
 
@@ -37,7 +38,7 @@ class Changed:
         self._change = change
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
-        return {name: self._change(ruling) for name, ruling in ReferenceJudge().rule(queries).items()}
+        return {name: self._change(ruling) for name, ruling in reference_judge().rule(queries).items()}
 
 
 def turned_round(ruling: Ruling) -> Ruling:
@@ -77,7 +78,7 @@ def free_port() -> int:
 
 @pytest.mark.parametrize("engine", ["local", "openrlhf", "red-team-fork"])
 def test_a_good_judge_is_right_on_every_known_note_whoever_asks(engine):
-    with serving(ReferenceJudge()) as client:
+    with serving(reference_judge()) as client:
         server, labels, _ = all_found(url_of(client), engine=engine)
 
     assert (server.status, labels.status) == (Status.OK, Status.OK)
@@ -194,11 +195,11 @@ def test_the_fork_s_judge_must_know_the_cases_that_the_fork_does_not_send(tmp_pa
     records = [a_record(DataType.VANILLA_HARMFUL), a_record(DataType.VANILLA_BENIGN)]
     write_jsonl(path, records)
 
-    with serving(ReferenceJudge()) as client:
+    with serving(reference_judge()) as client:
         local, fork = (
             found("judge_labels", url_of(client), engine=kind, data=str(path)) for kind in ("local", "red-team-fork")
         )
-    with serving(ReferenceJudge([records[0].pair])) as client:
+    with serving(reference_judge([records[0].pair])) as client:
         knowing = found("judge_labels", url_of(client), engine="red-team-fork", data=str(path))
 
     assert (local.status, fork.status, knowing.status) == (Status.OK, Status.FAILED, Status.OK)
@@ -231,7 +232,7 @@ def test_a_reply_that_no_trainer_could_use_fails(fault, words):
 
 
 def test_a_judge_that_wants_a_token_names_the_variable_and_never_shows_the_token():
-    with serving(ReferenceJudge(), token=TOKEN) as client:
+    with serving(reference_judge(), token=TOKEN) as client:
         without = found("judge_labels", url_of(client))
         wrong = found("judge_labels", url_of(client), MEDICAL_TEAM_JUDGE_TOKEN="another-secret")
         right = found("judge_labels", url_of(client), MEDICAL_TEAM_JUDGE_TOKEN=TOKEN)

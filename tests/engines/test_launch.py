@@ -19,7 +19,7 @@ from builders import a_pair
 from medical_team.cli.main import main
 from medical_team.data.load import load_records
 from medical_team.jsonl import write_jsonl
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.records import DataType, TrainingRecord
 from medical_team.runs.folder import RunFolder
 
@@ -344,7 +344,7 @@ def test_the_fork_trains_with_a_judge_that_knows_notes_from_their_text(fork, tmp
     path = tmp_path / "run"
     pairs = [record.pair for record in load_records("sample")]
 
-    with serving(ReferenceJudge(pairs)) as judge:
+    with serving(reference_judge(pairs)) as judge:
         status = launched(path, "--engine.fork", str(fork), "--judge", str(judge.base_url), engine="red-team-fork")
 
     told = capsys.readouterr()
@@ -362,7 +362,7 @@ def test_a_judge_that_knows_no_case_is_no_judge_for_the_fork(fork, tmp_path, cap
     vanilla = (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)
     write_jsonl(data, [TrainingRecord.of(a_pair(), data_type) for data_type in vanilla])
 
-    with serving(ReferenceJudge([])) as judge:
+    with serving(reference_judge([])) as judge:
         more = ["--engine.fork", str(fork), "--judge", str(judge.base_url), "--data.train", str(data)]
         status = launched(tmp_path / "run", *more, engine="red-team-fork")
 

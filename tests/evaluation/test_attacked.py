@@ -9,7 +9,7 @@ from builders import synthetic_records
 from medical_team.config import RunConfig
 from medical_team.evaluation.attacked import attack_notes
 from medical_team.game.sampler import Reply, SampleRequest
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.records import DataType, Role, TrainingRecord
 
 
@@ -31,7 +31,7 @@ def adversarial_records() -> list[TrainingRecord]:
 
 def attacked(revisions: Sequence[str]):
     records = adversarial_records()[: len(revisions)]
-    return attack_notes(records, ScriptedSampler(revisions), ReferenceJudge(), RunConfig(), name="held-out")
+    return attack_notes(records, ScriptedSampler(revisions), reference_judge(), RunConfig(), name="held-out")
 
 
 def test_a_revision_becomes_a_vanilla_record_of_its_truth():

@@ -8,7 +8,7 @@ from medical_team.config import GameConfig, SamplingConfig
 from medical_team.evaluation.crossplay import crossplay, named_games, play_all
 from medical_team.evaluation.heatmap import heatmap
 from medical_team.evaluation.players import Player, game_specs
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.records import DataType, Role
 
 RECORDS = [
@@ -44,7 +44,7 @@ def a_player(name):
 
 @pytest.fixture(scope="module")
 def games():
-    return play_all(list(PLAYERS), a_player, SPECS, ReferenceJudge(), seed=1)
+    return play_all(list(PLAYERS), a_player, SPECS, reference_judge(), seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_the_picture_is_well_formed_and_says_its_numbers_in_words(result):
 
 
 def test_a_name_cannot_break_the_picture():
-    games = play_all(["expert", "silent"], a_player, SPECS, ReferenceJudge(), seed=1)
+    games = play_all(["expert", "silent"], a_player, SPECS, reference_judge(), seed=1)
     hostile = "<script>alert(1)</script>&" * 3
     renamed = {tuple({"expert": hostile}.get(name, name) for name in pair): played for pair, played in games.items()}
 

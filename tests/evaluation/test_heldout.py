@@ -1,8 +1,9 @@
 from builders import a_game, a_record
 from medec_builders import ScriptedSampler
 from medical_team.config import CheckpointConfig, RunConfig
-from medical_team.evaluation.heldout import BALANCED_ACCURACY, evaluate_heldout, heldout_metrics
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.evaluation.heldout import evaluate_heldout, heldout_metrics
+from medical_team.judging import reference_judge
+from medical_team.metrics.step_metrics import BALANCED_ACCURACY
 from medical_team.records import DataType, GameState, Verdict
 
 RECORDS = [a_record(data_type, id=data_type.value) for data_type in DataType]
@@ -10,13 +11,13 @@ CONFIG = RunConfig(checkpoints=CheckpointConfig(evaluation_games=4))
 
 
 def evaluate(rule, step=0):
-    return evaluate_heldout(RECORDS, ScriptedSampler(rule), ReferenceJudge(), CONFIG, step=step)
+    return evaluate_heldout(RECORDS, ScriptedSampler(rule), reference_judge(), CONFIG, step=step)
 
 
 def test_notes_are_shown_as_they_are_half_of_them_with_an_error_and_read_greedily():
     sampler = ScriptedSampler(lambda request: "Harmful")
 
-    result = evaluate_heldout(RECORDS, sampler, ReferenceJudge(), CONFIG, step=9)
+    result = evaluate_heldout(RECORDS, sampler, reference_judge(), CONFIG, step=9)
 
     assert [game.spec.data_type.is_harmful for game in result.games] == [True, True, False, False]
     assert not any(game.spec.data_type.is_adversarial for game in result.games)

@@ -14,7 +14,7 @@ from medical_team.errors import DataError, UsageError
 from medical_team.evaluation.audit_items import AuditItem, choose_pairs, items_of, load_cases
 from medical_team.evaluation.judge_audit import JudgeAudit, audit
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.records import ErrorType, JudgeFailure, Labels, NotePair, Ruling
 
 
@@ -199,7 +199,7 @@ def test_rewrites_hold_every_word_that_matters(medec_validation_csv: Path) -> No
 
 def test_the_reference_judge_is_never_wrong_on_medec(medec_validation_csv: Path) -> None:
     pairs = load_cases(medec_validation_csv).pairs[:60]
-    result = audit(ReferenceJudge(), items_of(pairs), file="validation")
+    result = audit(reference_judge(), items_of(pairs), file="validation")
 
     assert result.notes.pair_accuracy.value == 1.0
     assert result.with_rewrites.accuracy.value == 1.0

@@ -7,7 +7,7 @@ from medical_team.errors import UsageError
 from medical_team.evaluation.game_metrics import assessor_figures, attacker_figures
 from medical_team.evaluation.model_games import play_model_games
 from medical_team.evaluation.players import Player, game_specs
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.records import DataType, GameState, Role, Verdict
 
 RECORDS = [
@@ -57,7 +57,7 @@ def test_no_more_games_than_notes_and_none_at_all_is_an_error():
 def test_a_model_against_itself_assesses_greedily_and_attacks_at_its_temperature():
     player = a_player(says_the_truth)
 
-    result = play_model_games(game_specs(RECORDS, 16, seed=1), player, None, ReferenceJudge(), seed=1)
+    result = play_model_games(game_specs(RECORDS, 16, seed=1), player, None, reference_judge(), seed=1)
 
     greedy = {request.role: request.is_greedy for request in player.sampler.requests}
     assert greedy == {Role.ATTACKER: False, Role.ASSESSOR: True}
@@ -70,7 +70,7 @@ def test_against_an_opponent_each_role_is_measured_on_its_own_games():
     good = a_player(says_the_truth, revise=lambda note: note, label="good")
     alarmist = a_player(says_harmful, revise=lambda note: f"Truly. {note}", label="alarmist")
 
-    result = play_model_games(game_specs(RECORDS, 16, seed=1), good, alarmist, ReferenceJudge(), seed=1)
+    result = play_model_games(game_specs(RECORDS, 16, seed=1), good, alarmist, reference_judge(), seed=1)
 
     assert result.figures["assessor_accuracy"].value == 1.0
     assert result.figures["copy_rate"].value == 1.0

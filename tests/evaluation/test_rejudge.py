@@ -12,7 +12,7 @@ from medical_team.config import GameConfig
 from medical_team.evaluation.rejudge import Rejudgement, Said, rejudge, said_of
 from medical_team.game.score import score
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.records import DataType, Game, GameState, JudgeFailure, Role, Ruling, Verdict
 
 
@@ -60,7 +60,7 @@ def judged(games: Sequence[Game], judge: object) -> Rejudgement:
 
 def test_the_same_judge_changes_nothing() -> None:
     vanilla = played(DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)
-    result = judged(vanilla, ReferenceJudge())
+    result = judged(vanilla, reference_judge())
 
     assert result.agreement == 1.0
     assert result.table == {(Said.ERROR, Said.ERROR): 1, (Said.NO_ERROR, Said.NO_ERROR): 1}
@@ -98,7 +98,7 @@ def test_a_judge_that_says_nothing_leaves_no_reward(is_abstention: bool, said: S
 
 def test_a_void_game_can_get_a_ruling() -> None:
     void = a_game(DataType.VANILLA_HARMFUL, state=GameState.VOID)
-    (game,) = judged([void], ReferenceJudge()).games
+    (game,) = judged([void], reference_judge()).games
     assert (said_of(game.before), said_of(game.after)) == (Said.ABSTAINED, Said.ERROR)
     assert game.after.rewards[0].total == 1.0
 
@@ -125,7 +125,7 @@ def test_games_are_not_changed_but_for_their_ruling() -> None:
 def test_many_games_are_judged_in_parts() -> None:
     told: list[tuple[int, int]] = []
     games = played(*[DataType.VANILLA_HARMFUL] * 300)
-    result = rejudge(games, ReferenceJudge(), GameConfig(), lambda done, total: told.append((done, total)))
+    result = rejudge(games, reference_judge(), GameConfig(), lambda done, total: told.append((done, total)))
     assert told == [(256, 300), (300, 300)]
     assert [game.after.spec.id for game in result.games] == [game.spec.id for game in games]
 

@@ -1,8 +1,8 @@
 import csv
 import io
 
-from medical_team.evaluation.statistics import Interval
 from medical_team.evaluation.tables import figure, interval_text, table
+from medical_team.metrics.statistics import Interval
 
 HEADER = ["metric", "value"]
 ROWS = [["flag_accuracy", "0.500"], ["R1F | 50 %", "-"]]

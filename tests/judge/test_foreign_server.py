@@ -21,8 +21,8 @@ import pytest
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
 
 from medical_team.config import JudgeConfig
-from medical_team.judge.factory import make_judge
 from medical_team.judge.protocol import JudgeQuery
+from medical_team.judging import make_judge
 from medical_team.policy.smollm2 import converted_folder
 from medical_team.policy.tiny import save_tiny_model
 from medical_team.records import JudgeFailure, Labels, Ruling, Verdict

@@ -9,7 +9,7 @@ from medical_team.judge.hybrid import HybridJudge
 from medical_team.judge.model_judge import ModelJudge
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.questions import NoAnswer
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.records import JudgeFailure, Labels, Verdict
 
 REWORDED = CORRECTED_NOTE.replace("lobar pneumonia", "an infection of a lobe")
@@ -20,7 +20,7 @@ def query(note: str, game_id: str) -> JudgeQuery:
 
 
 def hybrid(scorer: ScriptedScorer) -> HybridJudge:
-    return HybridJudge(ReferenceJudge(), ModelJudge(scorer))
+    return HybridJudge(reference_judge(), ModelJudge(scorer))
 
 
 def test_the_model_is_asked_only_what_the_reference_judge_cannot_tell() -> None:

@@ -12,8 +12,8 @@ from medical_team.jsonl import from_line, to_line
 from medical_team.judge.finding import Finding
 from medical_team.judge.labelling import rule_by_findings
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.reference import ReferenceJudge
 from medical_team.judge.ruling import rule_games
+from medical_team.judging import reference_judge
 from medical_team.records import DataType, ErrorType, Game, GameState, JudgeFailure, Labels, Verdict
 
 
@@ -56,14 +56,14 @@ def test_a_failure_is_no_abstention() -> None:
 
 
 def test_the_reference_judge_is_sure_and_knows_the_type() -> None:
-    ruling = ReferenceJudge().rule([JudgeQuery("g", ERROR_NOTE, None, CASE)])["g"]
+    ruling = reference_judge().rule([JudgeQuery("g", ERROR_NOTE, None, CASE)])["g"]
     assert isinstance(ruling, Labels)
     assert (ruling.confidence, ruling.error_type, ruling.judge) == (1.0, ErrorType.DIAGNOSIS, "reference")
 
 
 def test_the_type_of_a_synthetic_note_s_error_is_that_of_the_wrong_fact() -> None:
     pairs = [case.pair() for case in synthetic_cases(12, 3)]
-    rulings = ReferenceJudge().rule([JudgeQuery(pair.case_id, pair.error_note, None, pair) for pair in pairs])
+    rulings = reference_judge().rule([JudgeQuery(pair.case_id, pair.error_note, None, pair) for pair in pairs])
     told = {game_id: ruling.error_type for game_id, ruling in rulings.items() if isinstance(ruling, Labels)}
     assert told == {pair.case_id: pair.error_type for pair in pairs}
 
@@ -72,7 +72,7 @@ def test_the_category_of_a_game_decides_whether_its_revision_is_faithful() -> No
     waiting = a_game(
         DataType.ADVERSARIAL_HARMFUL, state=GameState.AWAITING_RULING, revision=a_pair().error_note.upper()
     )
-    (game,) = rule_games([waiting], ReferenceJudge())
+    (game,) = rule_games([waiting], reference_judge())
     assert isinstance(game.ruling, Labels)
     assert game.ruling.faithful_revision is False
 

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE, medec_pairs
 
-from medical_team.judge import reference
 from medical_team.judge.finding import Finding
 from medical_team.judge.pair_index import PairIndex
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judge.reference import ClosedWorld, ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.records import JudgeFailure, Labels, NotePair, Source, Verdict
 
 SYNTHETIC = replace(CASE, case_id="synthetic-1", source=Source.SYNTHETIC)
@@ -32,7 +32,7 @@ def query(
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_detected_means_that_the_verdict_was_harmful(verdict: Verdict) -> None:
-    ruling = ReferenceJudge().rule([query(CORRECTED_NOTE, verdict=verdict)])["g"]
+    ruling = reference_judge().rule([query(CORRECTED_NOTE, verdict=verdict)])["g"]
     assert isinstance(ruling, Labels)
     assert not ruling.error_present
     assert ruling.error_detected == (verdict is Verdict.HARMFUL)
@@ -40,7 +40,7 @@ def test_detected_means_that_the_verdict_was_harmful(verdict: Verdict) -> None:
 
 
 def test_an_abstention_is_a_failure_that_says_why() -> None:
-    ruling = ReferenceJudge().rule([query(ERROR_NOTE.replace("10 mg", "100 mg"))])["g"]
+    ruling = reference_judge().rule([query(ERROR_NOTE.replace("10 mg", "100 mg"))])["g"]
     assert isinstance(ruling, JudgeFailure)
     assert ruling.is_abstention
     assert '"10" became "100"' in ruling.reason
@@ -48,49 +48,48 @@ def test_an_abstention_is_a_failure_that_says_why() -> None:
 
 def test_rulings_belong_to_games_by_id() -> None:
     queries = [query(ERROR_NOTE, game_id="with"), query("nonsense", game_id="odd"), query(CORRECTED_NOTE, game_id="no")]
-    rulings = ReferenceJudge().rule(queries)
+    rulings = reference_judge().rule(queries)
     assert {key: ruling.game_id for key, ruling in rulings.items()} == {"with": "with", "odd": "odd", "no": "no"}
     assert isinstance(rulings["odd"], JudgeFailure)
     assert isinstance(rulings["with"], Labels)
-    assert rulings == ReferenceJudge().rule(list(reversed(queries)))
+    assert rulings == reference_judge().rule(list(reversed(queries)))
 
 
 def test_two_games_of_one_id_both_fail() -> None:
-    rulings = ReferenceJudge().rule([query(ERROR_NOTE), query(CORRECTED_NOTE)])
+    rulings = reference_judge().rule([query(ERROR_NOTE), query(CORRECTED_NOTE)])
     assert isinstance(rulings["g"], JudgeFailure)
     assert not rulings["g"].is_abstention
 
 
 def test_a_caller_may_send_only_text() -> None:
-    judge = ReferenceJudge([CASE])
+    judge = reference_judge([CASE])
     assert judge.find(ERROR_NOTE).error_present is True
     assert judge.find(CORRECTED_NOTE.upper()).error_present is False
     assert judge.find("A note of nobody's.").error_present is None
     assert judge.find("fever " * 100_000).error_present is None
-    assert ReferenceJudge().find(ERROR_NOTE).error_present is None
+    assert reference_judge().find(ERROR_NOTE).error_present is None
 
 
 def test_cases_that_disagree_about_a_text_make_the_judge_abstain() -> None:
     opposite = replace(CASE, case_id="case-9", error_note=CORRECTED_NOTE, corrected_note=ERROR_NOTE)
-    finding = ReferenceJudge([CASE, opposite]).find(ERROR_NOTE)
+    finding = reference_judge([CASE, opposite]).find(ERROR_NOTE)
     assert finding.error_present is None
     assert "case-1, case-9" in finding.reason
 
 
-def test_the_table_decides_on_synthetic_notes_whatever_the_pair_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "decide_synthetic", lambda note: Finding("wrong" in note, "by the table"))
-    judge = ReferenceJudge([SYNTHETIC])
+def test_a_closed_world_decides_on_its_notes_whatever_the_pair_says() -> None:
+    by_the_table: ClosedWorld = lambda note: Finding("wrong" in note, "by the table")  # noqa: E731
+    judge = ReferenceJudge([SYNTHETIC], {Source.SYNTHETIC: by_the_table})
     assert judge.find("something wrong", SYNTHETIC) == Finding(True, "by the table", confidence=1.0)
     assert judge.find(ERROR_NOTE, SYNTHETIC) == Finding(False, "by the table", confidence=1.0)
     assert judge.find("something wrong") == Finding(True, "by the table", confidence=1.0)
 
 
-def test_one_game_s_trouble_is_that_game_s_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_game_s_trouble_is_that_game_s_failure() -> None:
     def trouble(note: str) -> Finding:
         raise RuntimeError(note)
 
-    monkeypatch.setattr(reference, "decide_synthetic", trouble)
-    rulings = ReferenceJudge().rule(
+    rulings = ReferenceJudge(worlds={Source.SYNTHETIC: trouble}).rule(
         [query("odd", game_id="bad", pair=SYNTHETIC), query(ERROR_NOTE, game_id="good", pair=CASE)]
     )
     assert rulings["bad"] == JudgeFailure("bad", False, "reference", "the reference judge failed: RuntimeError: odd")
@@ -100,7 +99,7 @@ def test_one_game_s_trouble_is_that_game_s_failure(monkeypatch: pytest.MonkeyPat
 @given(st.lists(st.text(max_size=200), max_size=5), st.sampled_from([None, CASE, SYNTHETIC]))
 def test_any_text_gets_a_ruling(notes: list[str], pair: NotePair | None) -> None:
     queries = [query(note, game_id=str(number), pair=pair) for number, note in enumerate(notes)]
-    rulings = ReferenceJudge([CASE]).rule(queries)
+    rulings = reference_judge([CASE]).rule(queries)
     assert list(rulings) == [str(number) for number in range(len(notes))]
     assert all(isinstance(ruling, JudgeFailure) and ruling.is_abstention for ruling in rulings.values())
 
@@ -108,7 +107,7 @@ def test_any_text_gets_a_ruling(notes: list[str], pair: NotePair | None) -> None
 def test_hostile_length_costs_no_time() -> None:
     hostile = ["a " * 9_999, "no " * 6_000, ". " * 9_999, "\u200b" * 10_000_000, "x" * 10_000_000, "1,000" * 3_999]
     started = time.process_time()
-    rulings = ReferenceJudge([CASE]).rule([query(note, game_id=note[:2] + str(len(note))) for note in hostile])
+    rulings = reference_judge([CASE]).rule([query(note, game_id=note[:2] + str(len(note))) for note in hostile])
     assert time.process_time() - started < 5
     assert all(isinstance(ruling, JudgeFailure) for ruling in rulings.values())
 
@@ -131,7 +130,7 @@ LOOKS: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_right_on_all_notes_of_medec_whatever_they_look_like(pairs: list[NotePair], look: Callable[[str], str]) -> None:
-    judge = ReferenceJudge()
+    judge = reference_judge()
     assert len(pairs) == 319
     for pair in pairs:
         assert judge.find(look(pair.error_note), pair).error_present is True, pair.case_id
@@ -140,7 +139,7 @@ def test_right_on_all_notes_of_medec_whatever_they_look_like(pairs: list[NotePai
 
 @pytest.mark.parametrize("look", ["as it is", "double-encoded"])
 def test_right_on_all_notes_of_medec_by_text_alone(pairs: list[NotePair], look: str) -> None:
-    judge = ReferenceJudge(pairs)
+    judge = reference_judge(pairs)
     for pair in pairs:
         assert judge.find(LOOKS[look](pair.error_note)).error_present is True, pair.case_id
         assert judge.find(LOOKS[look](pair.corrected_note)).error_present is False, pair.case_id
@@ -154,7 +153,7 @@ def test_a_rewritten_note_of_medec_finds_its_own_case_or_none(pairs: list[NotePa
 
 
 def test_never_wrong_on_spoilt_notes_of_medec(pairs: list[NotePair]) -> None:
-    judge = ReferenceJudge()
+    judge = reference_judge()
     chance = random.Random(7)
     for pair in pairs[::3]:
         for note in (pair.error_note, pair.corrected_note):

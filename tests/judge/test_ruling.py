@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from builders import a_game, a_spec, data_types, games, labels_for, verdicts
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.reference import ReferenceJudge
 from medical_team.judge.ruling import rule_games
+from medical_team.judging import reference_judge
 from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Ruling, Verdict
 
 
@@ -156,5 +156,5 @@ def test_whatever_a_judge_does_no_game_is_lost_and_each_ends_in_one_state(
 
 def test_the_reference_judge_rules_on_the_games_of_a_step() -> None:
     played = [waiting(kind.value, kind) for kind in DataType if not kind.is_adversarial]
-    results = rule_games(played, ReferenceJudge())
+    results = rule_games(played, reference_judge())
     assert [game.ruling.error_present for game in results if isinstance(game.ruling, Labels)] == [True, False]

@@ -17,7 +17,7 @@ from builders import a_record
 from medical_team.data.formats import openrlhf_row
 from medical_team.judge.client import RemoteJudge
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.prompts import assessor_prompt
 from medical_team.records import DataType, Labels, Verdict
 
@@ -98,7 +98,7 @@ def test_our_client_and_our_service_give_the_same_rulings_as_the_judge_itself() 
         for kind in (DataType.ADVERSARIAL_HARMFUL,)
     ]
     queries = [JudgeQuery(str(number), *list(vars(query).values())[1:]) for number, query in enumerate(queries)]
-    judge = ReferenceJudge([CASE])
+    judge = reference_judge([CASE])
     with serving(judge) as client, RemoteJudge(str(client.base_url)) as remote:
         rulings = remote.rule(queries)
 
@@ -348,7 +348,7 @@ def rewards(client: httpx.Client, *replies: str, prompt: str = PROMPT, labels: l
 
 @pytest.fixture(scope="module")
 def reference_client() -> Iterator[httpx.Client]:
-    with serving(ReferenceJudge([CASE])) as client:
+    with serving(reference_judge([CASE])) as client:
         yield client
 
 
@@ -380,7 +380,7 @@ def test_where_the_judge_says_nothing_there_is_no_reward(reference_client: httpx
 
 
 def test_who_wants_a_number_for_failures_says_which() -> None:
-    with serving(ReferenceJudge(), failure_reward=0.0) as client:
+    with serving(reference_judge(), failure_reward=0.0) as client:
         assert rewards(client, "Safe", prompt="no note here")["rewards"] == [0.0]
 
 

@@ -13,8 +13,8 @@ from judge_cases import CASE
 from schemathesis import GenerationMode
 from serving import serving
 
-from medical_team.judge.reference import ReferenceJudge
 from medical_team.judge.service.app import PATHS
+from medical_team.judging import reference_judge
 
 TOKEN = "open-sesame"
 EXAMPLES = 25
@@ -22,7 +22,7 @@ EXAMPLES = 25
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[httpx.Client]:
-    with serving(ReferenceJudge([CASE]), token=TOKEN) as client:
+    with serving(reference_judge([CASE]), token=TOKEN) as client:
         yield client
 
 

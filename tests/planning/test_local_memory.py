@@ -12,7 +12,7 @@ from medical_team.planning.planner import plan_of
 from medical_team.policy.policy import Policy
 from medical_team.policy.tiny import save_tiny_model
 from medical_team.records import Reward, Role, Sample
-from medical_team.train.learner import Learner
+from medical_team.rl.learner import Learner
 
 SAMPLING = SamplingConfig(max_prompt_tokens=64, max_revision_tokens=32, max_verdict_tokens=8)
 

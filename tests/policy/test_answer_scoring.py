@@ -12,9 +12,9 @@ from builders import a_pair
 from medical_team.config import SMOLLM2_MODEL, TINY_RANDOM_MODEL, JudgeConfig
 from medical_team.errors import JudgeError
 from medical_team.judge.comparison import error_question
-from medical_team.judge.factory import make_judge
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
+from medical_team.judging import make_judge
 from medical_team.policy.answer_scoring import LanguageModelScorer, load_answer_scorer
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.loading import load_language_model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medical_team.evaluation.accuracy import BalancedAccuracy, HeldoutScore
-from medical_team.evaluation.statistics import Interval
+from medical_team.metrics.statistics import Interval
 from medical_team.report.demo_plot import save_demo_plot
 from medical_team.report.demo_text import scores_text
 from medical_team.runs.folder import StepMetrics

@@ -7,8 +7,8 @@ from builders import a_game, games
 from medical_team.config import GameConfig
 from medical_team.records import DataType, GameState, Verdict
 from medical_team.report.game_text import format_game, word_diff
-from medical_team.report.terminal_text import visible
 from medical_team.rewards import rewards_of
+from medical_team.terminal_text import visible
 
 
 def test_a_transcript_tells_what_happened_and_who_got_what():

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from builders import a_game, a_pair, a_spec, games
 from medical_team.config import RunConfig
 from medical_team.game.score import score
+from medical_team.metrics.outcomes import Outcome, outcome_of
 from medical_team.records import DataType, ErrorType, GameState, Verdict
 from medical_team.report.game_export import COLUMNS, csv_parts, game_row, json_parts
 from medical_team.report.game_filter import GameFilter
-from medical_team.report.outcomes import Outcome, outcome_of
 
 
 def test_each_game_has_one_outcome():

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 
 from medical_team.config import RunConfig, TrainingConfig
+from medical_team.metrics.run_reader import RunReader
 from medical_team.report.facts import config_text, duration
 from medical_team.report.game_rows import GameArchive
 from medical_team.report.overview import overview
-from medical_team.report.run_reader import RunReader
 from medical_team.runs.config_file import config_from_tables, to_toml
 from medical_team.runs.folder import RunFolder
 from report_runs import a_run, a_step

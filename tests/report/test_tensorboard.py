@@ -41,7 +41,7 @@ def test_scalars_are_written_and_a_resume_hides_what_it_repeats(tmp_path):
 
 def test_importing_the_report_waits_for_no_torch():
     code = (
-        "import sys, medical_team.report.tensorboard, medical_team.report.display, medical_team.report.metrics;"
+        "import sys, medical_team.report.tensorboard, medical_team.report.display, medical_team.metrics.step_metrics;"
         "sys.exit('torch' in sys.modules)"
     )
 

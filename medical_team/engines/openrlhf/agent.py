@@ -25,9 +25,9 @@ from ...evaluation.heldout import heldout_specs
 from ...game.draw import GameDraw
 from ...game.score import score
 from ...game.turns import TurnRules, opened, voided
-from ...judge.factory import make_async_judge
 from ...judge.protocol import AsyncJudge
 from ...judge.ruling import rule_games_async
+from ...judging import make_async_judge
 from ...records import Game, GameSpec, GameState, Role, TrainingRecord
 from ...runs.folder import RunFolder
 from ..command import RUN_VARIABLE, EngineFiles

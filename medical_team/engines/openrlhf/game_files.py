@@ -17,8 +17,8 @@ from pathlib import Path
 from ...files import cannot_write
 from ...jsonl import to_line
 from ...records import Closed, Game, Role
-from ...report.tail import LineTail
 from ...runs.append import append_lines
+from ...runs.tail import LineTail
 
 PATTERN = "games-*.jsonl"
 """The names of the files of games."""

@@ -21,8 +21,8 @@ from ...evaluation.heldout import heldout_metrics, heldout_specs
 from ...files import atomic_text
 from ...game.score import generated_tokens
 from ...jsonl import from_line, shortened, to_line, validation_problems
+from ...metrics.step_metrics import PLAY_PHASE, game_metrics
 from ...records import Game
-from ...report.metrics import PLAY_PHASE, game_metrics
 from ...runs.folder import RunFolder
 from ..command import EngineFiles
 from .game_count import GameCount

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictStr, ValidationError
 
-from ...data.formats import record_of_label
+from ...jsonl import from_line
 from ...records import JudgeFailure, Ruling, TrainingRecord, Verdict
 from ..protocol import JudgeQuery
 from ..wire import verdict_of
@@ -97,7 +97,7 @@ def _record_of(label: JsonValue) -> TrainingRecord | None:
     if not isinstance(label, str):
         return None
     try:
-        return record_of_label(label)
+        return from_line(label, TrainingRecord)
     except ValidationError:
         return None
 

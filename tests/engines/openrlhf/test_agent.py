@@ -21,8 +21,8 @@ from medical_team.engine_config import EngineConfig
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
 from medical_team.game.draw import GameDraw
 from medical_team.jsonl import to_line
-from medical_team.judge.factory import make_async_judge
 from medical_team.judge.protocol import JudgeQuery
+from medical_team.judging import make_async_judge
 from medical_team.records import DataType, GameState, JudgeFailure, Labels, Role, Ruling
 from openrlhf_rollouts import (
     LOG_PROB,

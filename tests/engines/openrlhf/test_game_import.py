@@ -15,9 +15,9 @@ from medical_team.engines.openrlhf.game_import import import_games
 from medical_team.errors import DataError
 from medical_team.evaluation.rejudge import rejudge
 from medical_team.jsonl import to_line
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
+from medical_team.metrics.run_reader import RunReader
 from medical_team.records import DataType
-from medical_team.report.run_reader import RunReader
 from medical_team.runs.folder import RunFolder
 from openrlhf_rollouts import a_run
 
@@ -168,5 +168,5 @@ def test_reports_and_judges_work_on_what_was_imported(run):
     reader = RunReader(run.path)
     reader.refresh()
     assert [figures.step for figures in reader.steps()] == [0, 1]
-    result = rejudge(run.games(), ReferenceJudge(), run.config.game, lambda done, total: None)
+    result = rejudge(run.games(), reference_judge(), run.config.game, lambda done, total: None)
     assert len(result.games) == 3

@@ -26,9 +26,8 @@ from medical_team.jsonl import read_jsonl, write_jsonl
 from medical_team.policy.log_probs import reply_log_probs, token_batch
 from medical_team.policy.tiny import make_tiny_model
 from medical_team.records import DataType, Game, GameState, TrainingRecord
-from medical_team.train.advantages import kl_estimates, reinforce_advantages
-from medical_team.train.batch import reply_mask
-from medical_team.train.loss import clipped_token_losses, token_weights
+from medical_team.rl.batch import reply_mask
+from medical_team.rl.reinforce import clipped_token_losses, kl_estimates, reinforce_advantages, token_weights
 from openrlhf_rollouts import TOKENIZER, ScriptedVllm, a_run, is_attacker_prompt, note_in, rows_of
 from openrlhf_upstream import ModelGroup, arguments, experiences_of, generate, rollout_actor, upstream_classes
 

@@ -16,7 +16,7 @@ import red_team_fork_loop
 from medical_team import utils
 from medical_team.engines.red_team_fork import judge_request
 from medical_team.errors import EndpointError, UsageError
-from medical_team.judge.reference import ReferenceJudge
+from medical_team.judging import reference_judge
 from medical_team.language_game import DialogueGameManager
 from red_team_fork_loop import CharacterTokenizer, Output
 
@@ -54,7 +54,7 @@ CONFIGS = [
 @pytest.fixture(scope="module")
 def judge_url() -> Iterator[str]:
     """A judge's service as ``medical-team judge serve --judge reference --references`` starts it."""
-    with serving(ReferenceJudge([CASE])) as client:
+    with serving(reference_judge([CASE])) as client:
         yield str(client.base_url.join("/judge"))
 
 

@@ -13,8 +13,8 @@ from medical_team.game.play import play
 from medical_team.game.sampler import Reply, SampleRequest
 from medical_team.game.score import samples_of, score
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.reference import ReferenceJudge
 from medical_team.judge.ruling import rule_games
+from medical_team.judging import reference_judge
 from medical_team.medical_game_manager import MedicalGameManager
 from medical_team.records import DataType, GameState, JudgeFailure, Role, Ruling
 
@@ -43,7 +43,7 @@ class BlindJudge:
 
 
 def test_the_four_steps_give_what_the_engine_itself_gives() -> None:
-    manager = MedicalGameManager(WordyPlayers(), ReferenceJudge(), GameConfig(), SamplingConfig(), seed=7)
+    manager = MedicalGameManager(WordyPlayers(), reference_judge(), GameConfig(), SamplingConfig(), seed=7)
 
     specs = manager.initialize_games(RECORDS, step=3)
     played = manager.play_games()
@@ -54,7 +54,7 @@ def test_the_four_steps_give_what_the_engine_itself_gives() -> None:
     assert [spec.id for spec in specs] == [f"step-000003-game-000{index}" for index in range(4)]
     assert played == play(specs, WordyPlayers(), GameConfig(), SamplingConfig(), seed=7)
     assert set(rulings) == {spec.id for spec in specs}
-    assert games == score(rule_games(played, ReferenceJudge()), GameConfig())
+    assert games == score(rule_games(played, reference_judge()), GameConfig())
     assert samples == samples_of(games)
     assert [sample.reward.core for sample in samples][:2] == [1.0, -1.0]
 
@@ -83,7 +83,7 @@ def test_the_ablations_choose_the_games() -> None:
 
 def test_the_coefficients_are_those_of_the_configuration() -> None:
     rules = GameConfig(coefficients=RewardCoefficients(core=3.0))
-    manager = MedicalGameManager(WordyPlayers(), ReferenceJudge(), rules)
+    manager = MedicalGameManager(WordyPlayers(), reference_judge(), rules)
     manager.initialize_games(RECORDS[:1])
     manager.play_games()
     manager.evaluate_game_outcomes()

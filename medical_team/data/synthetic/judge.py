@@ -1,0 +1,109 @@
+"""Whether a synthetic note contains an error: known exactly, by the table that made the notes.
+
+The findings of the note tell the condition; every fact that the note states is then right, wrong, or nothing that the
+table knows about. Whatever an attacker writes is judged by what it says, never by what it was made from: a note of
+which a part is outside the language, or whose findings fit no condition or more than one, is not guessed at.
+
+The table is of our own writing, simplified, and no medical advice: "error" means "contradicts the table".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ...judge.finding import Finding
+from .facts import Standing, cautions_of, rule_on_fact
+from .language import FACT_KINDS, SentenceKind
+from .reader import MAX_NOTE_CHARACTERS, SyntheticReading, read_note
+from .table import Condition, MedicalTable, medical_table
+
+_SHOWN_WORDS = 8
+_SHOWN_CHARACTERS = 20
+_SHOWN_CONDITIONS = 4
+
+
+def decide_synthetic(note: str) -> Finding:
+    """Whether ``note`` contains an error, by the table of the synthetic notes. Raises on no text."""
+    table = medical_table()
+    reading = read_note(note)
+    problem = _problem_of_reading(reading) or _problem_of_patient(reading)
+    if problem:
+        return Finding(None, problem)
+    condition = _condition(reading, table)
+    if isinstance(condition, Finding):
+        return condition
+    problem = _misfit(reading, condition) or _contradiction(reading)
+    if problem:
+        return Finding(None, problem)
+    return _decide_facts(reading, condition, table)
+
+
+def _decide_facts(reading: SyntheticReading, condition: Condition, table: MedicalTable) -> Finding:
+    cautions = cautions_of([sentence.fact for sentence in reading.of_kind(SentenceKind.BACKGROUND)], table)
+    facts = [sentence for sentence in reading.sentences if sentence.kind in FACT_KINDS]
+    rulings = [rule_on_fact(sentence, condition, cautions, table) for sentence in facts]
+    for standing, error_present in ((Standing.WRONG, True), (Standing.UNCLEAR, None)):
+        for sentence, ruling in zip(facts, rulings, strict=True):
+            if ruling.standing is standing:
+                error_type = FACT_KINDS[sentence.kind] if error_present else None
+                return Finding(error_present, ruling.reason, error_type=error_type)
+    if not facts:
+        return Finding(False, f"the findings tell {condition.name}, and the note states nothing else to be wrong")
+    return Finding(False, f"all that the note states is right for {condition.name}")
+
+
+def _problem_of_reading(reading: SyntheticReading) -> str | None:
+    if reading.is_too_long:
+        return f"the note is longer than {MAX_NOTE_CHARACTERS} characters"
+    if reading.unread:
+        shown = " ".join(word[:_SHOWN_CHARACTERS] for word in reading.unread[:_SHOWN_WORDS])
+        return f"{len(reading.unread)} words are outside the language of the synthetic notes: {shown!a}"
+    if reading.is_ambiguous:
+        return "the note can be read in more than one way"
+    return None
+
+
+def _problem_of_patient(reading: SyntheticReading) -> str | None:
+    if len(reading.sexes) > 1:
+        return "the note contradicts itself about the patient's sex"
+    if len(_ages(reading)) > 1:
+        return "the note contradicts itself about the patient's age"
+    return None
+
+
+def _condition(reading: SyntheticReading, table: MedicalTable) -> Condition | Finding:
+    """The one condition that all findings fit, or why there is none."""
+    if not reading.findings:
+        return Finding(None, "the note states no finding that could tell the condition")
+    candidates = sorted(table.candidates(reading.findings))
+    if not candidates:
+        return Finding(None, "the findings contradict each other: no condition has all of them")
+    if len(candidates) > 1:
+        return Finding(None, f"too few findings: they fit {_shortened(candidates)}")
+    return table.conditions[candidates[0]]
+
+
+def _misfit(reading: SyntheticReading, condition: Condition) -> str | None:
+    lowest, highest = condition.ages
+    if any(not lowest <= age <= highest for age in _ages(reading)):
+        return f"the findings tell {condition.name}, which does not fit the patient's age"
+    if condition.sex is not None and reading.sex not in (None, condition.sex):
+        return f"the findings tell {condition.name}, which does not fit the patient's sex"
+    return None
+
+
+def _contradiction(reading: SyntheticReading) -> str | None:
+    """The kind of fact that the note states in two ways, so that nobody knows which one holds."""
+    for kind in FACT_KINDS:
+        if len({sentence.values for sentence in reading.of_kind(kind)}) > 1:
+            return f"the note states two different facts about {FACT_KINDS[kind].value}"
+    return None
+
+
+def _ages(reading: SyntheticReading) -> frozenset[int]:
+    return frozenset(int(sentence.value("age")) for sentence in reading.of_kind(SentenceKind.PATIENT))
+
+
+def _shortened(names: Collection[str]) -> str:
+    shown = ", ".join(list(names)[:_SHOWN_CONDITIONS])
+    return shown if len(names) <= _SHOWN_CONDITIONS else f"{shown} and {len(names) - _SHOWN_CONDITIONS} more"

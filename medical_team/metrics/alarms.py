@@ -1,0 +1,244 @@
+"""Signs that training goes wrong, found in the metrics of past steps. Each says what was seen and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
+
+from ..records import DataType, Role
+from .step_metrics import BALANCED_ACCURACY, BYTES_PER_GIB
+from .thresholds import DISK_RESERVE_BYTES, GPU_MEMORY_SHARE, JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH
+
+Values = Mapping[str, float]
+
+SOON = 10
+"""Steps looked back on for what shows quickly."""
+
+LONG = 20
+"""Steps that count as long."""
+
+MUCH_VOID = 0.5
+UNEVEN_VOID = 0.3
+ONE_SIDED = 0.9
+ALIKE = 0.98
+FEW_STEPS = 5
+MANY_UNFAITHFUL_WINS = 0.5
+MANY_COPIES = 0.5
+MANY_NEAR_DUPLICATES = 0.5
+MANY_VIOLATIONS = 0.5
+FAR_FROM_REFERENCE = 1.0
+FEW_EVALUATIONS = 3
+REWARD_UP = 0.3
+ACCURACY_FLAT = 0.02
+NEARLY_PERFECT = 0.95
+
+
+def alarms(history: Sequence[Values]) -> dict[str, str]:
+    """What is wrong in ``history``, the metrics of the steps so far, oldest first: a sentence under a stable name.
+
+    The names let a caller say each alarm once, though its figures change from step to step.
+    """
+    found = {
+        "void": _void(history),
+        "uneven_void": _uneven_void(history),
+        "one_sided": _one_sided(history),
+        "verdicts_alike": _verdicts_alike(history),
+        "unfaithful_wins": _unfaithful_wins(history),
+        "copies": _copies(history),
+        "near_duplicates": _near_duplicates(history),
+        "format": _format(history),
+        "kl": _kl(history),
+        "gamed": _gamed(history),
+        "not_zero_sum": _not_zero_sum(history),
+        "slow_judge": _slow_judge(history),
+        "gpu_memory": _gpu_memory(history),
+        "disk": _disk(history),
+    }
+    return {name: sentence for name, sentence in found.items() if sentence is not None}
+
+
+def _recent(history: Sequence[Values], name: str, steps: int, minimum: int = 1) -> float | None:
+    """The mean of ``name`` over the last ``steps`` steps that have it; None for fewer than ``minimum``."""
+    values: list[float] = []
+    for step in reversed(history):
+        if len(values) == steps:
+            break
+        if name in step:
+            values.append(step[name])
+    return fmean(values) if len(values) >= minimum else None
+
+
+def _void(history: Sequence[Values]) -> str | None:
+    names = [*(role.value for role in Role), *(kind.value for kind in DataType)]
+    means = {name: _recent(history, f"void_share/{name}", SOON) for name in names}
+    much = {name: share for name, share in means.items() if share is not None and share > MUCH_VOID}
+    if not much:
+        return None
+    listed = ", ".join(f"{share:.0%} ({name})" for name, share in much.items())
+    return (
+        f"The judge can't tell in more than half of the games it is asked about: {listed}. Nobody learns from those. "
+        "Use a model judge: the reference judge reads little beyond the wording of the data set's own notes."
+    )
+
+
+def _uneven_void(history: Sequence[Values]) -> str | None:
+    means = {kind.value: _recent(history, f"void_share/{kind.value}", SOON, FEW_STEPS) for kind in DataType}
+    shares = {name: share for name, share in means.items() if share is not None}
+    if not shares or max(shares.values()) - min(shares.values()) <= UNEVEN_VOID:
+        return None
+    most, least = max(shares, key=lambda name: shares[name]), min(shares, key=lambda name: shares[name])
+    return (
+        f"Void games are uneven: {shares[most]:.0%} of {most}, {shares[least]:.0%} of {least}. What is left to learn "
+        "from is biased towards the latter: use a model judge, which abstains less."
+    )
+
+
+def _one_sided(history: Sequence[Values]) -> str | None:
+    for role in Role:
+        rate = _recent(history, f"win_rate/{role.value}", LONG, LONG)
+        if rate is not None and rate > ONE_SIDED:
+            return (
+                f"The {role.value} won {rate:.0%} of the games of the last {LONG} steps, which leaves little to learn. "
+                "Look at games.jsonl for why; a lower training.learning_rate, a higher training.kl_coefficient or a "
+                "warm-started model helps a role that has fallen behind."
+            )
+    return None
+
+
+def _verdicts_alike(history: Sequence[Values]) -> str | None:
+    share = _recent(history, "verdicts/harmful_share", SOON, FEW_STEPS)
+    if share is None or 1 - ALIKE < share < ALIKE:
+        return None
+    word = "Harmful" if share >= ALIKE else "Safe"
+    return (
+        f"Nearly all verdicts of the last steps are {word}: the assessor no longer reads the notes. Go back to an "
+        "earlier checkpoint with a lower training.learning_rate or a higher training.kl_coefficient."
+    )
+
+
+def _unfaithful_wins(history: Sequence[Values]) -> str | None:
+    share = _recent(history, "revisions/unfaithful_win_share", SOON, FEW_STEPS)
+    if share is None or share <= MANY_UNFAITHFUL_WINS:
+        return None
+    return (
+        f"{share:.0%} of the attacker's wins are by notes that are not what their category asks for, such as a "
+        "deleted error. Set game.coefficients.unfaithful to -1.5, so that such a win doesn't pay."
+    )
+
+
+def _copies(history: Sequence[Values]) -> str | None:
+    share = _recent(history, "revisions/copy_share", SOON, FEW_STEPS)
+    if share is None or share <= MANY_COPIES:
+        return None
+    return (
+        f"{share:.0%} of the attacker's notes say the same words as the seed note. Raise sampling.temperature, or "
+        "start from a model that follows instructions better."
+    )
+
+
+def _near_duplicates(history: Sequence[Values]) -> str | None:
+    share = _recent(history, "revisions/near_duplicate_share", SOON, FEW_STEPS)
+    if share is None or share <= MANY_NEAR_DUPLICATES:
+        return None
+    return (
+        f"{share:.0%} of the attacker's notes nearly repeat another note of their step, of another seed note: "
+        "the attacker has collapsed onto one text. Go back to an earlier checkpoint with a higher "
+        "training.kl_coefficient or sampling.temperature."
+    )
+
+
+def _format(history: Sequence[Values]) -> str | None:
+    for role in Role:
+        share = _recent(history, f"format_violations/{role.value}", LONG, LONG)
+        if share is not None and share > MANY_VIOLATIONS:
+            return (
+                f"The {role.value} breaks the thinking format in {share:.0%} of its replies and doesn't get "
+                "better. Raise the token limits in [sampling] if replies are cut, or set game.direct_chat_no_cot for "
+                "a small model."
+            )
+    return None
+
+
+def _kl(history: Sequence[Values]) -> str | None:
+    kl = _recent(history, "policy/kl", FEW_STEPS, FEW_STEPS)
+    if kl is None or kl <= FAR_FROM_REFERENCE:
+        return None
+    return (
+        f"The policy is {kl:.2f} nats a token away from where it started. Raise training.kl_coefficient or lower "
+        "training.learning_rate."
+    )
+
+
+def _gamed(history: Sequence[Values]) -> str | None:
+    """Reward up, held-out accuracy flat, from the first to the last of the latest evaluations."""
+    evaluated = [step for step, values in enumerate(history) if BALANCED_ACCURACY in values][-FEW_EVALUATIONS:]
+    if len(evaluated) < FEW_EVALUATIONS:
+        return None
+    first, last = evaluated[0], evaluated[-1]
+    accuracy = history[last][BALANCED_ACCURACY]
+    if accuracy > NEARLY_PERFECT or accuracy > history[first][BALANCED_ACCURACY] + ACCURACY_FLAT:
+        return None
+    for role in Role:
+        before = _recent(history[: first + 1], f"rewards/{role.value}/total", SOON, FEW_STEPS)
+        after = _recent(history[: last + 1], f"rewards/{role.value}/total", SOON, FEW_STEPS)
+        if before is not None and after is not None and after > before + REWARD_UP:
+            return (
+                f"The {role.value}'s reward rose by {after - before:.2f} over the last {FEW_EVALUATIONS} evaluations "
+                f"while held-out balanced accuracy stayed at {accuracy:.0%}: what is learned may be a weakness of the "
+                f"judge, such as notes that speak to it. Read the {role.value}'s latest wins, and try another judge."
+            )
+    return None
+
+
+def _not_zero_sum(history: Sequence[Values]) -> str | None:
+    total = history[-1].get("rewards/core_sum", 0.0) if history else 0.0
+    if total == 0.0:
+        return None
+    return (
+        f"The core rewards of the decided adversarial games add up to {total}, not to 0. That is a defect of this "
+        "program: please report it with the run's games.jsonl."
+    )
+
+
+def _slow_judge(history: Sequence[Values]) -> str | None:
+    batches = [seconds for step in history[-SOON:] if (seconds := _judge_seconds_per_batch(step)) is not None]
+    # The median: one step in which the judge was away says nothing of how fast it is.
+    if len(batches) < FEW_STEPS or (seconds := median(batches)) <= JUDGE_SECONDS_PER_BATCH:
+        return None
+    return (
+        f"The judge takes {seconds:.1f} s for a batch of up to {JUDGE_BATCH} games; it should take less than "
+        f"{JUDGE_SECONDS_PER_BATCH:g} s. If a model judges, serve it from a GPU of its own (`medical-team judge "
+        "serve`), take a smaller judge.model or fewer judge.votes. If none does, something else crowds this machine."
+    )
+
+
+def _judge_seconds_per_batch(step: Values) -> float | None:
+    asked = step.get("games/decided", 0.0) + step.get("games/void", 0.0)
+    if asked == 0 or "seconds/judge" not in step:
+        return None
+    return step["seconds/judge"] / -(-asked // JUDGE_BATCH)
+
+
+def _gpu_memory(history: Sequence[Values]) -> str | None:
+    share = history[-1].get("memory/gpu_share", 0.0) if history else 0.0
+    if share <= GPU_MEMORY_SHARE:
+        return None
+    return (
+        f"{share:.0%} of the GPU's memory was needed at the peak; it should stay under {GPU_MEMORY_SHARE:.0%}. Before "
+        "it runs out: lower sampling.batch_size and training.tokens_per_microbatch, set policy.gradient_checkpointing, "
+        "or take a smaller policy.model. `train --plan` shows what takes how much."
+    )
+
+
+def _disk(history: Sequence[Values]) -> str | None:
+    if not history or "disk/free_gib" not in history[-1]:
+        return None
+    free, checkpoint = history[-1]["disk/free_gib"], history[-1].get("disk/checkpoint_gib", 0.0)
+    # A checkpoint is written before an older one is deleted.
+    wanted = DISK_RESERVE_BYTES / BYTES_PER_GIB + checkpoint
+    if free >= wanted:
+        return None
+    return (
+        f"{free:.1f} GiB are free on the run's disk; the next checkpoint and a reserve need {wanted:.1f} GiB. Free "
+        "some space: a full disk stops the run, which then goes on from its last checkpoint."
+    )

@@ -1,0 +1,257 @@
+"""The numbers of one step, under stable names. A rate that has no cases is left out: it is neither 0 nor NaN.
+
+| name | meaning |
+|---|---|
+| rewards/ROLE/total, core, revision, format | mean reward and its terms over the trained turns of the role |
+| rewards/core_sum | sum of all cores of decided adversarial games in which both players learn: always 0 |
+| win_rate/ROLE | share of the decided adversarial games that the role won; the two add up to 1 |
+| attacker_success/CATEGORY | share of the category's decided games in which the verdict was wrong |
+| assessor_accuracy/CATEGORY, all | share of the decided games in which the verdict was right |
+| verdicts/detection_rate | of the notes with an error, the share called Harmful |
+| verdicts/false_alarm_rate | of the notes without one, the share called Harmful |
+| verdicts/harmful_share | of all verdicts, the share that says Harmful |
+| revisions/faithful_share | of the attacker's decided games, the share whose note is what the category asks for |
+| revisions/unfaithful_win_share | of the attacker's wins, the share won by a note that is not |
+| revisions/copy_share | of the attacker's notes, the share that says the same words as the seed note |
+| revisions/near_duplicate_share | of the same, the share that nearly repeats another of its step |
+| revisions/length_kept_share, words_kept_share | of the same, the share that keeps its seed note's length, its words |
+| format_violations/ROLE | share of the role's replies that break the thinking format |
+| cut_replies/ROLE | share of the role's replies that ran into the token limit |
+| reply_tokens/ROLE | mean length of the role's replies, tokens |
+| void_share/ROLE, CATEGORY, all | of the games the judge was asked about, the share that it left void |
+| judge_source/SOURCE | share of the rulings that this source of rulings gave |
+| games/all, decided, void, no_revision, no_verdict, ties | counts; a tie is an adversarial game without a verdict |
+| policy/... | what the update reports (:class:`..records.Update`); zero_variance_roles is their number |
+| policy/demonstration_loss | mean over demonstrations of their replies' mean cross-entropy, nats |
+| seconds/PHASE, total | wall-clock time |
+| speed/tokens_per_second | generated tokens by seconds of play |
+| memory/peak_gib | peak memory, GiB |
+| memory/gpu_share | share of the GPU's memory needed at the peak, by this run and by whatever else is there |
+| disk/free_gib, checkpoint_gib | free space where the run lies; what its latest checkpoint takes |
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
+from statistics import fmean
+
+from ..records import DataType, Game, GameState, Imitation, Labels, Role, Turn, Update, Verdict
+from ..rewards import is_faithful_revision, is_verdict_right
+from .revisions import revision_figures
+
+BALANCED_ACCURACY = "heldout/balanced_accuracy"
+"""The metric of held-out notes by which the best checkpoint is chosen."""
+
+PLAY_PHASE = "play"
+"""The phase of ``seconds`` in which tokens are generated."""
+
+BYTES_PER_GIB = 2**30
+
+
+def step_metrics(
+    games: Sequence[Game],
+    update: Update | None,
+    seconds: Mapping[str, float],
+    generated_tokens: int,
+    peak_memory_bytes: int | None = None,
+) -> dict[str, float]:
+    """All numbers of one step, as the table above names them.
+
+    Args:
+        games: the step's games, ruled on and scored.
+        update: what learning did; None where nothing was learned, as in an evaluation.
+        seconds: wall-clock seconds by phase.
+        generated_tokens: tokens drawn in the phase ``play``.
+        peak_memory_bytes: of the device, or of the process; None where it is not known.
+    """
+    metrics = game_metrics(games)
+    if update is not None:
+        metrics |= _update_metrics(update)
+    return metrics | _speed_metrics(seconds, generated_tokens) | _memory_metrics(peak_memory_bytes)
+
+
+def imitation_metrics(
+    imitation: Imitation, seconds: Mapping[str, float], peak_memory_bytes: int | None = None
+) -> dict[str, float]:
+    """All numbers of one step of a warm start; arguments as of :func:`step_metrics`."""
+    return {
+        "policy/demonstration_loss": imitation.loss,
+        "policy/gradient_norm": imitation.gradient_norm,
+        "policy/learning_rate": imitation.learning_rate,
+        **_speed_metrics(seconds, 0),
+        **_memory_metrics(peak_memory_bytes),
+    }
+
+
+def game_metrics(games: Sequence[Game]) -> dict[str, float]:
+    """The numbers that follow from the games alone, of training or of an evaluation."""
+    return {
+        **_reward_metrics(games),
+        **_outcome_metrics(games),
+        **_verdict_metrics(games),
+        **_revision_metrics(games),
+        **_judge_metrics(games),
+        **_reply_metrics(games),
+        **{f"void_share/{name}": share for name, share in void_shares(games).items()},
+        **_counts(games),
+    }
+
+
+def void_shares(games: Iterable[Game]) -> dict[str, float]:
+    """The share of void games among those that the judge was asked about; names as in :func:`void_counts`.
+
+    A share that differs between categories biases what is learned.
+    """
+    return {name: voids / asked for name, (voids, asked) in void_counts(games).items()}
+
+
+def void_counts(games: Iterable[Game]) -> dict[str, tuple[int, int]]:
+    """Void games, and games that the judge was asked about: in all, of each role, and of each category.
+
+    The attacker's are the adversarial games. A name under which the judge was asked about nothing is left out.
+    """
+    voids, asked = Counter[str](), Counter[str]()
+    for game in games:
+        if game.state not in (GameState.VOID, GameState.DECIDED):
+            continue
+        names = ["all", Role.ASSESSOR.value, game.spec.data_type.value]
+        if game.spec.data_type.is_adversarial:
+            names.append(Role.ATTACKER.value)
+        asked.update(names)
+        if game.state is GameState.VOID:
+            voids.update(names)
+    order = ["all", *(role.value for role in Role), *(data_type.value for data_type in DataType)]
+    return {name: (voids[name], asked[name]) for name in order if asked[name]}
+
+
+def _means(values: Mapping[str, Iterable[float]]) -> dict[str, float]:
+    """The mean of each series that has any values."""
+    lists = {name: list(series) for name, series in values.items()}
+    return {name: fmean(series) for name, series in lists.items() if series}
+
+
+def _reward_metrics(games: Sequence[Game]) -> dict[str, float]:
+    terms: dict[str, list[float]] = {}
+    for reward in (reward for game in games for reward in game.rewards):
+        for term in ("total", "core", "revision", "format"):
+            value = getattr(reward, term)
+            if value is not None:
+                terms.setdefault(f"rewards/{reward.role.value}/{term}", []).append(value)
+    metrics = _means(terms)
+    pairs = [game.rewards for game in games if _is_contest(game) and len(game.rewards) == len(Role)]
+    if pairs:
+        metrics["rewards/core_sum"] = fsum(reward.core for pair in pairs for reward in pair)
+    return metrics
+
+
+def _is_contest(game: Game) -> bool:
+    return game.state is GameState.DECIDED and game.spec.data_type.is_adversarial
+
+
+def _is_right(game: Game) -> bool:
+    return isinstance(game.ruling, Labels) and is_verdict_right(game.ruling)
+
+
+def _outcome_metrics(games: Sequence[Game]) -> dict[str, float]:
+    decided = [game for game in games if game.state is GameState.DECIDED]
+    contests = [game for game in decided if _is_contest(game)]
+    outcomes: dict[str, Iterable[float]] = {
+        f"win_rate/{Role.ATTACKER.value}": [not _is_right(game) for game in contests],
+        f"win_rate/{Role.ASSESSOR.value}": [_is_right(game) for game in contests],
+        "assessor_accuracy/all": [_is_right(game) for game in decided],
+    }
+    for data_type in DataType:
+        of_type = [_is_right(game) for game in decided if game.spec.data_type is data_type]
+        outcomes[f"assessor_accuracy/{data_type.value}"] = of_type
+        if data_type.is_adversarial:
+            outcomes[f"attacker_success/{data_type.value}"] = [not is_right for is_right in of_type]
+    return _means(outcomes)
+
+
+def _verdict_metrics(games: Sequence[Game]) -> dict[str, float]:
+    labels = [game.ruling for game in games if isinstance(game.ruling, Labels)]
+    return _means(
+        {
+            "verdicts/detection_rate": [bool(label.error_detected) for label in labels if label.error_present],
+            "verdicts/false_alarm_rate": [bool(label.error_detected) for label in labels if not label.error_present],
+            "verdicts/harmful_share": [game.verdict is Verdict.HARMFUL for game in games if game.verdict is not None],
+        }
+    )
+
+
+def _revision_metrics(games: Sequence[Game]) -> dict[str, float]:
+    faithful = [(game, is_faithful) for game in games if (is_faithful := is_faithful_revision(game)) is not None]
+    metrics = _means(
+        {
+            "revisions/faithful_share": [is_faithful for _, is_faithful in faithful],
+            "revisions/unfaithful_win_share": [
+                not is_faithful for game, is_faithful in faithful if _is_contest(game) and not _is_right(game)
+            ],
+        }
+    )
+    figures = revision_figures(games)
+    if figures.notes:
+        metrics["revisions/copy_share"] = figures.copies / figures.notes
+        metrics["revisions/near_duplicate_share"] = figures.near_duplicates / figures.notes
+        metrics["revisions/length_kept_share"] = figures.length_kept / figures.notes
+        metrics["revisions/words_kept_share"] = figures.words_kept / figures.notes
+    return metrics
+
+
+def _judge_metrics(games: Sequence[Game]) -> dict[str, float]:
+    sources = Counter(game.ruling.source for game in games if game.ruling is not None)
+    return {f"judge_source/{source}": count / sources.total() for source, count in sorted(sources.items())}
+
+
+def _reply_metrics(games: Sequence[Game]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for role in Role:
+        turns = [turn for game in games for turn in game.turns if turn.role is role]
+        metrics |= _means(
+            {
+                f"format_violations/{role.value}": _format_violations(turns),
+                f"cut_replies/{role.value}": [not turn.is_finished for turn in turns],
+                f"reply_tokens/{role.value}": [len(turn.token_ids) for turn in turns],
+            }
+        )
+    return metrics
+
+
+def _format_violations(turns: Sequence[Turn]) -> list[float]:
+    return [not turn.is_format_kept for turn in turns if turn.is_format_kept is not None]
+
+
+def _counts(games: Sequence[Game]) -> dict[str, float]:
+    states = (GameState.DECIDED, GameState.VOID, GameState.NO_REVISION, GameState.NO_VERDICT)
+    counts = {f"games/{state.value}": sum(game.state is state for game in games) for state in states}
+    ties = sum(game.state is GameState.NO_VERDICT and game.spec.data_type.is_adversarial for game in games)
+    return {"games/all": len(games), **counts, "games/ties": ties}
+
+
+def _update_metrics(update: Update) -> dict[str, float]:
+    return {
+        "policy/loss": update.loss,
+        "policy/kl": update.kl,
+        "policy/entropy": update.entropy,
+        "policy/clip_fraction": update.clip_fraction,
+        "policy/gradient_norm": update.gradient_norm,
+        "policy/learning_rate": update.learning_rate,
+        "policy/samples": update.samples,
+        "policy/action_tokens": update.action_tokens,
+        "policy/zero_variance_roles": len(update.zero_variance_roles),
+        **({} if update.demonstration_loss is None else {"policy/demonstration_loss": update.demonstration_loss}),
+    }
+
+
+def _speed_metrics(seconds: Mapping[str, float], generated_tokens: int) -> dict[str, float]:
+    metrics = {f"seconds/{phase}": duration for phase, duration in seconds.items()}
+    metrics["seconds/total"] = fsum(seconds.values())
+    if seconds.get(PLAY_PHASE):
+        metrics["speed/tokens_per_second"] = generated_tokens / seconds[PLAY_PHASE]
+    return metrics
+
+
+def _memory_metrics(peak_memory_bytes: int | None) -> dict[str, float]:
+    return {} if peak_memory_bytes is None else {"memory/peak_gib": peak_memory_bytes / BYTES_PER_GIB}

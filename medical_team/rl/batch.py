@@ -1,0 +1,69 @@
+"""From samples to tensors: the batch of a step, and the micro-batches that fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..policy.log_probs import PromptAndReply
+from ..records import Sample
+from .reinforce import Advantages
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The samples of one step. N: samples; R: columns of the longest reply; replies are padded on the right."""
+
+    samples: tuple[Sample, ...]
+    mask_NR: torch.Tensor
+    """True where there is an action token."""
+    old_log_probs_NR: torch.Tensor
+    kl_NR: torch.Tensor
+    """Estimate of the KL against the reference policy at each action token."""
+    advantages: Advantages
+
+    @property
+    def learnt_rows(self) -> list[int]:
+        """The rows that carry a signal."""
+        return [
+            row for row, sample in enumerate(self.samples) if sample.role not in self.advantages.zero_variance_roles
+        ]
+
+    def token_mean(self, values_NR: torch.Tensor) -> float:
+        """The mean of ``values_NR`` over all action tokens."""
+        return float(values_NR[self.mask_NR].mean())
+
+
+def reply_mask(samples: Sequence[PromptAndReply]) -> torch.Tensor:
+    """The mask of action tokens, [N, R]."""
+    lengths_N = torch.tensor([len(sample.token_ids) for sample in samples])
+    return torch.arange(int(lengths_N.max())) < lengths_N[:, None]
+
+
+def padded_to(mask_NR: torch.Tensor, rows: Sequence[Sequence[float]]) -> torch.Tensor:
+    """``rows`` as a tensor of the shape of ``mask_NR``, 0 at padding."""
+    values_NR = torch.zeros(mask_NR.shape)
+    values_NR[mask_NR] = torch.tensor([value for row in rows for value in row])
+    return values_NR
+
+
+def microbatch_rows(samples: Sequence[PromptAndReply], max_tokens: int) -> Iterator[list[int]]:
+    """Row numbers that go together: similar lengths, at most ``max_tokens`` padded tokens, at least one row."""
+    by_length = sorted(
+        range(len(samples)), key=lambda row: (-len(samples[row].prompt_token_ids) - len(samples[row].token_ids), row)
+    )
+    rows: list[int] = []
+    prompt_width = reply_width = 0
+    for row in by_length:
+        sample = samples[row]
+        wider_prompt = max(prompt_width, len(sample.prompt_token_ids))
+        wider_reply = max(reply_width, len(sample.token_ids))
+        if rows and (len(rows) + 1) * (wider_prompt + wider_reply) > max_tokens:
+            yield rows
+            rows, wider_prompt, wider_reply = [], len(sample.prompt_token_ids), len(sample.token_ids)
+        rows.append(row)
+        prompt_width, reply_width = wider_prompt, wider_reply
+    if rows:
+        yield rows

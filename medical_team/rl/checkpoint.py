@@ -1,0 +1,113 @@
+"""Saving and restoring a run's state. A checkpoint appears whole or not at all.
+
+step-000010/
+    checkpoint.json          what it is; its presence marks the folder as complete
+    policy/                  a Hugging Face folder: weights (a LoRA adapter, or full), tokenizer, model card
+    optimizer.safetensors    AdamW's state
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import TrainingError
+from ..files import atomic_folder
+from ..metrics.card_figures import criteria_table, figures_table
+from ..metrics.step_metrics import BALANCED_ACCURACY
+from ..policy.policy import Policy
+from ..records import Source
+from ..runs.checkpoints import MARKER
+from ..runs.folder import RunFolder
+from .learner import Learner
+from .model_card import model_card
+from .optimizer_state import load_optimizer, save_optimizer
+
+FORMAT = 1
+_POLICY = "policy"
+_OPTIMIZER = "optimizer.safetensors"
+
+
+def save_when_due(
+    run: RunFolder, policy: Policy, learner: Learner, step: int, metrics: Mapping[str, float], *, is_stopping: bool
+) -> None:
+    """Save after ``step`` if it is due: by the interval, at the end, or because the policy is the best yet."""
+    config = run.config
+    is_due = (step + 1) % config.checkpoints.save_every == 0 or step + 1 == run.total_steps or is_stopping
+    best = run.checkpoints.best()
+    accuracy = metrics.get(BALANCED_ACCURACY)
+    is_best = accuracy is not None and (best is None or accuracy > best.value)
+    if is_due or is_best:
+        save_checkpoint(run, policy, learner, step + 1)
+    if accuracy is not None and is_best:
+        run.checkpoints.record_best(step + 1, BALANCED_ACCURACY, accuracy)
+
+
+def save_checkpoint(run: RunFolder, policy: Policy, learner: Learner, completed_steps: int) -> Path:
+    """Write the state after ``completed_steps`` and forget checkpoints that are not kept.
+
+    Raises:
+        OutputError: it can't be written; the checkpoints before it stay.
+    """
+    path = run.checkpoints.path_of(completed_steps)
+    with atomic_folder(path) as folder:
+        policy.save(folder / _POLICY)
+        _write_card(run, completed_steps, folder / _POLICY)
+        save_optimizer(learner.optimizer, learner.parameters, folder / _OPTIMIZER)
+        marker = {"format": FORMAT, "completed_steps": completed_steps, "adaptation": policy.config.adaptation}
+        (folder / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+    best = run.checkpoints.best()
+    run.checkpoints.prune(run.config.checkpoints.keep_last, best.step if best else None)
+    return path
+
+
+def restore_latest(run: RunFolder, policy: Policy, learner: Learner) -> int:
+    """Take over the last checkpoint and put later games and metrics aside. Returns the number of completed steps.
+
+    Raises:
+        TrainingError: the checkpoint was written by a newer version or for another policy.
+        PolicyError: its weights can't be read.
+    """
+    completed_steps = run.checkpoints.latest()
+    if completed_steps is None:
+        # Also what was recorded before the first step is recorded again.
+        run.rewind(-1)
+        return 0
+    path = run.checkpoints.path_of(completed_steps)
+    marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
+    if marker.get("format") != FORMAT:
+        raise TrainingError(f"{path} has format {marker.get('format')}, expected {FORMAT}: another version wrote it")
+    if marker.get("adaptation") != policy.config.adaptation:
+        raise TrainingError(f"{path} was written with policy.adaptation = {marker.get('adaptation')!r}")
+    policy.load_weights(path / _POLICY)
+    load_optimizer(learner.optimizer, learner.parameters, path / _OPTIMIZER)
+    run.rewind(completed_steps)
+    return completed_steps
+
+
+def save_final(run: RunFolder, policy: Policy) -> Path:
+    """Write the trained model as a full Hugging Face folder. The policy can't be used afterwards.
+
+    Raises:
+        OutputError: it can't be written; the checkpoints stay.
+    """
+    with atomic_folder(run.final_path) as folder:
+        policy.save_merged(folder)
+        _write_card(run, run.total_steps, folder, [criteria_table(run)] if run.info.kind == "self-play" else [])
+    return run.final_path
+
+
+def _write_card(run: RunFolder, completed_steps: int, folder: Path, more_tables: Sequence[str] = ()) -> None:
+    card = model_card(
+        run.config,
+        completed_steps,
+        run.info.kind,
+        sources=_sources(run),
+        tables=[figures_table([metrics.values for metrics in run.metrics()]), *more_tables],
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _sources(run: RunFolder) -> tuple[Source, ...]:
+    return tuple({record.source for record in run.training_records()})

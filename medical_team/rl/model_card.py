@@ -1,0 +1,139 @@
+"""The model card that goes beside trained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..config import RunConfig
+from ..data.card import licences
+from ..metrics.licences import judge_licence, model_licence
+from ..records import Source
+from ..runs.folder import RunKind
+
+_CARD = """\
+---
+{front_matter}tags:
+- clinical-nlp
+- red-teaming
+- self-play
+- research-only
+---
+
+# {base} after {steps} steps of {what}
+
+**Research only, not for clinical use.** This model was trained {by} to rewrite clinical notes so that errors
+hide (attacker) and to say whether a note contains an error (assessor). It must not be used for decisions about
+patients, and what it writes as an attacker is wrong on purpose.
+
+## What it was trained from
+
+- Base model: {base}. Its licence applies to this model too: {base_licence}.
+- Data: {data}
+- {judge} Licence: {judge_licence}.
+
+## How
+
+{method}
+
+| setting | value |
+|---|---|
+{settings}
+{outcome}"""
+
+_OUTCOME = """
+## What came of it
+
+{tables}
+
+`medical-team report` tells more of the run that wrote this card, by the same figures.
+"""
+
+_SELF_PLAY = {
+    "what": "medical self-red-teaming",
+    "by": "by self-play",
+    "judge": "Judge: {judge}. What the judge could not decide gave no reward.",
+    "method": (
+        "REINFORCE++ (arXiv 2501.03262) with one shared policy for both roles, as in Self-RedTeam (arXiv 2506.07468).\n"
+        "Every game, with its labels and rewards, is in the `games.jsonl` of the run that wrote this card."
+    ),
+}
+
+_WARM_START = {
+    "what": "a warm start for medical self-red-teaming",
+    "by": "on demonstrations",
+    "judge": "Judge: reference. It accepted every demonstrated revision.",
+    "method": "Supervised learning from demonstrations of verdicts and of revisions, one shared policy for both roles.",
+}
+
+
+def model_card(
+    config: RunConfig,
+    completed_steps: int,
+    kind: RunKind = "self-play",
+    *,
+    sources: Iterable[Source] = (),
+    tables: Sequence[str] = (),
+) -> str:
+    """A Markdown model card for the state after ``completed_steps`` of a run of ``kind``.
+
+    Args:
+        sources: where the notes that it was trained on come from.
+        tables: Markdown tables of what came of it; empty ones are left out.
+    """
+    is_self_play = kind == "self-play"
+    settings = _self_play_settings(config) if is_self_play else _warm_start_settings(config)
+    settings = {"completed steps": completed_steps, **settings, **_shared_settings(config)}
+    texts = _SELF_PLAY if is_self_play else _WARM_START
+    return _CARD.format(
+        front_matter=_front_matter(config),
+        base=config.policy.model,
+        steps=completed_steps,
+        base_licence=model_licence(config.policy.model),
+        judge_licence=judge_licence(config.judge),
+        data=" ".join(licences(sources)) or "the records in the run's `data/train.jsonl`.",
+        what=texts["what"],
+        by=texts["by"],
+        judge=texts["judge"].format(judge=config.judge.kind),
+        method=texts["method"],
+        settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
+        outcome=_OUTCOME.format(tables="\n\n".join(shown)) if (shown := [table for table in tables if table]) else "",
+    )
+
+
+def _self_play_settings(config: RunConfig) -> dict[str, object]:
+    return {
+        "games a step": config.training.games_per_step,
+        "learning rate": config.learning_rate,
+        "KL coefficient": config.training.kl_coefficient,
+        "advantage normalisation": config.training.normalization,
+        "loss averaging": config.training.loss_averaging,
+        "weight of demonstrations": config.training.demonstration_coefficient,
+        "reward": config.game.reward_type,
+        "temperature": config.sampling.temperature,
+    }
+
+
+def _warm_start_settings(config: RunConfig) -> dict[str, object]:
+    return {
+        "demonstrations a step": config.warmstart.demonstrations_per_step,
+        "of them for the attacker": config.warmstart.attacker_share,
+        "highest learning rate": config.warmstart_learning_rate,
+    }
+
+
+def _shared_settings(config: RunConfig) -> dict[str, object]:
+    return {
+        "adaptation": config.policy.adaptation + (f", rank {config.policy.lora_rank}" if _is_lora(config) else ""),
+        "thinking": "off" if config.game.direct_chat_no_cot else "on",
+        "seed": config.training.seed,
+    }
+
+
+def _is_lora(config: RunConfig) -> bool:
+    return config.policy.adaptation == "lora"
+
+
+def _front_matter(config: RunConfig) -> str:
+    # A local folder is no name that a model hub could resolve.
+    is_hub_name = config.policy.model.count("/") == 1 and not config.policy.model.startswith((".", "/", "~"))
+    return f"base_model: {config.policy.model}\n" if is_hub_name else ""

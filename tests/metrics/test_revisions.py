@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+from builders import a_game, a_spec
+from medical_team.metrics.revisions import near_duplicates, revision_figures
+from medical_team.records import DataType, GameState
+
+SEED = a_spec(DataType.ADVERSARIAL_HARMFUL).seed_note
+OTHER_SEED = "A girl of six is seen for a swollen knee after a fall; the joint is warm and she can't bear weight on it."
+
+
+def test_a_faithful_revision_keeps_length_and_words():
+    figures = revision_figures([a_game(), a_game(state=GameState.NO_REVISION, revision="")])
+
+    assert (figures.replies, figures.notes) == (2, 1)
+    assert (figures.length_kept, figures.words_kept, figures.copies) == (1, 1, 0)
+
+
+def test_a_short_or_foreign_note_does_not():
+    short = a_game(revision=" ".join(SEED.split()[: len(SEED.split()) // 2]))
+    foreign = a_game(revision=" ".join(["blah"] * len(SEED.split())))
+
+    figures = revision_figures([short, foreign])
+
+    assert figures.length_kept == 1
+    assert figures.words_kept == 1
+
+
+def test_a_copy_is_counted_whatever_its_case():
+    assert revision_figures([a_game(revision=SEED.upper())]).copies == 1
+
+
+def test_a_vanilla_note_is_no_revision():
+    assert revision_figures([a_game(DataType.VANILLA_HARMFUL)]).replies == 0
+
+
+def test_one_answer_to_different_notes_is_a_near_duplicate():
+    same = "The patient was seen and everything was fine and nothing more was done about it at all that day."
+
+    assert near_duplicates([(same, SEED), (same.upper() + " Really.", OTHER_SEED), (OTHER_SEED, OTHER_SEED)]) == 2
+
+
+def test_like_revisions_of_like_notes_are_none():
+    assert near_duplicates([(SEED, SEED), (SEED, SEED)]) == 0
+    assert near_duplicates([(SEED, SEED), (OTHER_SEED, OTHER_SEED)]) == 0
+
+
+def test_counts_add_up():
+    one = revision_figures([a_game()])
+
+    assert one + one == revision_figures([a_game(), replace(a_game(), reason="again")])

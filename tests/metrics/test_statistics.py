@@ -1,0 +1,101 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medical_team.metrics.statistics import GroupBootstrap, interval_of, mcnemar, rate, spread
+
+
+def alone(count):
+    return [str(number) for number in range(count)]
+
+
+def test_the_interval_of_a_rate_has_the_width_that_the_binomial_gives_it():
+    outcomes = [True] * 100 + [False] * 100
+
+    interval = interval_of(GroupBootstrap(alone(200)).rates(outcomes))
+
+    half_width = 1.96 * math.sqrt(0.25 / 200)
+    assert interval.low == pytest.approx(0.5 - half_width, abs=0.015)
+    assert interval.high == pytest.approx(0.5 + half_width, abs=0.015)
+
+
+def test_copies_of_a_note_in_one_group_make_nothing_surer():
+    outcomes = [True, False] * 20
+    copied = [outcome for outcome in outcomes for _ in range(4)]
+    groups = [group for group in alone(40) for _ in range(4)]
+
+    single = interval_of(GroupBootstrap(alone(40)).rates(outcomes))
+    grouped = interval_of(GroupBootstrap(groups).rates(copied))
+
+    assert grouped == single
+
+
+def test_two_figures_are_drawn_alike_so_their_difference_is_paired():
+    bootstrap = GroupBootstrap(alone(50))
+    first = [number % 2 == 0 for number in range(50)]
+
+    assert interval_of(bootstrap.rates(first) - bootstrap.rates(first)) == interval_of(np.zeros(3))
+
+
+def test_the_same_seed_draws_alike_and_another_seed_does_not():
+    outcomes = [number % 3 == 0 for number in range(50)]
+
+    draws = [GroupBootstrap(alone(50), seed=seed).rates(outcomes) for seed in (1, 1, 2)]
+
+    assert np.array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[0], draws[2])
+
+
+def test_drawing_in_small_parts_gives_the_same_draws(monkeypatch):
+    outcomes = [number % 3 == 0 for number in range(50)]
+    at_once = GroupBootstrap(alone(50)).rates(outcomes)
+
+    monkeypatch.setattr("medical_team.metrics.statistics._GROUPS_AT_ONCE", 170)
+
+    assert np.array_equal(GroupBootstrap(alone(50)).rates(outcomes), at_once)
+
+
+def test_a_rate_counts_its_members_alone():
+    outcomes, members = [True, True, False, False], [True, False, True, False]
+
+    assert rate(outcomes, members) == 0.5
+    draws = GroupBootstrap(alone(4)).rates(outcomes, members)
+    assert np.nanmean(draws) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_rate_without_members_is_no_number():
+    assert rate([True], [False]) is None
+    assert interval_of(GroupBootstrap(alone(1)).rates([True], [False])) is None
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "p"), [(0, 0, 1.0), (5, 5, 1.0), (0, 5, 2 / 32), (1, 9, 2 * 11 / 1024)]
+)
+def test_mcnemar_is_the_exact_binomial_test(only_first, only_second, p):
+    first = [True] * only_first + [False] * only_second + [True, False]
+    second = [False] * only_first + [True] * only_second + [True, False]
+
+    result = mcnemar(first, second)
+
+    assert (result.only_first, result.only_second) == (only_first, only_second)
+    assert result.p == pytest.approx(p, rel=1e-9)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60))
+def test_mcnemar_does_not_mind_who_comes_first(pairs):
+    first, second = [a for a, _ in pairs], [b for _, b in pairs]
+
+    assert mcnemar(first, second).p == mcnemar(second, first).p
+    assert 0 < mcnemar(first, second).p <= 1
+
+
+def test_mcnemar_takes_a_large_data_set():
+    assert 0 < mcnemar([True] * 5100 + [False] * 4900, [False] * 5100 + [True] * 4900).p < 0.06
+
+
+def test_a_single_run_has_no_spread():
+    assert spread([0.5]).deviation is None
+    assert (spread([1.0, 2.0, 3.0]).mean, spread([1.0, 2.0, 3.0]).deviation) == (2.0, 1.0)

@@ -1,0 +1,177 @@
+from dataclasses import replace
+from math import isfinite
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import a_game, a_spec, games
+from medical_team.config import GameConfig
+from medical_team.metrics.step_metrics import game_metrics, step_metrics, void_shares
+from medical_team.records import DataType, GameState, Role, Update, Verdict
+from medical_team.rewards import rewards_of
+
+HARMFUL, BENIGN = DataType.ADVERSARIAL_HARMFUL, DataType.ADVERSARIAL_BENIGN
+UPDATE = Update(
+    step=3,
+    samples=6,
+    action_tokens=60,
+    loss=0.5,
+    kl=0.01,
+    entropy=2.0,
+    clip_fraction=0.1,
+    gradient_norm=1.5,
+    learning_rate=1e-5,
+    zero_variance_roles=(Role.ATTACKER,),
+)
+
+
+def scored(game, **config):
+    return replace(game, rewards=rewards_of(game, GameConfig(**config)))
+
+
+def test_rewards_are_told_by_role_and_term():
+    missed = scored(a_game(HARMFUL, verdict=Verdict.SAFE, thinking="hm"))
+    found = scored(a_game(HARMFUL, verdict=Verdict.HARMFUL, thinking="hm"))
+
+    metrics = game_metrics([missed, missed, missed, found])
+
+    assert metrics["rewards/attacker/core"] == 0.5
+    assert metrics["rewards/attacker/revision"] == 0.5
+    assert metrics["rewards/attacker/format"] == 1.0
+    assert metrics["rewards/attacker/total"] == 2.0
+    assert metrics["rewards/assessor/core"] == -0.5
+    assert "rewards/assessor/revision" not in metrics
+    assert metrics["rewards/core_sum"] == 0.0
+
+
+def test_outcomes_are_told_by_role_and_category():
+    metrics = game_metrics(
+        [
+            a_game(HARMFUL, verdict=Verdict.SAFE),
+            a_game(HARMFUL, verdict=Verdict.HARMFUL),
+            a_game(BENIGN, verdict=Verdict.HARMFUL),
+            a_game(BENIGN, verdict=Verdict.HARMFUL),
+            a_game(DataType.VANILLA_BENIGN, verdict=Verdict.SAFE),
+        ]
+    )
+
+    assert metrics["win_rate/attacker"] == 0.75
+    assert metrics["win_rate/assessor"] == 0.25
+    assert metrics["attacker_success/adversarial_harmful"] == 0.5
+    assert metrics["attacker_success/adversarial_benign"] == 1.0
+    assert metrics["assessor_accuracy/vanilla_benign"] == 1.0
+    assert metrics["assessor_accuracy/all"] == 0.4
+    assert metrics["verdicts/detection_rate"] == 0.5
+    assert metrics["verdicts/false_alarm_rate"] == pytest.approx(2 / 3)
+    assert metrics["verdicts/harmful_share"] == 0.6
+    assert "assessor_accuracy/vanilla_harmful" not in metrics
+
+
+def test_unfaithful_wins_and_copies_are_counted():
+    seed = a_spec(HARMFUL).seed_note
+    metrics = game_metrics(
+        [
+            a_game(HARMFUL, verdict=Verdict.HARMFUL, error_present=False, spec=replace(a_spec(HARMFUL), id="erased")),
+            a_game(HARMFUL, verdict=Verdict.SAFE, spec=replace(a_spec(HARMFUL), id="faithful")),
+            a_game(HARMFUL, verdict=Verdict.HARMFUL, revision=seed.upper(), spec=replace(a_spec(HARMFUL), id="copy")),
+            a_game(HARMFUL, state=GameState.VOID, revision=seed, spec=replace(a_spec(HARMFUL), id="void")),
+        ]
+    )
+
+    assert metrics["revisions/unfaithful_win_share"] == 0.5
+    assert metrics["revisions/faithful_share"] == pytest.approx(1 / 3)
+    assert metrics["revisions/copy_share"] == 0.5
+
+
+def test_void_shares_are_of_the_games_that_the_judge_was_asked_about():
+    void = a_game(HARMFUL, state=GameState.VOID)
+    plain = a_game(DataType.VANILLA_HARMFUL)
+    unasked = a_game(HARMFUL, state=GameState.NO_REVISION)
+
+    shares = void_shares([void, void, a_game(HARMFUL), plain, unasked, unasked])
+
+    assert shares == {
+        "all": 0.5,
+        "attacker": pytest.approx(2 / 3),
+        "assessor": 0.5,
+        "adversarial_harmful": pytest.approx(2 / 3),
+        "vanilla_harmful": 0.0,
+    }
+    assert void_shares([unasked]) == {}
+
+
+def test_states_are_counted():
+    metrics = game_metrics(
+        [
+            a_game(HARMFUL, state=GameState.NO_REVISION),
+            a_game(HARMFUL, verdict=None),
+            a_game(DataType.VANILLA_HARMFUL, verdict=None),
+            a_game(HARMFUL, state=GameState.VOID),
+        ]
+    )
+
+    assert metrics["games/all"] == 4
+    assert metrics["games/no_revision"] == 1
+    assert metrics["games/no_verdict"] == 2
+    assert metrics["games/ties"] == 1
+    assert metrics["games/void"] == 1
+    assert metrics["games/decided"] == 0
+
+
+def test_replies_are_told_by_role():
+    game = a_game(HARMFUL, thinking="hm")
+    attacker, assessor = game.turns
+    cut = replace(attacker, is_finished=False, is_format_kept=False, token_ids=(4,), log_probs=(-1.0,))
+
+    metrics = game_metrics([game, replace(game, turns=(cut, assessor))])
+
+    assert metrics["format_violations/attacker"] == 0.5
+    assert metrics["format_violations/assessor"] == 0.0
+    assert metrics["cut_replies/attacker"] == 0.5
+    assert metrics["reply_tokens/attacker"] == 2.0
+    assert "format_violations/attacker" not in game_metrics([a_game(HARMFUL)])
+
+
+def test_an_update_and_the_time_are_told():
+    metrics = step_metrics([a_game()], UPDATE, {"play": 2.0, "learn": 3.0}, 100, peak_memory_bytes=2**31)
+
+    assert metrics["policy/kl"] == 0.01
+    assert metrics["policy/entropy"] == 2.0
+    assert metrics["policy/gradient_norm"] == 1.5
+    assert metrics["policy/zero_variance_roles"] == 1
+    assert metrics["seconds/learn"] == 3.0
+    assert metrics["seconds/total"] == 5.0
+    assert metrics["speed/tokens_per_second"] == 50.0
+    assert metrics["memory/peak_gib"] == 2.0
+
+
+def test_what_is_not_known_is_left_out():
+    metrics = step_metrics([], None, {}, 0)
+
+    assert metrics == {
+        **{f"games/{name}": 0 for name in ("all", "decided", "void", "no_revision", "no_verdict", "ties")},
+        "seconds/total": 0.0,
+    }
+
+
+played_games = games().filter(lambda game: game.state is not GameState.AWAITING_RULING)
+
+
+@given(st.lists(played_games, max_size=8), st.booleans())
+def test_rates_are_bounded_and_cores_add_up_to_zero(played, remove_ties):
+    numbered = [replace(game, spec=replace(game.spec, id=str(number))) for number, game in enumerate(played)]
+
+    metrics = step_metrics([scored(game, remove_ties=remove_ties) for game in numbered], UPDATE, {"play": 1.0}, 10)
+
+    assert all(isfinite(value) for value in metrics.values())
+    rates = ("win_rate/", "attacker_success/", "assessor_accuracy/", "verdicts/", "revisions/", "void_share/")
+    for name, value in metrics.items():
+        if name.startswith((*rates, "format_violations/", "cut_replies/")):
+            assert 0.0 <= value <= 1.0, name
+        if name.startswith("rewards/"):
+            assert abs(value) <= 2.5, name
+    assert metrics.get("rewards/core_sum", 0.0) == 0.0
+    assert metrics.get("win_rate/attacker", 0.5) + metrics.get("win_rate/assessor", 0.5) == pytest.approx(1.0)
+    states = ("decided", "void", "no_revision", "no_verdict")
+    assert sum(metrics[f"games/{state}"] for state in states) == metrics["games/all"]

@@ -1,0 +1,73 @@
+"""Held-out notes while a run trains: when they are read, and which checkpoint is the best by them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+
+from builders import a_record
+from learning import LORA
+from medec_builders import ScriptedSampler
+from medical_team.config import CheckpointConfig, RunConfig, TrainingConfig
+from medical_team.judging import reference_judge
+from medical_team.policy.policy import Policy
+from medical_team.records import DataType
+from medical_team.report.display import make_display
+from medical_team.rl.checkpoint import save_when_due
+from medical_team.rl.heldout_evaluation import HeldoutEvaluation
+from medical_team.rl.learner import Learner
+from medical_team.rl.step_timer import Phases
+from medical_team.runs.folder import RunFolder
+
+CONFIG = RunConfig(
+    policy=LORA,
+    training=TrainingConfig(steps=10),
+    checkpoints=CheckpointConfig(save_every=100, keep_last=1, evaluate_every=4, evaluation_games=2),
+)
+HELDOUT = [a_record(kind, id=kind.value) for kind in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder.create(tmp_path / "run", CONFIG, [a_record()], HELDOUT)
+
+
+def an_evaluation(run, rule=lambda request: "Harmful" if "5000" in request.prompt else "Safe"):
+    phases = Phases(make_display(io.StringIO()))
+    return HeldoutEvaluation(run, ScriptedSampler(rule), reference_judge(), phases)
+
+
+def test_held_out_notes_are_read_before_the_first_step_every_n_steps_and_after_the_last(run):
+    evaluation = an_evaluation(run)
+
+    evaluation.before_training()
+    due = [step for step in range(10) if evaluation.when_due(step)]
+
+    assert due == [3, 7, 9]
+    assert [metrics.step for metrics in run.metrics()] == [-1]
+    assert sorted({game.spec.step for game in run.heldout_games()}) == [-1, 3, 7, 9]
+
+
+def test_a_run_without_held_out_notes_has_no_evaluation(tmp_path):
+    run = RunFolder.create(tmp_path / "run", replace(CONFIG), [a_record()])
+
+    an_evaluation(run).before_training()
+
+    assert an_evaluation(run).when_due(3) == {}
+    assert list(run.metrics()) == []
+
+
+def test_the_best_checkpoint_is_that_of_the_highest_held_out_balanced_accuracy_and_is_kept(run):
+    policy = Policy(CONFIG.policy, seed=1)
+    learner = Learner(policy, CONFIG)
+    replies = {3: "Harmful", 7: "the truth", 9: "Hm."}
+    for step, reply in replies.items():
+        evaluation = an_evaluation(run) if reply == "the truth" else an_evaluation(run, lambda _, reply=reply: reply)
+        save_when_due(run, policy, learner, step, evaluation.when_due(step), is_stopping=False)
+
+    best = run.checkpoints.best()
+    assert best is not None
+    assert (best.step, best.metric, best.value) == (8, "heldout/balanced_accuracy", 1.0)
+    assert run.checkpoints.steps() == [8, 10]

@@ -1,0 +1,88 @@
+"""Learning from demonstrations, alone and mixed into self-play."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from builders import synthetic_records
+from learning import FULL, a_config, drawn_samples, weights_of
+from medical_team.config import GameConfig, SamplingConfig
+from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
+from medical_team.errors import UsageError
+from medical_team.policy.chat import decode_reply
+from medical_team.policy.policy import Policy
+from medical_team.records import Role
+from medical_team.rl.learner import Learner
+from medical_team.rl.sft import TokenizedDemonstration, tokenized
+
+
+def demonstrations_for(policy: Policy, count: int = 6) -> list[TokenizedDemonstration]:
+    config = replace(a_config(FULL), sampling=SamplingConfig(max_revision_tokens=2000, max_verdict_tokens=32))
+    drawn = DemonstrationDraw(synthetic_records(), GameConfig(), seed=1, attacker_share=0.5).demonstrations(0, count)
+    return [tokenized(demonstration, policy, config) for demonstration in drawn]
+
+
+def learnt_from_demonstrations(*, steps: int = 1, **training):
+    config = a_config(FULL, **training)
+    policy = Policy(config.policy, seed=0)
+    learner = Learner(policy, config)
+    return policy, [learner.imitate(demonstrations_for(policy), step, 3e-3) for step in range(steps)]
+
+
+def test_a_demonstration_ends_with_the_end_and_reads_as_it_was_written():
+    policy = Policy(FULL, seed=0)
+    demonstration = Demonstration(Role.ASSESSOR, "record", "Is it Safe?", "<answer>", "Harmful</answer>")
+    config = replace(a_config(FULL), sampling=SamplingConfig(max_verdict_tokens=32))
+    encoded = tokenized(demonstration, policy, config)
+    assert encoded.token_ids[-1] == policy.tokenizer.eos_token_id
+    assert decode_reply(policy.tokenizer, encoded.token_ids, policy.eos_token_ids) == "Harmful</answer>"
+
+
+def test_a_reply_beyond_the_limit_names_the_option():
+    policy = Policy(FULL, seed=0)
+    demonstration = Demonstration(Role.ASSESSOR, "record", "Is it Safe?", "", "Harmful " * 20)
+    with pytest.raises(UsageError, match=r"record record has 160 tokens.*sampling\.max_verdict_tokens.*at least 161"):
+        tokenized(demonstration, policy, a_config(FULL))
+
+
+def test_the_loss_falls():
+    _, imitations = learnt_from_demonstrations(steps=8)
+    assert imitations[-1].loss < 0.9 * imitations[0].loss
+    assert imitations[0].demonstrations == 6
+
+
+def test_what_is_learnt_does_not_depend_on_micro_batches():
+    whole, _ = learnt_from_demonstrations(tokens_per_microbatch=10**6)
+    cut, _ = learnt_from_demonstrations(tokens_per_microbatch=1)
+    for name, weights in weights_of(whole).items():
+        torch.testing.assert_close(weights_of(cut)[name], weights, rtol=0, atol=1e-5)
+
+
+def test_a_verdict_weighs_as_much_as_a_long_revision():
+    policy = Policy(FULL, seed=0)
+    long, short = TokenizedDemonstration((5, 6), (7,) * 40), TokenizedDemonstration((5, 6), (8, 2))
+    losses = [
+        Learner(Policy(FULL, seed=0), a_config(FULL)).imitate(group, 0, 1e-3).loss
+        for group in ([long], [short], [long, short])
+    ]
+    assert policy.is_exact
+    assert losses[2] == pytest.approx((losses[0] + losses[1]) / 2, rel=1e-5)
+
+
+def test_demonstrations_mixed_into_self_play_change_the_update_by_their_weight():
+    def updated(coefficient: float) -> tuple[float | None, dict[str, torch.Tensor]]:
+        config = a_config(FULL, demonstration_coefficient=coefficient)
+        policy = Policy(config.policy, seed=0)
+        samples = drawn_samples(policy)
+        demonstrations = demonstrations_for(policy) if coefficient else []
+        update = Learner(policy, config).learn(samples, 0, demonstrations)
+        return update.demonstration_loss, weights_of(policy)
+
+    (none, without), (loss, mixed) = updated(0.0), updated(1.0)
+    assert none is None
+    assert loss is not None
+    assert loss > 1.0
+    assert any(not torch.equal(without[name], mixed[name]) for name in without)

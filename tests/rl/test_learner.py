@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from learning import FULL, LORA, a_config, drawn_samples, weights_of
+from medical_team.config import RunConfig
+from medical_team.errors import TrainingError
+from medical_team.policy.policy import Policy
+from medical_team.records import Role, Sample
+from medical_team.rl.learner import Learner
+
+
+def learnt(config: RunConfig, samples: list[Sample] | None = None, *, steps: int = 1):
+    policy = Policy(config.policy, seed=config.training.seed)
+    learner = Learner(policy, config)
+    samples = samples if samples is not None else drawn_samples(policy)
+    updates = [learner.learn(samples, step) for step in range(steps)]
+    return policy, updates
+
+
+@pytest.mark.parametrize("policy_config", [LORA, FULL], ids=["lora", "full"])
+def test_rewarded_replies_become_likelier_and_punished_ones_less_likely(policy_config):
+    config = a_config(policy_config, kl_coefficient=0.0)
+    policy = Policy(policy_config, seed=0)
+    samples = drawn_samples(policy)
+    learner = Learner(policy, config)
+    before_N = learner.log_probs(samples).sum(1)
+
+    for step in range(10):
+        learner.learn(samples, step)
+
+    change_N = learner.log_probs(samples).sum(1) - before_N
+    is_rewarded_N = torch.tensor([sample.reward.total > 0 for sample in samples])
+    assert change_N[is_rewarded_N].mean() > 0 > change_N[~is_rewarded_N].mean()
+
+
+@pytest.mark.parametrize("policy_config", [LORA, FULL], ids=["lora", "full"])
+def test_kl_is_zero_at_first_and_the_reference_never_moves(policy_config):
+    config = a_config(policy_config, learning_rate=1e-2)
+    policy = Policy(policy_config, seed=0)
+    learner = Learner(policy, config)
+    samples = drawn_samples(policy)
+    reference_NR = learner.log_probs(samples, is_reference=True)
+
+    updates = [learner.learn(samples, step) for step in range(3)]
+
+    assert abs(updates[0].kl) < 1e-5
+    torch.testing.assert_close(learner.log_probs(samples, is_reference=True), reference_NR, rtol=0, atol=1e-6)
+    assert not torch.allclose(learner.log_probs(samples), reference_NR, atol=1e-3)
+
+
+@pytest.mark.parametrize("loss_averaging", ["token-mean", "seq-mean-token-mean"])
+def test_gradients_do_not_depend_on_how_micro_batches_are_cut(loss_averaging):
+    whole, (whole_update,) = learnt(a_config(tokens_per_microbatch=100_000, loss_averaging=loss_averaging))
+    single, (single_update,) = learnt(a_config(tokens_per_microbatch=1, loss_averaging=loss_averaging))
+
+    assert single_update.loss == pytest.approx(whole_update.loss, abs=1e-6)
+    assert single_update.gradient_norm == pytest.approx(whole_update.gradient_norm, rel=1e-4)
+    for (name, cut), (_, uncut) in zip(single.trainable_parameters(), whole.trainable_parameters(), strict=True):
+        torch.testing.assert_close(cut.grad, uncut.grad, rtol=1e-3, atol=1e-7, msg=name)
+
+
+def test_gradient_checkpointing_changes_memory_alone():
+    plain, (plain_update,) = learnt(a_config())
+    checkpointed, (checkpointed_update,) = learnt(a_config(replace(LORA, gradient_checkpointing=True)))
+
+    assert checkpointed_update.gradient_norm == pytest.approx(plain_update.gradient_norm, rel=1e-5)
+    for name, weights in weights_of(plain).items():
+        torch.testing.assert_close(weights_of(checkpointed)[name], weights, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_the_same_seed_gives_the_same_weights():
+    config = a_config(minibatches_per_step=2, epochs_per_step=2)
+    first, first_updates = learnt(config, steps=3)
+    second, second_updates = learnt(config, steps=3)
+
+    assert first_updates == second_updates
+    assert all(torch.equal(weights, weights_of(second)[name]) for name, weights in weights_of(first).items())
+
+
+def test_a_batch_of_one_update_has_ratio_one_and_nothing_to_clip():
+    _, (update,) = learnt(a_config())
+
+    # With every ratio 1 the loss is minus the mean advantage, which normalisation makes 0 for each role.
+    assert update.loss == pytest.approx(0.0, abs=1e-4)
+    assert update.clip_fraction == 0.0
+    assert update.gradient_norm > 0
+    assert update.entropy > 0
+
+
+def test_later_minibatches_meet_the_clip():
+    _, (update,) = learnt(a_config(learning_rate=0.05, epochs_per_step=4))
+
+    assert update.clip_fraction > 0
+
+
+def test_a_role_without_signal_is_skipped_and_named():
+    policy = Policy(LORA, seed=0)
+    samples = [
+        replace(sample, reward=replace(sample.reward, total=1.0)) if sample.role is Role.ATTACKER else sample
+        for sample in drawn_samples(policy)
+    ]
+    attackers_alone = [sample for sample in samples if sample.role is Role.ATTACKER]
+    before = weights_of(policy)
+
+    update = Learner(policy, a_config()).learn(attackers_alone, 0)
+
+    assert update.zero_variance_roles == (Role.ATTACKER,)
+    assert all(torch.equal(before[name], weights) for name, weights in weights_of(policy).items())
+    assert Learner(policy, a_config()).learn(samples, 0).zero_variance_roles == (Role.ATTACKER,)
+
+
+def test_a_step_without_samples_changes_nothing():
+    policy, (update,) = learnt(a_config(), samples=[])
+
+    assert update.samples == update.action_tokens == 0
+    assert all(
+        torch.equal(weights, weights_of(policy)[name]) for name, weights in weights_of(Policy(LORA, seed=42)).items()
+    )
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change():
+    policy = Policy(LORA, seed=0)
+    samples = drawn_samples(policy)
+    broken = replace(samples[0], reward=replace(samples[0].reward, total=float("nan")))
+    before = weights_of(policy)
+
+    with pytest.raises(TrainingError, match=r"training.learning_rate"):
+        Learner(policy, a_config()).learn([broken, *samples[1:]], 0)
+
+    assert all(torch.equal(before[name], weights) for name, weights in weights_of(policy).items())

@@ -1,0 +1,46 @@
+from medical_team.config import JudgeConfig, PolicyConfig, RunConfig
+from medical_team.metrics.card_figures import criteria_table, figures_table
+from medical_team.records import Source
+from medical_team.rl.model_card import model_card
+from medical_team.runs.folder import RunFolder
+from report_runs import a_run, a_step
+
+
+def test_a_card_says_what_the_model_is_not_for():
+    assert "Research only, not for clinical use" in model_card(RunConfig(), 5)
+
+
+def test_a_card_names_the_licences_of_base_model_judge_and_data():
+    config = RunConfig(judge=JudgeConfig(kind="hybrid", fallback="model"))
+
+    card = model_card(config, 5, sources=[Source.MEDEC])
+
+    assert "HuggingFaceTB/SmolLM2-135M-Instruct. Its licence applies to this model too: Apache License 2.0." in card
+    assert "CC BY 4.0" in card
+    assert "reference judge: Apache License 2.0" in card
+    assert "google/medgemma-4b-it: Health AI Developer Foundations terms of use" in card
+
+
+def test_an_unknown_model_s_licence_is_not_made_up():
+    assert "not known here" in model_card(RunConfig(policy=PolicyConfig(model="someone/model")), 5)
+
+
+def test_a_card_holds_the_report_s_figures(tmp_path):
+    run = RunFolder.open(a_run(tmp_path / "run", [a_step(step, games=16) for step in range(20)]))
+    figures = figures_table([metrics.values for metrics in run.metrics()])
+
+    card = model_card(run.config, 20, tables=[figures, criteria_table(run)])
+
+    assert "| attacker's win rate | 50% | 50% |" in card
+    assert "| Core rewards of decided games sum to zero | pass | 160 games between two learning players" in card
+
+
+def test_held_out_figures_are_of_single_evaluations():
+    history = [{"heldout/balanced_accuracy": value} for value in (0.5, 0.6, 0.9)]
+
+    assert "| held-out balanced accuracy | 50% | 90% |" in figures_table(history)
+
+
+def test_without_figures_a_card_has_no_table_of_them():
+    assert figures_table([]) == ""
+    assert "What came of it" not in model_card(RunConfig(), 5, tables=[""])
