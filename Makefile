@@ -2,19 +2,25 @@
 #
 #   make quickstart                     the whole thing, small, on this machine
 #   make test                           lint, types, import contract, tests
+#   make test-latest                    the same with the newest releases that pyproject.toml allows
+#   make lock                           choose the exact versions anew: requirements/package.txt and test.txt
+#   make clean                          remove the environments and what was built
 #   make quickstart TORCH=torch==2.9.1  with another torch
+#   make test PYTHON=python3.13         with another Python, after `make clean`
 
 TORCH ?= torch==2.13.0
 PYTHON ?= python3
-# Tests compare with upstream's own functions. Its pins exclude ours, so it comes without its dependencies.
-OPENRLHF := openrlhf==0.11.2 pylatexenc
-# Holds the script of axe-core, which looks for what shuts people out of the report's page. Its own code is not used.
-AXE := axe-playwright-python==0.1.8
 VENV := .venv
+LATEST_VENV := .venv-latest
+LOCK_VENV := .venv-lock
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+LATEST_PIP := $(LATEST_VENV)/bin/python -m pip --disable-pip-version-check -q
+# One lock for every Python that pyproject.toml allows and every system, without torch: TORCH chooses that.
+COMPILE := $(LOCK_VENV)/bin/uv pip compile --config-file requirements/uv.toml --universal --python-version 3.11 \
+	--upgrade --no-emit-package torch --no-annotate --no-emit-index-url --custom-compile-command 'make lock' -q
 
-.PHONY: help quickstart test lint types imports tests clean
+.PHONY: help quickstart test test-latest lint types imports tests lock clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -25,15 +31,15 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# torch first and by itself, so that the build which TORCH names is the one that everything else finds.
-$(VENV)/.package: $(VENV)/.python pyproject.toml
+# Exactly what the lock names. torch comes after it and finds all that it needs besides CUDA, whichever build it is.
+$(VENV)/.package: $(VENV)/.python pyproject.toml requirements/package.txt
+	$(PIP) install --no-deps -r requirements/package.txt
 	$(PIP) install '$(TORCH)'
-	$(PIP) install -e '.[train,eval,judge]'
+	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.package
-	$(PIP) install -e '.[train,eval,judge,dev]'
-	$(PIP) install --no-deps $(OPENRLHF) $(AXE)
+$(VENV)/.dev: $(VENV)/.package requirements/test.txt
+	$(PIP) install --no-deps -r requirements/test.txt
 	@touch $@
 
 quickstart: $(VENV)/.package
@@ -54,5 +60,13 @@ imports: $(VENV)/.dev
 tests: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+lock:
+	@test -x $(LOCK_VENV)/bin/uv || $(PYTHON) -m venv $(LOCK_VENV)
+	$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check -q install --upgrade uv
+	$(COMPILE) --all-extras pyproject.toml requirements/build.in requirements/test.in -o requirements/test.txt > /dev/null
+	$(COMPILE) --extra train --extra eval --extra judge pyproject.toml requirements/build.in \
+		-c requirements/test.txt -o requirements/package.txt > /dev/null
+	git diff --stat requirements/
+
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(LATEST_VENV) $(LOCK_VENV) build dist

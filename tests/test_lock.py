@@ -1,0 +1,98 @@
+"""The exact versions that `make quickstart` and `make test` install, against the ranges that users get."""
+
+import re
+import sys
+from importlib import metadata
+
+import pytest
+import tomllib
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PYTHONS = ("3.11", "3.12", "3.13")
+# What TORCH brings: torch itself, and with a CUDA build NVIDIA's libraries and Triton.
+LEFT_TO_TORCH = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
+
+
+@pytest.fixture(scope="module")
+def project(repository):
+    return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def lines(repository):
+    """The lines of each lock file that are no comments."""
+    files = {name: repository / "requirements" / f"{name}.txt" for name in ("package", "test")}
+    return {
+        name: [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+        for name, path in files.items()
+    }
+
+
+def locked(lines, python):
+    """The versions by name that the lines give for a Python."""
+    environment = {**default_environment(), "python_version": python, "python_full_version": f"{python}.0"}
+    requirements = [Requirement(line) for line in lines]
+    return {
+        canonicalize_name(each.name): next(iter(each.specifier)).version
+        for each in requirements
+        if each.marker is None or each.marker.evaluate(environment)
+    }
+
+
+@pytest.mark.parametrize("name", ["package", "test"])
+def test_a_lock_names_exact_versions_and_no_addresses(lines, name):
+    for line in lines[name]:
+        assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; .*)?", line), line
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_what_is_locked_lies_in_the_ranges(project, lines, python):
+    package, test = locked(lines["package"], python), locked(lines["test"], python)
+    extras = project["optional-dependencies"]
+    for versions, wanted in (
+        (package, [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]),
+        (test, [each for extra in extras.values() for each in extra]),
+    ):
+        for requirement in map(Requirement, wanted):
+            name = canonicalize_name(requirement.name)
+            if name != "torch":
+                assert name in versions, f"{requirement} is not locked for Python {python}: run make lock"
+                assert requirement.specifier.contains(versions[name]), f"{requirement} excludes {versions[name]}"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_tests_run_with_the_versions_of_the_package(lines, python):
+    package, test = locked(lines["package"], python), locked(lines["test"], python)
+
+    assert package == {name: version for name, version in test.items() if name in package}
+
+
+def test_torch_is_left_to_the_makefile(repository, project, lines):
+    chosen = re.search(r"^TORCH \?= torch==(.*)$", (repository / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    allowed = next(each for each in project["optional-dependencies"]["train"] if each.startswith("torch"))
+
+    assert chosen is not None
+    assert Requirement(allowed).specifier.contains(chosen[1])
+    assert not [line for line in lines["test"] if LEFT_TO_TORCH.fullmatch(line.partition("==")[0])]
+
+
+def test_what_users_install_has_upper_bounds(project):
+    extras = project["optional-dependencies"]
+    for line in [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]:
+        assert any(each.operator in ("<", "==") for each in Requirement(line).specifier), f"{line} has no upper bound"
+
+
+def test_what_installed_packages_need_is_locked(lines):
+    package = locked(lines["package"], f"{sys.version_info.major}.{sys.version_info.minor}")
+    installed = {canonicalize_name(each.metadata["Name"]): each for each in metadata.distributions()}
+    for name, found in installed.items():
+        # What another release needs says nothing of the locked one.
+        if name != "torch" and found.version != package.get(name):
+            continue
+        for requirement in map(Requirement, found.requires or []):
+            needed = canonicalize_name(requirement.name)
+            applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if applies and not LEFT_TO_TORCH.fullmatch(needed):
+                assert needed in package, f"{name} needs {requirement}, which is not locked: run make lock"
