@@ -6,7 +6,6 @@ server that stays away) is an :class:`.errors.EndpointError`: no guess may take 
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import random
@@ -21,10 +20,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from .errors import EndpointError
+from .network.clients import make_client
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 MAX_WAIT_SECONDS = 30.0
 
+_PATH = "/chat/completions"
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _TOO_LONG = ("context length", "context_length", "maximum context", "too long", "max_model_len", "too many tokens")
 
@@ -70,6 +71,9 @@ class ChatClient:
         timeout_seconds: longest wait for one answer.
         patience_seconds: how long a server that is away or overloaded is waited for.
         notify: told, once, when the server is waited for.
+
+    Raises:
+        EndpointError: ``base_url`` is no address, or the proxy of the environment for it can't be used.
     """
 
     def __init__(
@@ -83,7 +87,8 @@ class ChatClient:
         patience_seconds: float = 600.0,
         notify: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._url = f"{_checked_url(base_url)}/chat/completions"
+        base = _checked_url(base_url)
+        self._url = f"{base}{_PATH}"
         self._model = model
         self._concurrency = concurrency
         self._patience_seconds = patience_seconds
@@ -93,13 +98,7 @@ class ChatClient:
         token = os.environ.get(token_variable, "").strip() if token_variable else ""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._token_variable = token_variable
-        self._client = httpx.Client(
-            headers=headers,
-            timeout=timeout_seconds,
-            limits=httpx.Limits(max_connections=concurrency),
-            # Plain HTTP has no certificates, and reading this machine's takes a while. Redirects are not followed.
-            verify=self._url.startswith("https:"),
-        )
+        self._client = make_client(base, headers=headers, timeout=timeout_seconds, max_connections=concurrency)
 
     def close(self) -> None:
         """Close the connections."""
@@ -146,7 +145,7 @@ class ChatClient:
 
     def _post(self, body: Mapping[str, object]) -> tuple[int, httpx.Headers, bytes]:
         content = bytearray()
-        with self._client.stream("POST", self._url, json=body) as response:
+        with self._client.stream("POST", _PATH, json=body) as response:
             for chunk in response.iter_bytes():
                 content += chunk
                 if len(content) > MAX_REPLY_BYTES:
@@ -190,22 +189,13 @@ class ChatClient:
             raise EndpointError(f"{self._url} was not asked again, because another request failed")
 
 
-def is_on_this_machine(url: str) -> bool:
-    """Whether ``url`` names this machine by its loopback address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _checked_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.username or parts.password:
         raise EndpointError("the address holds a user or password; put a token into an environment variable instead")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise EndpointError(f"{url!r} is no address of a server, expected e.g. http://127.0.0.1:8000/v1")
-    return url.rstrip("/").removesuffix("/chat/completions")
+    return url.rstrip("/").removesuffix(_PATH)
 
 
 def _reply(content: bytes, url: str) -> ChatReply:

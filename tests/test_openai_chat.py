@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from medical_team.errors import EndpointError
-from medical_team.openai_chat import ChatClient, ChatRefusal, ChatReply, ChatRequest, is_on_this_machine
+from medical_team.openai_chat import ChatClient, ChatRefusal, ChatReply, ChatRequest
 from openai_server import a_completion, openai_server
 
 
@@ -123,12 +123,3 @@ def test_an_address_that_cannot_be_one_is_refused_before_anything_is_sent(url):
         ask(url, "a")
 
     assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("url", "is_here"),
-    [("http://127.0.0.1:8000/v1", True), ("http://localhost/v1", True), ("http://[::1]/v1", True),
-     ("https://api.example.org/v1", False), ("http://10.0.0.7/v1", False)],
-)  # fmt: skip
-def test_this_machine_is_known_by_its_loopback_address(url, is_here):
-    assert is_on_this_machine(url) is is_here

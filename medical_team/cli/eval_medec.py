@@ -27,7 +27,8 @@ from ..evaluation.predictions import FLAG_BASELINES, Prediction, baseline_predic
 from ..evaluation.tasks import AssessorTask, Task, TaskName, ThreePartTask, prompt_template
 from ..evaluation.training_data import CheckedTexts, TrainingTexts, check_training_texts
 from ..game.sampler import Sampler
-from ..openai_chat import ChatClient, is_on_this_machine
+from ..network.proxies import privacy_warning
+from ..openai_chat import ChatClient
 from .arguments import parse
 
 _DEFAULT_TEMPERATURE = 0.7
@@ -216,8 +217,8 @@ def _sampler(chosen: MedecArguments, model: ModelChoice) -> Sampler:
             patience_seconds=chosen.patience_seconds,
             notify=_tell,
         )
-        if not is_on_this_machine(model.url):
-            _tell(f"Warning: the texts go to {model.url}, beyond this machine.")
+        if warning := privacy_warning(model.url, sent="the texts", receiver="the model"):
+            _tell(f"warning: {warning}")
         return EndpointSampler(client, temperature)
     # Imported here, so that a served model needs no torch.
     from ..evaluation.local_model import local_sampler

@@ -16,6 +16,7 @@ from ..errors import ConfigError, MissingDependencyError, UsageError
 from ..judge.protocol import Judge
 from ..judge.service.settings import ServiceSettings
 from ..judging import make_judge
+from ..network.addresses import is_loopback
 from ..records import NotePair
 from .arguments import parse
 from .judging import load_scorer, with_judge_spelled_out
@@ -89,7 +90,7 @@ def make_service(chosen: ServeArguments, notify: Callable[[str], None]) -> Judge
         return warmed_up(make_judge(config, pairs, notify, load_scorer))
 
     service = JudgeService(load, served, listener, chosen.limits, token=token, notify=notify)
-    if chosen.host not in (_LOOPBACK, "localhost", "::1") and token is None:
+    if not is_loopback(chosen.host) and token is None:
         notify(
             f"warning: {service.url} is reached from other machines, and anybody there may ask this judge. Set "
             f"{config.token_variable} here and for the clients, or use --host {_LOOPBACK}"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import MedicalTeamError
+from ..network.proxies import loopback_exempted
 from .arguments import unknown_command
 
 COMMANDS = {
@@ -33,6 +34,8 @@ EXIT_BROKEN_PIPE = 141
 
 def entry_point() -> None:
     """Run the command line and exit with its status."""
+    # For the libraries and programs that make connections of their own.
+    os.environ.update(loopback_exempted(os.environ))
     sys.exit(main(sys.argv[1:]))
 
 

@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 import httpx
 
+from ..errors import EndpointError
+from ..network.clients import make_client
 from .hub_cache import endpoint, hub_token
 
 SECONDS = 10.0
@@ -33,16 +35,16 @@ def ask_hub(name: str, environment: Mapping[str, str]) -> HubAnswer:
     base = endpoint(environment)
     path = quote(name, safe="/")
     try:
-        with httpx.Client(timeout=SECONDS, headers=headers, follow_redirects=False) as client:
+        with make_client(base, headers=headers, timeout=SECONDS) as client:
             # A gated model is listed for everybody and read by few: only a file of it tells. Its head is enough.
-            file = client.head(f"{base}/{path}/resolve/main/config.json")
+            file = client.head(f"/{path}/resolve/main/config.json")
             if file.status_code == 404:
-                file = client.head(f"{base}/{path}/resolve/main/adapter_config.json")
+                file = client.head(f"/{path}/resolve/main/adapter_config.json")
             if file.status_code >= 400:
                 return HubAnswer(False, status=file.status_code)
-            listed = client.get(f"{base}/api/models/{path}", params={"blobs": "true"})
+            listed = client.get(f"/api/models/{path}", params={"blobs": "true"})
             return HubAnswer(True, _size(listed), file.status_code)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, EndpointError) as error:
         return HubAnswer(False, problem=f"{base} can't be reached: {str(error) or type(error).__name__}")
 
 

@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 from ..config import JudgeConfig
 from ..data.load import sample_records
 from ..errors import MedicalTeamError
-from ..judge.client import base_url, is_on_this_machine, privacy_warning
+from ..judge.client import base_url, privacy_warning
 from ..judge.wire import rulings_of
 from ..judging import make_judge
 from ..metrics.alarms import MUCH_VOID
 from ..metrics.thresholds import JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH
+from ..network.addresses import is_on_this_machine
+from ..network.proxies import proxy_for
 from ..records import NotePair, Ruling
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .judge_questions import KnownQuery, Score, known_queries, score_of
@@ -45,7 +47,9 @@ def server(subject: Subject) -> Seen:
     if answer.is_refused:
         if is_on_this_machine(base):
             return failed(f"nothing listens at {base}: the port is free, the judge is not running", start)
-        return failed(f"{base} can't be reached: {answer.problem}", f"start the judge there: {start}")
+        return failed(f"{base} can't be reached{_through(base)}: {answer.problem}", f"start the judge there: {start}")
+    if answer.is_unasked:
+        return failed(f"{base} can't be asked: {answer.problem}", "correct judge.url, or the proxy of the environment")
     health = answer.body.get("status") if isinstance(answer.body, dict) else None
     if answer.status == 200 and isinstance(health, str):
         model = answer.body.get("model", "unknown") if isinstance(answer.body, dict) else "unknown"
@@ -55,9 +59,14 @@ def server(subject: Subject) -> Seen:
             f"the judge at {base} is not ready: {health}", f"wait until `curl {base}/health` says healthy, then again"
         )
     return failed(
-        f"another program than a judge listens at {base} ({answer.reason})",
+        f"another program than a judge listens at {base}{_through(base)} ({answer.reason})",
         f"see which: ss -ltnp 'sport = :{port}'; then end it, or serve the judge on another --port and set judge.url",
     )
+
+
+def _through(base: str) -> str:
+    proxy = proxy_for(base)
+    return f", or the proxy {proxy.host} ({proxy.source}) doesn't let it through" if proxy else ""
 
 
 def privacy(subject: Subject) -> Seen:

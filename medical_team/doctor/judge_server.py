@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import httpx
 from pydantic import JsonValue
 
-from ..judge.client import is_on_this_machine
+from ..errors import EndpointError
+from ..network.clients import make_client
 
 _CONNECT_SECONDS = 5.0
 _MOST_BYTES = 16 * 2**20
@@ -29,6 +30,8 @@ class Answer:
     """Why there was no answer."""
     is_refused: bool = False
     """Whether nothing listens there."""
+    is_unasked: bool = False
+    """Whether the question was not even sent, for example because the proxy can't be used."""
 
     @property
     def reason(self) -> str:
@@ -46,8 +49,8 @@ def ask(base: str, path: str, *, token: str | None, seconds: float, body: Mappin
     started = time.monotonic()
     try:
         with (
-            httpx.Client(trust_env=not is_on_this_machine(base), headers=headers, timeout=timeout) as client,
-            client.stream("GET" if body is None else "POST", f"{base}{path}", json=body) as response,
+            make_client(base, headers=headers, timeout=timeout) as client,
+            client.stream("GET" if body is None else "POST", path, json=body) as response,
         ):
             content = _read(response, started + seconds)
             return Answer(response.status_code, _json(content), time.monotonic() - started)
@@ -55,7 +58,9 @@ def ask(base: str, path: str, *, token: str | None, seconds: float, body: Mappin
         return Answer(None, None, time.monotonic() - started, str(error) or "no connection", is_refused=True)
     except httpx.TimeoutException:
         return Answer(None, None, time.monotonic() - started, f"no answer within {seconds:g} seconds")
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+    except EndpointError as error:
+        return Answer(None, None, time.monotonic() - started, str(error), is_unasked=True)
+    except (httpx.HTTPError, UnicodeError) as error:
         return Answer(None, None, time.monotonic() - started, str(error) or type(error).__name__)
 
 

@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from ..judge.client import is_on_this_machine
+from ..network.addresses import is_on_this_machine
 from .commands import run_command
 from .findings import Check, Group, Seen, Status, failed, ok, skipped
 from .judge_server import ask

@@ -6,16 +6,17 @@ What is sent, tried again and waited for is decided in :mod:`.conversation`; her
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
-from ..errors import JudgeError
+from ..errors import EndpointError, JudgeError
+from ..network.clients import make_async_client, make_client
+from ..network.proxies import privacy_warning as warning_of
 from ..records import Ruling
 from .conversation import Conversation, NoReply, Notify, Outcome, Patience, Reply, Send, Sleep, Steps, Trouble
 from .protocol import JudgeQuery
@@ -26,6 +27,7 @@ MOST_REPLY_BYTES = 256 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
 _JUDGING_PATHS = ("/judge", "/classify")
 _ResultT = TypeVar("_ResultT")
+_ClientT = TypeVar("_ClientT", httpx.Client, httpx.AsyncClient)
 
 
 class RemoteJudge:
@@ -40,7 +42,7 @@ class RemoteJudge:
         notify: told when the run pauses for the judge, and when it goes on.
 
     Raises:
-        JudgeError: ``url`` is no address.
+        JudgeError: ``url`` is no address, or the proxy of the environment for it can't be used.
     """
 
     name = "remote"
@@ -58,7 +60,7 @@ class RemoteJudge:
         base = base_url(url)
         patience = Patience(timeout=timeout_seconds, away=patience_seconds)
         self._conversation = Conversation(base, self.name, games_per_request, patience, notify)
-        self._http = httpx.Client(**_http_options(base, token))
+        self._http = _made(make_client, base, token)
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
         """A ruling for each query, by its game id. Waits while the service is away."""
@@ -130,7 +132,7 @@ class AsyncRemoteJudge:
         base = base_url(url)
         patience = Patience(timeout=timeout_seconds, away=patience_seconds)
         self._conversation = Conversation(base, self.name, games_per_request, patience, notify)
-        self._http = httpx.AsyncClient(**_http_options(base, token))
+        self._http = _made(make_async_client, base, token)
 
     async def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
         """A ruling for each query, by its game id. Waits while the service is away."""
@@ -212,27 +214,9 @@ def base_url(url: str) -> str:
     return f"{parts.scheme.lower()}://{parts.netloc}{path}"
 
 
-def is_on_this_machine(url: str) -> bool:
-    """Whether ``url`` leads to this machine's own loopback, so that no note leaves it."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def privacy_warning(url: str) -> str | None:
     """What a person should know before the first note leaves this machine; None where none does."""
-    if is_on_this_machine(url):
-        return None
-    parts = urlsplit(url)
-    unencrypted = " unencrypted" if parts.scheme.lower() == "http" else ""
-    return (
-        f"notes, their corrections and verdicts are sent{unencrypted} to the judge at {parts.hostname}, beyond this "
-        "machine. Patients' notes must not leave it without permission"
-    )
+    return warning_of(url, sent="notes, their corrections and verdicts", receiver="the judge")
 
 
 class _Reading:
@@ -252,12 +236,14 @@ class _Reading:
         return Reply(self._response.status_code, bytes(self._body), self._response.headers.get("retry-after"))
 
 
-def _http_options(base: str, token: str | None) -> dict[str, Any]:
+def _made(make: Callable[..., _ClientT], base: str, token: str | None) -> _ClientT:
     headers = {"Accept-Encoding": "identity", "User-Agent": "medical-team"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    # What goes to this machine goes through no proxy; redirects could lead notes anywhere, and are not followed.
-    return {"base_url": base, "headers": headers, "trust_env": not is_on_this_machine(base), "follow_redirects": False}
+    try:
+        return make(base, headers=headers)
+    except EndpointError as error:
+        raise JudgeError(f"the judge can't be asked: {error}") from error
 
 
 def _request_options(step: Send) -> dict[str, Any]:

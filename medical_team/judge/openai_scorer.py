@@ -16,7 +16,8 @@ from typing import Any, cast
 
 from ..config import JudgeConfig
 from ..errors import EndpointError, JudgeError
-from ..openai_chat import ChatClient, ChatRefusal, ChatReply, ChatRequest, is_on_this_machine
+from ..network.proxies import privacy_warning
+from ..openai_chat import ChatClient, ChatRefusal, ChatReply, ChatRequest
 from .questions import AnswerScores, ClosedQuestion, NoAnswer, Notify
 
 _MAX_JSON_TOKENS = 32
@@ -116,8 +117,8 @@ def connect_openai(config: JudgeConfig, notify: Notify) -> OpenAIScorer:
         JudgeError: it can't be reached, or answers no question.
     """
     url = config.url or ""
-    if not is_on_this_machine(url):
-        notify(f"warning: notes and sentences of their cases are sent to the model at {url}, beyond this machine")
+    if warning := privacy_warning(url, sent="notes and sentences of their cases", receiver="the model"):
+        notify(f"warning: {warning}")
 
     def client(patience_seconds: float) -> ChatClient:
         return ChatClient(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     HTTPError,  # pyright: ignore[reportPrivateImportUsage]
@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
 
 from ..config import TINY_RANDOM_MODEL
 from ..errors import ModelUnavailableError, PolicyError
+from ..network.proxies import usable_proxy
 from .model_folder import (
     ADAPTER_CONFIG_FILE,
     CONFIG_FILE,
@@ -61,6 +62,8 @@ def download_folder(name: str, notify: Notify) -> Path:
         PolicyError: the repository holds no model that can be loaded.
     """
     try:
+        # The hub's library has clients of its own, which break where they meet a proxy that they can't speak to.
+        usable_proxy(constants.ENDPOINT)
         information = HfApi().model_info(name, timeout=CONNECT_SECONDS, files_metadata=True)
         files = {item.rfilename: item.size or 0 for item in information.siblings or [] if "/" not in item.rfilename}
         if ADAPTER_CONFIG_FILE not in files or CONFIG_FILE in files:

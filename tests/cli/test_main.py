@@ -9,6 +9,7 @@ from medical_team import __version__
 from medical_team.cli import main as command_line
 from medical_team.cli.main import COMMANDS, main
 from medical_team.errors import ConfigError
+from recording_proxy import use_proxy
 
 
 @pytest.fixture
@@ -121,3 +122,15 @@ sys.exit(f"loaded: {heavy}" if heavy else 0)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
     assert ended.returncode == 0, ended.stderr
+
+
+def test_libraries_and_programs_that_connect_by_themselves_spare_this_machine_too(monkeypatch):
+    use_proxy(monkeypatch, "http://proxy.example.org:3128", "HTTPS_PROXY")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setattr(sys, "argv", ["medical-team", "--version"])
+
+    with pytest.raises(SystemExit):
+        command_line.entry_point()
+
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "example.org,localhost,127.0.0.1,::1"

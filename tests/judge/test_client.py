@@ -302,15 +302,6 @@ def test_the_token_and_what_the_judge_may_know_are_sent_and_nothing_else(server:
     assert "secret-id" not in str(server.requests)
 
 
-def test_a_proxy_of_the_environment_gets_nothing_that_goes_to_this_machine(
-    server: FaultServer, rule: Rule, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-
-    assert truth_told(rule(server.url)) == TRUTH
-
-
 def test_ready_waits_for_the_loading(server: FaultServer) -> None:
     server.health.extend([503, 503])
     told: list[str] = []

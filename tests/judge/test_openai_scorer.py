@@ -229,8 +229,9 @@ def test_the_token_of_the_environment_is_sent(monkeypatch: pytest.MonkeyPatch) -
     assert server.headers[0]["Authorization"] == "Bearer secret"
 
 
-def test_a_server_beyond_this_machine_is_named_before_the_first_note_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_beyond_this_machine_is_named_before_the_first_note_leaves() -> None:
     told: list[str] = []
     with pytest.raises(JudgeError):
         connect("http://judge.invalid:1/v1", notify=told.append)
-    assert told[0].startswith("warning: notes and sentences of their cases are sent to the model at http://judge.inv")
+    assert told[0].startswith("warning: notes and sentences of their cases are sent")
+    assert "to the model at judge.invalid, beyond this machine" in told[0]

@@ -24,6 +24,7 @@ from transformers import (
 from medical_team.errors import ModelUnavailableError, PolicyError
 from medical_team.policy.loading import LanguageModel, load_language_model
 from medical_team.policy.tiny import Architecture, make_tiny_model, save_tiny_model
+from recording_proxy import use_proxy
 
 CPU = torch.device("cpu")
 PROBE = torch.arange(3, 40)[None]
@@ -392,3 +393,14 @@ def test_pickles_on_the_hub_are_refused_before_they_are_fetched(tmp_path: Path, 
         with pytest.raises(PolicyError, match="pickle files"):
             load("owner/old")
     assert not list(tmp_path.glob("hub-cache/**/*.bin"))
+
+
+def test_a_hub_behind_a_proxy_that_cannot_be_used_is_told_with_the_variable(monkeypatch: pytest.MonkeyPatch):
+    use_hub(monkeypatch, "https://hub.example.org")
+    use_proxy(monkeypatch, "socks5://me:secret@proxy.example.org:1080", "ALL_PROXY")
+    monkeypatch.setattr("medical_team.network.proxies.find_spec", lambda name: None)
+
+    with pytest.raises(ModelUnavailableError, match=r"proxy\.example\.org that ALL_PROXY names") as caught:
+        load("owner/tiny")
+
+    assert "secret" not in str(caught.value)

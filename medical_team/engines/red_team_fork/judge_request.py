@@ -13,16 +13,16 @@ from http.client import HTTPException
 from typing import Any, cast
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import OpenerDirector, Request
 
 from ...errors import EndpointError
+from ...network.opener import make_opener
 
 TIMEOUT_SECONDS = 180.0
 TRIES = 5
 SECONDS_BETWEEN_TRIES = 1.0
 MOST_REPLY_BYTES = 64 * 2**20
 
-_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _WORTH_ANOTHER_TRY = (408, 429)
 
 
@@ -37,18 +37,20 @@ def request_labels(
         seconds_between_tries: how long to wait for a service that is away.
 
     Raises:
-        EndpointError: the service is away, refuses, or doesn't answer with a label for each query.
+        EndpointError: the service is away, refuses, is behind a proxy that can't be used, or doesn't answer with a
+            label for each query.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise EndpointError(f"{url!r} is no address of a judge: it looks like http://127.0.0.1:8000/judge")
     body = json.dumps({"queries": list(queries), "prompts": None}).encode()
+    opener = make_opener(url)
     request = Request(url, body, {"Content-Type": "application/json"})
     trouble = ""
     for attempt in range(TRIES):
         if attempt:
             time.sleep(seconds_between_tries)
         try:
-            return _labels_in(_answer(request), len(queries))
+            return _labels_in(_answer(opener, request), len(queries))
         except HTTPError as error:
             error.close()
             trouble = f"HTTP {error.code} {error.reason}"
@@ -63,18 +65,12 @@ def request_labels(
     )
 
 
-def _answer(request: Request) -> bytes:
-    with _opener(request).open(request, timeout=TIMEOUT_SECONDS) as response:
+def _answer(opener: OpenerDirector, request: Request) -> bytes:
+    with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
         answer: bytes = response.read(MOST_REPLY_BYTES + 1)
     if len(answer) > MOST_REPLY_BYTES:
         raise ValueError(f"the reply is larger than {MOST_REPLY_BYTES} bytes")
     return answer
-
-
-def _opener(request: Request) -> OpenerDirector:
-    # What goes to this machine goes through no proxy.
-    is_here = urlsplit(request.full_url).hostname in _THIS_MACHINE
-    return build_opener(ProxyHandler({})) if is_here else build_opener()
 
 
 def _labels_in(answer: bytes, count: int) -> list[dict[str, Any]]:

@@ -234,7 +234,7 @@ def test_a_request_that_the_service_refuses_is_not_repeated(judge_url: str, wait
 def test_what_is_no_full_list_of_labels_is_no_answer(
     monkeypatch: pytest.MonkeyPatch, waits: list[float], answer: bytes, message: str
 ) -> None:
-    monkeypatch.setattr(judge_request, "_answer", lambda request: answer)
+    monkeypatch.setattr(judge_request, "_answer", lambda opener, request: answer)
 
     with pytest.raises(EndpointError, match=message):
         judge_request.request_labels("http://127.0.0.1:9/judge", [{}, {}])

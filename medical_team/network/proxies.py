@@ -1,0 +1,136 @@
+"""The proxy through which an address is reached, and what a person should know of the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from ..errors import EndpointError
+from .addresses import host_of, is_on_this_machine, scheme_of
+
+_HTTP_KINDS = ("http", "https")
+_SOCKS_KINDS = ("socks5", "socks5h")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy of the environment. Its address, which may hold a password, is never shown."""
+
+    url: str = field(repr=False)
+    source: str
+    """The variable that names it."""
+
+    @property
+    def kind(self) -> str:
+        """``http``, ``https``, ``socks5``, or whatever else its address begins with."""
+        return scheme_of(self.url)
+
+    @property
+    def host(self) -> str:
+        """Where it is, without user and password."""
+        return host_of(self.url) or "(no host)"
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """The proxy through which ``url`` is reached; None where it is reached directly, as this machine always is."""
+    if is_on_this_machine(url):
+        return None
+    settings = getproxies()
+    if _is_exempt(url, settings.get("no", "")):
+        return None
+    for key in (scheme_of(url), "all"):
+        if value := settings.get(key):
+            return Proxy(value if "://" in value else f"http://{value}", _source(key, value))
+    return None
+
+
+def usable_proxy(url: str, *, takes_socks: bool = True) -> Proxy | None:
+    """:func:`proxy_for`, where the proxy is of a kind that can be spoken to.
+
+    Args:
+        url: what is to be reached.
+        takes_socks: whether the client speaks SOCKS where the package ``socksio`` is there.
+
+    Raises:
+        EndpointError: it is of another kind.
+    """
+    proxy = proxy_for(url)
+    if proxy is None or (proxy.kind in _HTTP_KINDS and host_of(proxy.url)):
+        return proxy
+    host = host_of(url)
+    otherwise = f"unset {proxy.source}, or add {host} to NO_PROXY if it can be reached without a proxy"
+    found = f"{host} would be reached through the proxy {proxy.host} that {proxy.source} names"
+    if proxy.kind in _SOCKS_KINDS and takes_socks:
+        if find_spec("socksio") is not None:
+            return proxy
+        raise EndpointError(
+            f"{found}, and {proxy.kind} needs a package that is not there: pip install 'httpx[socks]'. Or {otherwise}"
+        )
+    raise EndpointError(f"{found}, and no proxy of the kind {proxy.kind!r} can be used here: {otherwise}")
+
+
+def privacy_warning(url: str, *, sent: str, receiver: str) -> str | None:
+    """What a person should know before the first note leaves this machine; None where none does.
+
+    Args:
+        url: where it is sent.
+        sent: what is sent, as the subject of a sentence in the plural.
+        receiver: what is there, e.g. ``the judge``.
+    """
+    if is_on_this_machine(url):
+        return None
+    is_plain = scheme_of(url) == "http"
+    through = ""
+    if proxy := proxy_for(url):
+        through = f", through the proxy {proxy.host} ({proxy.source})"
+        through += ", which can read them" if is_plain else ""
+    return (
+        f"{sent} are sent{' unencrypted' if is_plain else ''} to {receiver} at {host_of(url)}, beyond this "
+        f"machine{through}. Patients' notes must not leave it without permission"
+    )
+
+
+def loopback_exempted(environment: Mapping[str, str]) -> dict[str, str]:
+    """What to set in ``environment`` so that other libraries and programs use no proxy for this machine either."""
+    if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in environment):
+        return {}
+    # Some programs read one spelling, some the other.
+    named = [environment[name] for name in ("no_proxy", "NO_PROXY") if environment.get(name)]
+    entries = dict.fromkeys(entry.strip() for names in (*named, *_LOOPBACK_NAMES) for entry in names.split(","))
+    joined = ",".join(entry for entry in entries if entry)
+    return {"no_proxy": joined, "NO_PROXY": joined}
+
+
+def _is_exempt(url: str, listed: str) -> bool:
+    host = host_of(url)
+    try:
+        port = urlsplit(url.strip()).port
+    except ValueError:
+        port = None
+    return bool(proxy_bypass(host if port is None else f"{host}:{port}")) or _is_in_networks(host, listed)
+
+
+def _is_in_networks(host: str, listed: str) -> bool:
+    """Whether ``host`` is an address of a network such as 10.0.0.0/8 among ``listed``, which urllib doesn't know."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    for entry in listed.split(","):
+        try:
+            if address in ip_network(entry.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _source(key: str, value: str) -> str:
+    names = (f"{key}_proxy", f"{key}_proxy".upper())
+    return next((name for name in names if os.environ.get(name) == value), "the system's proxy settings")
