@@ -260,7 +260,7 @@ def hybrid_model() -> PreTrainedModel:
 
 
 def recurrent_model() -> PreTrainedModel:
-    """No attention at all, and no ``past_key_values``."""
+    """No attention at all."""
     config = MambaConfig(
         vocab_size=VOCABULARY,
         hidden_size=16,
@@ -303,7 +303,7 @@ def test_a_model_that_says_it_keeps_a_state_takes_the_plain_path_whatever_its_la
 
 def test_a_cache_that_can_not_select_rows_keeps_them_all():
     assert not DecodingModel(hybrid_model()).can_select_rows
-    assert DecodingModel(recurrent_model()).can_select_rows
+    assert not DecodingModel(recurrent_model()).can_select_rows
     assert DecodingModel(model_of("gemma3")).can_select_rows
 
 
