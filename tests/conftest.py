@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from needs import MEDEC, skipped_lines
+
 # Tests run side by side: a thread for each core in each of them would only get in the way. Set before torch is
 # imported, and inherited by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +24,17 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 MEDEC_VALIDATION_FILE = "MEDEC-MS-ValidationSet-with-GroundTruth-and-ErrorType.csv"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was skipped and how to get it."""
+    reasons = [
+        each.longrepr[2] for each in terminalreporter.stats.get("skipped", []) if isinstance(each.longrepr, tuple)
+    ]
+    if lines := skipped_lines(reasons):
+        terminalreporter.section("skipped here, and how to get it")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""
@@ -33,7 +46,7 @@ def medec_folder() -> Path:
     """The folder with MEDEC's files, which are no part of the project; a test that needs them skips without."""
     folder = Path(os.environ.get("MEDICAL_TEAM_MEDEC") or REPOSITORY.parent / "shared" / "medec")
     if not folder.is_dir():
-        pytest.skip(f"MEDEC is not at {folder}: name its folder in MEDICAL_TEAM_MEDEC to run this test")
+        MEDEC.skip(f"there is no folder {folder}")
     return folder
 
 
@@ -42,5 +55,5 @@ def medec_validation_csv(medec_folder: Path) -> Path:
     """MEDEC-MS's validation set, as it was published."""
     path = medec_folder / MEDEC_VALIDATION_FILE
     if not path.is_file():
-        pytest.skip(f"{medec_folder} has no {MEDEC_VALIDATION_FILE}: name MEDEC's folder in MEDICAL_TEAM_MEDEC")
+        MEDEC.skip(f"{medec_folder} has no {MEDEC_VALIDATION_FILE}")
     return path

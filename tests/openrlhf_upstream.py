@@ -18,10 +18,10 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
-import pytest
 import torch
 
 from medical_team.engines.openrlhf.command import AGENT_FILE
+from needs import OPENRLHF
 from openrlhf_rollouts import MAX_LENGTH, TOKENIZER, SamplingParams, ScriptedVllm, TokensPrompt
 
 STAND_INS = ("openrlhf", "ray", "vllm", "deepspeed")
@@ -74,7 +74,7 @@ def _module(name: str, **content: Any) -> ModuleType:
 @contextlib.contextmanager
 def upstream_classes() -> Iterator[SimpleNamespace]:
     """OpenRLHF's modules, imported with the stand-ins; skips the test where OpenRLHF is not installed."""
-    pytest.importorskip("openrlhf", reason="OpenRLHF is not installed (pip install --no-deps openrlhf==0.11.2)")
+    OPENRLHF.module("openrlhf")
     before = dict(sys.modules)
     for name in UNUSED:
         sys.modules[name] = MagicMock(__path__=[])

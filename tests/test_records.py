@@ -14,6 +14,7 @@ from medical_team.config import GameConfig
 from medical_team.jsonl import from_line, to_line
 from medical_team.records import DataType, ErrorType, Game, GameState, Role, Sample, Verdict
 from medical_team.rewards import rewards_of
+from needs import PYTHON_3_10
 from older_python import python_3_10
 
 # What other engines import where nothing but Python 3.10 and its standard library is installed.
@@ -63,7 +64,7 @@ def test_the_rules_of_the_game_need_the_standard_library_alone(copied_package):
 def test_the_rules_of_the_game_run_on_python_3_10(copied_package):
     python = python_3_10()
     if python is None:
-        pytest.skip("there is no python3.10 on this machine")
+        PYTHON_3_10.skip()
 
     ended = import_all(python, copied_package)
 

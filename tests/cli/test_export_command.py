@@ -16,6 +16,7 @@ from medical_team.cli.main import main
 from medical_team.policy.quiet import quiet_transformers
 from medical_team.policy.tiny import save_tiny_model
 from medical_team.runs.folder import RunFolder
+from needs import OPENRLHF
 
 PROBE = torch.arange(5, 40)[None]
 
@@ -112,7 +113,7 @@ def exported(run, tmp_path):
 @pytest.fixture
 def upstream_actor(exported):
     """OpenRLHF's own class that loads the model which learns, with stand-ins for what needs a GPU."""
-    pytest.importorskip("openrlhf", reason="OpenRLHF is not installed (pip install --no-deps openrlhf==0.11.2)")
+    OPENRLHF.module("openrlhf")
     before = dict(sys.modules)
     for name in ("ray", "ray.util", "ray.util.placement_group", "vllm", "deepspeed", "openrlhf.models.ring_attn_utils"):
         sys.modules[name] = stand_in = MagicMock(__path__=[])
@@ -121,7 +122,7 @@ def upstream_actor(exported):
     try:
         yield importlib.import_module("openrlhf.models.actor").Actor
     except ImportError as error:
-        pytest.skip(f"OpenRLHF's actor can't be imported here: {error}")
+        OPENRLHF.skip(f"its actor can't be imported: {error}")
     finally:
         for name in set(sys.modules) - set(before):
             del sys.modules[name]

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from importlib.resources import files
 
 import pytest
 
@@ -7,7 +6,7 @@ from builders import a_record
 from medec_csv import some_rows, write_csv
 from medical_team.config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA
 from medical_team.data.checks import shared_twin_groups
-from medical_team.data.load import SAMPLE_FILE, load_records
+from medical_team.data.load import load_records
 from medical_team.data.synthetic import read_note
 from medical_team.errors import DataError
 from medical_team.jsonl import to_line, write_jsonl
@@ -123,8 +122,6 @@ def test_the_demos_held_out_notes_are_no_notes_to_play_with():
 
 
 def test_the_sample_data_ships_and_is_the_same_each_time():
-    if not files("medical_team.data").joinpath(SAMPLE_FILE).is_file():
-        pytest.skip("the sample notes are not there yet")
     records = load_records(SAMPLE_DATA)
 
     assert records == load_records(SAMPLE_DATA)

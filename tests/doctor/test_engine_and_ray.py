@@ -17,6 +17,7 @@ from medical_team.doctor.findings import Finding, Status
 from medical_team.engine_config import EngineConfig
 from medical_team.engines.installed import PLAYING_LIBRARIES
 from medical_team.engines.red_team_fork.contract import PACKAGE_FOLDER
+from needs import OPENRLHF
 
 MODEL = PolicyConfig(model="Qwen/Qwen2.5-3B-Instruct", adaptation="full")
 
@@ -98,7 +99,7 @@ def test_options_that_contradict_the_engine_are_all_named():
 
 
 def test_an_option_that_the_engine_s_parser_refuses_fails():
-    pytest.importorskip("openrlhf", reason="OpenRLHF is not installed here")
+    OPENRLHF.module("openrlhf")
     refused = found("engine_command", python=sys.executable, extra_arguments=("--no.such.option", "1"))
     accepted = found("engine_command", python=sys.executable)
 

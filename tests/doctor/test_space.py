@@ -15,6 +15,7 @@ from medical_team.doctor import space
 from medical_team.doctor.findings import Status
 from medical_team.doctor.space import disk_seen
 from medical_team.planning.plan import DiskPart, DiskPlan, Unknown
+from needs import MOUNTING, ORDINARY_USER
 
 TINY = RunConfig(policy=PolicyConfig(model="demo"))
 GB = 10**9
@@ -29,7 +30,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
     ) if shutil.which("mount") else None  # fmt: skip
     if mounted is None or mounted.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip() if mounted else 'no mount'}")
+        MOUNTING.skip(mounted.stderr.strip() if mounted else "there is no mount")
     try:
         yield folder
     finally:
@@ -90,7 +91,7 @@ def test_a_file_in_the_way_fails(tmp_path):
     assert "is a file, where a folder should be" in finding.found
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason=ORDINARY_USER.reason("root may write everywhere"))
 def test_a_folder_of_others_fails(tmp_path):
     tmp_path.chmod(0o500)
     finding = look("run_folder", a_subject(run=tmp_path / "run"))

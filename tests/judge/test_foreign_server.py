@@ -26,6 +26,7 @@ from medical_team.judging import make_judge
 from medical_team.policy.smollm2 import converted_folder
 from medical_team.policy.tiny import save_tiny_model
 from medical_team.records import JudgeFailure, Labels, Ruling, Verdict
+from needs import SMOLLM2, TRANSFORMERS_SERVE
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ def transformers_serve(model: Path) -> Iterator[str]:
     from transformers.utils.import_utils import is_serve_available
 
     if not is_serve_available():
-        pytest.skip("`transformers serve` lacks its dependencies: pip install 'transformers[serving]'")
+        TRANSFORMERS_SERVE.skip()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = ["transformers.cli.transformers", "serve", str(model), "--host", "127.0.0.1", "--port", str(port)]
@@ -80,7 +81,7 @@ def test_a_model_that_babbles_rules_on_nothing(tmp_path: Path) -> None:
     assert any("tells no log-probs" in sentence for sentence in told)
 
 
-@pytest.mark.skipif(not converted_folder().is_dir(), reason="SmolLM2 is not in the user's cache")
+@pytest.mark.skipif(not converted_folder().is_dir(), reason=SMOLLM2.reason())
 def test_a_real_model_s_answers_are_votes() -> None:
     rulings = rulings_of(converted_folder(), [])
 

@@ -24,6 +24,7 @@ from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
 from medical_team.policy.tiny import save_tiny_model
 from medical_team.records import DataType
+from needs import MACHINE_WITHOUT_GPU
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +149,7 @@ def test_a_gated_model_says_how_to_log_in(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason=MACHINE_WITHOUT_GPU.reason())
 def test_no_gpu_is_told_with_the_option_to_change(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", "serve", "--model", "tiny-random", "--device", "cuda", "--port", "0"]) == 2
 

@@ -21,6 +21,7 @@ from medical_team.policy.loading import load_language_model
 from medical_team.policy.smollm2 import converted_folder
 from medical_team.policy.tiny import save_tiny_model
 from medical_team.records import Labels, Verdict
+from needs import SMOLLM2
 
 PAIR = a_pair()
 QUESTIONS = [
@@ -147,7 +148,7 @@ def test_a_model_that_is_not_there_is_told_with_the_judges_option(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not converted_folder().is_dir(), reason="SmolLM2 is not in the user's cache")
+@pytest.mark.skipif(not converted_folder().is_dir(), reason=SMOLLM2.reason())
 def test_smollm2_gives_a_ruling_with_a_confidence():
     config = JudgeConfig(kind="model", model=SMOLLM2_MODEL, use_cache=False, device="cpu")
     judge = make_judge(config, load_scorer=load_answer_scorer)

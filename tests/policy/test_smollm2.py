@@ -16,6 +16,7 @@ from medical_team.policy.chat import decode_reply, encode_prompt
 from medical_team.policy.hub import cached_folder
 from medical_team.policy.loading import load_language_model
 from medical_team.policy.smollm2 import GGUF_FILE, converted_folder, extract_gguf, smollm2_folder
+from needs import SMOLLM2
 
 HOLD_LOCK = """
 import sys, time
@@ -98,7 +99,7 @@ def test_smollm2_speaks_english():
     try:
         loaded = load_language_model(SMOLLM2_MODEL, device=torch.device("cpu"), dtype=torch.float32)
     except ModelUnavailableError as error:
-        pytest.skip(f"neither the hub nor the package index has SmolLM2: {error}")
+        SMOLLM2.skip(str(error))
     assert loaded.tokenizer.convert_ids_to_tokens(sorted(loaded.eos_token_ids)) == ["<|im_end|>"]
     assert loaded.context_window == 8192
     assert loaded.model.get_output_embeddings().weight is loaded.model.get_input_embeddings().weight

@@ -18,9 +18,10 @@ from medical_team.game.score import score
 from medical_team.records import DataType, GameState
 from medical_team.report.page_file import write_report
 from medical_team.runs.folder import RunFolder
+from needs import AXE, CHROMIUM, SELENIUM
 from report_runs import HOSTILE, a_run, a_step, add_step
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 120
 """Seconds that a page may take on a busy machine; a page that is ready sooner is not waited for."""
 
@@ -77,11 +78,11 @@ class Browser:
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser that several tests share; each opens its own page."""
-    program = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+    program = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
     driver_program = shutil.which("chromedriver")
     if program is None or driver_program is None:
-        pytest.skip("Chromium and its driver are not installed: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
+        CHROMIUM.skip()
+    webdriver = SELENIUM.module("selenium.webdriver")
     options = webdriver.ChromeOptions()
     options.binary_location = program
     folder = tmp_path_factory.mktemp("chromium")
@@ -104,7 +105,7 @@ def axe() -> str:
     """The script of axe-core, which finds what shuts people out."""
     found = importlib.util.find_spec("axe_playwright_python")
     if found is None or found.origin is None:
-        pytest.skip("axe-core is not installed: pip install --no-deps axe-playwright-python")
+        AXE.skip()
     return (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 

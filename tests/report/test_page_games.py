@@ -8,12 +8,11 @@ import pytest
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec
 from medical_team.records import DataType, Verdict
 from medical_team.report.page_file import write_report
+from needs import SELENIUM
 from report_page import open_game, option, set_field, wait_for_count
 from report_runs import a_run, a_step
 
-Keys = pytest.importorskip(
-    "selenium.webdriver.common.keys", reason="selenium is not installed: pip install selenium"
-).Keys
+Keys = SELENIUM.module("selenium.webdriver.common.keys").Keys
 
 
 def test_filters_and_search_choose_games(browser, page):

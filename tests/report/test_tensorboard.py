@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from medical_team.report.tensorboard import TensorBoardWriter
+from needs import TENSORBOARD
 
 
 def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path, monkeypatch):
@@ -23,7 +24,7 @@ def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_scalars_are_written_and_a_resume_hides_what_it_repeats(tmp_path):
-    pytest.importorskip("torch.utils.tensorboard")
+    TENSORBOARD.module("torch.utils.tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     def write(steps, value, first_step):

@@ -16,6 +16,7 @@ import torch
 
 from medical_team.records import Role
 from medical_team.rl.reinforce import clipped_token_losses, kl_estimates, reinforce_advantages, token_weights
+from needs import OPENRLHF
 
 STAND_INS = ("openrlhf", "ray", "vllm", "deepspeed")
 UNUSED_ENGINES = ("ray", "ray.util", "ray.util.placement_group", "vllm", "deepspeed")
@@ -30,7 +31,7 @@ UNUSED_MODULES = (
 
 @pytest.fixture(scope="module")
 def upstream():
-    pytest.importorskip("openrlhf", reason="OpenRLHF is not installed (pip install --no-deps openrlhf==0.11.2)")
+    OPENRLHF.module("openrlhf")
     before = dict(sys.modules)
     for name in (*UNUSED_ENGINES, *UNUSED_MODULES):
         sys.modules[name] = MagicMock(__path__=[])

@@ -14,12 +14,13 @@ from medical_team.engines.command import EngineFiles
 from medical_team.engines.openrlhf.command import openrlhf_command, openrlhf_deviations, openrlhf_problems
 from medical_team.engines.parser_check import ParserVerdict, check_with_parser
 from medical_team.runs.config_file import load_preset, preset_names
+from needs import OPENRLHF
 
 FILES = EngineFiles.of(Path("/runs/a run"))
 
 needs_openrlhf = pytest.mark.skipif(
     importlib.util.find_spec("openrlhf") is None,
-    reason="OpenRLHF is not installed: pip install --no-deps openrlhf==0.11.2",
+    reason=OPENRLHF.reason(),
 )
 
 

@@ -21,12 +21,13 @@ from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
 from medical_team.policy.tiny import make_tiny_model
 from medical_team.records import DataType, GameState
 from medical_team.runs.folder import RunFolder
+from needs import UVLOOP
 from openrlhf_rollouts import ScriptedVllm, a_run, copying, is_attacker_prompt, played_games, rows_of
 from openrlhf_upstream import ModelGroup, arguments, experiences_of, generate, rollout_actor, upstream_classes
 
 
 def uvloop_or_skip():
-    return pytest.importorskip("uvloop", reason="uvloop is not installed").new_event_loop()
+    return UVLOOP.module("uvloop").new_event_loop()
 
 
 LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop_or_skip, id="uvloop")]

@@ -20,6 +20,7 @@ from medical_team.engines.red_team_fork.contract import (
     copy_problems,
     import_problems,
 )
+from needs import PYTHON_3_10
 from older_python import python_3_10
 
 PAIR = a_pair()
@@ -132,7 +133,7 @@ def test_the_copied_package_plays_every_kind_of_game_with_the_standard_library_a
 def test_it_plays_the_same_on_python_3_10(fork: Path) -> None:
     python = python_3_10()
     if python is None:
-        pytest.skip("there is no python3.10 on this machine")
+        PYTHON_3_10.skip()
 
     played = play_in_fork(fork, [game for game, _ in PLAYED], python=python)
 

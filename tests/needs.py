@@ -1,0 +1,73 @@
+"""What tests want and a machine may lack. A test that lacks it skips by one of these; the run's end sums them up."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import NoReturn
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that some tests need, and how to get it."""
+
+    name: str
+    remedy: str
+
+    def reason(self, detail: str = "") -> str:
+        """Why a test skips, for a marker: ``pytest.mark.skipif(..., reason=AXE.reason())``."""
+        return f"needs {self.name}: {self.remedy}{f' ({detail})' if detail else ''}"
+
+    def skip(self, detail: str = "") -> NoReturn:
+        """Skip this test, or the module that is being imported."""
+        pytest.skip(self.reason(detail), allow_module_level=True)
+
+    def module(self, name: str) -> ModuleType:
+        """The module of that name; where it is not installed, skip."""
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            self.skip(str(error))
+
+
+_FROM_THE_LOCK = "pip install --no-deps -r requirements/test.txt, as make test does"
+
+AXE = Need("axe-core", _FROM_THE_LOCK)
+CHROMIUM = Need("Chromium and its driver", "apt-get install chromium chromium-driver")
+FILE_WITH_A_HOLE = Need("files with holes of a terabyte", "run the tests on another file system")
+MACHINE_WITHOUT_GPU = Need("a machine without a GPU", "CUDA_VISIBLE_DEVICES= make test")
+MEDEC = Need("MEDEC's validation set", "it is at github.com/abachaa/MEDEC; name its folder in MEDICAL_TEAM_MEDEC")
+MOUNTING = Need("the right to mount a file system", "run the tests as root, outside of a container")
+OPENRLHF = Need("OpenRLHF 0.11.2", _FROM_THE_LOCK)
+ORDINARY_USER = Need("an ordinary user", "run the tests as anybody but root")
+PYTHON_3_10 = Need("Python 3.10", "install it so that python3.10 runs, for example with pyenv")
+SELENIUM = Need("selenium", _FROM_THE_LOCK)
+SMOLLM2 = Need("SmolLM2-135M-Instruct", "run medical-team quickstart --policy smollm2 once, with a network")
+TENSORBOARD = Need("tensorboard", _FROM_THE_LOCK)
+TRANSFORMERS_SERVE = Need("what transformers serve needs", "pip install 'transformers[serving]'")
+UVLOOP = Need("uvloop", "pip install uvloop")
+
+ALL = tuple(each for each in list(globals().values()) if isinstance(each, Need))
+
+
+def skipped_lines(reasons: Iterable[str]) -> list[str]:
+    """What was skipped and how to get it, a line for each need, the most tests first; then what skipped otherwise."""
+    needed: Counter[str] = Counter()
+    other: Counter[str] = Counter()
+    for reason in reasons:
+        reason = reason.removeprefix("Skipped: ")
+        need = next((each.reason() for each in ALL if reason.startswith(each.reason())), None)
+        if need is not None:
+            needed[need] += 1
+        else:
+            other[reason] += 1
+    return [
+        f"{count:5} {'test' if count == 1 else 'tests'}: {reason}"
+        for counter in (needed, other)
+        for reason, count in sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+    ]
