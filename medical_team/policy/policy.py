@@ -20,6 +20,8 @@ from ..config import PolicyConfig
 from ..errors import PolicyError
 from ..seeds import derive_seed
 from .devices import choose_device, choose_dtype
+from .dropout import switch_off_dropout
+from .gradient_checkpointing import enable_gradient_checkpointing, recomputing
 from .hub import Notify
 from .loading import load_language_model
 from .quiet import quiet_transformers
@@ -61,10 +63,10 @@ class Policy:
         else:
             self._reference_copy = copy.deepcopy(language_model.model).requires_grad_(False)
             self.model = language_model.model.requires_grad_(True)
-        _switch_off_dropout(self.model)
+        switch_off_dropout(self.model)
         self.model.eval()
         if config.gradient_checkpointing:
-            _checkpoint_gradients(self.model)
+            enable_gradient_checkpointing(self.model, config.model)
 
     @property
     def is_exact(self) -> bool:
@@ -78,14 +80,8 @@ class Policy:
     @contextlib.contextmanager
     def learning(self) -> Generator[PreTrainedModel]:
         """The model for a forward and backward pass, with gradient checkpointing if it is on."""
-        # transformers recomputes activations in training mode only; without dropout the mode changes nothing else.
-        # Outside of learning it would switch the cache off and make sampling slow.
-        self.model.train(self.config.gradient_checkpointing)
-        try:
-            with self.speaking() as model:
-                yield model
-        finally:
-            self.model.eval()
+        with recomputing(self.model), self.speaking() as model:
+            yield model
 
     @contextlib.contextmanager
     def speaking(self, *, is_reference: bool = False) -> Generator[PreTrainedModel]:
@@ -160,19 +156,6 @@ def _with_adapter(model: PreTrainedModel, config: PolicyConfig, seed: int) -> to
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.default_generator.manual_seed(derive_seed(seed, "lora"))
         return get_peft_model(model, lora)
-
-
-def _switch_off_dropout(model: torch.nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        if hasattr(module, "attention_dropout"):
-            module.attention_dropout = 0.0  # type: ignore[assignment]
-
-
-def _checkpoint_gradients(model: torch.nn.Module) -> None:
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
-    model.enable_input_require_grads()  # type: ignore[operator]
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
