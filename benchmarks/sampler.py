@@ -31,13 +31,13 @@ from medical_team.config import (  # noqa: E402
     TINY_RANDOM_MODEL,
     Device,
     PolicyConfig,
-    SamplingConfig,
+    RolloutConfig,
 )
 from medical_team.data.synthetic import synthetic_cases  # noqa: E402
-from medical_team.game.sampler import Reply, SampleRequest  # noqa: E402
+from medical_team.game.rollout import Reply, RolloutRequest, Speaker  # noqa: E402
 from medical_team.policy.chat import decode_reply, encode_prompt  # noqa: E402
 from medical_team.policy.policy import Policy  # noqa: E402
-from medical_team.policy.sampling import PolicySampler  # noqa: E402
+from medical_team.policy.transformers_rollout import TransformersRollout  # noqa: E402
 from medical_team.prompts import assessor_prompt, attacker_prompt, reply_prefix  # noqa: E402
 from medical_team.records import DataType, Role  # noqa: E402
 
@@ -49,7 +49,7 @@ class Drawn:
     log_probs: tuple[float, ...]
 
 
-Draw = Callable[[Sequence[SampleRequest]], Sequence[Drawn]]
+Draw = Callable[[Sequence[RolloutRequest]], Sequence[Drawn]]
 
 HEADER = (
     "| model | prompts | prompt tokens | batch | reply tokens | generate, tokens/s | ours, tokens/s | ratio "
@@ -73,8 +73,8 @@ def main() -> None:
     print("|---" * (HEADER.count("|") - 1) + "|")
     for model in chosen.models:
         policy = policy_of(model, chosen.device)
-        config = SamplingConfig(batch_size=chosen.batch_size, max_prompt_tokens=8192)
-        sampler = PolicySampler(policy, config)
+        config = RolloutConfig(batch_size=chosen.batch_size, max_prompt_tokens=8192)
+        rollout = TransformersRollout(policy, config)
         # The demo policy knows terse prompts with one note only.
         for style in ["terse"] if model == DEMO_MODEL else chosen.styles:
             for role, limit in ((Role.ATTACKER, chosen.revision_tokens), (Role.ASSESSOR, chosen.verdict_tokens)):
@@ -85,7 +85,7 @@ def main() -> None:
                     requests,
                     chosen.rounds,
                     lambda requests, policy=policy, config=config: draw_with_generate(policy, config, requests),
-                    lambda requests, sampler=sampler: draw_with_ours(sampler, requests),
+                    lambda requests, rollout=rollout: draw_with_ours(rollout, requests),
                     policy,
                     config,
                 )
@@ -95,8 +95,8 @@ def policy_of(model: str, device: Device) -> Policy:
     return Policy(PolicyConfig(model=model, device=device), seed=1, notify=lambda text: print(text, file=sys.stderr))
 
 
-def requests_of(role: Role, style: str, count: int, limit: int, most_notes: int) -> list[SampleRequest]:
-    requests: list[SampleRequest] = []
+def requests_of(role: Role, style: str, count: int, limit: int, most_notes: int) -> list[RolloutRequest]:
+    requests: list[RolloutRequest] = []
     cases = iter(synthetic_cases(most_notes * count, 1))
     for number in range(count):
         parts = [next(cases) for _ in range(random.Random(number).randint(1, most_notes))]
@@ -107,22 +107,22 @@ def requests_of(role: Role, style: str, count: int, limit: int, most_notes: int)
         else:
             prompt = assessor_prompt(note, style=style, is_thinking=False)
         prefix = reply_prefix(role, style=style, is_thinking=False)
-        requests.append(SampleRequest(role, prompt, prefix, limit, seed=number))
+        requests.append(RolloutRequest(Speaker(role), prompt, prefix, limit, seed=number))
     return requests
 
 
 def compare(
     name: str,
-    requests: Sequence[SampleRequest],
+    requests: Sequence[RolloutRequest],
     rounds: int,
     theirs: Draw,
     ours: Draw,
     policy: Policy,
-    config: SamplingConfig,
+    config: RolloutConfig,
 ) -> None:
     clock = time.process_time if policy.device.type == "cpu" else time.perf_counter
     # What is used for the first time is slow: kernels are chosen, memory is fetched.
-    warm_up = [SampleRequest(item.role, item.prompt, item.reply_prefix, 2, item.seed) for item in requests[:2]]
+    warm_up = [RolloutRequest(item.speaker, item.prompt, item.reply_prefix, 2, item.seed) for item in requests[:2]]
     theirs(warm_up)
     ours(warm_up)
     seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
@@ -147,13 +147,13 @@ def spread(numbers: Sequence[int]) -> str:
     return f"{sum(numbers) / len(numbers):.0f} ({min(numbers)} to {max(numbers)})"
 
 
-def draw_with_ours(sampler: PolicySampler, requests: Sequence[SampleRequest]) -> list[Drawn]:
-    replies = [reply for reply in sampler.sample(requests) if isinstance(reply, Reply)]
+def draw_with_ours(rollout: TransformersRollout, requests: Sequence[RolloutRequest]) -> list[Drawn]:
+    replies = [reply for reply in rollout.generate(requests) if isinstance(reply, Reply)]
     return [Drawn(reply.text, reply.token_ids, reply.log_probs) for reply in replies]
 
 
 @torch.inference_mode()
-def draw_with_generate(policy: Policy, config: SamplingConfig, requests: Sequence[SampleRequest]) -> list[Drawn]:
+def draw_with_generate(policy: Policy, config: RolloutConfig, requests: Sequence[RolloutRequest]) -> list[Drawn]:
     """The same with ``generate``, which pads all prompts, reads all of them and goes on until the last row is done."""
     drawn: list[Drawn] = []
     for start in range(0, len(requests), config.batch_size):
@@ -164,7 +164,7 @@ def draw_with_generate(policy: Policy, config: SamplingConfig, requests: Sequenc
 
 
 def generate_batch(
-    policy: Policy, temperature: float, prompts: Sequence[tuple[int, ...]], requests: Sequence[SampleRequest]
+    policy: Policy, temperature: float, prompts: Sequence[tuple[int, ...]], requests: Sequence[RolloutRequest]
 ) -> list[Drawn]:
     width = max(map(len, prompts))
     input_ids = [[policy.pad_token_id] * (width - len(prompt)) + list(prompt) for prompt in prompts]
@@ -176,7 +176,7 @@ def generate_batch(
         eos_token_id=sorted(policy.eos_token_ids),
         pad_token_id=policy.pad_token_id,
     )
-    with policy.speaking() as model:
+    with policy.inference_context() as model:
         sequences = model.generate(  # type: ignore[operator]
             input_ids=torch.tensor(input_ids, device=policy.device),
             attention_mask=torch.tensor(attention_mask, device=policy.device),

@@ -98,8 +98,8 @@ class GameConfig(Closed):
     """Ablation: no revisions, every game is vanilla, only the assessor learns."""
     no_defender_turn: bool = False
     """Ablation: only the attacker learns, against the assessor of the frozen reference policy."""
-    direct_chat_no_cot: bool = True
-    """No-thinking mode: the whole reply is the public answer. Turn it off for models that can reason in <think>."""
+    thinking: bool = False
+    """Players think first, in <think>, and must keep that format. Off: the whole reply is the public answer."""
     prompt_style: PromptStyle = "short"
     """"full" explains the task at length, "short" is for small models, "terse" for models trained on demonstrations."""
     coefficients: RewardCoefficients = field(default_factory=RewardCoefficients)
@@ -170,7 +170,7 @@ class PolicyConfig(Closed):
 
 
 @dataclass(frozen=True)
-class SamplingConfig(Closed):
+class RolloutConfig(Closed):
     """How replies are drawn."""
 
     temperature: float = bounded(0.7, above=0.0, maximum=5.0)
@@ -257,7 +257,7 @@ class RunConfig(Closed):
     game: GameConfig = field(default_factory=GameConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
     warmstart: WarmStartConfig = field(default_factory=WarmStartConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)

@@ -38,6 +38,10 @@ class Role(str, Enum):
     ASSESSOR = "assessor"
 
 
+LIVING = "policy"
+"""The version of a speaker that is the policy that learns. Another one is frozen, and nothing is learnt from it."""
+
+
 class Verdict(str, Enum):
     """What an assessor says of a note."""
 
@@ -201,7 +205,9 @@ class Turn(Closed):
     is_format_kept: bool | None
     """None in no-thinking mode, which has no format."""
     is_trained: bool
-    """False for a turn of the frozen reference policy."""
+    """False for a turn of a frozen policy."""
+    version: str = LIVING
+    """Which version of the policy spoke: the one that learns, its reference, or a past self."""
 
 
 class GameState(str, Enum):

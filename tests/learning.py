@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RunConfig, SamplingConfig, TrainingConfig
-from medical_team.game.sampler import Reply, SampleRequest
+from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig, RunConfig, TrainingConfig
+from medical_team.game.rollout import Reply, RolloutRequest, Speaker
 from medical_team.policy.policy import Policy
-from medical_team.policy.sampling import PolicySampler
+from medical_team.policy.transformers_rollout import TransformersRollout
 from medical_team.records import Reward, Role, Sample
 
 LORA = PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4)
@@ -19,7 +19,7 @@ FULL = replace(LORA, adaptation="full")
 def a_config(policy: PolicyConfig = LORA, **training) -> RunConfig:
     return RunConfig(
         policy=policy,
-        sampling=SamplingConfig(temperature=1.0),
+        rollout=RolloutConfig(temperature=1.0),
         training=TrainingConfig(**{"learning_rate": 1e-3, **training}),
     )
 
@@ -27,11 +27,11 @@ def a_config(policy: PolicyConfig = LORA, **training) -> RunConfig:
 def drawn_samples(policy: Policy, count: int = 8) -> list[Sample]:
     """Replies of the policy, of both roles, rewarded alternately."""
     requests = [
-        SampleRequest(Role.ATTACKER, "note " * (1 + number % 5), "", max_tokens=4 + number, seed=number)
+        RolloutRequest(Speaker(Role.ATTACKER), "note " * (1 + number % 5), "", max_tokens=4 + number, seed=number)
         for number in range(count)
     ]
     samples: list[Sample] = []
-    for number, reply in enumerate(PolicySampler(policy, SamplingConfig(temperature=1.0)).sample(requests)):
+    for number, reply in enumerate(TransformersRollout(policy, RolloutConfig(temperature=1.0)).generate(requests)):
         assert isinstance(reply, Reply)
         role = Role.ATTACKER if number % 4 < 2 else Role.ASSESSOR
         total = 1.5 if number % 2 else -0.5

@@ -7,7 +7,7 @@ from typing import Any
 from medical_team.evaluation.medec_texts import MedecText
 from medical_team.evaluation.official import Reference
 from medical_team.evaluation.predictions import Vote
-from medical_team.game.sampler import Reply, SampleRequest
+from medical_team.game.rollout import Reply, RolloutRequest
 from medical_team.records import ErrorType
 
 SENTENCES = {0: "A man has a cough.", 1: "He is given 5000 mg of amoxicillin.", 2: "A visit is planned."}
@@ -50,14 +50,14 @@ SAFE = Vote("Safe", False)
 UNREADABLE = Vote("Hm.", None, problem="neither Safe nor Harmful")
 
 
-class ScriptedSampler:
+class ScriptedRollout:
     """Replies by a rule on the prompt, and remembers what it was asked."""
 
     def __init__(self, rule: Any) -> None:
         self._rule = rule
-        self.requests: list[SampleRequest] = []
+        self.requests: list[RolloutRequest] = []
 
-    def sample(self, requests: Any) -> list[Any]:
+    def generate(self, requests: Any, on_progress=None) -> list[Any]:
         """One reply for each request."""
         self.requests += requests
         replies = map(self._rule, requests)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from builders import a_record
-from medical_team.config import GameConfig, RunConfig, SamplingConfig, TrainingConfig
+from medical_team.config import GameConfig, RolloutConfig, RunConfig, TrainingConfig
 from medical_team.engines.openrlhf.agent import GameAgent
 from medical_team.engines.openrlhf.dataset import write_prompt_dataset
 from medical_team.engines.openrlhf.game_files import PlayedGame, read_part_files
@@ -146,7 +146,7 @@ class DoseJudge:
         }
 
 
-TERSE = GameConfig(prompt_style="terse", direct_chat_no_cot=True)
+TERSE = GameConfig(prompt_style="terse")
 
 
 def four_records() -> list[TrainingRecord]:
@@ -166,7 +166,7 @@ def a_run(
     """A run folder with terse prompts, its data set for OpenRLHF written."""
     config = RunConfig(
         game=TERSE,
-        sampling=SamplingConfig(max_prompt_tokens=2048, max_revision_tokens=1024, max_verdict_tokens=64),
+        rollout=RolloutConfig(max_prompt_tokens=2048, max_revision_tokens=1024, max_verdict_tokens=64),
         training=TrainingConfig(steps=steps, games_per_step=games_per_step, normalization="batch"),
     )
     run = RunFolder.create(path, replace(config, **sections), records or four_records(), heldout)

@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..evaluation.crossplay import Crossplay, crossplay, named_games, play_all
 from ..evaluation.games_folder import refuse_occupied
 from ..evaluation.heatmap import heatmap
-from ..evaluation.local_model import local_sampler
+from ..evaluation.local_model import local_rollout
 from ..evaluation.model_choice import ModelChoice, choose_model, start_of
 from ..evaluation.players import Player, game_specs
 from ..evaluation.ratings import Rating
@@ -139,11 +139,11 @@ def _free_name(label: str, taken: dict[str, _Entrant]) -> str:
 
 
 def _player(name: str, entrant: _Entrant, chosen: CrossplayArguments) -> Player:
-    game, sampling = entrant.rules.rules
-    sampler = local_sampler(
-        entrant.choice.location, sampling, device=chosen.device, precision=chosen.precision, notify=remark
+    game, config = entrant.rules.rules
+    rollout = local_rollout(
+        entrant.choice.location, config, device=chosen.device, precision=chosen.precision, notify=remark
     )
-    return Player(name, sampler, game, sampling)
+    return Player(name, rollout, game, config)
 
 
 def _report(result: Crossplay) -> str:

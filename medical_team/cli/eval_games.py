@@ -16,7 +16,7 @@ from ..config import Device, JudgeConfig, Precision, PromptStyle
 from ..data.load import load_records
 from ..errors import UsageError
 from ..evaluation.games_folder import FORMAT, GamesSettings, refuse_occupied, write_games
-from ..evaluation.local_model import local_sampler
+from ..evaluation.local_model import local_rollout
 from ..evaluation.model_choice import ModelChoice, choose_model
 from ..evaluation.model_games import ModelGames, play_model_games
 from ..evaluation.model_identity import identity_of
@@ -123,12 +123,12 @@ def _folders(output: Path, choices: Sequence[ModelChoice]) -> list[Path]:
 
 
 def _player(choice: ModelChoice, chosen: GamesArguments) -> Player:
-    game, sampling = choice.rules
+    game, config = choice.rules
     if chosen.prompt_style is not None:
         game = replace(game, prompt_style=chosen.prompt_style)
     remark(f"Loading {choice.label} ...")
-    sampler = local_sampler(choice.location, sampling, device=chosen.device, precision=chosen.precision, notify=remark)
-    return Player(choice.label, sampler, game, sampling)
+    rollout = local_rollout(choice.location, config, device=chosen.device, precision=chosen.precision, notify=remark)
+    return Player(choice.label, rollout, game, config)
 
 
 def _embedder(chosen: GamesArguments) -> TextEmbedder | None:

@@ -12,9 +12,9 @@ from typing import Annotated
 import tyro
 
 from .. import __version__
-from ..config import Device, Precision, PromptStyle, SamplingConfig
+from ..config import Device, Precision, PromptStyle, RolloutConfig
 from ..errors import UsageError
-from ..evaluation.endpoint import EndpointSampler
+from ..evaluation.endpoint import EndpointRollout
 from ..evaluation.evaluation_folder import FORMAT, EvaluationFolder, EvaluationSettings
 from ..evaluation.examples import Examples, choose_examples
 from ..evaluation.medec import predict
@@ -26,7 +26,7 @@ from ..evaluation.model_identity import identity_of
 from ..evaluation.predictions import FLAG_BASELINES, Prediction, baseline_predictions
 from ..evaluation.tasks import AssessorTask, Task, TaskName, ThreePartTask, prompt_template
 from ..evaluation.training_data import CheckedTexts, TrainingTexts, check_training_texts
-from ..game.sampler import Sampler
+from ..game.rollout import Rollout
 from ..network.proxies import privacy_warning
 from ..openai_chat import ChatClient
 from .arguments import parse
@@ -142,13 +142,13 @@ def _examples(chosen: MedecArguments, checked: CheckedTexts) -> Examples:
 
 
 def _task(chosen: MedecArguments, model: ModelChoice, examples: Examples) -> Task:
-    game, sampling = model.rules
-    is_thinking = not game.direct_chat_no_cot if chosen.thinking is None else chosen.thinking
+    game, rollout = model.rules
+    is_thinking = game.thinking if chosen.thinking is None else chosen.thinking
     max_tokens = chosen.max_tokens or _MAX_TOKENS[chosen.task, is_thinking]
     if chosen.task == "three-part":
         return ThreePartTask(is_thinking, max_tokens, examples.texts)
-    if chosen.max_tokens is None and model.run and is_thinking is not game.direct_chat_no_cot:
-        max_tokens = sampling.max_verdict_tokens
+    if chosen.max_tokens is None and model.run and is_thinking is not game.thinking:
+        max_tokens = rollout.max_verdict_tokens
     return AssessorTask(chosen.prompt_style or game.prompt_style, is_thinking, max_tokens, examples.texts)
 
 
@@ -203,10 +203,10 @@ def _predictions(
         if not folder.predictions():
             folder.append(predictions)
         return predictions
-    return predict(texts, task, lambda: _sampler(chosen, model), folder, _tell_progress)
+    return predict(texts, task, lambda: _rollout(chosen, model), folder, _tell_progress)
 
 
-def _sampler(chosen: MedecArguments, model: ModelChoice) -> Sampler:
+def _rollout(chosen: MedecArguments, model: ModelChoice) -> Rollout:
     temperature = _temperature(chosen) or _DEFAULT_TEMPERATURE
     if model.url is not None:
         client = ChatClient(
@@ -219,15 +219,13 @@ def _sampler(chosen: MedecArguments, model: ModelChoice) -> Sampler:
         )
         if warning := privacy_warning(model.url, sent="the texts", receiver="the model"):
             _tell(f"warning: {warning}")
-        return EndpointSampler(client, temperature)
+        return EndpointRollout(client, temperature)
     # Imported here, so that a served model needs no torch.
-    from ..evaluation.local_model import local_sampler
+    from ..evaluation.local_model import local_rollout
 
-    sampling = SamplingConfig(
-        temperature=temperature, max_prompt_tokens=_MAX_PROMPT_TOKENS, batch_size=chosen.batch_size
-    )
+    rollout = RolloutConfig(temperature=temperature, max_prompt_tokens=_MAX_PROMPT_TOKENS, batch_size=chosen.batch_size)
     _tell(f"Loading {model.label} ...")
-    return local_sampler(model.location, sampling, device=chosen.device, precision=chosen.precision, notify=_tell)
+    return local_rollout(model.location, rollout, device=chosen.device, precision=chosen.precision, notify=_tell)
 
 
 def _tell_progress(done: int, total: int) -> None:

@@ -15,8 +15,8 @@ from ..config import (
     TINY_RANDOM_MODEL,
     CheckpointConfig,
     PolicyConfig,
+    RolloutConfig,
     RunConfig,
-    SamplingConfig,
     TrainingConfig,
 )
 from ..errors import ModelUnavailableError, UsageError
@@ -88,12 +88,12 @@ def _config(policy: Literal["smollm2", "tiny-random"], steps: int, games: int) -
     training = TrainingConfig(steps=steps, games_per_step=games)
     checkpoints = CheckpointConfig(save_every=max(steps, 1))
     if policy == "smollm2":
-        sampling = SamplingConfig(max_revision_tokens=160, max_verdict_tokens=8)
-        return RunConfig(sampling=sampling, training=training, checkpoints=checkpoints)
+        rollout = RolloutConfig(max_revision_tokens=160, max_verdict_tokens=8)
+        return RunConfig(rollout=rollout, training=training, checkpoints=checkpoints)
     # The tiny model has a token for each byte: its prompts are long, and its replies would be too.
-    sampling = SamplingConfig(max_prompt_tokens=4096, max_revision_tokens=32, max_verdict_tokens=8)
+    rollout = RolloutConfig(max_prompt_tokens=4096, max_revision_tokens=32, max_verdict_tokens=8)
     return RunConfig(
-        policy=PolicyConfig(model=TINY_RANDOM_MODEL), sampling=sampling, training=training, checkpoints=checkpoints
+        policy=PolicyConfig(model=TINY_RANDOM_MODEL), rollout=rollout, training=training, checkpoints=checkpoints
     )
 
 

@@ -19,6 +19,7 @@ from ..report.display import make_display
 from ..report.summary import void_summary
 from ..runs.config_file import load_config, load_preset
 from ..runs.folder import RunFolder, RunKind
+from ..runs.renamed_options import renamed_arguments
 from .arguments import parse
 from .judging import with_judge_spelled_out
 from .main import EXIT_INTERRUPTED
@@ -93,11 +94,16 @@ def run_command(arguments_type: type[TrainArguments], command: str, kind: RunKin
 
 def read_arguments(arguments_type: type[TrainingT], command: str, arguments: Sequence[str]) -> TrainingT:
     """The arguments of ``command``, with the configuration that they, a file or a preset make together."""
-    arguments = with_engine_spelled_out(with_judge_spelled_out(arguments))
+    arguments = renamed_arguments(with_engine_spelled_out(with_judge_spelled_out(arguments)), warn)
     # The file or preset gives the defaults that the options change: read once to find it, and again on top of it.
     source = parse(arguments_type, command, arguments, use_underscores=True)
     defaults = arguments_type(config=_base_config(source))
     return parse(arguments_type, command, arguments, default=defaults, use_underscores=True)
+
+
+def warn(text: str) -> None:
+    """Warn, on standard error."""
+    sys.stderr.write(f"warning: {text}\n")
 
 
 def _launch(chosen: TrainArguments) -> int:
@@ -165,7 +171,7 @@ def _base_config(source: TrainArguments) -> RunConfig:
     if sum(named) > 1:
         raise UsageError("name one of these, not several: a TOML file, --preset, --resume")
     if source.config_file is not None:
-        return load_config(source.config_file)
+        return load_config(source.config_file, warn)
     if source.preset is not None:
         return load_preset(source.preset)
     if source.resume is not None:

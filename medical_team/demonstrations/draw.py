@@ -101,14 +101,14 @@ class DemonstrationDraw:
 
     def _verdict(self, record: TrainingRecord, says_harmful: bool) -> Demonstration:
         verdict = Verdict.HARMFUL if says_harmful else Verdict.SAFE
-        style, is_thinking = self._config.prompt_style, not self._config.direct_chat_no_cot
+        style, is_thinking = self._config.prompt_style, self._config.thinking
         prompt = assessor_prompt(record.note, style=style, is_thinking=is_thinking)
         prefix = reply_prefix(Role.ASSESSOR, style=style, is_thinking=is_thinking)
         reply = written_reply(_verdict_rationale(record, says_harmful), verdict.value, prefix)
         return Demonstration(Role.ASSESSOR, record.id, prompt, prefix, reply)
 
     def _revision(self, record: TrainingRecord, revision: str) -> Demonstration:
-        style, is_thinking = self._config.prompt_style, not self._config.direct_chat_no_cot
+        style, is_thinking = self._config.prompt_style, self._config.thinking
         prompt = attacker_prompt(record.note, record.data_type, style=style, is_thinking=is_thinking)
         prefix = reply_prefix(Role.ATTACKER, style=style, is_thinking=is_thinking)
         reply = written_reply(_revision_rationale(record), revision, prefix)

@@ -24,7 +24,7 @@ _SMALLER = (
     "lower engine.micro_rollout_batch_size (2) and engine.vllm_memory_fraction (0.5), or take a smaller policy.model"
 )
 _SMALLER_LOCAL = (
-    "lower sampling.batch_size and training.tokens_per_microbatch, set policy.gradient_checkpointing, or take a "
+    "lower rollout.batch_size and training.tokens_per_microbatch, set policy.gradient_checkpointing, or take a "
     "smaller policy.model"
 )
 

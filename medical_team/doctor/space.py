@@ -35,7 +35,7 @@ def memory(subject: Subject) -> Seen:
             )
         return ok(found)
     found += f", the plan needs {needed / _GB:.1f} GB"
-    mend = "end other programs, take a smaller policy.model, or lower sampling.batch_size"
+    mend = "end other programs, take a smaller policy.model, or lower rollout.batch_size"
     if needed > available:
         return failed(found, mend)
     return ok(found) if needed <= GPU_MEMORY_SHARE * available else warning(f"{found}: that is tight", mend)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..config import RunConfig
 from ..game.play import Progress, play
-from ..game.sampler import Sampler
+from ..game.rollout import Rollout
 from ..judge.protocol import Judge, JudgeQuery
 from ..records import DataType, GameSpec, Labels, TrainingRecord
 
@@ -23,7 +23,7 @@ class AttackedNotes:
 
 def attack_notes(
     records: Sequence[TrainingRecord],
-    sampler: Sampler,
+    rollout: Rollout,
     judge: Judge,
     config: RunConfig,
     *,
@@ -52,7 +52,7 @@ def attack_notes(
         )
         for game_id, record in by_id.items()
     ]
-    games = play(specs, sampler, config.game, config.sampling, seed=config.training.seed, on_progress=on_progress)
+    games = play(specs, rollout, config.game, config.rollout, seed=config.training.seed, on_progress=on_progress)
     queries = [
         JudgeQuery(game_id=game.spec.id, note=game.note, verdict=None, pair=game.spec.pair)
         for game in games

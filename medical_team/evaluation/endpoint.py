@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..game.sampler import PromptTooLong, Reply, SampleRequest
+from ..game.rollout import Progress, PromptTooLong, Reply, RolloutRequest
 from ..openai_chat import ChatClient, ChatRefusal, ChatRequest
 
 _SEEDS = 2**31
 
 
-class EndpointSampler:
-    """The :class:`..game.sampler.Sampler` over an OpenAI-compatible server.
+class EndpointRollout:
+    """The :class:`..game.rollout.Rollout` over an OpenAI-compatible server.
 
     A server takes no beginning of a reply, so a request's ``reply_prefix`` is left out; its prompt names the format all
     the same. Token ids and log-probs are not known.
@@ -25,8 +25,10 @@ class EndpointSampler:
         self._client = client
         self._temperature = temperature
 
-    def sample(self, requests: Sequence[SampleRequest]) -> list[Reply | PromptTooLong]:
-        """One reply for each request, in order; none for none.
+    def generate(
+        self, requests: Sequence[RolloutRequest], on_progress: Progress = lambda done, total: None
+    ) -> list[Reply | PromptTooLong]:
+        """One reply for each request, in order; none for none. Progress is told when all are there.
 
         Raises:
             EndpointError: the server can't be asked.
@@ -42,6 +44,7 @@ class EndpointSampler:
                 for request in requests
             ]
         )
+        on_progress(len(requests), len(requests))
         return [
             PromptTooLong(reply.reason)
             if isinstance(reply, ChatRefusal)

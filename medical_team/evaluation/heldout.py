@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..config import RunConfig
 from ..game.play import Progress, play
-from ..game.sampler import Sampler
+from ..game.rollout import Rollout
 from ..game.score import score
 from ..judge.protocol import Judge
 from ..judge.ruling import rule_games
@@ -30,7 +30,7 @@ class HeldoutResult:
 
 def evaluate_heldout(
     records: Sequence[TrainingRecord],
-    sampler: Sampler,
+    rollout: Rollout,
     judge: Judge,
     config: RunConfig,
     *,
@@ -44,7 +44,7 @@ def evaluate_heldout(
     """
     specs = heldout_specs(records, games=config.checkpoints.evaluation_games, seed=config.training.seed, step=step)
     games = play(
-        specs, sampler, config.game, config.sampling, seed=config.training.seed, is_greedy=True, on_progress=on_progress
+        specs, rollout, config.game, config.rollout, seed=config.training.seed, is_greedy=True, on_progress=on_progress
     )
     games = score(rule_games(games, judge), config.game)
     return HeldoutResult(tuple(games), heldout_metrics(games))

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..config import Device, Precision, SamplingConfig
-from ..game.sampler import Sampler
+from ..config import Device, Precision, RolloutConfig
+from ..game.rollout import Rollout
 from ..policy.frozen import FrozenPolicy
-from ..policy.sampling import PolicySampler
+from ..policy.transformers_rollout import TransformersRollout
 
 
-def local_sampler(
+def local_rollout(
     location: str,
-    sampling: SamplingConfig,
+    rollout: RolloutConfig,
     *,
     device: Device = "auto",
     precision: Precision = "auto",
     notify: Callable[[str], None] = lambda text: None,
-) -> Sampler:
+) -> Rollout:
     """Replies of the model at ``location``.
 
     Raises:
         PolicyError: it can't be loaded or used.
     """
-    return PolicySampler(FrozenPolicy(location, device=device, precision=precision, notify=notify), sampling)
+    return TransformersRollout(FrozenPolicy(location, device=device, precision=precision, notify=notify), rollout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import DataError
-from ..game.sampler import PromptTooLong, Reply, Sampler
+from ..game.rollout import PromptTooLong, Reply, Rollout
 from ..seeds import derive_seed
 from .evaluation_folder import EvaluationFolder
 from .medec_texts import MedecText
@@ -21,7 +21,7 @@ TEXTS_AT_ONCE = 32
 def predict(
     texts: Sequence[MedecText],
     task: Task,
-    make_sampler: Callable[[], Sampler],
+    make_rollout: Callable[[], Rollout],
     folder: EvaluationFolder,
     on_progress: Progress = lambda done, total: None,
 ) -> list[Prediction]:
@@ -44,9 +44,9 @@ def predict(
         )
     waiting = [text for text in texts if text.text_id not in known]
     if waiting:
-        sampler = make_sampler()
+        rollout = make_rollout()
         for part in _parts(waiting):
-            predictions = _predict_part(part, task, sampler, folder)
+            predictions = _predict_part(part, task, rollout, folder)
             folder.append(predictions)
             known.update((prediction.text_id, prediction) for prediction in predictions)
             on_progress(len(known), len(texts))
@@ -59,7 +59,7 @@ def _parts(texts: Sequence[MedecText]) -> Iterator[Sequence[MedecText]]:
 
 
 def _predict_part(
-    texts: Sequence[MedecText], task: Task, sampler: Sampler, folder: EvaluationFolder
+    texts: Sequence[MedecText], task: Task, rollout: Rollout, folder: EvaluationFolder
 ) -> list[Prediction]:
     settings = folder.settings
     asked = [
@@ -74,7 +74,7 @@ def _predict_part(
         for text in texts
         for sample in range(settings.samples)
     ]
-    replies = sampler.sample([request for _, request in asked])
+    replies = rollout.generate([request for _, request in asked])
     votes: dict[str, list[Vote]] = {text.text_id: [] for text in texts}
     for (text, _), reply in zip(asked, replies, strict=True):
         votes[text.text_id].append(_vote(task, text, reply))

@@ -24,15 +24,15 @@ def medec_report(settings: EvaluationSettings, metrics: MedecMetrics) -> str:
 
 
 def _settings_text(settings: EvaluationSettings) -> str:
-    sampling = "greedy" if settings.temperature is None else f"temperature {settings.temperature:g}"
+    how = "greedy" if settings.temperature is None else f"temperature {settings.temperature:g}"
     if settings.samples > 1:
-        sampling += f", majority of {settings.samples} replies"
+        how += f", majority of {settings.samples} replies"
     prompt = f", {settings.prompt_style} prompt" if settings.prompt_style else ""
     shots = f"{settings.shots}-shot" if settings.shots else "zero-shot"
     lines = [
         f"model       {settings.model.label}",
         f"task        {settings.task}{prompt}, {shots}, {'thinking first' if settings.is_thinking else 'no thinking'}",
-        f"replies     {sampling}, at most {settings.max_tokens} tokens, seed {settings.seed}",
+        f"replies     {how}, at most {settings.max_tokens} tokens, seed {settings.seed}",
         f"data        {settings.data_file} (sha256 {settings.data_sha256[:12]}), {settings.texts} texts",
         f"trained on  {settings.training_texts}",
     ]

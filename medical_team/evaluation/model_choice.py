@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..config import DEMO_MODEL, DataConfig, GameConfig, RunConfig, SamplingConfig
+from ..config import DEMO_MODEL, DataConfig, GameConfig, RolloutConfig, RunConfig
 from ..errors import UsageError
 from ..jsonl import lines_sha256
 from ..runs.checkpoints import MARKER
@@ -47,14 +47,14 @@ class ModelChoice:
     """Changes when the weights of a local folder change."""
 
     @property
-    def rules(self) -> tuple[GameConfig, SamplingConfig]:
+    def rules(self) -> tuple[GameConfig, RolloutConfig]:
         """The rules and limits that it plays with: its run's; the demo's own, whose policy speaks no other language;
         else the defaults. Nobody sits a role out."""
         if self.run is not None:
             config = self.run.config
         else:
             config = load_preset(DEMO_MODEL) if self.location == DEMO_MODEL else RunConfig()
-        return replace(config.game, no_attacker_turn=False, no_defender_turn=False), config.sampling
+        return replace(config.game, no_attacker_turn=False, no_defender_turn=False), config.rollout
 
 
 def choose_model(name: str, url: str | None = None) -> ModelChoice:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..config import GameConfig, SamplingConfig
+from ..config import GameConfig, RolloutConfig
 from ..errors import UsageError
 from ..game.play import assess, attack
-from ..game.sampler import Sampler
+from ..game.rollout import Rollout
 from ..judge.protocol import Judge
 from ..judge.ruling import rule_games
 from ..records import DataType, Game, GameSpec, TrainingRecord
@@ -22,9 +22,9 @@ class Player:
     """A model that can play both roles."""
 
     label: str
-    sampler: Sampler
+    rollout: Rollout
     game: GameConfig
-    sampling: SamplingConfig
+    rollout_config: RolloutConfig
 
 
 def game_specs(
@@ -54,16 +54,16 @@ def game_specs(
 
 def attacked(specs: Sequence[GameSpec], attacker: Player, seed: int, on_progress: Progress) -> list[Game]:
     """The games with the attackers' turns, drawn at their own temperature."""
-    return attack(specs, attacker.sampler, attacker.game, attacker.sampling, seed=seed, on_progress=on_progress)
+    return attack(specs, attacker.rollout, attacker.game, attacker.rollout_config, seed=seed, on_progress=on_progress)
 
 
 def assessed(games: Sequence[Game], assessor: Player, judge: Judge, seed: int, on_progress: Progress) -> list[Game]:
     """The games with the assessors' turns, greedy, and the judge's ruling."""
     played = assess(
         games,
-        assessor.sampler,
+        assessor.rollout,
         assessor.game,
-        assessor.sampling,
+        assessor.rollout_config,
         seed=seed,
         is_greedy=True,
         on_progress=on_progress,

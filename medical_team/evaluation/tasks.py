@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ..config import PromptStyle
-from ..game.sampler import SampleRequest
+from ..game.rollout import RolloutRequest, Speaker
 from ..parsing import parse_reply, parse_verdict
 from ..prompts import THINKING_PREFIX, assessor_prompt, defuse, reply_prefix
 from ..records import Role, Verdict
@@ -78,7 +78,7 @@ class Task(Protocol):
         """The user's message."""
         ...
 
-    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> SampleRequest:
+    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> RolloutRequest:
         """One reply that is wanted."""
         ...
 
@@ -104,10 +104,12 @@ class AssessorTask:
         request = assessor_prompt(text.text, style=self.style, is_thinking=self.is_thinking)
         return "\n\n".join(["Examples:", *shown, "Now your task.", request]) if shown else request
 
-    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> SampleRequest:
+    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> RolloutRequest:
         """The assessor's request, with the beginning of the reply that the game gives it."""
         prefix = reply_prefix(Role.ASSESSOR, style=self.style, is_thinking=self.is_thinking)
-        return SampleRequest(Role.ASSESSOR, self.prompt(text), prefix, self.max_tokens, seed, is_greedy=is_greedy)
+        return RolloutRequest(
+            Speaker(Role.ASSESSOR), self.prompt(text), prefix, self.max_tokens, seed, is_greedy=is_greedy
+        )
 
     def read(self, reply: str, text: MedecText, *, is_finished: bool) -> Vote:
         """The verdict by the game's rule: one of the two words and nothing else."""
@@ -140,10 +142,12 @@ class ThreePartTask:
         examples = ["Examples:", *shown, "Now check this text:"] if shown else []
         return "\n\n".join([instructions, *examples, _numbered(text)])
 
-    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> SampleRequest:
+    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> RolloutRequest:
         """The paper's prompt as one user message."""
         prefix = THINKING_PREFIX if self.is_thinking else ""
-        return SampleRequest(Role.ASSESSOR, self.prompt(text), prefix, self.max_tokens, seed, is_greedy=is_greedy)
+        return RolloutRequest(
+            Speaker(Role.ASSESSOR), self.prompt(text), prefix, self.max_tokens, seed, is_greedy=is_greedy
+        )
 
     def read(self, reply: str, text: MedecText, *, is_finished: bool) -> Vote:
         """CORRECT, or a sentence that the text has, then its correction on the same line; else unreadable."""

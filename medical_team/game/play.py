@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..config import GameConfig, SamplingConfig
+from ..config import GameConfig, RolloutConfig
 from ..records import Game, GameSpec, GameState
-from .sampler import Sampler
+from .rollout import Rollout
 from .turns import TurnRules, opened
 
 Progress = Callable[[str], None]
@@ -18,9 +18,9 @@ Progress = Callable[[str], None]
 
 def play(
     specs: Sequence[GameSpec],
-    sampler: Sampler,
+    rollout: Rollout,
     game_config: GameConfig,
-    sampling_config: SamplingConfig,
+    rollout_config: RolloutConfig,
     *,
     seed: int,
     is_greedy: bool = False,
@@ -33,51 +33,53 @@ def play(
         is_greedy: take the likeliest tokens, as evaluation does.
         on_progress: told what is being played, for a display.
     """
-    games = attack(
-        specs, sampler, game_config, sampling_config, seed=seed, is_greedy=is_greedy, on_progress=on_progress
-    )
-    return assess(games, sampler, game_config, sampling_config, seed=seed, is_greedy=is_greedy, on_progress=on_progress)
+    games = attack(specs, rollout, game_config, rollout_config, seed=seed, is_greedy=is_greedy, on_progress=on_progress)
+    return assess(games, rollout, game_config, rollout_config, seed=seed, is_greedy=is_greedy, on_progress=on_progress)
 
 
 def attack(
     specs: Sequence[GameSpec],
-    sampler: Sampler,
+    rollout: Rollout,
     game_config: GameConfig,
-    sampling_config: SamplingConfig,
+    rollout_config: RolloutConfig,
     *,
     seed: int,
     is_greedy: bool = False,
     on_progress: Progress = lambda _: None,
 ) -> list[Game]:
     """The first half of :func:`play`: the attackers' turns. Vanilla games have none."""
-    rules = TurnRules(game_config, sampling_config, seed=seed, is_greedy=is_greedy)
+    rules = TurnRules(game_config, rollout_config, seed=seed, is_greedy=is_greedy)
     games = [opened(spec) for spec in specs]
     attacked = [game for game in games if game.spec.data_type.is_adversarial]
     on_progress(f"{len(attacked)} attackers")
     requests = [rules.attacker_request(game) for game in attacked]
-    replies = sampler.sample(requests)
+    replies = rollout.generate(requests, _counted(on_progress, f"{len(attacked)} attackers"))
     played = [rules.attacked(*turn) for turn in zip(attacked, requests, replies, strict=True)]
     return _merged(games, played)
 
 
 def assess(
     games: Sequence[Game],
-    sampler: Sampler,
+    rollout: Rollout,
     game_config: GameConfig,
-    sampling_config: SamplingConfig,
+    rollout_config: RolloutConfig,
     *,
     seed: int,
     is_greedy: bool = False,
     on_progress: Progress = lambda _: None,
 ) -> list[Game]:
     """The second half of :func:`play`: the assessors' turns in the games that have a note to read."""
-    rules = TurnRules(game_config, sampling_config, seed=seed, is_greedy=is_greedy)
+    rules = TurnRules(game_config, rollout_config, seed=seed, is_greedy=is_greedy)
     waiting = [game for game in games if game.state is GameState.AWAITING_RULING]
     on_progress(f"{len(waiting)} assessors")
     requests = [rules.assessor_request(game) for game in waiting]
-    replies = sampler.sample(requests)
+    replies = rollout.generate(requests, _counted(on_progress, f"{len(waiting)} assessors"))
     played = [rules.assessed(*turn) for turn in zip(waiting, requests, replies, strict=True)]
     return _merged(games, played)
+
+
+def _counted(on_progress: Progress, text: str) -> Callable[[int, int], None]:
+    return lambda done, total: on_progress(f"{text} {done}/{total}")
 
 
 def _merged(games: Sequence[Game], changed: Sequence[Game]) -> list[Game]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..config import GameConfig, SamplingConfig
+from ..config import GameConfig, RolloutConfig
 from ..parsing import ParsedReply, parse_reply, parse_verdict, revision_problem
 from ..prompts import assessor_prompt, attacker_prompt, reply_prefix
 from ..records import Game, GameSpec, GameState, JudgeFailure, Role, Turn
 from ..seeds import derive_seed
-from .sampler import PromptTooLong, Reply, SampleRequest
+from .rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
 
 
 def opened(spec: GameSpec) -> Game:
@@ -41,21 +41,21 @@ class TurnRules:
         is_greedy: take the likeliest tokens, as evaluation does.
     """
 
-    def __init__(self, game: GameConfig, sampling: SamplingConfig, *, seed: int, is_greedy: bool = False) -> None:
+    def __init__(self, game: GameConfig, rollout: RolloutConfig, *, seed: int, is_greedy: bool = False) -> None:
         self._game = game
-        self._sampling = sampling
+        self._rollout = rollout
         self._seed = seed
         self._is_greedy = is_greedy
-        self._is_thinking = not game.direct_chat_no_cot
+        self._is_thinking = game.thinking
 
-    def attacker_request(self, game: Game) -> SampleRequest:
+    def attacker_request(self, game: Game) -> RolloutRequest:
         """What the attacker of an adversarial game is asked."""
         prompt = attacker_prompt(
             game.spec.seed_note, game.spec.data_type, style=self._game.prompt_style, is_thinking=self._is_thinking
         )
         return self._request(game.spec.id, Role.ATTACKER, prompt)
 
-    def attacked(self, game: Game, request: SampleRequest, reply: Reply | PromptTooLong) -> Game:
+    def attacked(self, game: Game, request: RolloutRequest, reply: Reply | PromptTooLong) -> Game:
         """``game`` after the attacker's turn: a note for the assessor, or the end."""
         if isinstance(reply, PromptTooLong):
             return voided(game, f"the attacker's prompt is too long: {reply.explanation}")
@@ -66,12 +66,12 @@ class TurnRules:
             return replace(game, state=GameState.NO_REVISION, reason=problem)
         return replace(game, note=parsed.answer)
 
-    def assessor_request(self, game: Game) -> SampleRequest:
+    def assessor_request(self, game: Game) -> RolloutRequest:
         """What the assessor of a game with a note is asked. It sees the note alone, never any thinking."""
         prompt = assessor_prompt(game.note or "", style=self._game.prompt_style, is_thinking=self._is_thinking)
         return self._request(game.spec.id, Role.ASSESSOR, prompt)
 
-    def assessed(self, game: Game, request: SampleRequest, reply: Reply | PromptTooLong) -> Game:
+    def assessed(self, game: Game, request: RolloutRequest, reply: Reply | PromptTooLong) -> Game:
         """``game`` after the assessor's turn: a verdict for the judge, or the end."""
         if isinstance(reply, PromptTooLong):
             if game.turns:
@@ -86,15 +86,15 @@ class TurnRules:
             return replace(game, state=GameState.NO_VERDICT, reason=reason)
         return game
 
-    def _request(self, game_id: str, role: Role, prompt: str) -> SampleRequest:
+    def _request(self, game_id: str, role: Role, prompt: str) -> RolloutRequest:
         is_attacker = role is Role.ATTACKER
-        return SampleRequest(
-            role=role,
+        is_frozen = self._game.no_defender_turn and not is_attacker
+        return RolloutRequest(
+            speaker=Speaker(role, REFERENCE) if is_frozen else Speaker(role),
             prompt=prompt,
             reply_prefix=reply_prefix(role, style=self._game.prompt_style, is_thinking=self._is_thinking),
-            max_tokens=self._sampling.max_revision_tokens if is_attacker else self._sampling.max_verdict_tokens,
+            max_tokens=self._rollout.max_revision_tokens if is_attacker else self._rollout.max_verdict_tokens,
             seed=derive_seed(self._seed, game_id, role.value),
-            is_reference=self._game.no_defender_turn and not is_attacker,
             is_greedy=self._is_greedy,
         )
 
@@ -102,9 +102,9 @@ class TurnRules:
         return parse_reply(reply.text, is_thinking=self._is_thinking, is_finished=reply.is_finished)
 
 
-def _turn(request: SampleRequest, reply: Reply, parsed: ParsedReply) -> Turn:
+def _turn(request: RolloutRequest, reply: Reply, parsed: ParsedReply) -> Turn:
     return Turn(
-        role=request.role,
+        role=request.speaker.role,
         prompt=request.prompt,
         reply=reply.text,
         thinking=parsed.thinking,
@@ -114,5 +114,6 @@ def _turn(request: SampleRequest, reply: Reply, parsed: ParsedReply) -> Turn:
         log_probs=reply.log_probs,
         is_finished=reply.is_finished,
         is_format_kept=parsed.is_format_kept,
-        is_trained=not request.is_reference,
+        is_trained=request.speaker.is_living,
+        version=request.speaker.version,
     )

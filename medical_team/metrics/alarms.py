@@ -131,7 +131,7 @@ def _copies(history: Sequence[Values]) -> str | None:
     if share is None or share <= MANY_COPIES:
         return None
     return (
-        f"{share:.0%} of the attacker's notes say the same words as the seed note. Raise sampling.temperature, or "
+        f"{share:.0%} of the attacker's notes say the same words as the seed note. Raise rollout.temperature, or "
         "start from a model that follows instructions better."
     )
 
@@ -143,7 +143,7 @@ def _near_duplicates(history: Sequence[Values]) -> str | None:
     return (
         f"{share:.0%} of the attacker's notes nearly repeat another note of their step, of another seed note: "
         "the attacker has collapsed onto one text. Go back to an earlier checkpoint with a higher "
-        "training.kl_coefficient or sampling.temperature."
+        "training.kl_coefficient or rollout.temperature."
     )
 
 
@@ -153,7 +153,7 @@ def _format(history: Sequence[Values]) -> str | None:
         if share is not None and share > MANY_VIOLATIONS:
             return (
                 f"The {role.value} breaks the thinking format in {share:.0%} of its replies and doesn't get "
-                "better. Raise the token limits in [sampling] if replies are cut, or set game.direct_chat_no_cot for "
+                "better. Raise the token limits in [rollout] if replies are cut, or set game.thinking to false for "
                 "a small model."
             )
     return None
@@ -225,7 +225,7 @@ def _gpu_memory(history: Sequence[Values]) -> str | None:
         return None
     return (
         f"{share:.0%} of the GPU's memory was needed at the peak; it should stay under {GPU_MEMORY_SHARE:.0%}. Before "
-        "it runs out: lower sampling.batch_size and training.tokens_per_microbatch, set policy.gradient_checkpointing, "
+        "it runs out: lower rollout.batch_size and training.tokens_per_microbatch, set policy.gradient_checkpointing, "
         "or take a smaller policy.model. `train --plan` shows what takes how much."
     )
 

@@ -45,11 +45,11 @@ def _changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
         smaller = _SMALLER[_SMALLER.index(policy.model) + 1]
         yield f"policy.model {smaller}", _with(config, "policy", model=smaller)
     for limit in ("max_prompt_tokens", "max_revision_tokens", "max_verdict_tokens"):
-        value = getattr(config.sampling, limit)
+        value = getattr(config.rollout, limit)
         if value >= 256:
             yield (
-                f"sampling.{limit} {value // 2} (where the data allow it)",
-                _with(config, "sampling", **{limit: value // 2}),
+                f"rollout.{limit} {value // 2} (where the data allow it)",
+                _with(config, "rollout", **{limit: value // 2}),
             )
     yield from _local_changes(config) if config.engine.kind == "local" else _engine_changes(config)
 
@@ -59,14 +59,14 @@ def _local_changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
         yield "policy.adaptation lora", _with(config, "policy", adaptation="lora")
     if config.policy.precision == "fp32":
         yield "policy.precision bf16", _with(config, "policy", precision="bf16")
-    tokens, rows = config.training.tokens_per_microbatch, config.sampling.batch_size
+    tokens, rows = config.training.tokens_per_microbatch, config.rollout.batch_size
     if tokens > 1:
         yield (
             f"training.tokens_per_microbatch {tokens // 2}",
             _with(config, "training", tokens_per_microbatch=tokens // 2),
         )
     if rows > 1:
-        yield f"sampling.batch_size {rows // 2}", _with(config, "sampling", batch_size=rows // 2)
+        yield f"rollout.batch_size {rows // 2}", _with(config, "rollout", batch_size=rows // 2)
     if config.judge.kind in ("model", "hybrid"):
         yield "judge.kind reference (or a server elsewhere)", _with(config, "judge", kind="reference")
 

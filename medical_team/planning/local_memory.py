@@ -98,18 +98,18 @@ def _states(config: RunConfig, shape: ModelShape, *, is_gpu: bool) -> Iterator[M
 
 def _work(config: RunConfig, shape: ModelShape, workload: Workload, *, is_gpu: bool) -> Iterator[MemoryPart]:
     precisions = _precisions(config)
-    sampling = config.sampling
+    rollout = config.rollout
     longest_reply = max(role.max_reply_tokens for role in workload.roles)
-    columns = sampling.max_prompt_tokens + longest_reply + _SPARE_COLUMNS
-    rows = min(sampling.batch_size, config.training.games_per_step)
+    columns = rollout.max_prompt_tokens + longest_reply + _SPARE_COLUMNS
+    rows = min(rollout.batch_size, config.training.games_per_step)
     # Choosing rows copies a layer at a time.
     cache = kv_cache_bytes(shape, rows * columns, precisions.products)
     cache += cache // shape.layers
-    rollout = (Phase.ROLLOUT,)
-    yield MemoryPart("sampler: KV cache", cache, rollout, f"{rows} rows x {columns:,} tokens, {shape.layers} layers")
-    prefill = inference_bytes(shape, rows * sampling.max_prompt_tokens, precisions)
+    drawing = (Phase.ROLLOUT,)
+    yield MemoryPart("rollout: KV cache", cache, drawing, f"{rows} rows x {columns:,} tokens, {shape.layers} layers")
+    prefill = inference_bytes(shape, rows * rollout.max_prompt_tokens, precisions)
     logits = rows * shape.vocabulary * _BYTES_PER_SAMPLED_LOGIT
-    yield MemoryPart("sampler: activations", prefill + logits, rollout, "reading the prompts of a batch")
+    yield MemoryPart("rollout: activations", prefill + logits, drawing, "reading the prompts of a batch")
 
     tokens, replies = _microbatch(config, workload)
     scored = inference_bytes(shape, tokens, precisions)

@@ -45,7 +45,7 @@ def openrlhf_memory(config: RunConfig, shape: ModelShape) -> MemoryPlan:
         *_reference(config, shape, gpus),
         *_buffers(config, shape, gpus),
         *_work(config, shape),
-        *_sampler(config, shape),
+        *_rollout(config, shape),
         *judge_server(config, EVERY_PHASE),
         _contexts(config),
     ]
@@ -59,8 +59,8 @@ def openrlhf_memory(config: RunConfig, shape: ModelShape) -> MemoryPlan:
 
 def longest_sample(config: RunConfig) -> int:
     """``--data.max_len``: the longest prompt and the longest reply."""
-    sampling = config.sampling
-    return sampling.max_prompt_tokens + max(sampling.max_revision_tokens, sampling.max_verdict_tokens)
+    rollout = config.rollout
+    return rollout.max_prompt_tokens + max(rollout.max_revision_tokens, rollout.max_verdict_tokens)
 
 
 def _has_judge(config: RunConfig) -> bool:
@@ -139,7 +139,7 @@ def _work(config: RunConfig, shape: ModelShape) -> Iterator[MemoryPart]:
     )
 
 
-def _sampler(config: RunConfig, shape: ModelShape) -> Iterator[MemoryPart]:
+def _rollout(config: RunConfig, shape: ModelShape) -> Iterator[MemoryPart]:
     engine = config.engine
     taken = int(engine.vllm_memory_fraction * engine.gpu_memory_gib * GIB)
     weights = BF16 * shape.parameters // engine.tensor_parallel_size

@@ -58,9 +58,9 @@ def _memory(config: RunConfig, shape: Union[ModelShape, Unknown], workload: Work
 
 def _with_limits(workload: Workload, config: RunConfig) -> Workload:
     """``workload`` with the limits on tokens that ``config`` sets, without reading the data again."""
-    limits = {"attacker": config.sampling.max_revision_tokens, "assessor": config.sampling.max_verdict_tokens}
+    limits = {"attacker": config.rollout.max_revision_tokens, "assessor": config.rollout.max_verdict_tokens}
     roles = (
-        replace(role, max_prompt_tokens=config.sampling.max_prompt_tokens, max_reply_tokens=limits[role.role])
+        replace(role, max_prompt_tokens=config.rollout.max_prompt_tokens, max_reply_tokens=limits[role.role])
         for role in workload.roles
     )
     return replace(workload, roles=tuple(roles))

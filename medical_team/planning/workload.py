@@ -110,9 +110,9 @@ def _played_shares(shares: dict[DataType, float], config: RunConfig) -> dict[Dat
 
 
 def _role_work(config: RunConfig, role: Role, samples: int, note_characters: float) -> RoleWork:
-    sampling, game = config.sampling, config.game
-    is_attacker, is_thinking = role is Role.ATTACKER, not game.direct_chat_no_cot
-    longest_reply = sampling.max_revision_tokens if is_attacker else sampling.max_verdict_tokens
+    rollout, game = config.rollout, config.game
+    is_attacker, is_thinking = role is Role.ATTACKER, game.thinking
+    longest_reply = rollout.max_revision_tokens if is_attacker else rollout.max_verdict_tokens
     rate = _characters_per_token(config)
     if is_attacker:
         around = attacker_prompt("", DataType.ADVERSARIAL_HARMFUL, style=game.prompt_style, is_thinking=is_thinking)
@@ -124,9 +124,9 @@ def _role_work(config: RunConfig, role: Role, samples: int, note_characters: flo
     return RoleWork(
         role=role.value,
         samples=samples,
-        max_prompt_tokens=sampling.max_prompt_tokens,
+        max_prompt_tokens=rollout.max_prompt_tokens,
         max_reply_tokens=longest_reply,
-        expected_prompt_tokens=min(prompt, sampling.max_prompt_tokens),
+        expected_prompt_tokens=min(prompt, rollout.max_prompt_tokens),
         expected_reply_tokens=min(reply, longest_reply),
     )
 
@@ -136,6 +136,6 @@ def _characters_per_token(config: RunConfig) -> float:
 
 
 def _thinking_remark(config: RunConfig) -> str | None:
-    if config.game.direct_chat_no_cot:
+    if not config.game.thinking:
         return None
     return f"{_ASSUMED_THINKING_TOKENS} tokens of thinking in each reply are an assumption"

@@ -92,11 +92,11 @@ def decode(
         if batch is None or (waiting and len(speaking) < size):
             arriving = _next_to_arrive(waiting, size - len(speaking), is_choosy=model.can_pad_anywhere)
             arrived = _Batch(model, [row.prompt_token_ids for row in arriving], rules.pad_token_id, prefix)
-            _speak_once(arrived, arriving, rules)
+            _decode_step(arrived, arriving, rules)
             batch = arrived if batch is None else batch.above(arrived)
             speaking = [*speaking, *arriving]
         else:
-            _speak_once(batch, speaking, rules)
+            _decode_step(batch, speaking, rules)
         going_on = [place for place, row in enumerate(speaking) if not row.is_done]
         done = len(speaking) - len(going_on)
         if done:
@@ -124,12 +124,12 @@ def _next_to_arrive(waiting: deque[_Row], places: int, *, is_choosy: bool) -> li
     return arriving
 
 
-def _speak_once(batch: _Batch, speaking: Sequence[_Row], rules: DecodingRules) -> None:
+def _decode_step(batch: _Batch, speaking: Sequence[_Row], rules: DecodingRules) -> None:
     """The next token of each row."""
     draws = None if rules.is_greedy else [row.draw() for row in speaking]
     chosen_B, log_probs_B = choose_tokens(batch.next_logits(), rules.temperature, draws)
     for row, token_id, log_prob in zip(speaking, *_on_this_side(chosen_B, log_probs_B), strict=True):
-        row.hear(token_id, log_prob, rules.eos_token_ids)
+        row.append_token(token_id, log_prob, rules.eos_token_ids)
     batch.append(chosen_B)
 
 
@@ -180,7 +180,7 @@ class _Row:
     def draw(self) -> float:
         return self._random.random()
 
-    def hear(self, token_id: int, log_prob: float, eos_token_ids: frozenset[int]) -> None:
+    def append_token(self, token_id: int, log_prob: float, eos_token_ids: frozenset[int]) -> None:
         """Take the next token, unless the reply is done and its row only waits to be dropped."""
         if self.is_done:
             return

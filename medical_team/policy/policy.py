@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 
 from ..config import PolicyConfig
 from ..errors import PolicyError
+from ..game.rollout import REFERENCE
+from ..records import LIVING
 from ..seeds import derive_seed
 from .devices import choose_device, choose_dtype
 from .dropout import switch_off_dropout
@@ -80,12 +82,19 @@ class Policy:
     @contextlib.contextmanager
     def learning(self) -> Generator[PreTrainedModel]:
         """The model for a forward and backward pass, with gradient checkpointing if it is on."""
-        with recomputing(self.model), self.speaking() as model:
+        with recomputing(self.model), self.inference_context() as model:
             yield model
 
     @contextlib.contextmanager
-    def speaking(self, *, is_reference: bool = False) -> Generator[PreTrainedModel]:
-        """The model that computes, policy or reference, at the precision in force."""
+    def inference_context(self, version: str = LIVING) -> Generator[PreTrainedModel]:
+        """The model that computes, at the precision in force: the policy that learns, or its reference.
+
+        Raises:
+            PolicyError: there is no such ``version``.
+        """
+        if version not in (LIVING, REFERENCE):
+            raise PolicyError(f"this policy has no version {version!r}: only {LIVING!r} and {REFERENCE!r} can speak")
+        is_reference = version == REFERENCE
         with contextlib.ExitStack() as stack:
             if self._compute_dtype is not torch.float32:
                 stack.enter_context(torch.autocast(self.device.type, dtype=self._compute_dtype))

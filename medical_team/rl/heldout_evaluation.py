@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..evaluation.heldout import evaluate_heldout
-from ..game.sampler import Sampler
+from ..game.rollout import Rollout
 from ..judge.protocol import Judge
 from ..runs.folder import RunFolder
 from .step_timer import Phases
@@ -12,10 +12,10 @@ from .step_timer import Phases
 class HeldoutEvaluation:
     """Plays the held-out games of ``run`` when they are due; a run without held-out notes has none."""
 
-    def __init__(self, run: RunFolder, sampler: Sampler, judge: Judge, phases: Phases) -> None:
+    def __init__(self, run: RunFolder, rollout: Rollout, judge: Judge, phases: Phases) -> None:
         self._run = run
         self._records = run.heldout_records()
-        self._sampler = sampler
+        self._rollout = rollout
         self._judge = judge
         self._phases = phases
 
@@ -36,7 +36,7 @@ class HeldoutEvaluation:
         with self._phases.phase("evaluate"):
             result = evaluate_heldout(
                 self._records,
-                self._sampler,
+                self._rollout,
                 self._judge,
                 self._run.config,
                 step=step,

@@ -12,9 +12,10 @@ import torch
 
 from ..config import RunConfig
 from ..errors import TrainingError
+from ..game.rollout import REFERENCE
 from ..policy.log_probs import PromptAndReply, reply_log_probs, token_batch
 from ..policy.policy import Policy
-from ..records import Imitation, Sample, Update
+from ..records import LIVING, Imitation, Sample, Update
 from ..seeds import derived_random
 from .batch import Batch, microbatch_rows, padded_to, reply_mask
 from .reinforce import clipped_token_losses, kl_estimates, reinforce_advantages, token_weights
@@ -79,13 +80,13 @@ class Learner:
         norm = self._apply_gradients(step, loss, "warmstart")
         return Imitation(len(demonstrations), loss, norm, learning_rate)
 
-    def log_probs(self, samples: Sequence[Sample], *, is_reference: bool = False) -> torch.Tensor:
-        """Log-probs of the action tokens, [N, R] on the CPU, under the policy or its reference; 0 at padding."""
+    def log_probs(self, samples: Sequence[Sample], version: str = LIVING) -> torch.Tensor:
+        """Log-probs of the action tokens, [N, R] on the CPU, under a version of the policy; 0 at padding."""
         log_probs_NR = torch.zeros(reply_mask(samples).shape)
-        with torch.inference_mode(), self._policy.speaking(is_reference=is_reference) as model:
+        with torch.inference_mode(), self._policy.inference_context(version) as model:
             for rows in microbatch_rows(samples, self._config.training.tokens_per_microbatch):
                 tokens = token_batch([samples[row] for row in rows], self._policy.pad_token_id, self._policy.device)
-                values_BR = reply_log_probs(model, tokens, self._config.sampling.temperature)
+                values_BR = reply_log_probs(model, tokens, self._config.rollout.temperature)
                 values_BR = torch.where(tokens.reply_mask_BR, values_BR, 0.0).cpu()
                 log_probs_NR[rows, : values_BR.shape[1]] = values_BR
         return log_probs_NR
@@ -98,7 +99,7 @@ class Learner:
             if self._policy.is_exact
             else self.log_probs(samples)
         )
-        kl_NR = kl_estimates(old_NR, self.log_probs(samples, is_reference=True), mask_NR)
+        kl_NR = kl_estimates(old_NR, self.log_probs(samples, REFERENCE), mask_NR)
         advantages = reinforce_advantages(
             torch.tensor([sample.reward.total for sample in samples]),
             kl_NR,
@@ -172,7 +173,7 @@ class Learner:
         tokens = token_batch([batch.samples[row] for row in rows], self._policy.pad_token_id, device)
         width = tokens.reply_ids_BR.shape[1]
         with self._policy.learning() as model:
-            new_BR = reply_log_probs(model, tokens, self._config.sampling.temperature)
+            new_BR = reply_log_probs(model, tokens, self._config.rollout.temperature)
         losses_BR, is_clipped_BR = clipped_token_losses(
             new_BR,
             batch.old_log_probs_NR[rows, :width].to(device),

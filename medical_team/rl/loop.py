@@ -14,7 +14,7 @@ from ..metrics.alarms import alarms
 from ..metrics.step_metrics import step_metrics
 from ..policy.devices import peak_memory_bytes
 from ..policy.policy import Policy
-from ..policy.sampling import PolicySampler
+from ..policy.transformers_rollout import TransformersRollout
 from ..report.display import Display
 from ..report.tensorboard import TensorBoardWriter
 from ..runs.folder import RunFolder
@@ -54,8 +54,8 @@ def train(run: RunFolder, policy: Policy, judge: Judge, display: Display) -> Tra
         draw = GameDraw(records, config.game, games_per_step=training.games_per_step, seed=training.seed)
         demonstrations = DemonstrationBatches(records, policy, config)
         learner = Learner(policy, config)
-        sampler = PolicySampler(policy, config.sampling, on_progress=phases.count)
-        evaluation = HeldoutEvaluation(run, sampler, judge, phases)
+        rollout = TransformersRollout(policy, config.rollout)
+        evaluation = HeldoutEvaluation(run, rollout, judge, phases)
         first_step = restore_latest(run, policy, learner)
         history = [metrics.values for metrics in run.metrics()]
         display.start(training.steps, first_step)
@@ -66,7 +66,7 @@ def train(run: RunFolder, policy: Policy, judge: Judge, display: Display) -> Tra
             for step in range(first_step, training.steps):
                 with phases.phase("play"):
                     games = play(
-                        draw.specs(step), sampler, config.game, config.sampling, seed=training.seed,
+                        draw.specs(step), rollout, config.game, config.rollout, seed=training.seed,
                         on_progress=phases.detail,
                     )  # fmt: skip
                 with phases.phase("judge"):

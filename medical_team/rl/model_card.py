@@ -109,7 +109,7 @@ def _self_play_settings(config: RunConfig) -> dict[str, object]:
         "loss averaging": config.training.loss_averaging,
         "weight of demonstrations": config.training.demonstration_coefficient,
         "reward": config.game.reward_type,
-        "temperature": config.sampling.temperature,
+        "temperature": config.rollout.temperature,
     }
 
 
@@ -124,7 +124,7 @@ def _warm_start_settings(config: RunConfig) -> dict[str, object]:
 def _shared_settings(config: RunConfig) -> dict[str, object]:
     return {
         "adaptation": config.policy.adaptation + (f", rank {config.policy.lora_rank}" if _is_lora(config) else ""),
-        "thinking": "off" if config.game.direct_chat_no_cot else "on",
+        "thinking": "on" if config.game.thinking else "off",
         "seed": config.training.seed,
     }
 

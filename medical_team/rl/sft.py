@@ -57,9 +57,9 @@ def tokenized(demonstration: Demonstration, policy: Policy, config: RunConfig) -
     tokenizer = policy.tokenizer
     reply = without_control_tokens(tokenizer, demonstration.reply)
     reply_ids = cast("list[int]", tokenizer(reply, add_special_tokens=False)["input_ids"])
-    limit, option = config.sampling.max_verdict_tokens, "sampling.max_verdict_tokens"
+    limit, option = config.rollout.max_verdict_tokens, "rollout.max_verdict_tokens"
     if demonstration.role is Role.ATTACKER:
-        limit, option = config.sampling.max_revision_tokens, "sampling.max_revision_tokens"
+        limit, option = config.rollout.max_revision_tokens, "rollout.max_revision_tokens"
     if len(reply_ids) >= limit:
         raise UsageError(
             f"the demonstrated reply for record {demonstration.record_id} has {len(reply_ids)} tokens and an end, more "

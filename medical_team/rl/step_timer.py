@@ -15,13 +15,12 @@ class Phases:
     def __init__(self, display: Display) -> None:
         self._display = display
         self._current = ""
-        self._detail = ""
         self._seconds: dict[str, float] = {}
 
     @contextmanager
     def phase(self, name: str) -> Generator[None]:
         """Time what happens inside under ``name``."""
-        self._current, self._detail = name, ""
+        self._current = name
         self._display.phase(name)
         start = time.perf_counter()
         try:
@@ -31,12 +30,7 @@ class Phases:
 
     def detail(self, text: str) -> None:
         """Say what the current phase is at."""
-        self._detail = text
         self._display.phase(self._current, text)
-
-    def count(self, done: int, total: int) -> None:
-        """Say how far the current phase is."""
-        self._display.phase(self._current, f"{self._detail} {done}/{total}".strip())
 
     def take_seconds(self) -> dict[str, float]:
         """Seconds by phase since the last call."""

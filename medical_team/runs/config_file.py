@@ -21,6 +21,7 @@ import tomllib
 from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
 from .config_problems import read_tables
+from .renamed_options import Notify, renamed_tables
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
@@ -29,15 +30,15 @@ _KEY = re.compile(r"\s*([\w.\-]+)\s*=")
 _LEADING_KEY = re.compile(r"\w+(?:\.\w+)*")
 
 
-def load_config(path: Path) -> RunConfig:
+def load_config(path: Path, notify: Notify = lambda text: None) -> RunConfig:
     """The configuration in the TOML file ``path``; what it leaves out keeps its default.
 
-    Relative data paths are taken relative to the folder of ``path``.
+    Relative data paths are taken relative to the folder of ``path``. ``notify`` is told of options under old names.
 
     Raises:
         ConfigError: the file can't be read, is no TOML, has unknown keys, wrong types or values out of bounds.
     """
-    config = _config_of_text(_read(path), str(path))
+    config = _config_of_text(_read(path), str(path), notify)
     return dataclasses.replace(config, data=_relative_to(config.data, path.parent))
 
 
@@ -47,7 +48,7 @@ def config_from_tables(tables: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError: unknown keys, wrong types or values out of bounds: all of them are named.
     """
-    config, problems = read_tables(tables)
+    config, problems = read_tables(renamed_tables(tables))
     if problems or config is None:
         raise ConfigError("The configuration can't be used:", problems)
     return config
@@ -107,12 +108,12 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path} can't be read:", [f"line {line} is not UTF-8; save the file as UTF-8"]) from error
 
 
-def _config_of_text(text: str, source: str) -> RunConfig:
+def _config_of_text(text: str, source: str, notify: Notify = lambda text: None) -> RunConfig:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source} is no TOML file:", [str(error)]) from error
-    config, problems = read_tables(tables)
+    config, problems = read_tables(renamed_tables(tables, lambda sentence: notify(f"{source}: {sentence}")))
     if problems or config is None:
         raise ConfigError(f"{source} can't be used:", _located(problems, _lines_of_keys(text)))
     return config

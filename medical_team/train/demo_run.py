@@ -19,7 +19,7 @@ from ..evaluation.heldout import evaluate_heldout
 from ..jsonl import write_jsonl
 from ..judging import reference_judge
 from ..policy.policy import Policy
-from ..policy.sampling import PolicySampler
+from ..policy.transformers_rollout import TransformersRollout
 from ..records import Game, Labels, TrainingRecord
 from ..report.display import Display
 from ..rewards import is_verdict_right
@@ -83,25 +83,25 @@ def run_demo(config: RunConfig, path: Path, display: Display, *, heldout_cases: 
 def heldout_notes(config: RunConfig, cases: int) -> list[HeldoutNotes]:
     """The groups of held-out notes: each as written, and as the policy of ``config`` revises it."""
     judge = reference_judge()
-    sampler = PolicySampler(Policy(config.policy, seed=_HELDOUT_SEED), config.sampling)
+    rollout = TransformersRollout(Policy(config.policy, seed=_HELDOUT_SEED), config.rollout)
     # The same texts whatever the run's seed is.
     config = replace(config, training=replace(config.training, seed=_HELDOUT_SEED))
     notes: list[HeldoutNotes] = []
     for group, records in heldout_records(cases, _HELDOUT_SEED).items():
         notes.append(HeldoutNotes(group, False, tuple(records)))
-        notes.append(HeldoutNotes(group, True, attack_notes(records, sampler, judge, config, name=group).records))
+        notes.append(HeldoutNotes(group, True, attack_notes(records, rollout, judge, config, name=group).records))
     return notes
 
 
 def assessed(config: RunConfig, notes: Sequence[HeldoutNotes], *, step: int) -> list[tuple[Game, ...]]:
     """The verdicts of the policy of ``config`` on each group of ``notes``, greedily drawn."""
     judge = reference_judge()
-    sampler = PolicySampler(Policy(config.policy, seed=config.training.seed), config.sampling)
+    rollout = TransformersRollout(Policy(config.policy, seed=config.training.seed), config.rollout)
     games: list[tuple[Game, ...]] = []
     for group in notes:
         all_of_them = replace(config.checkpoints, evaluation_games=2 * len(group.records))
         whole = replace(config, checkpoints=all_of_them)
-        games.append(evaluate_heldout(group.records, sampler, judge, whole, step=step).games)
+        games.append(evaluate_heldout(group.records, rollout, judge, whole, step=step).games)
     return games
 
 

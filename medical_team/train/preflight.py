@@ -24,18 +24,18 @@ def check_prompts_fit(records: Sequence[TrainingRecord], policy: Policy, config:
         UsageError: they don't; it names the option and a value that does.
     """
     longest = max(_prompt_tokens(record, policy, config) for record in _longest(records))
-    sampling = config.sampling
-    if longest > sampling.max_prompt_tokens:
+    rollout = config.rollout
+    if longest > rollout.max_prompt_tokens:
         raise UsageError(
-            f"the longest prompt of the training data has {longest} tokens, more than sampling.max_prompt_tokens "
-            f"({sampling.max_prompt_tokens}). Set it to at least {longest}, or leave the longest notes out."
+            f"the longest prompt of the training data has {longest} tokens, more than rollout.max_prompt_tokens "
+            f"({rollout.max_prompt_tokens}). Set it to at least {longest}, or leave the longest notes out."
         )
-    needed = longest + max(sampling.max_revision_tokens, sampling.max_verdict_tokens)
+    needed = longest + max(rollout.max_revision_tokens, rollout.max_verdict_tokens)
     if policy.context_window is not None and needed > policy.context_window:
         raise UsageError(
             f"the longest prompt ({longest} tokens) and the longest reply need {needed} tokens, the context window of "
-            f"{config.policy.model} is {policy.context_window}. Lower sampling.max_revision_tokens or "
-            "sampling.max_verdict_tokens, or leave the longest notes out."
+            f"{config.policy.model} is {policy.context_window}. Lower rollout.max_revision_tokens or "
+            "rollout.max_verdict_tokens, or leave the longest notes out."
         )
 
 
@@ -60,7 +60,7 @@ def _longest(records: Sequence[TrainingRecord]) -> Sequence[TrainingRecord]:
 
 
 def _prompt_tokens(record: TrainingRecord, policy: Policy, config: RunConfig) -> int:
-    is_thinking = not config.game.direct_chat_no_cot
+    is_thinking = config.game.thinking
     style = config.game.prompt_style
     requests = {Role.ASSESSOR: assessor_prompt(record.note, style=style, is_thinking=is_thinking)}
     if record.data_type.is_adversarial and not config.game.no_attacker_turn:

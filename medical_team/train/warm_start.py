@@ -12,7 +12,7 @@ from ..metrics.alarms import alarms
 from ..metrics.step_metrics import imitation_metrics
 from ..policy.devices import peak_memory_bytes
 from ..policy.policy import Policy
-from ..policy.sampling import PolicySampler
+from ..policy.transformers_rollout import TransformersRollout
 from ..records import TrainingRecord
 from ..report.display import Display
 from ..report.tensorboard import TensorBoardWriter
@@ -67,8 +67,8 @@ def warm_start(
             guessed_records=guessed_records,
         )
         learner = Learner(policy, config)
-        sampler = PolicySampler(policy, config.sampling, on_progress=phases.count)
-        evaluation = HeldoutEvaluation(run, sampler, judge, phases)
+        rollout = TransformersRollout(policy, config.rollout)
+        evaluation = HeldoutEvaluation(run, rollout, judge, phases)
         first_step = restore_latest(run, policy, learner)
         display.start(warmstart.steps, first_step)
         tensorboard = TensorBoardWriter(run.tensorboard_path, first_step, display.notice)

@@ -5,7 +5,7 @@ import pytest
 
 from builders import a_record
 from medical_team.cli.main import main
-from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RunConfig, SamplingConfig
+from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig, RunConfig
 from medical_team.jsonl import write_jsonl
 from medical_team.policy.policy import Policy
 from medical_team.records import DataType
@@ -13,7 +13,7 @@ from medical_team.runs.folder import RunFolder
 
 CONFIG = RunConfig(
     policy=PolicyConfig(model=TINY_RANDOM_MODEL, lora_rank=2),
-    sampling=SamplingConfig(max_prompt_tokens=4096, max_revision_tokens=8, max_verdict_tokens=4),
+    rollout=RolloutConfig(max_prompt_tokens=4096, max_revision_tokens=8, max_verdict_tokens=4),
 )
 
 

@@ -26,7 +26,7 @@ def drawn(config: GameConfig | None = None, *, count: int = 24, step: int = 0, *
 @pytest.mark.parametrize(("style", "is_thinking"), itertools.product(STYLES, (True, False)))
 def test_the_game_reads_each_demonstrated_reply_as_it_is_meant(style, is_thinking):
     records = {record.id: record for record in synthetic_records()}
-    config = GameConfig(prompt_style=style, direct_chat_no_cot=not is_thinking)
+    config = GameConfig(prompt_style=style, thinking=is_thinking)
     for demonstration in drawn(config):
         parsed = parse_reply(demonstration.reply, is_thinking=is_thinking, is_finished=True)
         record = records[demonstration.record_id]

@@ -8,19 +8,19 @@ from dataclasses import replace
 from builders import synthetic_records
 from medical_team.config import RunConfig
 from medical_team.evaluation.attacked import attack_notes
-from medical_team.game.sampler import Reply, SampleRequest
+from medical_team.game.rollout import Reply, RolloutRequest
 from medical_team.judging import reference_judge
 from medical_team.records import DataType, Role, TrainingRecord
 
 
-class ScriptedSampler:
+class ScriptedRollout:
     """Gives the attacker's replies in turn, and the verdict Safe."""
 
     def __init__(self, revisions: Sequence[str]) -> None:
         self._revisions = iter(revisions)
 
-    def sample(self, requests: Sequence[SampleRequest]) -> list[Reply]:
-        texts = [next(self._revisions) if request.role is Role.ATTACKER else "Safe" for request in requests]
+    def generate(self, requests: Sequence[RolloutRequest], on_progress=None) -> list[Reply]:
+        texts = [next(self._revisions) if request.speaker.role is Role.ATTACKER else "Safe" for request in requests]
         return [Reply(text, (1,), (2,), (-0.1,), is_finished=True) for text in texts]
 
 
@@ -31,7 +31,7 @@ def adversarial_records() -> list[TrainingRecord]:
 
 def attacked(revisions: Sequence[str]):
     records = adversarial_records()[: len(revisions)]
-    return attack_notes(records, ScriptedSampler(revisions), reference_judge(), RunConfig(), name="held-out")
+    return attack_notes(records, ScriptedRollout(revisions), reference_judge(), RunConfig(), name="held-out")
 
 
 def test_a_revision_becomes_a_vanilla_record_of_its_truth():

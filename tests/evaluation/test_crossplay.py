@@ -3,8 +3,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from builders import a_record
-from medec_builders import ScriptedSampler
-from medical_team.config import GameConfig, SamplingConfig
+from medec_builders import ScriptedRollout
+from medical_team.config import GameConfig, RolloutConfig
 from medical_team.evaluation.crossplay import crossplay, named_games, play_all
 from medical_team.evaluation.heatmap import heatmap
 from medical_team.evaluation.players import Player, game_specs
@@ -35,11 +35,11 @@ def a_player(name):
     verdict, revise = PLAYERS[name]
 
     def rule(request):
-        if request.role is Role.ASSESSOR:
+        if request.speaker.role is Role.ASSESSOR:
             return verdict(request.prompt)
         return revise(request.prompt.split("<note>\n")[1].split("\n</note>")[0])
 
-    return Player(name, ScriptedSampler(rule), GameConfig(), SamplingConfig())
+    return Player(name, ScriptedRollout(rule), GameConfig(), RolloutConfig())
 
 
 @pytest.fixture(scope="module")

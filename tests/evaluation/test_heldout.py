@@ -1,5 +1,5 @@
 from builders import a_game, a_record
-from medec_builders import ScriptedSampler
+from medec_builders import ScriptedRollout
 from medical_team.config import CheckpointConfig, RunConfig
 from medical_team.evaluation.heldout import evaluate_heldout, heldout_metrics
 from medical_team.judging import reference_judge
@@ -11,17 +11,17 @@ CONFIG = RunConfig(checkpoints=CheckpointConfig(evaluation_games=4))
 
 
 def evaluate(rule, step=0):
-    return evaluate_heldout(RECORDS, ScriptedSampler(rule), reference_judge(), CONFIG, step=step)
+    return evaluate_heldout(RECORDS, ScriptedRollout(rule), reference_judge(), CONFIG, step=step)
 
 
 def test_notes_are_shown_as_they_are_half_of_them_with_an_error_and_read_greedily():
-    sampler = ScriptedSampler(lambda request: "Harmful")
+    rollout = ScriptedRollout(lambda request: "Harmful")
 
-    result = evaluate_heldout(RECORDS, sampler, reference_judge(), CONFIG, step=9)
+    result = evaluate_heldout(RECORDS, rollout, reference_judge(), CONFIG, step=9)
 
     assert [game.spec.data_type.is_harmful for game in result.games] == [True, True, False, False]
     assert not any(game.spec.data_type.is_adversarial for game in result.games)
-    assert all(request.is_greedy for request in sampler.requests)
+    assert all(request.is_greedy for request in rollout.requests)
     assert result.games[0].spec.id == "heldout-000010-0000"
 
 

@@ -3,14 +3,14 @@ from dataclasses import replace
 
 import pytest
 
-from medec_builders import ScriptedSampler, a_correct_text, an_error_text
+from medec_builders import ScriptedRollout, a_correct_text, an_error_text
 from medical_team.errors import DataError, UsageError
 from medical_team.evaluation.evaluation_folder import FORMAT, EvaluationFolder, EvaluationSettings
 from medical_team.evaluation.medec import TEXTS_AT_ONCE, predict
 from medical_team.evaluation.medec_metrics import medec_metrics
 from medical_team.evaluation.model_identity import ModelIdentity
 from medical_team.evaluation.tasks import AssessorTask
-from medical_team.game.sampler import PromptTooLong
+from medical_team.game.rollout import PromptTooLong
 
 TASK = AssessorTask("short", False, 16)
 TEXTS = [an_error_text(str(n)) if n % 2 else a_correct_text(str(n)) for n in range(2 * TEXTS_AT_ONCE + 3)]
@@ -26,9 +26,9 @@ def says_what_is_right(request):
     return "Harmful" if "5000" in request.prompt else "Safe"
 
 
-def evaluate(folder, sampler, texts=TEXTS):
+def evaluate(folder, rollout, texts=TEXTS):
     with folder.locked():
-        return predict(texts, TASK, lambda: sampler, folder)
+        return predict(texts, TASK, lambda: rollout, folder)
 
 
 @pytest.fixture
@@ -37,47 +37,47 @@ def folder(tmp_path):
 
 
 def test_every_text_is_asked_once_greedily_and_its_verdict_is_predicted(folder):
-    sampler = ScriptedSampler(says_what_is_right)
+    rollout = ScriptedRollout(says_what_is_right)
 
-    predictions = evaluate(folder, sampler)
+    predictions = evaluate(folder, rollout)
 
     assert [prediction.text_id for prediction in predictions] == [text.text_id for text in TEXTS]
     assert all(prediction.is_flag_right for prediction in predictions)
-    assert len(sampler.requests) == len(TEXTS)
-    assert all(request.is_greedy for request in sampler.requests)
+    assert len(rollout.requests) == len(TEXTS)
+    assert all(request.is_greedy for request in rollout.requests)
 
 
 def test_a_stopped_evaluation_goes_on_where_it_was_and_ends_the_same(folder, tmp_path):
-    class Stopping(ScriptedSampler):
-        def sample(self, requests):
+    class Stopping(ScriptedRollout):
+        def generate(self, requests, on_progress=None):
             if len(self.requests) >= TEXTS_AT_ONCE:
                 raise KeyboardInterrupt
-            return super().sample(requests)
+            return super().generate(requests)
 
     with pytest.raises(KeyboardInterrupt):
         evaluate(folder, Stopping(says_what_is_right))
-    rest = ScriptedSampler(says_what_is_right)
+    rest = ScriptedRollout(says_what_is_right)
     resumed = evaluate(EvaluationFolder.create_or_resume(folder.path, SETTINGS), rest)
 
     assert len(rest.requests) == len(TEXTS) - TEXTS_AT_ONCE
     whole = EvaluationFolder.create_or_resume(tmp_path / "whole", SETTINGS)
-    assert resumed == evaluate(whole, ScriptedSampler(says_what_is_right))
+    assert resumed == evaluate(whole, ScriptedRollout(says_what_is_right))
 
 
 def test_a_line_that_a_killed_process_left_half_written_is_asked_again(folder):
-    evaluate(folder, ScriptedSampler(says_what_is_right))
+    evaluate(folder, ScriptedRollout(says_what_is_right))
     path = folder.path / "predictions.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
-    sampler = ScriptedSampler(says_what_is_right)
+    rollout = ScriptedRollout(says_what_is_right)
 
-    predictions = evaluate(folder, sampler)
+    predictions = evaluate(folder, rollout)
 
-    assert len(sampler.requests) == 1
+    assert len(rollout.requests) == 1
     assert len(predictions) == len(TEXTS)
 
 
 def test_a_finished_evaluation_loads_no_model(folder):
-    evaluate(folder, ScriptedSampler(says_what_is_right))
+    evaluate(folder, ScriptedRollout(says_what_is_right))
 
     def load():
         raise AssertionError("the model was loaded")
@@ -88,7 +88,7 @@ def test_a_finished_evaluation_loads_no_model(folder):
 
 def test_several_replies_have_seeds_of_their_own_that_other_texts_do_not_change(tmp_path):
     settings = replace(SETTINGS, samples=3, temperature=0.7)
-    many, few = ScriptedSampler(says_what_is_right), ScriptedSampler(says_what_is_right)
+    many, few = ScriptedRollout(says_what_is_right), ScriptedRollout(says_what_is_right)
 
     evaluate(EvaluationFolder.create_or_resume(tmp_path / "many", settings), many)
     evaluate(EvaluationFolder.create_or_resume(tmp_path / "few", settings), few, TEXTS[4:5])
@@ -100,7 +100,7 @@ def test_several_replies_have_seeds_of_their_own_that_other_texts_do_not_change(
 
 
 def test_a_prompt_that_does_not_fit_is_no_prediction(folder):
-    (prediction,) = evaluate(folder, ScriptedSampler(lambda request: PromptTooLong("9 tokens")), TEXTS[:1])
+    (prediction,) = evaluate(folder, ScriptedRollout(lambda request: PromptTooLong("9 tokens")), TEXTS[:1])
 
     assert (prediction.flag, prediction.votes[0].problem) == (None, "the prompt does not fit into the model")
 
@@ -111,10 +111,10 @@ def test_another_evaluation_in_the_same_folder_is_refused_and_the_difference_nam
 
 
 def test_predictions_of_other_texts_are_refused(folder):
-    evaluate(folder, ScriptedSampler(says_what_is_right), TEXTS[:3])
+    evaluate(folder, ScriptedRollout(says_what_is_right), TEXTS[:3])
 
     with pytest.raises(DataError, match="'2', which is not evaluated"):
-        evaluate(folder, ScriptedSampler(says_what_is_right), TEXTS[:2])
+        evaluate(folder, ScriptedRollout(says_what_is_right), TEXTS[:2])
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
@@ -130,7 +130,7 @@ def test_a_folder_without_an_evaluation_cannot_be_opened(tmp_path):
 
 
 def test_submission_and_metrics_are_written_with_what_was_run(folder):
-    predictions = evaluate(folder, ScriptedSampler(says_what_is_right))
+    predictions = evaluate(folder, ScriptedRollout(says_what_is_right))
     folder.finish(predictions, medec_metrics(TEXTS, predictions, has_sentences=False, seed=1))
 
     metrics = json.loads((folder.path / "metrics.json").read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from builders import a_record
-from medical_team.config import TINY_RANDOM_MODEL, GameConfig, PolicyConfig, RunConfig, SamplingConfig, TrainingConfig
+from medical_team.config import TINY_RANDOM_MODEL, GameConfig, PolicyConfig, RolloutConfig, RunConfig, TrainingConfig
 from medical_team.errors import UsageError
 from medical_team.evaluation.model_choice import choose_model, configuration_hash
 from medical_team.runs.folder import RunFolder
@@ -98,8 +98,8 @@ def test_a_model_plays_by_the_rules_of_its_run_but_never_sits_a_role_out(tmp_pat
     config = replace(CONFIG, game=GameConfig(prompt_style="terse", no_attacker_turn=True))
     run = a_run(tmp_path / "run", 10, config=config)
 
-    assert choose_model(str(run.path)).rules == (GameConfig(prompt_style="terse"), config.sampling)
-    assert choose_model("owner/model").rules == (GameConfig(), SamplingConfig())
+    assert choose_model(str(run.path)).rules == (GameConfig(prompt_style="terse"), config.rollout)
+    assert choose_model("owner/model").rules == (GameConfig(), RolloutConfig())
 
 
 def test_the_policy_that_ships_is_asked_in_the_only_words_that_it_knows():

@@ -1,8 +1,8 @@
 import pytest
 
 from builders import a_game, a_pair, a_record, a_revision_of, a_spec
-from medec_builders import ScriptedSampler
-from medical_team.config import GameConfig, SamplingConfig
+from medec_builders import ScriptedRollout
+from medical_team.config import GameConfig, RolloutConfig
 from medical_team.errors import UsageError
 from medical_team.evaluation.game_metrics import assessor_figures, attacker_figures
 from medical_team.evaluation.model_games import play_model_games
@@ -23,12 +23,12 @@ def values(figures):
 
 def a_player(verdict, revise=a_revision_of, label="player"):
     def rule(request):
-        if request.role is Role.ASSESSOR:
+        if request.speaker.role is Role.ASSESSOR:
             return verdict(request.prompt)
         note = request.prompt.split("<note>\n")[1].split("\n</note>")[0]
         return revise(note)
 
-    return Player(label, ScriptedSampler(rule), GameConfig(), SamplingConfig())
+    return Player(label, ScriptedRollout(rule), GameConfig(), RolloutConfig())
 
 
 def says_harmful(prompt):
@@ -59,7 +59,7 @@ def test_a_model_against_itself_assesses_greedily_and_attacks_at_its_temperature
 
     result = play_model_games(game_specs(RECORDS, 16, seed=1), player, None, reference_judge(), seed=1)
 
-    greedy = {request.role: request.is_greedy for request in player.sampler.requests}
+    greedy = {request.speaker.role: request.is_greedy for request in player.rollout.requests}
     assert greedy == {Role.ATTACKER: False, Role.ASSESSOR: True}
     assert result.figures["assessor_accuracy"].value == 1.0
     assert all(game.spec.id.startswith("self-") for game in result.games)
@@ -76,7 +76,7 @@ def test_against_an_opponent_each_role_is_measured_on_its_own_games():
     assert result.figures["copy_rate"].value == 1.0
     assert result.figures["attacker_success_rate/adversarial_benign"].value == 1.0
     assert {game.spec.id.split("-")[0] for game in result.games} == {"assess", "attack"}
-    assert {request.role for request in good.sampler.requests} == {Role.ASSESSOR, Role.ATTACKER}
+    assert {request.speaker.role for request in good.rollout.requests} == {Role.ASSESSOR, Role.ATTACKER}
 
 
 def game_of(number, data_type, **options):

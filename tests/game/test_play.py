@@ -6,23 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import a_revision_of, a_spec
-from medical_team.config import GameConfig, SamplingConfig
+from medical_team.config import GameConfig, RolloutConfig
 from medical_team.game.play import play
-from medical_team.game.sampler import PromptTooLong, Reply, SampleRequest
-from medical_team.records import DataType, Game, GameState, JudgeFailure, Role, Verdict
+from medical_team.game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
+from medical_team.records import LIVING, DataType, Game, GameState, JudgeFailure, Role, Verdict
 
-THINKING = GameConfig(direct_chat_no_cot=False)
-PLAIN = GameConfig(direct_chat_no_cot=True)
+THINKING = GameConfig(thinking=True)
+PLAIN = GameConfig(thinking=False)
 
 
-class ScriptedSampler:
+class ScriptedRollout:
     """Says what a script tells it; keeps what it was asked."""
 
-    def __init__(self, script: Callable[[SampleRequest], str | Reply | PromptTooLong]) -> None:
+    def __init__(self, script: Callable[[RolloutRequest], str | Reply | PromptTooLong]) -> None:
         self.script = script
-        self.batches: list[list[SampleRequest]] = []
+        self.batches: list[list[RolloutRequest]] = []
 
-    def sample(self, requests: Sequence[SampleRequest]) -> list[Reply | PromptTooLong]:
+    def generate(self, requests: Sequence[RolloutRequest], on_progress=None) -> list[Reply | PromptTooLong]:
         if requests:
             self.batches.append(list(requests))
         answers = [self.script(request) for request in requests]
@@ -33,10 +33,10 @@ def a_reply(text: str, *, is_finished: bool = True) -> Reply:
     return Reply(text=text, prompt_token_ids=(1, 2), token_ids=(3, 0), log_probs=(-0.1, -0.2), is_finished=is_finished)
 
 
-def play_one(data_type: DataType, config: GameConfig, script) -> tuple[Game, ScriptedSampler]:
-    sampler = ScriptedSampler(script)
-    (game,) = play([a_spec(data_type)], sampler, config, SamplingConfig(), seed=0)
-    return game, sampler
+def play_one(data_type: DataType, config: GameConfig, script) -> tuple[Game, ScriptedRollout]:
+    rollout = ScriptedRollout(script)
+    (game,) = play([a_spec(data_type)], rollout, config, RolloutConfig(), seed=0)
+    return game, rollout
 
 
 def thought(answer: str, thinking: str = "hm") -> str:
@@ -44,24 +44,24 @@ def thought(answer: str, thinking: str = "hm") -> str:
 
 
 def test_a_vanilla_note_passes_unchanged_without_an_attacker():
-    game, sampler = play_one(DataType.VANILLA_HARMFUL, PLAIN, lambda request: "Harmful")
+    game, rollout = play_one(DataType.VANILLA_HARMFUL, PLAIN, lambda request: "Harmful")
 
     assert game.note == game.spec.seed_note
     assert [turn.role for turn in game.turns] == [Role.ASSESSOR]
     assert game.verdict is Verdict.HARMFUL
     assert game.state is GameState.AWAITING_RULING
-    assert game.spec.seed_note in sampler.batches[0][0].prompt
+    assert game.spec.seed_note in rollout.batches[0][0].prompt
 
 
 def test_the_assessor_reads_the_revision_and_never_the_thinking():
     revision = a_revision_of(a_spec(DataType.ADVERSARIAL_HARMFUL).seed_note)
 
-    def script(request: SampleRequest) -> str:
-        return thought(revision, "MY SECRET PLAN") if request.role is Role.ATTACKER else thought("Safe")
+    def script(request: RolloutRequest) -> str:
+        return thought(revision, "MY SECRET PLAN") if request.speaker.role is Role.ATTACKER else thought("Safe")
 
-    game, sampler = play_one(DataType.ADVERSARIAL_HARMFUL, THINKING, script)
+    game, rollout = play_one(DataType.ADVERSARIAL_HARMFUL, THINKING, script)
 
-    attacker_batch, assessor_batch = sampler.batches
+    attacker_batch, assessor_batch = rollout.batches
     assert game.note == revision
     assert revision in assessor_batch[0].prompt
     assert "SECRET" not in assessor_batch[0].prompt
@@ -72,30 +72,30 @@ def test_the_assessor_reads_the_revision_and_never_the_thinking():
 
 def test_all_attackers_are_one_batch_and_all_assessors_another():
     specs = [a_spec(data_type, id=f"{data_type.value}-{number}") for data_type in DataType for number in range(3)]
-    sampler = ScriptedSampler(
-        lambda request: a_revision_of(specs[0].seed_note) if request.role is Role.ATTACKER else "Safe"
+    rollout = ScriptedRollout(
+        lambda request: a_revision_of(specs[0].seed_note) if request.speaker.role is Role.ATTACKER else "Safe"
     )
 
-    games = play(specs, sampler, PLAIN, SamplingConfig(), seed=0)
+    games = play(specs, rollout, PLAIN, RolloutConfig(), seed=0)
 
-    assert [len(batch) for batch in sampler.batches] == [6, 12]
+    assert [len(batch) for batch in rollout.batches] == [6, 12]
     assert [game.spec for game in games] == specs
 
 
 def test_an_attacker_without_a_note_ends_the_game_before_the_assessor():
-    game, sampler = play_one(DataType.ADVERSARIAL_BENIGN, PLAIN, lambda request: "I refuse.")
+    game, rollout = play_one(DataType.ADVERSARIAL_BENIGN, PLAIN, lambda request: "I refuse.")
 
     assert game.state is GameState.NO_REVISION
     assert "less than half" in game.reason
     assert game.note is None
-    assert len(sampler.batches) == 1
+    assert len(rollout.batches) == 1
 
 
 def test_thinking_without_an_answer_reaches_nobody():
-    game, sampler = play_one(DataType.ADVERSARIAL_BENIGN, THINKING, lambda request: "secret " * 30)
+    game, rollout = play_one(DataType.ADVERSARIAL_BENIGN, THINKING, lambda request: "secret " * 30)
 
     assert game.state is GameState.NO_REVISION
-    assert len(sampler.batches) == 1
+    assert len(rollout.batches) == 1
     assert game.turns[0].is_format_kept is False
 
 
@@ -123,25 +123,29 @@ def test_no_verdict_is_its_own_state():
 def test_against_the_reference_assessor_only_the_attacker_is_trained():
     config = GameConfig(no_defender_turn=True)
 
-    def script(request: SampleRequest) -> str:
-        return a_revision_of(a_spec().seed_note) if request.role is Role.ATTACKER else "Safe"
+    def script(request: RolloutRequest) -> str:
+        return a_revision_of(a_spec().seed_note) if request.speaker.role is Role.ATTACKER else "Safe"
 
-    game, sampler = play_one(DataType.ADVERSARIAL_HARMFUL, config, script)
+    game, rollout = play_one(DataType.ADVERSARIAL_HARMFUL, config, script)
 
-    assert [batch[0].is_reference for batch in sampler.batches] == [False, True]
+    assert [batch[0].speaker for batch in rollout.batches] == [
+        Speaker(Role.ATTACKER),
+        Speaker(Role.ASSESSOR, REFERENCE),
+    ]
     assert [turn.is_trained for turn in game.turns] == [True, False]
+    assert [turn.version for turn in game.turns] == [LIVING, REFERENCE]
 
 
 def test_a_prompt_too_long_for_the_assessor_is_a_game_without_revision():
-    def script(request: SampleRequest) -> str | PromptTooLong:
-        if request.role is Role.ATTACKER:
+    def script(request: RolloutRequest) -> str | PromptTooLong:
+        if request.speaker.role is Role.ATTACKER:
             return a_revision_of(a_spec().seed_note)
-        return PromptTooLong("2000 tokens, sampling.max_prompt_tokens is 1024")
+        return PromptTooLong("2000 tokens, rollout.max_prompt_tokens is 1024")
 
     game, _ = play_one(DataType.ADVERSARIAL_HARMFUL, PLAIN, script)
 
     assert game.state is GameState.NO_REVISION
-    assert "sampling.max_prompt_tokens" in game.reason
+    assert "rollout.max_prompt_tokens" in game.reason
 
 
 def test_a_seed_note_too_long_is_a_void_game_and_nobodys_fault():
@@ -153,12 +157,12 @@ def test_a_seed_note_too_long_is_a_void_game_and_nobodys_fault():
 
 def test_each_reply_has_a_seed_of_its_own():
     specs = [a_spec(data_type, id=f"{data_type.value}-{number}") for data_type in DataType for number in range(3)]
-    sampler = ScriptedSampler(
-        lambda request: a_revision_of(specs[0].seed_note) if request.role is Role.ATTACKER else "Safe"
+    rollout = ScriptedRollout(
+        lambda request: a_revision_of(specs[0].seed_note) if request.speaker.role is Role.ATTACKER else "Safe"
     )
-    play(specs, sampler, PLAIN, SamplingConfig(), seed=0)
+    play(specs, rollout, PLAIN, RolloutConfig(), seed=0)
 
-    seeds = [request.seed for batch in sampler.batches for request in batch]
+    seeds = [request.seed for batch in rollout.batches for request in batch]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -166,9 +170,9 @@ def test_each_reply_has_a_seed_of_its_own():
 def test_whatever_players_say_no_game_is_lost_and_each_has_one_state(texts, is_thinking):
     specs = [a_spec(data_type, id=f"{data_type.value}-{number}") for data_type in DataType for number in range(2)]
     said = iter(texts * 2)
-    config = GameConfig(direct_chat_no_cot=not is_thinking)
+    config = GameConfig(thinking=is_thinking)
 
-    games = play(specs, ScriptedSampler(lambda request: next(said)), config, SamplingConfig(), seed=0)
+    games = play(specs, ScriptedRollout(lambda request: next(said)), config, RolloutConfig(), seed=0)
 
     assert [game.spec.id for game in games] == [spec.id for spec in specs]
     assert all(game.state in (GameState.AWAITING_RULING, GameState.NO_REVISION, GameState.NO_VERDICT) for game in games)

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from medical_team.config import PolicyConfig, RunConfig, SamplingConfig
+from medical_team.config import PolicyConfig, RolloutConfig, RunConfig
 from medical_team.planning.planner import plan_of
 from medical_team.policy.policy import Policy
 from medical_team.policy.tiny import save_tiny_model
 from medical_team.records import Reward, Role, Sample
 from medical_team.rl.learner import Learner
 
-SAMPLING = SamplingConfig(max_prompt_tokens=64, max_revision_tokens=32, max_verdict_tokens=8)
+SAMPLING = RolloutConfig(max_prompt_tokens=64, max_revision_tokens=32, max_verdict_tokens=8)
 
 
 @pytest.fixture(params=["lora", "full"])
@@ -23,7 +23,7 @@ def learnt(request, tmp_path):
     save_tiny_model(tmp_path, architecture="qwen2")
     config = RunConfig(
         policy=PolicyConfig(model=str(tmp_path), adaptation=request.param, lora_rank=4, device="cpu", precision="fp32"),
-        sampling=SAMPLING,
+        rollout=SAMPLING,
     )
     config = replace(config, training=replace(config.training, learning_rate=1e-3))
     policy = Policy(config.policy, seed=1)

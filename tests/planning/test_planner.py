@@ -72,10 +72,10 @@ def test_with_sleep_the_peak_is_the_maximum_over_phases_and_without_it_the_sum(o
 
 def test_the_rollout_engine_takes_its_fraction_in_the_rollout_alone(on_openrlhf):
     memory = plan_of(on_openrlhf).memory
-    sampler = [part for part in memory.parts if part.name in ("sampler: weights", "sampler: KV cache")]
+    rollout = [part for part in memory.parts if part.name in ("sampler: weights", "sampler: KV cache")]
 
-    assert sum(part.bytes for part in sampler) == pytest.approx(0.4 * 80 * GIB, abs=1)
-    assert all(Phase.TRAINING not in part.phases for part in sampler)
+    assert sum(part.bytes for part in rollout) == pytest.approx(0.4 * 80 * GIB, abs=1)
+    assert all(Phase.TRAINING not in part.phases for part in rollout)
 
 
 def test_no_reference_model_without_a_kl_penalty(on_openrlhf):
@@ -118,14 +118,14 @@ def test_more_of_anything_never_takes_less(fraction, micro, prompt, is_checkpoin
     config = changed(
         load_preset("gpu-80gb"),
         engine={"vllm_memory_fraction": fraction, "micro_train_batch_size": micro},
-        sampling={"max_prompt_tokens": prompt},
+        rollout={"max_prompt_tokens": prompt},
         policy={"gradient_checkpointing": is_checkpointed},
         data={"train": "nowhere.jsonl"},
     )
     more = changed(
         config,
         engine={"micro_train_batch_size": micro + 1},
-        sampling={"max_prompt_tokens": prompt + 100},
+        rollout={"max_prompt_tokens": prompt + 100},
         policy={"gradient_checkpointing": False},
     )
 

@@ -49,11 +49,11 @@ def test_all_weights_don_t_fit_the_local_engine(name):
 
 @pytest.mark.parametrize("name", GPU_PRESETS)
 def test_each_preset_leaves_room_for_a_longest_note(name):
-    sampling = load_preset(name).sampling
+    rollout = load_preset(name).rollout
 
     # 518 tokens by SmolLM2's tokenizer, and as many again for a revision; the full prompts take about 300.
-    assert sampling.max_prompt_tokens >= 2 * 518 + 300
-    assert sampling.max_revision_tokens >= 2 * 500
+    assert rollout.max_prompt_tokens >= 2 * 518 + 300
+    assert rollout.max_revision_tokens >= 2 * 500
 
 
 def test_the_24_gb_preset_needs_the_offloaded_optimizer():

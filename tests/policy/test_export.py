@@ -38,7 +38,7 @@ def a_trained_policy(model: str, adaptation: str) -> Policy:
 
 
 def policy_logits(policy: Policy, probe: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad(), policy.speaking() as model:
+    with torch.no_grad(), policy.inference_context() as model:
         return model(probe).logits.float()
 
 

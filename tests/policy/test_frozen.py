@@ -1,18 +1,16 @@
-from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, SamplingConfig
-from medical_team.game.sampler import SampleRequest
+from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig
+from medical_team.game.rollout import REFERENCE, RolloutRequest, Speaker
 from medical_team.policy.frozen import FrozenPolicy
 from medical_team.policy.policy import Policy
-from medical_team.policy.sampling import PolicySampler
-from medical_team.records import Role
+from medical_team.policy.transformers_rollout import TransformersRollout
+from medical_team.records import LIVING, Role
 
-SAMPLING = SamplingConfig(max_prompt_tokens=4096)
+SAMPLING = RolloutConfig(max_prompt_tokens=4096)
 
 
-def reply_of(policy, *, is_reference=False):
-    request = SampleRequest(
-        Role.ASSESSOR, "A note.", "", max_tokens=8, seed=1, is_greedy=True, is_reference=is_reference
-    )
-    return PolicySampler(policy, SAMPLING).sample([request])[0].token_ids
+def reply_of(policy, version=LIVING):
+    request = RolloutRequest(Speaker(Role.ASSESSOR, version), "A note.", "", max_tokens=8, seed=1, is_greedy=True)
+    return TransformersRollout(policy, SAMPLING).generate([request])[0].token_ids
 
 
 def test_it_says_what_the_policy_says_that_has_learnt_nothing_yet():
@@ -24,7 +22,7 @@ def test_it_says_what_the_policy_says_that_has_learnt_nothing_yet():
 def test_its_reference_is_itself():
     frozen = FrozenPolicy(TINY_RANDOM_MODEL)
 
-    assert reply_of(frozen, is_reference=True) == reply_of(frozen)
+    assert reply_of(frozen, REFERENCE) == reply_of(frozen)
 
 
 def test_a_saved_adapter_is_merged_into_its_base(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from builders import a_record
 from learning import LORA
-from medec_builders import ScriptedSampler
+from medec_builders import ScriptedRollout
 from medical_team.config import CheckpointConfig, RunConfig, TrainingConfig
 from medical_team.judging import reference_judge
 from medical_team.policy.policy import Policy
@@ -36,7 +36,7 @@ def run(tmp_path):
 
 def an_evaluation(run, rule=lambda request: "Harmful" if "5000" in request.prompt else "Safe"):
     phases = Phases(make_display(io.StringIO()))
-    return HeldoutEvaluation(run, ScriptedSampler(rule), reference_judge(), phases)
+    return HeldoutEvaluation(run, ScriptedRollout(rule), reference_judge(), phases)
 
 
 def test_held_out_notes_are_read_before_the_first_step_every_n_steps_and_after_the_last(run):

@@ -9,7 +9,7 @@ import torch
 
 from builders import synthetic_records
 from learning import FULL, a_config, drawn_samples, weights_of
-from medical_team.config import GameConfig, SamplingConfig
+from medical_team.config import GameConfig, RolloutConfig
 from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
 from medical_team.errors import UsageError
 from medical_team.policy.chat import decode_reply
@@ -20,7 +20,7 @@ from medical_team.rl.sft import TokenizedDemonstration, tokenized
 
 
 def demonstrations_for(policy: Policy, count: int = 6) -> list[TokenizedDemonstration]:
-    config = replace(a_config(FULL), sampling=SamplingConfig(max_revision_tokens=2000, max_verdict_tokens=32))
+    config = replace(a_config(FULL), rollout=RolloutConfig(max_revision_tokens=2000, max_verdict_tokens=32))
     drawn = DemonstrationDraw(synthetic_records(), GameConfig(), seed=1, attacker_share=0.5).demonstrations(0, count)
     return [tokenized(demonstration, policy, config) for demonstration in drawn]
 
@@ -35,7 +35,7 @@ def learnt_from_demonstrations(*, steps: int = 1, **training):
 def test_a_demonstration_ends_with_the_end_and_reads_as_it_was_written():
     policy = Policy(FULL, seed=0)
     demonstration = Demonstration(Role.ASSESSOR, "record", "Is it Safe?", "<answer>", "Harmful</answer>")
-    config = replace(a_config(FULL), sampling=SamplingConfig(max_verdict_tokens=32))
+    config = replace(a_config(FULL), rollout=RolloutConfig(max_verdict_tokens=32))
     encoded = tokenized(demonstration, policy, config)
     assert encoded.token_ids[-1] == policy.tokenizer.eos_token_id
     assert decode_reply(policy.tokenizer, encoded.token_ids, policy.eos_token_ids) == "Harmful</answer>"
@@ -44,7 +44,7 @@ def test_a_demonstration_ends_with_the_end_and_reads_as_it_was_written():
 def test_a_reply_beyond_the_limit_names_the_option():
     policy = Policy(FULL, seed=0)
     demonstration = Demonstration(Role.ASSESSOR, "record", "Is it Safe?", "", "Harmful " * 20)
-    with pytest.raises(UsageError, match=r"record record has 160 tokens.*sampling\.max_verdict_tokens.*at least 161"):
+    with pytest.raises(UsageError, match=r"record record has 160 tokens.*rollout\.max_verdict_tokens.*at least 161"):
         tokenized(demonstration, policy, a_config(FULL))
 
 

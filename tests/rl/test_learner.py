@@ -8,6 +8,7 @@ import torch
 from learning import FULL, LORA, a_config, drawn_samples, weights_of
 from medical_team.config import RunConfig
 from medical_team.errors import TrainingError
+from medical_team.game.rollout import REFERENCE
 from medical_team.policy.policy import Policy
 from medical_team.records import Role, Sample
 from medical_team.rl.learner import Learner
@@ -43,12 +44,12 @@ def test_kl_is_zero_at_first_and_the_reference_never_moves(policy_config):
     policy = Policy(policy_config, seed=0)
     learner = Learner(policy, config)
     samples = drawn_samples(policy)
-    reference_NR = learner.log_probs(samples, is_reference=True)
+    reference_NR = learner.log_probs(samples, REFERENCE)
 
     updates = [learner.learn(samples, step) for step in range(3)]
 
     assert abs(updates[0].kl) < 1e-5
-    torch.testing.assert_close(learner.log_probs(samples, is_reference=True), reference_NR, rtol=0, atol=1e-6)
+    torch.testing.assert_close(learner.log_probs(samples, REFERENCE), reference_NR, rtol=0, atol=1e-6)
     assert not torch.allclose(learner.log_probs(samples), reference_NR, atol=1e-3)
 
 

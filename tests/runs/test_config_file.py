@@ -94,7 +94,7 @@ model = 2024-01-01
     ("text", "suggestion"),
     [
         ("seed = 3", "seed: unknown key; did you mean training.seed?"),
-        ("[training]\ntemperature = 1.0", "training.temperature: unknown key; did you mean sampling.temperature?"),
+        ("[training]\ntemperature = 1.0", "training.temperature: unknown key; did you mean rollout.temperature?"),
         ("[trainig]\nsteps = 1", "trainig: unknown key; did you mean training?"),
         ("[policy]\nxyz = 1", "policy.xyz: unknown key; known here: policy.model, policy.adaptation"),
         ("[game.coefficients]\nfaithfull = 1.0", "did you mean game.coefficients.faithful?"),
@@ -110,12 +110,12 @@ def test_bounds_and_contradictions_are_checked(tmp_path):
     problems = problems_in(
         tmp_path,
         '[training]\ngames_per_step = 2\nminibatches_per_step = 4\n[game]\nerror_types = ["typo"]\n'
-        "no_attacker_turn = true\nno_defender_turn = true\n[sampling]\ntemperature = nan\n",
+        "no_attacker_turn = true\nno_defender_turn = true\n[rollout]\ntemperature = nan\n",
     )
 
     assert [problem.split(":")[0] for problem in problems] == ["line 3", "line 5", "line 6", "line 9"]
     assert "unknown error type 'typo'" in problems[1]
-    assert problems[3] == "line 9: sampling.temperature is nan, expected a finite number"
+    assert problems[3] == "line 9: rollout.temperature is nan, expected a finite number"
 
 
 def test_a_value_of_a_wrong_type_is_not_blamed_twice(tmp_path):

@@ -45,7 +45,7 @@ def train_command(model: Path, data: Path, run: Path, *judge: str) -> list[str]:
         "training.steps": STEPS,
         "training.games_per_step": GAMES_PER_STEP,
         "training.learning_rate": 0.003,
-        "sampling.max_verdict_tokens": 10,
+        "rollout.max_verdict_tokens": 10,
     }
     options = [text for name, value in values.items() for text in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "medical_team", "train", "--preset", "smoke", *options, "--run", str(run)]

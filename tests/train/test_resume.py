@@ -49,7 +49,7 @@ def options(model: Path, data: Path, *, steps: int = STEPS, **more: object) -> l
         "training.learning_rate": 0.003,
         "training.normalization": "batch",
         "training.minibatches_per_step": 2,
-        "sampling.max_verdict_tokens": 10,
+        "rollout.max_verdict_tokens": 10,
         **more,
     }
     return ["--preset", "smoke", *(text for name, value in values.items() for text in (f"--{name}", str(value)))]

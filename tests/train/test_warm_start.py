@@ -18,8 +18,8 @@ from medical_team.config import (
     CheckpointConfig,
     DataConfig,
     PolicyConfig,
+    RolloutConfig,
     RunConfig,
-    SamplingConfig,
     TrainingConfig,
     WarmStartConfig,
 )
@@ -41,7 +41,7 @@ def config(tmp_path_factory) -> RunConfig:
     return RunConfig(
         data=DataConfig(train=str(data)),
         policy=PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu"),
-        sampling=SamplingConfig(max_prompt_tokens=4096, max_revision_tokens=2000, max_verdict_tokens=24),
+        rollout=RolloutConfig(max_prompt_tokens=4096, max_revision_tokens=2000, max_verdict_tokens=24),
         warmstart=WarmStartConfig(steps=STEPS, demonstrations_per_step=4, learning_rate=0.01),
         training=TrainingConfig(steps=1, games_per_step=2),
         checkpoints=CheckpointConfig(save_every=2),
@@ -98,8 +98,8 @@ def test_train_does_not_resume_a_warm_start(warm):
 
 
 def test_a_limit_that_is_too_low_for_the_demonstrations_is_told_before_anything_is_written(config, tmp_path):
-    short = replace(config, sampling=replace(config.sampling, max_revision_tokens=12))
-    with pytest.raises(UsageError, match=r"sampling\.max_revision_tokens \(12\)"):
+    short = replace(config, rollout=replace(config.rollout, max_revision_tokens=12))
+    with pytest.raises(UsageError, match=r"rollout\.max_revision_tokens \(12\)"):
         start_run(short, tmp_path / "run", DISPLAY, kind="warm-start")
     assert not (tmp_path / "run").exists()
 

@@ -33,7 +33,7 @@ from ...runs.folder import RunFolder
 from ..command import RUN_VARIABLE, EngineFiles
 from .baselines import RoleBaselines
 from .dataset import playing_problems
-from .engine_sampler import EngineSampler, RolloutEngine
+from .engine_rollout import EngineRollout, RolloutEngine
 from .engine_samples import Echo, EngineSample, empty_sample, heldout_sample, training_sample
 from .game_count import GameCount
 from .game_files import SECOND, GameFiles, PlayedGame, Problem, read_part_files
@@ -75,7 +75,7 @@ def say(text: str) -> None:
 class _Call:
     """One call of OpenRLHF."""
 
-    sampler: EngineSampler
+    rollout: EngineRollout
     echo: Echo
 
 
@@ -96,8 +96,8 @@ class GameAgent:
             run.training_records(), config.game, games_per_step=training.games_per_step, seed=training.seed
         )
         self._heldout = run.heldout_records()
-        self._rules = TurnRules(config.game, config.sampling, seed=training.seed)
-        self._heldout_rules = TurnRules(config.game, config.sampling, seed=training.seed, is_greedy=True)
+        self._rules = TurnRules(config.game, config.rollout, seed=training.seed)
+        self._heldout_rules = TurnRules(config.game, config.rollout, seed=training.seed, is_greedy=True)
         self._baselines = RoleBaselines() if config.engine.role_baselines else None
         if self._baselines is not None:
             self._baselines.resume(_counting_games(folder))
@@ -123,11 +123,11 @@ class GameAgent:
         """One sample, as OpenRLHF's ``AgentExecutorBase.execute``. Nothing but a cancellation is ever raised."""
         # Each remote call brings a copy of the tokenizer; what is worked out for one serves all.
         self._tokenizer = self._tokenizer or hf_tokenizer
-        sampler = EngineSampler(llm_engine, self._tokenizer, sampling_params, max_length, self._config.sampling)
+        rollout = EngineRollout(llm_engine, self._tokenizer, sampling_params, max_length, self._config.rollout)
         filler = self._tokenizer.eos_token_id
         has_log_probs = sampling_params.logprobs is not None
         echo = Echo(prompt, label, images, has_log_probs, filler if isinstance(filler, int) else 0)
-        call = _Call(sampler, echo)
+        call = _Call(rollout, echo)
         try:
             return await self._answer(call, sampling_params)
         except Exception as error:  # noqa: BLE001 - one exception out of a call would end the whole run
@@ -197,7 +197,7 @@ class GameAgent:
     ) -> PlayedGame:
         """Play, rule, score and save one game. What goes wrong makes it void."""
         started = time.time()
-        table = _Table(self._heldout_rules if is_heldout else self._rules, call.sampler, opened(spec))
+        table = _Table(self._heldout_rules if is_heldout else self._rules, call.rollout, opened(spec))
         try:
             await table.play(is_attacker_trained=is_attacker_trained)
             ruled = await rule_games_async([table.game], self._judge)
@@ -247,21 +247,21 @@ def _counting_games(folder: Path) -> Iterator[PlayedGame]:
 class _Table:
     """One game while it is played: after an exception it still holds the turns that were played."""
 
-    def __init__(self, rules: TurnRules, sampler: EngineSampler, game: Game) -> None:
+    def __init__(self, rules: TurnRules, rollout: EngineRollout, game: Game) -> None:
         self._rules = rules
-        self._sampler = sampler
+        self._rollout = rollout
         self.game = game
 
     async def play(self, *, is_attacker_trained: bool) -> None:
         if self.game.spec.data_type.is_adversarial:
             request = self._rules.attacker_request(self.game)
-            self.game = self._rules.attacked(self.game, request, await self._sampler.sample(request))
+            self.game = self._rules.attacked(self.game, request, await self._rollout.generate(request))
             if not is_attacker_trained:
                 turns = tuple(replace(turn, is_trained=False) for turn in self.game.turns)
                 self.game = replace(self.game, turns=turns)
         if self.game.state is GameState.AWAITING_RULING:
             request = self._rules.assessor_request(self.game)
-            self.game = self._rules.assessed(self.game, request, await self._sampler.sample(request))
+            self.game = self._rules.assessed(self.game, request, await self._rollout.generate(request))
 
 
 def _failed(game: Game, error: Exception) -> Game:

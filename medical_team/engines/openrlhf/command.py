@@ -111,12 +111,12 @@ def _data(config: RunConfig, files: EngineFiles, *, has_heldout: bool) -> Iterat
     yield "--data.input_key", "input"
     yield "--data.label_key", "label"
     yield "--data.max_samples", str(training.steps * training.games_per_step)
-    yield "--data.max_len", str(config.sampling.max_prompt_tokens + _max_reply_tokens(config))
+    yield "--data.max_len", str(config.rollout.max_prompt_tokens + _max_reply_tokens(config))
     if has_heldout:
         yield "--eval.dataset", str(files.heldout)
         yield "--eval.steps", str(config.checkpoints.evaluate_every)
         yield "--eval.n_samples_per_prompt", "1"
-        yield "--eval.temperature", str(config.sampling.temperature)
+        yield "--eval.temperature", str(config.rollout.temperature)
     else:
         yield "--eval.steps", _NEVER
 
@@ -127,7 +127,7 @@ def _rollouts(config: RunConfig) -> Iterator[tuple[str, ...]]:
     yield "--rollout.batch_size", str(training.games_per_step)
     yield "--rollout.micro_batch_size", str(config.engine.micro_rollout_batch_size)
     yield "--rollout.max_new_tokens", str(_max_reply_tokens(config))
-    yield "--rollout.temperature", str(config.sampling.temperature)
+    yield "--rollout.temperature", str(config.rollout.temperature)
     # Log-probs are those of the whole distribution.
     yield "--rollout.top_p", "1.0"
     yield "--train.batch_size", str(samples_per_step(config) // training.minibatches_per_step)
@@ -171,7 +171,7 @@ def _checkpoints(config: RunConfig, files: EngineFiles, *, is_resuming: bool) ->
 
 
 def _max_reply_tokens(config: RunConfig) -> int:
-    return max(config.sampling.max_revision_tokens, config.sampling.max_verdict_tokens)
+    return max(config.rollout.max_revision_tokens, config.rollout.max_verdict_tokens)
 
 
 def _batch_problems(config: RunConfig) -> Iterator[str]:

@@ -156,8 +156,8 @@ def _data(config: RunConfig, files: EngineFiles, judge_url: str) -> Iterator[tup
     yield "--remote_rm_url", judge_url.rstrip("/") + JUDGE_PATH
     yield "--prompt_data", str(files.prompts)
     yield "--max_samples", str(training.steps * training.games_per_step)
-    yield "--prompt_max_len", str(config.sampling.max_prompt_tokens)
-    yield "--generate_max_len", str(max(config.sampling.max_revision_tokens, config.sampling.max_verdict_tokens))
+    yield "--prompt_max_len", str(config.rollout.max_prompt_tokens)
+    yield "--generate_max_len", str(max(config.rollout.max_revision_tokens, config.rollout.max_verdict_tokens))
     yield "--custom_configs", custom_configs_json(config.game)
 
 
@@ -166,7 +166,7 @@ def _rollouts(config: RunConfig) -> Iterator[tuple[str, ...]]:
     yield "--n_samples_per_prompt", "1"
     yield "--rollout_batch_size", str(training.games_per_step)
     yield "--micro_rollout_batch_size", str(config.engine.micro_rollout_batch_size)
-    yield "--temperature", str(config.sampling.temperature)
+    yield "--temperature", str(config.rollout.temperature)
     # Log-probs are those of the whole distribution.
     yield "--top_p", "1.0"
     yield "--train_batch_size", str(training.games_per_step // training.minibatches_per_step)

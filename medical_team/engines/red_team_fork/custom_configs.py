@@ -36,7 +36,7 @@ def custom_configs_of(game: GameConfig) -> dict[str, object]:
         "remove_ties": game.remove_ties,
         "no_attacker_turn": game.no_attacker_turn,
         "no_defender_turn": game.no_defender_turn,
-        "direct_chat_no_cot": game.direct_chat_no_cot,
+        "direct_chat_no_cot": not game.thinking,
         "prompt_style": game.prompt_style,
     }
     if game.coefficients != RewardCoefficients():
@@ -53,7 +53,7 @@ def custom_configs_problems(game: GameConfig) -> list[str]:
         f"edit REWARD_COEFF_CONFIG in its copy of this package, or leave it at {getattr(RewardCoefficients(), name)}"
         for name in vars(RewardCoefficients())
         if name not in TUNABLE_COEFFICIENTS
-        and not game.direct_chat_no_cot
+        and game.thinking
         and getattr(game.coefficients, name) != getattr(RewardCoefficients(), name)
     ]
 

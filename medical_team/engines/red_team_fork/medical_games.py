@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...config import GameConfig, SamplingConfig
+from ...config import GameConfig, RolloutConfig
 from ...errors import UsageError
 from ...game.draw import playable_records
 from ...game.play import play
-from ...game.sampler import Sampler
+from ...game.rollout import Rollout
 from ...game.score import samples_of, score
 from ...judge.protocol import Judge
 from ...judge.ruling import rule_games
@@ -32,17 +32,17 @@ class MedicalGameManager:
 
     def __init__(
         self,
-        sampler: Sampler,
+        rollout: Rollout,
         judge: Judge,
         game_config: GameConfig | None = None,
-        sampling_config: SamplingConfig | None = None,
+        rollout_config: RolloutConfig | None = None,
         *,
         seed: int = 0,
     ) -> None:
-        self._sampler = sampler
+        self._rollout = rollout
         self._judge = judge
         self._game_config = game_config or GameConfig()
-        self._sampling_config = sampling_config or SamplingConfig()
+        self._rollout_config = rollout_config or RolloutConfig()
         self._seed = seed
         self._specs: Sequence[GameSpec] = ()
         self._games: list[Game] | None = None
@@ -79,7 +79,7 @@ class MedicalGameManager:
         """
         if not self._specs:
             raise UsageError("there are no games to play: call initialize_games first")
-        self._games = play(self._specs, self._sampler, self._game_config, self._sampling_config, seed=self._seed)
+        self._games = play(self._specs, self._rollout, self._game_config, self._rollout_config, seed=self._seed)
         return self._games
 
     def evaluate_game_outcomes(self) -> Mapping[str, Ruling]:

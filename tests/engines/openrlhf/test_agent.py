@@ -90,7 +90,7 @@ def test_two_siblings_play_one_game_in_separate_contexts(tmp_path):
 
 
 def test_the_assessor_never_sees_what_the_attacker_thought(tmp_path):
-    game = replace(TERSE, direct_chat_no_cot=False)
+    game = replace(TERSE, thinking=True)
     (_, assessor), (played,), _ = play_one(tmp_path, thinking_aloud(playing), game=game)
 
     assert "secret" in played.game.turns[0].thinking
@@ -166,7 +166,7 @@ def test_sampling_parameters_are_never_changed_and_each_role_has_its_own_limit(t
     asyncio.run(siblings(an_agent(run), llm, rows_of(run)[0], params=params))
 
     assert params == before
-    limits = [run.config.sampling.max_revision_tokens, run.config.sampling.max_verdict_tokens]
+    limits = [run.config.rollout.max_revision_tokens, run.config.rollout.max_verdict_tokens]
     assert [asked.max_tokens for asked in llm.params] == limits
 
 
@@ -345,7 +345,7 @@ def test_a_roles_mean_is_the_metrics_mean_by_that_of_its_flag(tmp_path):
 
 def test_an_evaluation_is_the_assessors_correctness_and_echoes_the_prompt(tmp_path):
     heldout = [a_record(DataType.VANILLA_HARMFUL, twin_group="h"), a_record(DataType.VANILLA_BENIGN, twin_group="h")]
-    game = replace(TERSE, direct_chat_no_cot=False)
+    game = replace(TERSE, thinking=True)
     run = a_run(tmp_path / "run", heldout=heldout, game=game)
     rows = rows_of(run, "heldout")
     llm = ScriptedVllm(thinking_aloud(lambda prompt: "Harmful"))

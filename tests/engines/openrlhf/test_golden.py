@@ -34,7 +34,7 @@ from openrlhf_upstream import ModelGroup, arguments, experiences_of, generate, r
 GOLDEN = Path(__file__).with_name("golden_games.jsonl")
 KL_COEFFICIENT = 0.05
 CLIP = 0.2
-THINKING = GameConfig(prompt_style="terse", direct_chat_no_cot=False)
+THINKING = GameConfig(prompt_style="terse", thinking=True)
 ROWS = 16
 
 

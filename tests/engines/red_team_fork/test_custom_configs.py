@@ -16,9 +16,7 @@ NOTE = a_pair().error_note
 
 
 def test_the_rules_of_a_run_reach_prompts_and_rewards() -> None:
-    rules = GameConfig(
-        direct_chat_no_cot=False, prompt_style="short", coefficients=RewardCoefficients(core=2.0, unfaithful=-1.5)
-    )
+    rules = GameConfig(thinking=True, prompt_style="short", coefficients=RewardCoefficients(core=2.0, unfaithful=-1.5))
 
     told = json.loads(json.dumps(custom_configs_of(rules)))
 
@@ -46,7 +44,7 @@ def test_the_defaults_are_told_without_coefficients() -> None:
 def test_format_coefficients_cannot_be_told_and_matter_only_where_players_think() -> None:
     coefficients = RewardCoefficients(format_kept=0.5)
     plain = GameConfig(coefficients=coefficients)
-    thinking = GameConfig(coefficients=coefficients, direct_chat_no_cot=False)
+    thinking = GameConfig(coefficients=coefficients, thinking=True)
 
     assert custom_configs_problems(plain) == []
     with pytest.raises(UsageError, match=r"game\.coefficients\.format_kept is 0\.5, but the fork can't be told"):

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from builders import a_pair, a_record, a_revision_of
-from medical_team.config import GameConfig, RewardCoefficients, SamplingConfig
+from medical_team.config import GameConfig, RewardCoefficients, RolloutConfig
 from medical_team.errors import UsageError
 from medical_team.game.play import play
-from medical_team.game.sampler import Reply, SampleRequest
+from medical_team.game.rollout import Reply, RolloutRequest
 from medical_team.game.score import samples_of, score
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.ruling import rule_games
@@ -25,11 +25,11 @@ PAIR = a_pair()
 class WordyPlayers:
     """An attacker that says the note in other words, and an assessor that suspects everything."""
 
-    def sample(self, requests: Sequence[SampleRequest]) -> list[Reply]:
+    def generate(self, requests: Sequence[RolloutRequest], on_progress=None) -> list[Reply]:
         return [Reply(self._text(request), (1, 2), (3, 0), (-0.1, -0.2), is_finished=True) for request in requests]
 
-    def _text(self, request: SampleRequest) -> str:
-        if request.role is Role.ASSESSOR:
+    def _text(self, request: RolloutRequest) -> str:
+        if request.speaker.role is Role.ASSESSOR:
             return "Harmful"
         notes = (PAIR.error_note, PAIR.corrected_note)
         return next(a_revision_of(note) for note in notes if note in request.prompt)
@@ -43,7 +43,7 @@ class BlindJudge:
 
 
 def test_the_four_steps_give_what_the_engine_itself_gives() -> None:
-    manager = MedicalGameManager(WordyPlayers(), reference_judge(), GameConfig(), SamplingConfig(), seed=7)
+    manager = MedicalGameManager(WordyPlayers(), reference_judge(), GameConfig(), RolloutConfig(), seed=7)
 
     specs = manager.initialize_games(RECORDS, step=3)
     played = manager.play_games()
@@ -52,7 +52,7 @@ def test_the_four_steps_give_what_the_engine_itself_gives() -> None:
 
     assert [spec.data_type for spec in specs] == list(DataType)
     assert [spec.id for spec in specs] == [f"step-000003-game-000{index}" for index in range(4)]
-    assert played == play(specs, WordyPlayers(), GameConfig(), SamplingConfig(), seed=7)
+    assert played == play(specs, WordyPlayers(), GameConfig(), RolloutConfig(), seed=7)
     assert set(rulings) == {spec.id for spec in specs}
     assert games == score(rule_games(played, reference_judge()), GameConfig())
     assert samples == samples_of(games)

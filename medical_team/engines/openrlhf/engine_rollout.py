@@ -7,8 +7,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...config import SamplingConfig
-from ...game.sampler import PromptTooLong, Reply, SampleRequest
+from ...config import RolloutConfig
+from ...game.rollout import PromptTooLong, Reply, RolloutRequest
 from ...policy.chat import decode_reply, encode_prompt
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class RolloutEngine(Protocol):
 
 
 @dataclass(frozen=True)
-class EngineSampler:
+class EngineRollout:
     """Draws the replies of one call with what OpenRLHF gave it."""
 
     engine: RolloutEngine
@@ -55,9 +55,9 @@ class EngineSampler:
     """vLLM's, shared with sibling calls: never changed."""
     max_length: int
     """Most tokens of prompt and reply together (``--data.max_len``)."""
-    config: SamplingConfig
+    config: RolloutConfig
 
-    async def sample(self, request: SampleRequest) -> Reply | PromptTooLong:
+    async def generate(self, request: RolloutRequest) -> Reply | PromptTooLong:
         """The reply to ``request``. Raises what the engine raises."""
         prompt_token_ids = encode_prompt(self.tokenizer, request.prompt, request.reply_prefix)
         params = self._params(request)
@@ -66,7 +66,7 @@ class EngineSampler:
         output = await self.engine.generate(list(prompt_token_ids), params)
         return self._reply(prompt_token_ids, output.outputs[0])
 
-    def _params(self, request: SampleRequest) -> Any:
+    def _params(self, request: RolloutRequest) -> Any:
         params = deepcopy(self.sampling_params)
         # Without --rollout.max_new_tokens there is no other limit than ours.
         params.max_tokens = min(request.max_tokens, params.max_tokens or request.max_tokens)
@@ -80,7 +80,7 @@ class EngineSampler:
     def _refusal(self, prompt_tokens: int, max_tokens: int) -> PromptTooLong | None:
         if prompt_tokens > self.config.max_prompt_tokens:
             return PromptTooLong(
-                f"{prompt_tokens} tokens, sampling.max_prompt_tokens is {self.config.max_prompt_tokens}"
+                f"{prompt_tokens} tokens, rollout.max_prompt_tokens is {self.config.max_prompt_tokens}"
             )
         if prompt_tokens + max_tokens > self.max_length:
             return PromptTooLong(

@@ -1,4 +1,4 @@
-"""The sampler: requests to replies.
+"""The embedded rollout engine over transformers: requests to replies.
 
 Requests that speak with the same weights in the same way are drawn together by :mod:`.decoding`, prompts of similar
 lengths side by side. What the prompts of one call have in common at their start is read once (:mod:`.prefix_cache`).
@@ -12,15 +12,13 @@ from dataclasses import dataclass
 
 import torch
 
-from ..config import SamplingConfig
-from ..game.sampler import PromptTooLong, Reply, SampleRequest
+from ..config import RolloutConfig
+from ..game.rollout import Progress, PromptTooLong, Reply, RolloutRequest
 from .chat import decode_reply, encode_prompt
 from .decoding import DecodedReply, DecodingRequest, DecodingRules, decode
 from .decoding_model import DecodingModel
 from .policy import Policy
 from .prefix_cache import PrefixCache, common_prefix_length
-
-Progress = Callable[[int, int], None]
 
 _SHORTEST_SHARED_PREFIX = 8
 """Tokens; to share fewer saves less than the extra pass over them costs."""
@@ -29,7 +27,7 @@ _SHORTEST_SHARED_PREFIX = 8
 @dataclass(frozen=True)
 class _EncodedRequest:
     index: int
-    request: SampleRequest
+    request: RolloutRequest
     prompt_token_ids: tuple[int, ...]
 
     @property
@@ -37,24 +35,25 @@ class _EncodedRequest:
         return DecodingRequest(self.prompt_token_ids, self.request.max_tokens, self.request.seed)
 
 
-class PolicySampler:
-    """The :class:`..game.sampler.Sampler` over a policy and its reference.
+class TransformersRollout:
+    """The :class:`..game.rollout.Rollout` over a policy and its reference.
 
     Args:
         policy: the model that speaks, and its reference.
         config: temperature, limits, batch size.
-        on_progress: told how many replies are drawn of how many, for a display.
     """
 
-    def __init__(
-        self, policy: Policy, config: SamplingConfig, *, on_progress: Progress = lambda done, total: None
-    ) -> None:
+    def __init__(self, policy: Policy, config: RolloutConfig) -> None:
         self._policy = policy
         self._config = config
-        self._on_progress = on_progress
+
+    def follow(self) -> None:
+        """Nothing: the policy that learns is the one that speaks."""
 
     @torch.inference_mode()
-    def sample(self, requests: Sequence[SampleRequest]) -> list[Reply | PromptTooLong]:
+    def generate(
+        self, requests: Sequence[RolloutRequest], on_progress: Progress = lambda done, total: None
+    ) -> list[Reply | PromptTooLong]:
         """One reply for each request, in order; none for none.
 
         Raises:
@@ -70,19 +69,17 @@ class PolicySampler:
             else:
                 replies[index] = refusal
         done = len(requests) - len(fitting)
-        for (is_reference, is_greedy), group in _groups(fitting).items():
+        for (version, is_greedy), group in _groups(fitting).items():
             rules = DecodingRules(
                 temperature=self._config.temperature,
                 is_greedy=is_greedy,
                 eos_token_ids=self._policy.eos_token_ids,
                 pad_token_id=self._policy.pad_token_id,
             )
-            with self._policy.speaking(is_reference=is_reference) as model:
+            with self._policy.inference_context(version) as model:
                 speaker = _Speaker(DecodingModel(model), rules, group, self._config.batch_size)
                 for batch in speaker.batches(group):
-                    drawn = speaker.draw(
-                        batch, lambda count, before=done: self._on_progress(before + count, len(requests))
-                    )
+                    drawn = speaker.draw(batch, lambda count, before=done: on_progress(before + count, len(requests)))
                     for encoded, reply in zip(batch, drawn, strict=True):
                         replies[encoded.index] = self._reply(encoded, reply)
                     done += len(batch)
@@ -91,7 +88,7 @@ class PolicySampler:
     def _refusal(self, prompt_tokens: int, max_tokens: int) -> PromptTooLong | None:
         if prompt_tokens > self._config.max_prompt_tokens:
             return PromptTooLong(
-                f"{prompt_tokens} tokens, sampling.max_prompt_tokens is {self._config.max_prompt_tokens}"
+                f"{prompt_tokens} tokens, rollout.max_prompt_tokens is {self._config.max_prompt_tokens}"
             )
         window = self._policy.context_window
         if window is not None and prompt_tokens + max_tokens > window:
@@ -110,11 +107,11 @@ class PolicySampler:
         )
 
 
-def _groups(requests: Sequence[_EncodedRequest]) -> dict[tuple[bool, bool], list[_EncodedRequest]]:
-    """Requests by (is_reference, is_greedy): what speaks with the same weights in the same way."""
-    groups: dict[tuple[bool, bool], list[_EncodedRequest]] = {}
+def _groups(requests: Sequence[_EncodedRequest]) -> dict[tuple[str, bool], list[_EncodedRequest]]:
+    """Requests by (version, is_greedy): what speaks with the same weights in the same way."""
+    groups: dict[tuple[str, bool], list[_EncodedRequest]] = {}
     for encoded in requests:
-        groups.setdefault((encoded.request.is_reference, encoded.request.is_greedy), []).append(encoded)
+        groups.setdefault((encoded.request.speaker.version, encoded.request.is_greedy), []).append(encoded)
     return groups
 
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from builders import a_sample
-from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, SamplingConfig
-from medical_team.game.sampler import PromptTooLong, Reply, SampleRequest
+from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig
+from medical_team.game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
 from medical_team.policy.log_probs import reply_log_probs, token_batch
 from medical_team.policy.policy import Policy
-from medical_team.policy.sampling import PolicySampler
 from medical_team.policy.tiny import save_tiny_model
-from medical_team.records import Role
+from medical_team.policy.transformers_rollout import TransformersRollout
+from medical_team.records import LIVING, Role
 
-CONFIG = SamplingConfig(temperature=0.7, batch_size=4)
+CONFIG = RolloutConfig(temperature=0.7, batch_size=4)
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2", "gemma3"])
@@ -33,15 +33,15 @@ def tiny_policy() -> Policy:
     return Policy(PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu"), seed=0)
 
 
-def a_request(number: int, *, max_tokens: int = 24, **changes) -> SampleRequest:
+def a_request(number: int, *, max_tokens: int = 24, **changes) -> RolloutRequest:
     prompt = "Read this note: " + "cough and fever " * number
-    return SampleRequest(
-        role=Role.ASSESSOR, prompt=prompt, reply_prefix="", max_tokens=max_tokens, seed=number, **changes
+    return RolloutRequest(
+        speaker=Speaker(Role.ASSESSOR), prompt=prompt, reply_prefix="", max_tokens=max_tokens, seed=number, **changes
     )
 
 
-def replies(policy: Policy, requests, config: SamplingConfig = CONFIG) -> list[Reply]:
-    answers = PolicySampler(policy, config).sample(requests)
+def replies(policy: Policy, requests, config: RolloutConfig = CONFIG) -> list[Reply]:
+    answers = TransformersRollout(policy, config).generate(requests)
     assert all(isinstance(answer, Reply) for answer in answers)
     return answers  # type: ignore[return-value]
 
@@ -54,7 +54,7 @@ def test_the_samplers_log_probs_are_the_learners(policy):
     ]
 
     tokens = token_batch(samples, policy.pad_token_id, policy.device)
-    with torch.inference_mode(), policy.speaking() as model:
+    with torch.inference_mode(), policy.inference_context() as model:
         log_probs_BR = reply_log_probs(model, tokens, CONFIG.temperature)
 
     for row, reply in enumerate(drawn):
@@ -78,7 +78,7 @@ def test_greedy_replies_take_the_likeliest_token(policy):
     assert greedy.token_ids == again.token_ids
     assert sum(greedy.log_probs) != sum(sampled.log_probs)
     input_ids = torch.tensor([greedy.prompt_token_ids])
-    with torch.inference_mode(), policy.speaking() as model:
+    with torch.inference_mode(), policy.inference_context() as model:
         first = model(input_ids=input_ids).logits[0, -1].argmax().item()
     assert greedy.token_ids[0] == first
 
@@ -88,7 +88,7 @@ def test_samples_follow_the_models_distribution(tiny_policy):
     requests = [replace(a_request(1, max_tokens=1), seed=seed) for seed in range(2000)]
     drawn = replies(tiny_policy, requests, replace(CONFIG, batch_size=500))
 
-    with torch.inference_mode(), tiny_policy.speaking() as model:
+    with torch.inference_mode(), tiny_policy.inference_context() as model:
         logits_V = model(input_ids=torch.tensor([drawn[0].prompt_token_ids])).logits[0, -1]
     expected_V = torch.softmax(logits_V / CONFIG.temperature, dim=-1)
     counts_V = torch.bincount(torch.tensor([reply.token_ids[0] for reply in drawn]), minlength=len(expected_V))
@@ -111,26 +111,26 @@ def test_the_end_of_sequence_is_an_action_token_and_a_cut_reply_has_none(tiny_po
 
 
 def test_every_request_gets_its_answer_in_order_even_when_some_are_too_long(tiny_policy):
-    sampler = PolicySampler(tiny_policy, replace(CONFIG, max_prompt_tokens=200))
-    answers = sampler.sample([a_request(number, max_tokens=number) for number in (2, 60, 1, 60, 3)])
+    rollout = TransformersRollout(tiny_policy, replace(CONFIG, max_prompt_tokens=200))
+    answers = rollout.generate([a_request(number, max_tokens=number) for number in (2, 60, 1, 60, 3)])
 
     assert [isinstance(answer, PromptTooLong) for answer in answers] == [False, True, False, True, False]
     assert [len(answer.token_ids) <= limit for answer, limit in zip(answers[::2], (2, 1, 3), strict=True)] == [True] * 3
-    assert "sampling.max_prompt_tokens is 200" in answers[1].explanation
-    assert sampler.sample([]) == []
+    assert "rollout.max_prompt_tokens is 200" in answers[1].explanation
+    assert rollout.generate([]) == []
 
 
 def test_the_reference_speaks_as_the_policy_did_at_the_start(policy):
     requests = [a_request(number) for number in range(1, 4)]
-    asked = [replace(request, is_reference=True) for request in requests]
+    asked = [replace(request, speaker=replace(request.speaker, version=REFERENCE)) for request in requests]
 
     assert replies(policy, requests) == replies(policy, asked)
 
 
 def test_progress_is_told(tiny_policy):
     told: list[tuple[int, int]] = []
-    sampler = PolicySampler(tiny_policy, CONFIG, on_progress=lambda done, total: told.append((done, total)))
-    sampler.sample([a_request(number, max_tokens=2) for number in range(1, 7)])
+    requests = [a_request(number, max_tokens=2) for number in range(1, 7)]
+    TransformersRollout(tiny_policy, CONFIG).generate(requests, lambda done, total: told.append((done, total)))
 
     assert told == [(4, 6), (6, 6)]
 
@@ -185,15 +185,15 @@ def test_sliding_windows_share_a_beginning_only_among_prompts_of_one_length(poli
 def test_new_weights_speak_at_once(policy):
     """Nothing that was made with the old weights, such as a shared beginning, is kept for the next call."""
     requests = [a_request(number, max_tokens=8, is_greedy=True) for number in (2, 2, 3)]
-    sampler = PolicySampler(policy, CONFIG)
-    before = sampler.sample(requests)
+    rollout = TransformersRollout(policy, CONFIG)
+    before = rollout.generate(requests)
     weights = [parameter for _, parameter in policy.trainable_parameters()]
     old = [parameter.detach().clone() for parameter in weights]
     try:
         with torch.no_grad():
             for parameter in weights:
                 parameter.add_(0.3)
-        together = sampler.sample(requests)
+        together = rollout.generate(requests)
         # A prompt that is asked alone shares nothing.
         alone = [replies(policy, [request])[0] for request in requests]
         assert together != before
@@ -203,12 +203,16 @@ def test_new_weights_speak_at_once(policy):
         with torch.no_grad():
             for parameter, value in zip(weights, old, strict=True):
                 parameter.copy_(value)
-    assert sampler.sample(requests) == before
+    assert rollout.generate(requests) == before
 
 
 def test_policy_and_reference_greedy_and_sampled_can_be_asked_together(tiny_policy):
     requests = [
-        replace(a_request(number, is_reference=number % 2 == 0, is_greedy=number % 3 == 0), max_tokens=4 + number)
+        replace(
+            a_request(number, is_greedy=number % 3 == 0),
+            speaker=Speaker(Role.ASSESSOR, REFERENCE if number % 2 == 0 else LIVING),
+            max_tokens=4 + number,
+        )
         for number in range(1, 9)
     ]
     together = replies(tiny_policy, requests)

@@ -1,0 +1,86 @@
+"""What playing a game needs of a policy: replies to requests. ``policy`` implements it; tests script it.
+
+A request names its speaker: a role, and which version of the policy plays it. Whoever draws replies resolves speakers:
+an engine that holds several sets of weights serves them together, another one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..records import LIVING, Role
+
+REFERENCE = "reference"
+"""The version of a speaker: the frozen policy that the run started from."""
+
+Progress = Callable[[int, int], None]
+"""Told how many replies are drawn of how many."""
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Who gives a reply."""
+
+    role: Role
+    version: str = LIVING
+    """The policy that learns, its reference, or the name of a past self."""
+
+    @property
+    def is_living(self) -> bool:
+        """Whether the policy that learns speaks, so that its reply can be learnt from."""
+        return self.version == LIVING
+
+
+@dataclass(frozen=True)
+class RolloutRequest:
+    """One reply that is wanted."""
+
+    speaker: Speaker
+    prompt: str
+    """The user's message, before the chat template."""
+    reply_prefix: str
+    """What the assistant's reply already starts with; part of the prompt."""
+    max_tokens: int
+    seed: int
+    """Decides the reply, whatever other requests are drawn together with it."""
+    is_greedy: bool = False
+    """Take the likeliest token at each step, as evaluation does."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the policy said. ``token_ids`` holds the end-of-sequence token where there is one, ``text`` doesn't."""
+
+    text: str
+    prompt_token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    log_probs: tuple[float, ...]
+    """Of each of ``token_ids``, at the sampling temperature."""
+    is_finished: bool
+
+
+@dataclass(frozen=True)
+class PromptTooLong:
+    """There is no reply because the prompt has more tokens than are allowed. ``explanation`` names the option."""
+
+    explanation: str
+
+
+class Rollout(Protocol):
+    """A source of replies."""
+
+    def generate(
+        self, requests: Sequence[RolloutRequest], on_progress: Progress = ...
+    ) -> Sequence[Reply | PromptTooLong]:
+        """One reply for each request, in order; none for none."""
+        ...
+
+
+class TrainingRollout(Rollout, Protocol):
+    """A source of replies whose living policy learns meanwhile."""
+
+    def follow(self) -> None:
+        """The living policy has learnt: speak with its new weights from now on."""
+        ...
