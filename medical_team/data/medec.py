@@ -11,15 +11,16 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from ..config import canonical_error_type
 from ..errors import DataError
+from ..mojibake import Misreading, decode_mojibake
 from ..records import ErrorType, Note
-from ..text_repair import fold_white_space, repair_mojibake, unify_line_ends
+from ..text_repair import fold_white_space, unify_line_ends
 from .sentences import numbered_sentences
 
 COLUMNS = (
@@ -40,6 +41,7 @@ MAX_FIELD_CHARACTERS = 1_000_000
 
 MAX_REFUSALS_KEPT = 1000
 
+_TEXT_COLUMNS = ("Text", "Sentences", "Error Sentence", "Corrected Sentence", "Corrected Text")
 _ERROR_COLUMNS = ("Error Type", "Error Sentence", "Corrected Sentence", "Corrected Text")
 
 
@@ -47,6 +49,8 @@ class Repair(str, Enum):
     """What was mended. Each is counted once a row, or once a case."""
 
     MOJIBAKE = "double-encoded characters decoded"
+    MAC_ROMAN = "characters that were read as Mac Roman decoded"
+    LATIN_1 = "quotation marks and dashes that were read as latin-1 control characters decoded"
     OUTER_WHITE_SPACE = "white space at the ends stripped"
     LINE_ENDS = "line ends unified"
     FLAG = 'flag or sentence number as a float ("1.0") read as an integer'
@@ -56,6 +60,13 @@ class Repair(str, Enum):
     NOTICE_SENTENCE_ID = "notice: Error Sentence ID names another sentence in Sentences (kept)"
     NOTICE_ELSEWHERE = "notice: corrected note differs by more than the sentence (kept as given)"
     NOTICE_ALREADY_THERE = "notice: corrected sentence already stands in the error note (kept)"
+
+
+_REPAIR_OF_MISREADING = {
+    Misreading.CP1252: Repair.MOJIBAKE,
+    Misreading.MAC_ROMAN: Repair.MAC_ROMAN,
+    Misreading.LATIN_1: Repair.LATIN_1,
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,8 @@ class MedecRow:
 
     cells: Mapping[str, str]
     note: Note
+    sentences: Mapping[int, str]
+    """The repaired sentences, by number."""
 
 
 class _RowError(Exception):
@@ -185,7 +198,9 @@ def _rows(reader: _Reader, columns: Mapping[str, int], width: int, log: ReadingL
         try:
             _check_cells(cells, width)
             named = {column: cells[place] for column, place in columns.items()}
-            note = _note(named, line, log.repairs)
+            repaired, repairs = _repaired(named)
+            sentences = numbered_sentences(repaired["Sentences"])
+            note = _note(named | repaired, sentences, line, repairs)
             # The hash of the id, not the id: a file may be long. It never reaches what is written.
             first = line_of_id.setdefault(hash(note.text_id), line)
             if first != line:
@@ -193,7 +208,8 @@ def _rows(reader: _Reader, columns: Mapping[str, int], width: int, log: ReadingL
         except _RowError as error:
             log.refuse(line, text_id, str(error))
         else:
-            yield MedecRow(named, note)
+            log.repairs.update(repairs)
+            yield MedecRow(named, note, sentences)
 
 
 def _numbered_rows(reader: _Reader, log: ReadingLog) -> Iterator[tuple[int, list[str]]]:
@@ -241,22 +257,37 @@ def _is_utf_8(cell: str) -> bool:
     return True
 
 
-def _note(cells: Mapping[str, str], line: int, repairs: Counter[Repair]) -> Note:
-    found: set[Repair] = set()
-    text = _repaired(cells["Text"], found)
+def _repaired(cells: Mapping[str, str]) -> tuple[dict[str, str], set[Repair]]:
+    """The text cells of a row repaired, and what was mended; what is in Sentences is only looked at, so not counted."""
+    unified = {column: unify_line_ends(cells[column]) for column in _TEXT_COLUMNS}
+    # As one text: what a short sentence leaves open, the rest of its row decides. No cell holds the character between.
+    together, misreadings = decode_mojibake("\0".join(unified.values()))
+    decoded: dict[str, str] = dict(zip(_TEXT_COLUMNS, together.split("\0"), strict=True))
+    stripped = {column: cell.strip() for column, cell in decoded.items()}
+    found = {_REPAIR_OF_MISREADING[misreading] for misreading in misreadings}
+    counted = [column for column in _TEXT_COLUMNS if column != "Sentences"]
+    if any(unified[column] != cells[column] for column in counted):
+        found.add(Repair.LINE_ENDS)
+    if any(stripped[column] != decoded[column] for column in counted):
+        found.add(Repair.OUTER_WHITE_SPACE)
+    return stripped, found
+
+
+def _note(cells: Mapping[str, str], sentences: Mapping[int, str], line: int, found: set[Repair]) -> Note:
+    """The note of a row whose ``cells`` are repaired."""
     text_id = fold_white_space(cells["Text ID"])
     if not text_id:
         raise _RowError("the Text ID is empty")
-    if not text:
+    if not cells["Text"]:
         raise _RowError("the Text is empty")
     flag = _integer(cells, "Error Flag", found)
     if flag not in (0, 1):
         raise _RowError(f"Error Flag is {flag}, expected 0 or 1")
     sentence_id = _integer(cells, "Error Sentence ID", found)
-    parse = _error_note if flag else _correct_note
-    note = parse(cells, Note(text_id, text, bool(flag), None, sentence_id, None, None, None, line), found)
-    repairs.update(found)
-    return note
+    note = Note(text_id, cells["Text"], bool(flag), None, sentence_id, None, None, None, line)
+    if flag:
+        return _error_note(cells, note, sentences.get(sentence_id, ""), found)
+    return _correct_note(cells, note, found)
 
 
 def _correct_note(cells: Mapping[str, str], note: Note, found: set[Repair]) -> Note:
@@ -270,41 +301,21 @@ def _correct_note(cells: Mapping[str, str], note: Note, found: set[Repair]) -> N
     return note
 
 
-def _error_note(cells: Mapping[str, str], note: Note, found: set[Repair]) -> Note:
+def _error_note(cells: Mapping[str, str], note: Note, named_sentence: str, found: set[Repair]) -> Note:
     missing = [column for column in _ERROR_COLUMNS if cells[column].strip() in ("", NOT_APPLICABLE)]
     if missing:
         raise _RowError(f"Error Flag is 1, but {' and '.join(missing)} is {NOT_APPLICABLE} or empty")
     if note.error_sentence_id < 0:
         raise _RowError(f"Error Flag is 1, but Error Sentence ID is {note.error_sentence_id}")
-    error_sentence = _repaired(cells["Error Sentence"], found)
-    # What is mended in Sentences is not counted: the column is only looked at here.
-    named = numbered_sentences(_repaired(cells["Sentences"], set())).get(note.error_sentence_id, "")
-    if fold_white_space(named) != fold_white_space(error_sentence):
+    if fold_white_space(named_sentence) != fold_white_space(cells["Error Sentence"]):
         found.add(Repair.NOTICE_SENTENCE_ID)
-    return Note(
-        text_id=note.text_id,
-        text=note.text,
-        has_error=True,
+    return replace(
+        note,
         error_type=_error_type(cells["Error Type"], found),
-        error_sentence_id=note.error_sentence_id,
-        error_sentence=error_sentence,
-        corrected_sentence=_repaired(cells["Corrected Sentence"], found),
-        corrected_text=_repaired(cells["Corrected Text"], found),
-        line=note.line,
+        error_sentence=cells["Error Sentence"],
+        corrected_sentence=cells["Corrected Sentence"],
+        corrected_text=cells["Corrected Text"],
     )
-
-
-def _repaired(cell: str, found: set[Repair]) -> str:
-    unified = unify_line_ends(cell)
-    if unified != cell:
-        found.add(Repair.LINE_ENDS)
-    decoded = repair_mojibake(unified)
-    if decoded != unified:
-        found.add(Repair.MOJIBAKE)
-    stripped = decoded.strip()
-    if stripped != decoded:
-        found.add(Repair.OUTER_WHITE_SPACE)
-    return stripped
 
 
 def _integer(cells: Mapping[str, str], column: str, found: set[Repair]) -> int:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ..data.medec import NOT_APPLICABLE as _EMPTY
 from ..data.medec import MedecRow, ReadingLog, read_rows
-from ..data.sentences import numbered_sentences
 from ..data.spool import open_spool
 from ..data.twins import TwinGroups
 from ..errors import DataError, UsageError
@@ -20,7 +19,6 @@ from ..files import file_sha256
 from ..jsonl import shortened
 from ..records import ErrorType, Note
 from ..seeds import derived_random
-from ..text_repair import repair_mojibake, unify_line_ends
 from .official import Reference
 
 
@@ -114,12 +112,11 @@ def choose_texts(texts: Sequence[MedecText], count: int | None, seed: int) -> li
 
 def _text(row: MedecRow, twin_group: str) -> MedecText:
     note, cells = row.note, row.cells
-    sentences = numbered_sentences(repair_mojibake(unify_line_ends(cells["Sentences"])))
     return MedecText(
         text_id=note.text_id,
         twin_group=twin_group,
         text=note.text,
-        sentences={number: " ".join(sentence.split()) for number, sentence in sentences.items()},
+        sentences={number: " ".join(sentence.split()) for number, sentence in row.sentences.items()},
         has_error=note.has_error,
         error_type=note.error_type,
         error_sentence=cells["Error Sentence"] if note.has_error else None,

@@ -6,8 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 
+from ..mojibake import repair_mojibake
 from ..records import NotePair
-from ..text_repair import repair_mojibake
 from .wording import Words, read
 
 SIMILARITY_FLOOR = 0.5
