@@ -23,7 +23,7 @@ COMPILE := $(LOCK_VENV)/bin/uv pip compile --config-file requirements/uv.toml --
 .PHONY: help quickstart test test-latest lint types imports tests lock clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -59,6 +59,16 @@ imports: $(VENV)/.dev
 
 tests: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The stamps tell the inner make that everything is installed.
+test-latest: TORCH = torch
+test-latest:
+	$(PYTHON) -m venv --clear $(LATEST_VENV)
+	$(LATEST_PIP) install '$(TORCH)' -r requirements/build.in -e '.[train,eval,judge,dev]'
+	$(LATEST_PIP) install --no-deps -r requirements/test.in
+	touch $(LATEST_VENV)/.python $(LATEST_VENV)/.package $(LATEST_VENV)/.dev
+	$(MAKE) VENV=$(LATEST_VENV) test; status=$$?; \
+		$(LATEST_VENV)/bin/python scripts/compare_with_lock.py && exit $$status
 
 lock:
 	@test -x $(LOCK_VENV)/bin/uv || $(PYTHON) -m venv $(LOCK_VENV)

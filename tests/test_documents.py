@@ -1,4 +1,3 @@
-import importlib.util
 import re
 
 import pytest
@@ -13,15 +12,8 @@ def documents(repository):
     return [*sorted(repository.glob("*.md")), *sorted((repository / "docs").glob("*.md"))]
 
 
-def load_script(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_configuration_page_is_up_to_date(repository):
-    script = load_script(repository / "scripts" / "write_configuration_docs.py")
+def test_the_configuration_page_is_up_to_date(repository, load_script):
+    script = load_script("write_configuration_docs")
 
     committed = (repository / "docs" / "configuration.md").read_text(encoding="utf-8")
 

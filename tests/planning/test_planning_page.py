@@ -1,11 +1,5 @@
-import importlib.util
-
-
-def test_the_tables_on_the_page_are_up_to_date(repository):
-    path = repository / "scripts" / "write_planning_docs.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+def test_the_tables_on_the_page_are_up_to_date(repository, load_script):
+    script = load_script("write_planning_docs")
 
     committed = (repository / "docs" / "planning.md").read_text(encoding="utf-8")
 
