@@ -133,7 +133,7 @@ def compare(
             drawn[key] = draw(requests)
             seconds[key].append(clock() - started)
     lengths = [len(reply.token_ids) for reply in drawn["ours"]]
-    prompts = [len(encode_prompt(policy.tokenizer, item.prompt, item.reply_prefix)) for item in requests]
+    prompts = [len(encode_prompt(policy.tokenizer, item.prompt, item.reply_prefix, policy.day)) for item in requests]
     same = sum(one.token_ids == other.token_ids for one, other in zip(drawn["theirs"], drawn["ours"], strict=True))
     speeds = {key: sum(len(reply.token_ids) for reply in drawn[key]) / min(seconds[key]) for key in ("theirs", "ours")}
     print(
@@ -158,7 +158,9 @@ def draw_with_generate(policy: Policy, config: RolloutConfig, requests: Sequence
     drawn: list[Drawn] = []
     for start in range(0, len(requests), config.batch_size):
         batch = requests[start : start + config.batch_size]
-        prompts = [encode_prompt(policy.tokenizer, request.prompt, request.reply_prefix) for request in batch]
+        prompts = [
+            encode_prompt(policy.tokenizer, request.prompt, request.reply_prefix, policy.day) for request in batch
+        ]
         drawn += generate_batch(policy, config.temperature, prompts, batch)
     return drawn
 

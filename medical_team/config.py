@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Literal
 
 from .config_bounds import bound_problems, bounded
 from .engine_config import EngineConfig
+from .prompt_date import day_of, today
 from .records import Closed, ErrorType
 
 SAMPLE_DATA = "sample"
@@ -167,6 +169,13 @@ class PolicyConfig(Closed):
     """auto takes bf16 on a GPU that has it, else fp32."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
+    prompt_date: str | None = None
+    """The day that a chat template is told which asks for one, such as "2026-03-05"; unset: the day the run begins."""
+
+    @property
+    def day(self) -> date:
+        """The day that chat templates are told: today, where none is named."""
+        return today() if self.prompt_date is None else day_of(self.prompt_date)
 
 
 @dataclass(frozen=True)
@@ -286,6 +295,12 @@ class RunConfig(Closed):
             warmstart=replace(self.warmstart, learning_rate=self.warmstart_learning_rate),
         )
 
+    def begun_on(self, day: date) -> RunConfig:
+        """The same configuration for a run that begins on ``day``: chat templates are told it, unless one is named."""
+        if self.policy.prompt_date is not None:
+            return self
+        return replace(self, policy=replace(self.policy, prompt_date=day.isoformat()))
+
 
 def canonical_error_type(name: str) -> ErrorType:
     """MEDEC's error type for ``name``: its own names in any case, and the synonyms above.
@@ -322,6 +337,11 @@ def judge_problems(config: JudgeConfig, path: str = "") -> Iterator[str]:
 def _combination_problems(config: RunConfig) -> Iterator[str]:
     if config.game.no_attacker_turn and config.game.no_defender_turn:
         yield "game.no_attacker_turn and game.no_defender_turn together leave nobody to learn: set one of them to false"
+    if config.policy.prompt_date is not None:
+        try:
+            day_of(config.policy.prompt_date)
+        except ValueError as error:
+            yield f"policy.prompt_date: {error}"
     for name in config.game.error_types:
         try:
             canonical_error_type(name)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +65,8 @@ class CrossplayArguments:
     """Where the models compute."""
     precision: Precision = "auto"
     """What the models compute in."""
+    prompt_date: date | None = None
+    """The day that a chat template is told which asks for one, e.g. 2026-03-05; without it that of each model's run."""
     judge: JudgeConfig = field(default_factory=JudgeConfig)
 
 
@@ -101,6 +104,7 @@ def main(arguments: Sequence[str]) -> int:
         "records": chosen.data.name,
         "games": len(specs),
         "seed": chosen.seed,
+        "prompt_dates": {name: _day(entrant, chosen).isoformat() for name, entrant in entrants.items()},
     }
     with atomic_folder(chosen.output, replace=False) as folder:
         content = {"settings": settings, **dataclasses.asdict(result)}
@@ -141,9 +145,18 @@ def _free_name(label: str, taken: dict[str, _Entrant]) -> str:
 def _player(name: str, entrant: _Entrant, chosen: CrossplayArguments) -> Player:
     game, config = entrant.rules.rules
     rollout = local_rollout(
-        entrant.choice.location, config, device=chosen.device, precision=chosen.precision, notify=remark
+        entrant.choice.location,
+        config,
+        device=chosen.device,
+        precision=chosen.precision,
+        day=_day(entrant, chosen),
+        notify=remark,
     )
     return Player(name, rollout, game, config)
+
+
+def _day(entrant: _Entrant, chosen: CrossplayArguments) -> date:
+    return chosen.prompt_date or entrant.rules.day
 
 
 def _report(result: Crossplay) -> str:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +61,9 @@ class GamesArguments:
     """Where the models compute."""
     precision: Precision = "auto"
     """What the models compute in."""
+    prompt_date: date | None = None
+    """The day that a chat template is told which asks for one, e.g. 2026-03-05; without it that of each model's run,
+    else today."""
     judge: JudgeConfig = field(default_factory=JudgeConfig)
 
 
@@ -91,6 +95,7 @@ def main(arguments: Sequence[str]) -> int:
             records_sha256=lines_sha256(records),
             games=chosen.games,
             seed=chosen.seed,
+            prompt_date=_day(choice, chosen).isoformat(),
         )
         if embedder is not None:
             notes = result.revisions()
@@ -127,8 +132,19 @@ def _player(choice: ModelChoice, chosen: GamesArguments) -> Player:
     if chosen.prompt_style is not None:
         game = replace(game, prompt_style=chosen.prompt_style)
     remark(f"Loading {choice.label} ...")
-    rollout = local_rollout(choice.location, config, device=chosen.device, precision=chosen.precision, notify=remark)
+    rollout = local_rollout(
+        choice.location,
+        config,
+        device=chosen.device,
+        precision=chosen.precision,
+        day=_day(choice, chosen),
+        notify=remark,
+    )
     return Player(choice.label, rollout, game, config)
+
+
+def _day(choice: ModelChoice, chosen: GamesArguments) -> date:
+    return chosen.prompt_date or choice.day
 
 
 def _embedder(chosen: GamesArguments) -> TextEmbedder | None:

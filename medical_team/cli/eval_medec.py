@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,7 @@ from ..evaluation.training_data import CheckedTexts, TrainingTexts, check_traini
 from ..game.rollout import Rollout
 from ..network.proxies import privacy_warning
 from ..openai_chat import ChatClient
+from ..prompt_date import day_of
 from .arguments import parse
 
 _DEFAULT_TEMPERATURE = 0.7
@@ -78,6 +80,9 @@ class MedecArguments:
     """Longest reply; without it as in the model's run, else by the task."""
     training_texts: TrainingTexts = "refuse"
     """What to do if the model's run was trained on texts of this file, or on twins of them."""
+    prompt_date: date | None = None
+    """The day that a chat template is told which asks for one, e.g. 2026-03-05; without it that of the model's run,
+    else today. A served model's template is the server's matter."""
     device: Device = "auto"
     """Where a local model computes."""
     precision: Precision = "auto"
@@ -101,7 +106,9 @@ def main(arguments: Sequence[str]) -> int:
     examples = _examples(chosen, checked)
     task = _task(chosen, model, examples)
     settings = _settings(chosen, model, medec, checked, task, examples)
-    folder = EvaluationFolder.create_or_resume(chosen.output or _default_folder(settings), settings)
+    path = chosen.output or _default_folder(settings)
+    settings = replace(settings, prompt_date=_prompt_date(chosen, model, path))
+    folder = EvaluationFolder.create_or_resume(path, settings)
     with folder.locked():
         predictions = _predictions(chosen, model, checked.texts, task, folder)
         has_sentences = model.location not in FLAG_BASELINES if model.is_baseline else task.has_sentences
@@ -190,6 +197,18 @@ def _settings(
     )
 
 
+def _prompt_date(chosen: MedecArguments, model: ModelChoice, path: Path) -> str | None:
+    """The day that the chat template is told; an evaluation that goes on keeps its own."""
+    if model.url is not None or model.is_baseline:
+        if chosen.prompt_date is not None:
+            raise UsageError("--prompt-date is for a model that is loaded here: leave it out")
+        return None
+    if chosen.prompt_date is not None:
+        return chosen.prompt_date.isoformat()
+    saved = EvaluationFolder.saved_prompt_date(path)
+    return saved or model.day.isoformat()
+
+
 def _default_folder(settings: EvaluationSettings) -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{settings.model.label}-{settings.task}").strip("-.")
     return Path("evaluations") / name
@@ -203,10 +222,10 @@ def _predictions(
         if not folder.predictions():
             folder.append(predictions)
         return predictions
-    return predict(texts, task, lambda: _rollout(chosen, model), folder, _tell_progress)
+    return predict(texts, task, lambda: _rollout(chosen, model, folder.settings), folder, _tell_progress)
 
 
-def _rollout(chosen: MedecArguments, model: ModelChoice) -> Rollout:
+def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSettings) -> Rollout:
     temperature = _temperature(chosen) or _DEFAULT_TEMPERATURE
     if model.url is not None:
         client = ChatClient(
@@ -225,7 +244,14 @@ def _rollout(chosen: MedecArguments, model: ModelChoice) -> Rollout:
 
     rollout = RolloutConfig(temperature=temperature, max_prompt_tokens=_MAX_PROMPT_TOKENS, batch_size=chosen.batch_size)
     _tell(f"Loading {model.label} ...")
-    return local_rollout(model.location, rollout, device=chosen.device, precision=chosen.precision, notify=_tell)
+    return local_rollout(
+        model.location,
+        rollout,
+        device=chosen.device,
+        precision=chosen.precision,
+        day=model.day if settings.prompt_date is None else day_of(settings.prompt_date),
+        notify=_tell,
+    )
 
 
 def _tell_progress(done: int, total: int) -> None:

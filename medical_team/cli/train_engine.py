@@ -26,6 +26,7 @@ from ..engines.launch import (
 )
 from ..errors import EngineError, UsageError
 from ..metrics.card_figures import criteria_table, figures_table
+from ..prompt_date import today
 from ..records import TrainingRecord
 from ..report.summary import void_summary
 from ..rl.model_card import model_card
@@ -54,6 +55,7 @@ def launch_new(config: RunConfig, path: Path, *, is_dry: bool) -> int:
         MedicalTeamError: something that the user can mend. Before the engine starts nothing is left at ``path``.
     """
     check_config(config)
+    config = config.begun_on(today())
     RunFolder.check_is_free(path)
     launch = prepare(config, path, has_heldout=config.data.heldout is not None)
     _tell_deviations(launch.config)

@@ -15,6 +15,7 @@ import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -71,6 +72,9 @@ class EvaluationSettings(Closed):
     """Texts of the file that were not evaluated on, because the run was trained on them or on a twin."""
     training_texts: str
     """What is known of texts that the model was trained on, as a sentence."""
+    prompt_date: str | None = None
+    """The day that the model's chat template was told. None for a served model, whose server decides, for a baseline,
+    and where an older version didn't write it down."""
 
 
 class EvaluationFolder:
@@ -90,6 +94,9 @@ class EvaluationFolder:
         """
         if (path / _SETTINGS).exists():
             existing = cls.open(path)
+            if existing.settings.prompt_date is None:
+                # One of an older version, which didn't write it down.
+                existing.settings = dataclasses.replace(existing.settings, prompt_date=settings.prompt_date)
             _refuse_other(path, existing.settings, settings)
             return existing
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -113,6 +120,20 @@ class EvaluationFolder:
             raise DataError(f"{path} is no evaluation:", [problem]) from error
         except ValidationError as error:
             raise DataError(f"{file} is damaged or of another version:", validation_problems(error)) from error
+
+    @classmethod
+    def saved_prompt_date(cls, path: Path) -> str | None:
+        """The day with which the evaluation at ``path`` goes on: the one that is written down there, or, where an older
+        version wrote none, the one on which it began. None where there is no evaluation.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        file = path / _SETTINGS
+        if not file.exists():
+            return None
+        began = datetime.fromtimestamp(file.stat().st_mtime).astimezone().date()
+        return cls.open(path).settings.prompt_date or began.isoformat()
 
     @contextmanager
     def locked(self) -> Generator[None]:

@@ -45,6 +45,8 @@ class GamesSettings(Closed):
     games: int
     """Games asked for; each category has the same share."""
     seed: int
+    prompt_date: str | None = None
+    """The day that the model's chat template was told; None where an older version didn't write it down."""
 
 
 @dataclass(frozen=True)

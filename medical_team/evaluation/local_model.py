@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 from ..config import Device, Precision, RolloutConfig
 from ..game.rollout import Rollout
@@ -16,11 +17,14 @@ def local_rollout(
     *,
     device: Device = "auto",
     precision: Precision = "auto",
+    day: date,
     notify: Callable[[str], None] = lambda text: None,
 ) -> Rollout:
-    """Replies of the model at ``location``.
+    """Replies of the model at ``location``, whose chat template is told ``day``.
 
     Raises:
         PolicyError: it can't be loaded or used.
     """
-    return TransformersRollout(FrozenPolicy(location, device=device, precision=precision, notify=notify), rollout)
+    return TransformersRollout(
+        FrozenPolicy(location, device=device, precision=precision, day=day, notify=notify), rollout
+    )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from ..config import DEMO_MODEL, DataConfig, GameConfig, RolloutConfig, RunConfig
 from ..errors import UsageError
 from ..jsonl import lines_sha256
+from ..prompt_date import today
 from ..runs.checkpoints import MARKER
 from ..runs.config_file import load_preset, to_toml
 from ..runs.folder import RunFolder
@@ -55,6 +57,11 @@ class ModelChoice:
         else:
             config = load_preset(DEMO_MODEL) if self.location == DEMO_MODEL else RunConfig()
         return replace(config.game, no_attacker_turn=False, no_defender_turn=False), config.rollout
+
+    @property
+    def day(self) -> date:
+        """The day that its chat template is told: the one that its run was played with, else today."""
+        return today() if self.run is None else self.run.config.policy.day
 
 
 def choose_model(name: str, url: str | None = None) -> ModelChoice:
@@ -103,6 +110,8 @@ def configuration_hash(run: RunFolder, most_runs: int = MOST_RUNS) -> str:
     if start is not None and start.run is not None:
         origin = f"{start.part} of {configuration_hash(start.run, most_runs - 1)}"
         config = replace(config, policy=replace(config.policy, model=origin))
+    # Seeds are tried one after another, and a day ends meanwhile.
+    config = replace(config, policy=replace(config.policy, prompt_date=None))
     unseeded = replace(config, training=replace(config.training, seed=0))
     data = [lines_sha256(records) for records in (run.training_records(), run.heldout_records())]
     described = "\n".join([run.info.kind, *data, to_toml(unseeded)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 
 import torch
@@ -20,6 +21,9 @@ from .chat import encode_prompt
 from .devices import choose_device, choose_dtype
 from .hub import Notify, cached_folder, is_hub_name
 from .loading import LanguageModel, load_language_model
+
+JUDGE_DAY = date(2026, 1, 1)
+"""The day that a judge's chat template is told: what it finds, and what is kept of that, depends on no day."""
 
 _POLICY_OPTION = re.compile(r"\bpolicy\.(?=(?:model|device|precision)\b)")
 
@@ -80,7 +84,7 @@ class LanguageModelScorer:
 
     def score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
         """Scores for each question, in order; a question that is too long or doesn't fit into memory has none."""
-        encoded = [encode_prompt(self._tokenizer, question.prompt, "") for question in questions]
+        encoded = [encode_prompt(self._tokenizer, question.prompt, "", JUDGE_DAY) for question in questions]
         answers: list[AnswerScores | NoAnswer] = [
             NoAnswer(f"the question has {len(prompt)} tokens, more than {self._longest}", is_abstention=True)
             for prompt in encoded

@@ -6,9 +6,11 @@ Text of a player is data: what a tokenizer would read as a control token is brok
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, cast
 
 from ..control_tokens import special_token_ids, without_control_tokens
+from ..prompt_date import dated_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -16,17 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["decode_reply", "encode_prompt", "without_control_tokens"]
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, reply_prefix: str) -> tuple[int, ...]:
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, reply_prefix: str, day: date) -> tuple[int, ...]:
     """The token ids of one user message, the start of the assistant's turn, and what its reply starts with.
 
     Only a user message is used, so that templates without a system role work. Templates that can switch thinking on
     and off (``enable_thinking``, as Qwen3's) are told to think if ``reply_prefix`` opens a thought, and not otherwise.
+    Templates that ask what day it is are told ``day``.
     """
     rendered = cast(
         "str",
         tokenizer.apply_chat_template(
             [{"role": "user", "content": without_control_tokens(tokenizer, prompt)}],
             tokenize=False,
+            chat_template=dated_template(tokenizer.get_chat_template(), day),
             add_generation_prompt=True,
             enable_thinking=bool(reply_prefix),
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from ..config import Device, PolicyConfig, Precision
 from .devices import choose_device, choose_dtype
 from .hub import Notify
@@ -16,6 +18,7 @@ class FrozenPolicy(Policy):
         name: what :func:`.loading.load_language_model` takes; an adapter folder is merged into its base.
         device: where it computes.
         precision: what its weights are in.
+        day: what its chat template is told.
         notify: told what takes long, such as fetching a model.
 
     Raises:
@@ -28,6 +31,7 @@ class FrozenPolicy(Policy):
         *,
         device: Device = "auto",
         precision: Precision = "auto",
+        day: date,
         notify: Notify = lambda text: None,
     ) -> None:
         chosen = choose_device(device)
@@ -35,6 +39,7 @@ class FrozenPolicy(Policy):
         language_model = load_language_model(name, device=chosen, dtype=self._compute_dtype, notify=notify)
         self.config = PolicyConfig(model=name, adaptation="full", device=device, precision=precision)
         self.device = chosen
+        self.day = day
         self.tokenizer = language_model.tokenizer
         self.eos_token_ids = language_model.eos_token_ids
         self.pad_token_id = language_model.pad_token_id

@@ -54,6 +54,8 @@ class Policy:
         language_model = load_language_model(config.model, device=device, dtype=dtype, notify=notify)
         self.config = config
         self.device = device
+        self.day = config.day
+        """What the chat template is told, also at midnight."""
         self.tokenizer: PreTrainedTokenizerBase = language_model.tokenizer
         self.eos_token_ids = language_model.eos_token_ids
         self.reply_end_token_id = language_model.reply_end_token_id

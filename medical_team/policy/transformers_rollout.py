@@ -62,7 +62,9 @@ class TransformersRollout:
         replies: list[Reply | PromptTooLong | None] = [None] * len(requests)
         fitting: list[_EncodedRequest] = []
         for index, request in enumerate(requests):
-            prompt_token_ids = encode_prompt(self._policy.tokenizer, request.prompt, request.reply_prefix)
+            prompt_token_ids = encode_prompt(
+                self._policy.tokenizer, request.prompt, request.reply_prefix, self._policy.day
+            )
             refusal = self._refusal(len(prompt_token_ids), request.max_tokens)
             if refusal is None:
                 fitting.append(_EncodedRequest(index, request, prompt_token_ids))

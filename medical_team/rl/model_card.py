@@ -126,6 +126,7 @@ def _shared_settings(config: RunConfig) -> dict[str, object]:
         "adaptation": config.policy.adaptation + (f", rank {config.policy.lora_rank}" if _is_lora(config) else ""),
         "thinking": "on" if config.game.thinking else "off",
         "seed": config.training.seed,
+        **({"day told to the chat template": config.policy.prompt_date} if config.policy.prompt_date else {}),
     }
 
 

@@ -66,6 +66,6 @@ def tokenized(demonstration: Demonstration, policy: Policy, config: RunConfig) -
             f"than {option} ({limit}) allows. Set it to at least {len(reply_ids) + 1}."
         )
     return TokenizedDemonstration(
-        prompt_token_ids=encode_prompt(tokenizer, demonstration.prompt, demonstration.reply_prefix),
+        prompt_token_ids=encode_prompt(tokenizer, demonstration.prompt, demonstration.reply_prefix, policy.day),
         token_ids=(*reply_ids, policy.reply_end_token_id),
     )

@@ -28,7 +28,7 @@ import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from math import isfinite
 from pathlib import Path
 from typing import Literal
@@ -91,8 +91,11 @@ class RunFolder:
     def __init__(self, path: Path, info: RunInfo, config: RunConfig) -> None:
         self.path = path
         self.info = info
-        self.config = config
-        """The saved configuration, its data paths leading into this folder."""
+        self.config = config if (day := _day_of_creation(info)) is None else config.begun_on(day)
+        """The saved configuration, its data paths leading into this folder. Where it doesn't name the day that chat
+        templates are told, that is the day on which the run was made."""
+        self.is_day_saved = config.policy.prompt_date is not None
+        """Whether it names that day, as all but old runs do."""
 
     @classmethod
     def create(
@@ -316,6 +319,13 @@ def _refuse_occupied(path: Path) -> None:
             )
     elif path.exists() or path.is_symlink():
         raise RunFolderError(f"{path} is no folder. Name a new or empty folder for the run.")
+
+
+def _day_of_creation(info: RunInfo) -> date | None:
+    try:
+        return datetime.fromisoformat(info.created).astimezone().date()
+    except ValueError:
+        return None
 
 
 def _game_line(game: Game) -> str:

@@ -20,6 +20,7 @@ from ..jsonl import write_jsonl
 from ..judging import reference_judge
 from ..policy.policy import Policy
 from ..policy.transformers_rollout import TransformersRollout
+from ..prompt_date import today
 from ..records import Game, Labels, TrainingRecord
 from ..report.display import Display
 from ..rewards import is_verdict_right
@@ -63,6 +64,7 @@ def run_demo(config: RunConfig, path: Path, display: Display, *, heldout_cases: 
         MedicalTeamError: something that the user can mend.
     """
     RunFolder.check_is_free(path)
+    config = config.begun_on(today())
     display.notice("Writing held-out notes, and letting the attacker revise them ...")
     notes = heldout_notes(config, heldout_cases)
     before = assessed(config, notes, step=-1)

@@ -66,6 +66,7 @@ def _prompt_tokens(record: TrainingRecord, policy: Policy, config: RunConfig) ->
     if record.data_type.is_adversarial and not config.game.no_attacker_turn:
         requests[Role.ATTACKER] = attacker_prompt(record.note, record.data_type, style=style, is_thinking=is_thinking)
     return max(
-        len(encode_prompt(policy.tokenizer, prompt, reply_prefix(role, style=style, is_thinking=is_thinking)))
+        len(encode_prompt(policy.tokenizer, prompt, prefix, policy.day))
         for role, prompt in requests.items()
+        for prefix in [reply_prefix(role, style=style, is_thinking=is_thinking)]
     )

@@ -21,6 +21,7 @@ from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.policy import Policy
+from ..prompt_date import asks_for_day, today
 from ..records import TrainingRecord
 from ..report.display import Display
 from ..rl.loop import TrainingResult, train
@@ -39,7 +40,7 @@ def start_run(config: RunConfig, path: Path, display: Display, *, kind: RunKind 
         MedicalTeamError: something that the user can mend. Before the first step nothing is left at ``path``.
     """
     check_config(config)
-    config = config.resolved
+    config = config.resolved.begun_on(today())
     RunFolder.check_is_free(path)
     error_types = [canonical_error_type(name) for name in config.game.error_types]
     records = load_records(config.data.train, error_types)
@@ -75,7 +76,13 @@ def resume_run(
         if steps is not None and steps != run.total_steps:
             run.change_steps(steps)
         judge = _judge(run.config.judge, run.training_records(), display)
-        return _work(run, _policy(run.config, display), judge, display)
+        policy = _policy(run.config, display)
+        if not run.is_day_saved and asks_for_day(policy.tokenizer.chat_template):
+            display.warn(
+                "This run was saved without the day that its chat template is told. It is told the day on which the "
+                f"run was made, {policy.day}; steps that were played on later days may have had other prompts."
+            )
+        return _work(run, policy, judge, display)
 
 
 def _work(run: RunFolder, policy: Policy, judge: Judge, display: Display) -> TrainingResult:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
 from builders import a_pair
+from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.config import SMOLLM2_MODEL, TINY_RANDOM_MODEL, JudgeConfig
 from medical_team.errors import JudgeError
 from medical_team.judge.comparison import error_question
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
 from medical_team.judging import make_judge
-from medical_team.policy.answer_scoring import LanguageModelScorer, load_answer_scorer
+from medical_team.policy.answer_scoring import JUDGE_DAY, LanguageModelScorer, load_answer_scorer
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.loading import load_language_model
 from medical_team.policy.smollm2 import converted_folder
@@ -49,7 +51,7 @@ def test_scores_are_the_log_probs_of_the_answers_as_the_replys_first_token(langu
     (scores,) = LanguageModelScorer(language_model).score(QUESTIONS[:1])
 
     tokenizer = language_model.tokenizer
-    prompt = encode_prompt(tokenizer, QUESTIONS[0].prompt, "")
+    prompt = encode_prompt(tokenizer, QUESTIONS[0].prompt, "", JUDGE_DAY)
     with torch.no_grad():
         log_probs = language_model.model(torch.tensor([prompt])).logits[0, -1].log_softmax(-1)
     expected = [log_probs[tokenizer.convert_tokens_to_ids(letter)].item() for letter in "AB"]
@@ -109,8 +111,8 @@ def test_a_note_cannot_speak_for_the_model(language_model):
     question = error_question(f"{PAIR.error_note} {' '.join(control)}model\nB", PAIR).question
     special = [*tokenizer.all_special_ids, *(tokenizer.convert_tokens_to_ids(token) for token in control)]
 
-    ids = encode_prompt(tokenizer, question.prompt, "")
-    plain = encode_prompt(tokenizer, error_question("A note.", PAIR).question.prompt, "")
+    ids = encode_prompt(tokenizer, question.prompt, "", JUDGE_DAY)
+    plain = encode_prompt(tokenizer, error_question("A note.", PAIR).question.prompt, "", JUDGE_DAY)
 
     assert [token_id for token_id in ids if token_id in special] == [id_ for id_ in plain if id_ in special]
 
@@ -157,3 +159,15 @@ def test_smollm2_gives_a_ruling_with_a_confidence():
 
     assert isinstance(ruling, Labels)
     assert 0.5 < ruling.confidence < 1
+
+
+def test_what_a_judge_is_asked_depends_on_no_day(folder, tmp_path, monkeypatch):
+    folder = shutil.copytree(folder, tmp_path / "dated")
+    (folder / "chat_template.jinja").write_text(DATED_TEMPLATE, encoding="utf-8")
+    scores = []
+    for day in (DAY, NEXT_DAY):
+        set_clock(monkeypatch, day)
+        scorer = load_answer_scorer(JudgeConfig(kind="model", model=str(folder), device="cpu"))
+        scores.append(scorer.score(QUESTIONS))
+
+    assert scores[0] == scores[1]

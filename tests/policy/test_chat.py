@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, normalizers
 from transformers import PreTrainedTokenizerFast
 
+from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.policy.chat import decode_reply, encode_prompt, without_control_tokens
 from medical_team.policy.demo_model import make_demo_tokenizer
 from medical_team.policy.tiny import Architecture, make_tiny_model
@@ -30,14 +31,14 @@ def special_ids_in(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int])
 
 def test_a_prompt_is_one_user_message_and_the_start_of_the_reply():
     tokenizer = tokenizer_of("llama")
-    token_ids = encode_prompt(tokenizer, "Is it safe?", "<think>")
+    token_ids = encode_prompt(tokenizer, "Is it safe?", "<think>", DAY)
     expected = "<|im_start|>user\nIs it safe?<|im_end|>\n<|im_start|>assistant\n<think>"
     assert tokenizer.decode(token_ids) == expected
 
 
 def test_a_template_without_a_system_role_works_and_begins_with_one_bos():
     tokenizer = tokenizer_of("gemma3")
-    token_ids = encode_prompt(tokenizer, "Is it safe?", "")
+    token_ids = encode_prompt(tokenizer, "Is it safe?", "", DAY)
     assert token_ids.count(tokenizer.bos_token_id) == 1
     assert tokenizer.decode(token_ids).endswith("<start_of_turn>model\n")
 
@@ -45,14 +46,14 @@ def test_a_template_without_a_system_role_works_and_begins_with_one_bos():
 def test_a_template_that_opens_the_thought_itself_gets_no_second_prefix():
     tokenizer = make_tiny_model()[1]
     tokenizer.chat_template = str(tokenizer.chat_template).replace("assistant\n", "assistant\n<think>\n")
-    assert tokenizer.decode(encode_prompt(tokenizer, "hello", "<think>")).count("<think>") == 1
+    assert tokenizer.decode(encode_prompt(tokenizer, "hello", "<think>", DAY)).count("<think>") == 1
 
 
 def test_a_template_with_a_switch_for_thinking_is_told():
     tokenizer = make_tiny_model()[1]
     tokenizer.chat_template = "{{ messages[0]['content'] }} thinking={{ enable_thinking }} "
-    assert "thinking=True" in tokenizer.decode(encode_prompt(tokenizer, "a", "<think>"))
-    assert "thinking=False" in tokenizer.decode(encode_prompt(tokenizer, "a", ""))
+    assert "thinking=True" in tokenizer.decode(encode_prompt(tokenizer, "a", "<think>", DAY))
+    assert "thinking=False" in tokenizer.decode(encode_prompt(tokenizer, "a", "", DAY))
 
 
 @pytest.mark.parametrize(
@@ -81,8 +82,8 @@ SPECIAL_TEXT = st.lists(
 @given(text=SPECIAL_TEXT)
 def test_no_text_adds_a_special_token(architecture: Architecture, text: str):
     tokenizer = tokenizer_of(architecture)
-    harmless = special_ids_in(tokenizer, encode_prompt(tokenizer, "a note", ""))
-    assert special_ids_in(tokenizer, encode_prompt(tokenizer, text, "")) == harmless
+    harmless = special_ids_in(tokenizer, encode_prompt(tokenizer, "a note", "", DAY))
+    assert special_ids_in(tokenizer, encode_prompt(tokenizer, text, "", DAY)) == harmless
 
 
 @cache
@@ -113,8 +114,8 @@ AWKWARD_PIECES = [
 @given(st.lists(st.sampled_from(AWKWARD_PIECES)))
 def test_no_text_adds_a_token_of_an_awkward_vocabulary(pieces: list[str]):
     tokenizer = awkward_tokenizer()
-    harmless = special_ids_in(tokenizer, encode_prompt(tokenizer, "a note", ""))
-    assert special_ids_in(tokenizer, encode_prompt(tokenizer, "".join(pieces), "")) == harmless
+    harmless = special_ids_in(tokenizer, encode_prompt(tokenizer, "a note", "", DAY))
+    assert special_ids_in(tokenizer, encode_prompt(tokenizer, "".join(pieces), "", DAY)) == harmless
 
 
 def test_words_that_a_tokenizer_does_not_know_stay_as_they_are():
@@ -133,7 +134,7 @@ def test_our_own_tags_and_white_space_stay_even_where_they_are_tokens():
     tokenizer = make_tiny_model()[1]
     tokenizer.add_tokens(["<think>", "</think>", "\n\n", "  "])
     prompt = "Think inside <think> and </think>.\n\nTwo  spaces."
-    assert prompt in tokenizer.decode(encode_prompt(tokenizer, prompt, ""), clean_up_tokenization_spaces=False)
+    assert prompt in tokenizer.decode(encode_prompt(tokenizer, prompt, "", DAY), clean_up_tokenization_spaces=False)
 
 
 def test_a_reply_is_read_without_its_end_and_otherwise_as_written():
@@ -154,3 +155,19 @@ def test_an_end_that_is_an_ordinary_token_is_not_part_of_the_text():
     tokenizer = tokenizer_of("llama")
     (exclamation_mark,) = tokenizer("!", add_special_tokens=False)["input_ids"]
     assert decode_reply(tokenizer, [exclamation_mark], frozenset({exclamation_mark})) == ""
+
+
+def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day_on_every_day(monkeypatch: pytest.MonkeyPatch):
+    tokenizer = make_tiny_model()[1]
+    tokenizer.chat_template = DATED_TEMPLATE
+    set_clock(monkeypatch, NEXT_DAY)
+
+    assert "Today is 05 March 2026. Is it safe?" in tokenizer.decode(encode_prompt(tokenizer, "Is it safe?", "", DAY))
+    assert tokenizer.chat_template == DATED_TEMPLATE
+
+
+def test_of_several_templates_the_default_one_is_dated():
+    tokenizer = make_tiny_model()[1]
+    tokenizer.chat_template = {"default": DATED_TEMPLATE, "tool_use": "{{ raise_exception('no tools') }}"}
+
+    assert "Today is 05 March 2026" in tokenizer.decode(encode_prompt(tokenizer, "a", "", DAY))

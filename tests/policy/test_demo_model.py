@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from clocks import DAY
 from medical_team.data.synthetic import synthetic_cases
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.demo_model import make_demo_model, make_demo_tokenizer
@@ -30,7 +31,7 @@ def test_every_note_comes_back_as_it_was():
     ],
 )
 def test_it_knows_the_words_of_the_terse_prompts(prompt):
-    assert TOKENIZER.unk_token_id not in encode_prompt(TOKENIZER, prompt, "")
+    assert TOKENIZER.unk_token_id not in encode_prompt(TOKENIZER, prompt, "", DAY)
 
 
 def test_the_same_seed_gives_the_same_weights():

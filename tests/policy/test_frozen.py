@@ -1,3 +1,4 @@
+from clocks import DAY
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig
 from medical_team.game.rollout import REFERENCE, RolloutRequest, Speaker
 from medical_team.policy.frozen import FrozenPolicy
@@ -14,13 +15,13 @@ def reply_of(policy, version=LIVING):
 
 
 def test_it_says_what_the_policy_says_that_has_learnt_nothing_yet():
-    frozen = FrozenPolicy(TINY_RANDOM_MODEL)
+    frozen = FrozenPolicy(TINY_RANDOM_MODEL, day=DAY)
 
     assert reply_of(frozen) == reply_of(Policy(PolicyConfig(model=TINY_RANDOM_MODEL), seed=1))
 
 
 def test_its_reference_is_itself():
-    frozen = FrozenPolicy(TINY_RANDOM_MODEL)
+    frozen = FrozenPolicy(TINY_RANDOM_MODEL, day=DAY)
 
     assert reply_of(frozen, REFERENCE) == reply_of(frozen)
 
@@ -32,10 +33,10 @@ def test_a_saved_adapter_is_merged_into_its_base(tmp_path):
             parameter.data.fill_(0.3)
     policy.save(tmp_path / "adapter")
 
-    adapted = reply_of(FrozenPolicy(str(tmp_path / "adapter")))
+    adapted = reply_of(FrozenPolicy(str(tmp_path / "adapter"), day=DAY))
 
-    assert adapted == reply_of(policy) != reply_of(FrozenPolicy(TINY_RANDOM_MODEL))
+    assert adapted == reply_of(policy) != reply_of(FrozenPolicy(TINY_RANDOM_MODEL, day=DAY))
 
 
 def test_nothing_of_it_learns():
-    assert list(FrozenPolicy(TINY_RANDOM_MODEL).trainable_parameters()) == []
+    assert list(FrozenPolicy(TINY_RANDOM_MODEL, day=DAY).trainable_parameters()) == []

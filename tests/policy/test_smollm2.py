@@ -10,6 +10,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 
+from clocks import DAY
 from medical_team.config import SMOLLM2_MODEL
 from medical_team.errors import ModelUnavailableError, PolicyError
 from medical_team.policy.chat import decode_reply, encode_prompt
@@ -104,7 +105,7 @@ def test_smollm2_speaks_english():
     assert loaded.context_window == 8192
     assert loaded.model.get_output_embeddings().weight is loaded.model.get_input_embeddings().weight
 
-    prompt = encode_prompt(loaded.tokenizer, "What is the capital of France?", "")
+    prompt = encode_prompt(loaded.tokenizer, "What is the capital of France?", "", DAY)
     # <|im_start|> user ... <|im_end|> \n <|im_start|> ass istant \n, as the template of SmolLM2 has it.
     assert prompt[-16:] == (1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1, 520, 9531, 198)
     sequence = loaded.model.generate(torch.tensor([prompt]), max_new_tokens=16, do_sample=False)

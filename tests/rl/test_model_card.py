@@ -44,3 +44,9 @@ def test_held_out_figures_are_of_single_evaluations():
 def test_without_figures_a_card_has_no_table_of_them():
     assert figures_table([]) == ""
     assert "What came of it" not in model_card(RunConfig(), 5, tables=[""])
+
+
+def test_a_card_names_the_day_that_the_chat_template_was_told():
+    assert "| day told to the chat template | 2026-03-05 |" in model_card(
+        RunConfig(policy=PolicyConfig(prompt_date="2026-03-05")), 5
+    )

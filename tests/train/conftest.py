@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from builders import a_pair
+from clocks import DAY
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.quiet import quiet_transformers
 from medical_team.policy.tiny import make_tiny_model
@@ -25,7 +26,7 @@ def talking_model(tmp_path_factory) -> Path:
     model, tokenizer = make_tiny_model(seed=1)
     words = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("Safe", "Harmful")]
     prompts = [
-        encode_prompt(tokenizer, assessor_prompt(note, style="short", is_thinking=False), ANSWER_PREFIX)
+        encode_prompt(tokenizer, assessor_prompt(note, style="short", is_thinking=False), ANSWER_PREFIX, DAY)
         for note in (a_pair().error_note, a_pair().corrected_note)
     ]
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)

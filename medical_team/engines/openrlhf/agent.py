@@ -91,6 +91,7 @@ class GameAgent:
         config, folder = run.config, EngineFiles.of(run.path).folder
         training = config.training
         self._config = config
+        self._day = config.policy.day
         self._judge = judge
         self._draw = GameDraw(
             run.training_records(), config.game, games_per_step=training.games_per_step, seed=training.seed
@@ -123,7 +124,9 @@ class GameAgent:
         """One sample, as OpenRLHF's ``AgentExecutorBase.execute``. Nothing but a cancellation is ever raised."""
         # Each remote call brings a copy of the tokenizer; what is worked out for one serves all.
         self._tokenizer = self._tokenizer or hf_tokenizer
-        rollout = EngineRollout(llm_engine, self._tokenizer, sampling_params, max_length, self._config.rollout)
+        rollout = EngineRollout(
+            llm_engine, self._tokenizer, sampling_params, max_length, self._config.rollout, self._day
+        )
         filler = self._tokenizer.eos_token_id
         has_log_probs = sampling_params.logprobs is not None
         echo = Echo(prompt, label, images, has_log_probs, filler if isinstance(filler, int) else 0)

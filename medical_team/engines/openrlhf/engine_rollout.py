@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...config import RolloutConfig
@@ -56,10 +57,12 @@ class EngineRollout:
     max_length: int
     """Most tokens of prompt and reply together (``--data.max_len``)."""
     config: RolloutConfig
+    day: date
+    """What the chat template is told."""
 
     async def generate(self, request: RolloutRequest) -> Reply | PromptTooLong:
         """The reply to ``request``. Raises what the engine raises."""
-        prompt_token_ids = encode_prompt(self.tokenizer, request.prompt, request.reply_prefix)
+        prompt_token_ids = encode_prompt(self.tokenizer, request.prompt, request.reply_prefix, self.day)
         params = self._params(request)
         if (refusal := self._refusal(len(prompt_token_ids), params.max_tokens)) is not None:
             return refusal

@@ -99,7 +99,7 @@ def red_team_fork_deviations(config: RunConfig) -> list[str]:
     return deviations
 
 
-def custom_configs_json(game: GameConfig) -> str:
+def custom_configs_json(game: GameConfig, prompt_date: str | None = None) -> str:
     """The rules of the game as the fork's ``--custom_configs`` takes them.
 
     ``error_types`` is not among them, since the fork filters nothing: its data file holds the wanted cases alone.
@@ -109,7 +109,7 @@ def custom_configs_json(game: GameConfig) -> str:
     """
     # The spaces of the default separators matter: `ray job submit` only quotes what has a space, and a shell would
     # take bare braces apart.
-    return json.dumps(custom_configs_of(game))
+    return json.dumps(custom_configs_of(game, prompt_date))
 
 
 def _environment(config: RunConfig) -> Mapping[str, str]:
@@ -158,7 +158,7 @@ def _data(config: RunConfig, files: EngineFiles, judge_url: str) -> Iterator[tup
     yield "--max_samples", str(training.steps * training.games_per_step)
     yield "--prompt_max_len", str(config.rollout.max_prompt_tokens)
     yield "--generate_max_len", str(max(config.rollout.max_revision_tokens, config.rollout.max_verdict_tokens))
-    yield "--custom_configs", custom_configs_json(config.game)
+    yield "--custom_configs", custom_configs_json(config.game, config.policy.prompt_date)
 
 
 def _rollouts(config: RunConfig) -> Iterator[tuple[str, ...]]:

@@ -2,16 +2,18 @@
 
 The fork itself reads ``max_turns``, ``reward_type``, ``remove_ties``, ``no_attacker_turn``, ``no_defender_turn``,
 ``direct_chat_no_cot`` and ``reward_coeff_config``, and hands all of it to the prompt function, where ``prompt_style``
-is ours.
+and ``prompt_date`` are ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, get_args
 
 from ...config import GameConfig, PromptStyle, RewardCoefficients
 from ...errors import UsageError
+from ...prompt_date import day_of
 
 CustomConfigs = Mapping[str, Any]
 
@@ -21,8 +23,9 @@ TUNABLE_COEFFICIENTS = ("core", "faithful", "unfaithful")
 _PROMPT_STYLES: tuple[str, ...] = get_args(PromptStyle)
 
 
-def custom_configs_of(game: GameConfig) -> dict[str, object]:
-    """What ``--custom_configs`` must hold, as JSON, for the fork to play by the rules of ``game``.
+def custom_configs_of(game: GameConfig, prompt_date: str | None = None) -> dict[str, object]:
+    """What ``--custom_configs`` must hold, as JSON, for the fork to play by the rules of ``game``, and to tell
+    chat templates the day ``prompt_date``.
 
     Raises:
         UsageError: the fork can't play by them.
@@ -39,6 +42,8 @@ def custom_configs_of(game: GameConfig) -> dict[str, object]:
         "direct_chat_no_cot": not game.thinking,
         "prompt_style": game.prompt_style,
     }
+    if prompt_date is not None:
+        custom_configs["prompt_date"] = prompt_date
     if game.coefficients != RewardCoefficients():
         custom_configs["reward_coeff_config"] = {
             name: getattr(game.coefficients, name) for name in TUNABLE_COEFFICIENTS
@@ -73,3 +78,16 @@ def prompt_style_in(custom_configs: CustomConfigs | None) -> str:
     if style not in _PROMPT_STYLES:
         raise UsageError(f"prompt_style in --custom_configs is {style!r}, expected one of: {', '.join(_PROMPT_STYLES)}")
     return style
+
+
+def prompt_date_in(custom_configs: CustomConfigs | None) -> date | None:
+    """The day that chat templates are told; None where nothing is said, so that they ask the clock.
+
+    Raises:
+        UsageError: it names no day.
+    """
+    text = (custom_configs or {}).get("prompt_date")
+    try:
+        return None if text is None else day_of(str(text))
+    except ValueError as error:
+        raise UsageError(f"prompt_date in --custom_configs: {error}") from error

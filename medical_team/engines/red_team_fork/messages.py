@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, cast
 
 from ...control_tokens import names_control_tokens, without_control_tokens
 from ...errors import UsageError
+from ...prompt_date import asks_for_day, dated_template
 from ...prompts import assessor_prompt, attacker_prompt, reply_prefix
 from ...records import Role
-from .custom_configs import CustomConfigs, is_thinking_in, prompt_style_in
+from .custom_configs import CustomConfigs, is_thinking_in, prompt_date_in, prompt_style_in
 from .terms import attacked_data_type_of, role_of
 
 History = Sequence[Mapping[str, Any]]
@@ -46,7 +48,10 @@ def convert_game_history_to_messages(
         request = attacker_prompt(prompt, data_type, style=style, is_thinking=is_thinking)
     else:
         request = assessor_prompt(_note_in(history), style=style, is_thinking=is_thinking)
-    rendered = request if tokenizer is None else _in_chat_template(tokenizer, request, is_thinking=is_thinking)
+    rendered = request
+    if tokenizer is not None:
+        day = prompt_date_in(custom_configs)
+        rendered = _in_chat_template(tokenizer, request, is_thinking=is_thinking, day=day)
     prefix = reply_prefix(role, style=style, is_thinking=is_thinking)
     # Some templates of thinking models open the thought themselves.
     return rendered if rendered.rstrip().endswith(prefix) else rendered + prefix
@@ -63,10 +68,14 @@ def _note_in(history: History) -> str:
     return history[0]["content"]
 
 
-def _in_chat_template(tokenizer: Any, request: str, *, is_thinking: bool) -> str:
+def _in_chat_template(tokenizer: Any, request: str, *, is_thinking: bool, day: date | None) -> str:
     content = without_control_tokens(tokenizer, request) if names_control_tokens(tokenizer) else request
-    # Only templates that know the switch are told: other tokenizers may take no such argument.
+    # Only templates that ask are told: other tokenizers may take no such arguments.
     template = getattr(tokenizer, "chat_template", None)
-    switch = {"enable_thinking": is_thinking} if isinstance(template, str) and "enable_thinking" in template else {}
+    options: dict[str, Any] = {}
+    if isinstance(template, str) and "enable_thinking" in template:
+        options["enable_thinking"] = is_thinking
+    if isinstance(template, str) and day is not None and asks_for_day(template):
+        options["chat_template"] = dated_template(template, day)
     messages = [{"role": "user", "content": content}]
-    return cast("str", tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **switch))
+    return cast("str", tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options))

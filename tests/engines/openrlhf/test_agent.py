@@ -16,7 +16,8 @@ import pytest
 from fault_server import fault_server, reset, status
 
 from builders import a_record
-from medical_team.config import JudgeConfig
+from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
+from medical_team.config import JudgeConfig, PolicyConfig
 from medical_team.engine_config import EngineConfig
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
 from medical_team.game.draw import GameDraw
@@ -444,3 +445,12 @@ def test_a_judges_labels_reach_the_saved_game(tmp_path):
 
     assert isinstance(played.game.ruling, Labels)
     assert played.game.ruling.source == "dose"
+
+
+def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day(tmp_path, monkeypatch):
+    set_clock(monkeypatch, NEXT_DAY)
+    monkeypatch.setattr(TOKENIZER, "chat_template", DATED_TEMPLATE)
+
+    samples, _, _ = play_one(tmp_path, policy=PolicyConfig(model="tiny-random", prompt_date=DAY.isoformat()))
+
+    assert all("Today is 05 March 2026" in texts_of(sample)[0] for sample in samples)

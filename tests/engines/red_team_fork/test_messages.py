@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from builders import a_pair
+from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team import prompts
+from medical_team.config import GameConfig
+from medical_team.engines.red_team_fork.custom_configs import custom_configs_of
 from medical_team.errors import UsageError
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.tiny import make_tiny_model
@@ -59,7 +62,7 @@ def test_the_prompt_becomes_the_tokens_that_the_local_engine_would_make(architec
 
     is_thinking = custom_configs is None
     request = prompts.assessor_prompt(note, style="full", is_thinking=is_thinking)
-    ours = encode_prompt(tokenizer, request, "<think>" if is_thinking else "")
+    ours = encode_prompt(tokenizer, request, "<think>" if is_thinking else "", DAY)
     assert tuple(tokenizer([chat], add_special_tokens=False)["input_ids"][0]) == ours
 
 
@@ -115,3 +118,18 @@ def test_the_constants_can_be_filled_in_as_the_fork_does() -> None:
 
     demonstration = prompts.ASSISTANT_THINKING_PREFIX + "{thinking} </think>\n<answer> {sftchat_completion} </answer>"
     assert demonstration.format(thinking="why", sftchat_completion="Safe").startswith("<think>why </think>")
+
+
+def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_clock(monkeypatch, NEXT_DAY)
+    tokenizer = make_tiny_model()[1]
+    tokenizer.chat_template = DATED_TEMPLATE
+    custom_configs = custom_configs_of(GameConfig(prompt_style="full"), DAY.isoformat())
+
+    def asked(custom_configs: object) -> str:
+        return convert_game_history_to_messages(ATTACKED, "defender", NOTE, "vanilla_benign", custom_configs, tokenizer)
+
+    assert "Today is 05 March 2026" in asked(custom_configs)
+    assert "Today is 06 March 2026" in asked(PLAIN)
+    with pytest.raises(UsageError, match="prompt_date in --custom_configs: 'today' is no day"):
+        asked({**PLAIN, "prompt_date": "today"})
