@@ -70,15 +70,16 @@ def reply_log_probs(model: PreTrainedModel, batch: TokenBatch, temperature: floa
     """Log-probs of the action tokens at ``temperature``, [B, R] in fp32; what stands at padding has no meaning."""
     reply_width = batch.reply_ids_BR.shape[1]
     position_ids_BT = (batch.attention_mask_BT.cumsum(dim=1) - 1).clamp_(min=0)
-    # The logits at a position predict the next token: take the last prompt position and all reply positions.
-    logits_BKV = model(
+    # The logits at a position predict the next token: take the last prompt position and all reply positions. Some
+    # models give the logits of all positions whatever they are asked for.
+    logits_BTV = model(
         input_ids=batch.input_ids_BT,
         attention_mask=batch.attention_mask_BT,
         position_ids=position_ids_BT,
         logits_to_keep=reply_width + 1,
         use_cache=False,
     ).logits
-    scaled_BRV = logits_BKV[:, :-1].float() / temperature
+    scaled_BRV = logits_BTV[:, -reply_width - 1 : -1].float() / temperature
     return -torch.nn.functional.cross_entropy(
         scaled_BRV.flatten(0, 1), batch.reply_ids_BR.flatten(), reduction="none"
     ).view(batch.reply_ids_BR.shape)

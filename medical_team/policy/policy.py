@@ -21,6 +21,7 @@ from ..errors import PolicyError
 from ..game.rollout import REFERENCE
 from ..records import LIVING
 from ..seeds import derive_seed
+from .adapter import attach_adapter
 from .devices import choose_device, choose_dtype
 from .dropout import switch_off_dropout
 from .gradient_checkpointing import enable_gradient_checkpointing, recomputing
@@ -63,7 +64,12 @@ class Policy:
         self.context_window = language_model.context_window
         self._reference_copy: PreTrainedModel | None = None
         if config.adaptation == "lora":
-            self.model = _with_adapter(language_model.model, config, seed)
+            self.model = attach_adapter(
+                language_model.model,
+                name=config.model,
+                rank=config.lora_rank,
+                generator_seed=derive_seed(seed, "lora"),
+            )
         else:
             self._reference_copy = copy.deepcopy(language_model.model).requires_grad_(False)
             self.model = language_model.model.requires_grad_(True)
@@ -150,23 +156,6 @@ class Policy:
             self.model.load_state_dict(saved.state_dict())
         except RuntimeError as error:
             raise PolicyError(f"{folder} holds weights of another model: {error}") from error
-
-
-def _with_adapter(model: PreTrainedModel, config: PolicyConfig, seed: int) -> torch.nn.Module:
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    # The base is named as the user named it: where it was loaded from is a path of this machine.
-    model.config._name_or_path = model.name_or_path = config.model
-    lora = LoraConfig(
-        r=config.lora_rank,
-        lora_alpha=2 * config.lora_rank,
-        lora_dropout=0.0,
-        target_modules="all-linear",
-        task_type=TaskType.CAUSAL_LM,
-    )
-    with torch.random.fork_rng(devices=[]), quiet_transformers():
-        torch.default_generator.manual_seed(derive_seed(seed, "lora"))
-        return get_peft_model(model, lora)
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
