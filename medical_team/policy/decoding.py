@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers.cache_utils import Cache
 
 _MOST_PADDING = 1.1
-"""Prompts are read together up to this ratio of all that is read to what isn't padding."""
+"""Where others can follow, prompts are read together up to this ratio of all that is read to what isn't padding."""
 
 _ROWS_FOR_ONE_TO_LEAVE = 8
 """Rows that leave or come have the cache copied: they do so when one in this many is done, not one by one."""
@@ -76,8 +76,8 @@ def decode(
         rules: temperature, ends, padding.
         prefix: what all prompts begin with, each with at least one token more. Where the model can't have padding
             anywhere, the prompts must be of one length.
-        batch_size: how many speak at a time; None: all of them. All speak at once, too, where the model can't have
-            padding anywhere, so that nobody can come in later.
+        batch_size: how many speak at a time; None: all of them. Where the model can't have padding anywhere nobody
+            comes in before all of them are done; where it can't have any at all, prompts of one length speak together.
         on_done: told how many replies are done.
 
     Raises:
@@ -85,12 +85,12 @@ def decode(
     """
     rows = [_Row(request) for request in requests]
     waiting = deque(rows)
-    size = batch_size if batch_size is not None and model.can_pad_anywhere else len(rows)
+    size = min(limit for limit in (batch_size, model.max_rows, len(rows)) if limit is not None)
     speaking: list[_Row] = []
     batch: _Batch | None = None
     while True:
-        if batch is None or (waiting and len(speaking) < size):
-            arriving = _next_to_arrive(waiting, size - len(speaking), is_choosy=model.can_pad_anywhere)
+        if batch is None or (model.can_pad_anywhere and waiting and len(speaking) < size):
+            arriving = _next_to_arrive(waiting, size - len(speaking), _most_padding(model))
             arrived = _Batch(model, [row.prompt_token_ids for row in arriving], rules.pad_token_id, prefix)
             _decode_step(arrived, arriving, rules)
             batch = arrived if batch is None else batch.above(arrived)
@@ -110,15 +110,22 @@ def decode(
             speaking = [speaking[place] for place in going_on]
 
 
-def _next_to_arrive(waiting: deque[_Row], places: int, *, is_choosy: bool) -> list[_Row]:
-    """At most ``places`` rows, whose prompts are read together: where others can follow, only as long as little of
-    what is read is padding."""
+def _most_padding(model: DecodingModel) -> float:
+    """Prompts are read together up to this ratio of all that is read to what isn't padding."""
+    if not model.can_pad:
+        return 1.0
+    # Where nobody comes in later, a full batch is worth more than little padding.
+    return _MOST_PADDING if model.can_pad_anywhere else math.inf
+
+
+def _next_to_arrive(waiting: deque[_Row], places: int, most_padding: float) -> list[_Row]:
+    """At most ``places`` rows, whose prompts are read together."""
     arriving: list[_Row] = []
     longest = total = 0
     while waiting and len(arriving) < places:
         length = len(waiting[0].prompt_token_ids)
         longest, total = max(longest, length), total + length
-        if is_choosy and longest * (len(arriving) + 1) > _MOST_PADDING * total:
+        if longest * (len(arriving) + 1) > most_padding * total:
             break
         arriving.append(waiting.popleft())
     return arriving
@@ -242,7 +249,7 @@ class _Batch:
         if unused:
             drop_columns(self._cache, unused)
             self._cached_columns -= unused
-        self._cache.batch_select_indices(rows_K)
+        self._model.select_rows(self._cache, rows_K)
 
     def above(self, other: _Batch) -> _Batch:
         """One batch of these rows and those of ``other`` below them, aligned at the newest token.

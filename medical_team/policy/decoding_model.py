@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from peft import PeftModel
 
 from ..errors import PolicyError
+from .forward_pass import ForwardPass
 from .key_values import attention_cache, has_sliding_windows
-from .transformers_inside import cache_of, cache_parameter, takes
+from .own_cache import OwnCache, own_cache
+from .transformers_inside import default_cache, keep_rows, keeps_a_state
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -20,20 +22,29 @@ class DecodingModel:
     """A causal language model, and how it can be fed.
 
     A model that keeps nothing but keys and values of its tokens gets a cache of ours, whose rows can be selected and
-    whose beginning can be shared. Any other model makes its own cache, which is handed on as it is. A model that takes
-    no cache reads everything again for each token.
+    whose beginning can be shared. Any other model makes its own cache, which is handed on as it is (:mod:`.own_cache`).
+    A model without one reads everything again for each token.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
         # LoRA is inside the layers; peft's wrapper around them only costs time.
-        self._model = cast("PreTrainedModel", model.get_base_model() if isinstance(model, PeftModel) else model)
-        self._cache_name = cache_parameter(self._model)
-        self._takes_positions = takes(self._model, "position_ids")
-        self._keeps_chosen_logits = takes(self._model, "logits_to_keep")
+        base = cast("PreTrainedModel", model.get_base_model() if isinstance(model, PeftModel) else model)
+        self._model = base
+        self._forward = ForwardPass(base)
         example = self.new_cache()
-        self.can_select_rows = example is not None or self._cache_name is None
+        self._own: OwnCache | None = own_cache(self._forward) if example is None else None
+        self.name = self._forward.name
+        self.reads_again = example is None and self._own is None
+        """Whether there is no cache, so that all is read again for each token."""
+        self.max_rows = None if self._own is None else self._own.max_rows
+        """How many rows can be read together; None: any number."""
+        self.can_pad = self._forward.takes_mask if self._own is None else self._own.can_pad
+        """Whether prompts of different lengths can be read together, with padding before the shorter ones."""
+        self.can_select_rows = self._own is None or self._own.can_select_rows
         self.can_share_prefix = example is not None
-        self.can_pad_anywhere = example is not None and not has_sliding_windows(example) and self._takes_positions
+        self.can_pad_anywhere = (
+            example is not None and self.can_pad and not has_sliding_windows(example) and self._forward.takes_positions
+        )
         """Whether padding may stand between cached tokens and the rest of a row, or be put before it later. A sliding
         window counts columns, so padding would use it up, silently; and a model that isn't told positions may count
         padding, too."""
@@ -43,11 +54,23 @@ class DecodingModel:
         """Where the model computes."""
         return self._model.device
 
+    @property
+    def tokens_read(self) -> int:
+        """How many tokens went through the model so far, padding included."""
+        return self._forward.tokens_read
+
     def new_cache(self) -> Cache | None:
         """An empty cache of ours; None if the model needs another one or takes none."""
-        if self._cache_name is None or self._model._is_stateful:
+        if self._forward.cache_name is None or keeps_a_state(self._model):
             return None
         return attention_cache(self._model.config)
+
+    def select_rows(self, cache: Cache, rows: torch.Tensor) -> None:
+        """Keep ``rows`` of ``cache`` alone, in that order; only where :attr:`can_select_rows`."""
+        if self._own is None:
+            cache.batch_select_indices(rows)
+        else:
+            keep_rows(cache, rows)
 
     def next_logits(
         self, input_ids_BT: torch.Tensor, attention_mask_BT: torch.Tensor, cache: Cache | None, cached_columns: int
@@ -63,23 +86,24 @@ class DecodingModel:
         Raises:
             PolicyError: the model leaves the cache that it is given empty.
         """
-        new_columns = attention_mask_BT.shape[1] - (0 if self._cache_name is None else cached_columns)
-        inputs: dict[str, Any] = {
-            "input_ids": input_ids_BT[:, -new_columns:],
-            "attention_mask": attention_mask_BT,
-            "use_cache": self._cache_name is not None,
-        }
-        if self._takes_positions:
-            # Padding has no position: it stands on the left, or between a shared prefix and the rest.
-            inputs["position_ids"] = (attention_mask_BT.cumsum(dim=1) - 1).clamp_(min=0)[:, -new_columns:]
-        if self._keeps_chosen_logits:
-            inputs["logits_to_keep"] = 1
-        if cache is not None and self._cache_name is not None:
-            inputs[self._cache_name] = cache
-        output = self._model(**inputs)
-        if cached_columns == 0 and cache is not None and cache.get_seq_length() != new_columns:
+        if self.reads_again:
+            return self._forward(input_ids_BT, attention_mask_BT, keeps_cache=False)[0], None
+        new_columns = attention_mask_BT.shape[1] - cached_columns
+        if cache is None and self._own is not None and self._own.is_handed_in:
+            cache = default_cache(self._model.config)
+        logits_BV, made = self._forward(
+            input_ids_BT[:, -new_columns:],
+            attention_mask_BT,
+            cache,
+            is_masked=cached_columns == 0 or self._own is None or self._own.has_attention,
+        )
+        if cached_columns == 0 and self._own is None and cache is not None:
+            self._raise_if_not_filled(cache, new_columns)
+        return logits_BV, cache if made is None else made
+
+    def _raise_if_not_filled(self, cache: Cache, columns: int) -> None:
+        if cache.get_seq_length() != columns:
             raise PolicyError(
-                f"{type(self._model).__name__} doesn't fill the cache that it is given, so its replies would be wrong. "
-                "Take a model of another architecture."
+                f"{self.name} doesn't fill the cache that it is given, so its replies would be wrong. Take a model of "
+                "another architecture."
             )
-        return output.logits[:, -1], cache_of(output) if self._cache_name is not None else None

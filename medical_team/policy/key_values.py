@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
+
+from .transformers_inside import count_as, default_cache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -80,7 +82,7 @@ def attention_cache(config: PreTrainedConfig) -> Cache | None:
     a cache of its own, whose rows can't be selected safely: a hybrid layer, for example, would select its keys and
     forget its recurrent state.
     """
-    plain = DynamicCache(config=config)
+    plain = default_cache(config)
     if any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in plain.layers):
         return None
     return Cache(layers=[RoomyLayer() if type(layer) is DynamicLayer else layer for layer in plain.layers])
@@ -97,8 +99,7 @@ def repeat_row(one_row: Cache, into: Cache, rows: int) -> None:
         keys, values = cast("torch.Tensor", source.keys), cast("torch.Tensor", source.values)
         target.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1))
         if isinstance(target, DynamicSlidingWindowLayer):
-            # It holds the window alone but counts all tokens, which decides what the mask is made for.
-            target.cumulative_length = source.get_seq_length()
+            count_as(target, source.get_seq_length())
 
 
 def join_rows(parts: Sequence[Cache], into: Cache) -> None:

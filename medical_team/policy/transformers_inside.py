@@ -1,8 +1,19 @@
 """What we lean on inside transformers, in one place, since any release may change it.
 
-- The name under which ``forward`` takes a cache, and its output gives it back: ``cache`` from transformers 5.24 on,
-  ``past_key_values`` before, ``cache_params`` for some recurrent models before. :func:`cache_parameter` and
-  :func:`cache_of`, used by :mod:`.decoding_model`.
+Each item has a test of its own in ``tests/policy/test_transformers_inside.py``, whose failure names the item.
+
+- ``forward`` takes and gives back a cache as ``cache`` (transformers 5.24); before that as ``past_key_values``, or
+  ``cache_params`` for recurrent models; as ``state`` for RWKV. :func:`cache_parameter`, :func:`cache_of`,
+  :func:`takes`; for :mod:`.forward_pass`.
+- ``PreTrainedModel._is_stateful`` says that something beside keys and values is kept. :func:`keeps_a_state`; for
+  :mod:`.decoding_model` and :mod:`.own_cache`.
+- ``DynamicCache(config=...)`` has the layers that the model fills, of the classes of ``cache_utils``.
+  :func:`default_cache`, :func:`is_ordinary`; for the same and :mod:`.key_values`.
+- ``DynamicLayer`` holds ``keys`` and ``values``, [rows, heads, tokens, width], and is told of new ones by ``update``.
+  :mod:`.key_values` has a layer derived from it.
+- ``DynamicSlidingWindowLayer`` counts all tokens in ``cumulative_length``. :func:`count_as`; for :mod:`.key_values`.
+- ``Cache.reorder_cache`` keeps chosen rows in every layer of ``cache_utils``, recurrent states included.
+  :func:`keep_rows`; for :mod:`.decoding_model`.
 """
 
 from __future__ import annotations
@@ -11,11 +22,23 @@ import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+import torch
+from transformers import cache_utils
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-CACHE_NAMES = ("cache", "past_key_values", "cache_params")
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
 """Newest first: newer outputs still answer to the old names, with a warning."""
+
+RECURRENT_LAYERS = (
+    "LinearAttentionLayer",
+    "LinearAttentionAndFullAttentionLayer",
+    "LinearAttentionAndSlidingWindowAttentionLayer",
+)
+ATTENTION_LAYERS = ("DynamicLayer", "DynamicSlidingWindowLayer", "DynamicIndexedLayer", "DummyLayer")
+"""The classes of ``cache_utils`` that a :class:`DynamicCache` is made of, by name: no release has all of them."""
 
 
 def cache_parameter(model: PreTrainedModel) -> str | None:
@@ -39,6 +62,46 @@ def cache_of(output: Any) -> Any:
         if cache is not None:
             return cache
     return None
+
+
+def keeps_a_state(model: PreTrainedModel) -> bool:
+    """Whether ``model`` says that it keeps something else than keys and values of its tokens."""
+    return bool(getattr(model, "_is_stateful", False))
+
+
+def default_cache(config: PreTrainedConfig) -> DynamicCache:
+    """The empty cache that ``generate`` would hand to a model of ``config``."""
+    return DynamicCache(config=config)
+
+
+def is_ordinary(cache: object) -> bool:
+    """Whether ``cache`` is a :class:`DynamicCache` of layers that transformers itself defines for all models."""
+    known = _classes(*ATTENTION_LAYERS, *RECURRENT_LAYERS)
+    return type(cache) is DynamicCache and all(type(layer) in known for layer in cache.layers)
+
+
+def has_recurrent_layers(cache: Cache) -> bool:
+    """Whether a layer of ``cache`` holds a state that doesn't grow with the tokens."""
+    return any(isinstance(layer, _classes(*RECURRENT_LAYERS)) for layer in cache.layers)
+
+
+def has_attention_layers(cache: Cache) -> bool:
+    """Whether a layer of ``cache`` holds keys and values of tokens."""
+    return any(isinstance(layer, DynamicLayer) for layer in cache.layers)
+
+
+def keep_rows(cache: Cache, rows: torch.Tensor) -> None:
+    """Keep ``rows`` of an ordinary ``cache`` alone, in that order, as a beam search would."""
+    cache.reorder_cache(rows)  # type: ignore[arg-type]
+
+
+def count_as(layer: DynamicSlidingWindowLayer, tokens: int) -> None:
+    """Have ``layer``, which holds a window alone, count ``tokens`` in all: this decides what the mask is made for."""
+    layer.cumulative_length = tokens
+
+
+def _classes(*names: str) -> tuple[type, ...]:
+    return tuple(getattr(cache_utils, name) for name in names if hasattr(cache_utils, name))
 
 
 def _forward_parameters(model: PreTrainedModel) -> Iterator[frozenset[str]]:

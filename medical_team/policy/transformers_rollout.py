@@ -139,7 +139,9 @@ class _Speaker:
         Prompts of similar lengths stand together. The longest come first, so that memory runs out early or never.
         """
         ordered = sorted(group, key=lambda encoded: (-len(encoded.prompt_token_ids), encoded.index))
-        size = len(ordered) if self._model.can_pad_anywhere else self._batch_size
+        # Without any padding, too, the prompts of one length are found while decoding.
+        is_fixed = self._model.can_pad and not self._model.can_pad_anywhere
+        size = self._batch_size if is_fixed else len(ordered)
         for start in range(0, len(ordered), size):
             yield ordered[start : start + size]
 

@@ -16,6 +16,7 @@ from medical_team.planning.activations import (
     training_bytes,
 )
 from medical_team.planning.model_shape import shape_of_config
+from medical_team.policy.transformers_inside import cache_of
 
 ROWS, COLUMNS = 2, 64
 TOKENS = ROWS * COLUMNS
@@ -98,7 +99,7 @@ def test_checkpointing_keeps_each_layer_s_input_alone():
 
 def test_keys_and_values_take_what_a_cache_holds():
     model, shape = a_model(Qwen2Config, 3, torch.float32)
-    cache = model(input_ids=torch.randint(1, 100, (ROWS, COLUMNS)), use_cache=True).past_key_values
+    cache = cache_of(model(input_ids=torch.randint(1, 100, (ROWS, COLUMNS)), use_cache=True))
 
     held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
 

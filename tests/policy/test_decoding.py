@@ -9,12 +9,10 @@ import pytest
 import torch
 from decoding_cases import (
     ARCHITECTURES,
-    END,
     GREEDY,
     PAD,
     REQUESTS,
     SAMPLED,
-    VOCABULARY,
     WINDOW,
     a_request,
     assert_log_probs_are_the_models,
@@ -24,7 +22,8 @@ from decoding_cases import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import Lfm2Config, Lfm2ForCausalLM, LlamaForCausalLM, MambaConfig, MambaForCausalLM, PreTrainedModel
+from tiny_architectures import tiny_model
+from transformers import LlamaForCausalLM, PreTrainedModel
 
 from medical_team.errors import PolicyError
 from medical_team.policy.decoding import (
@@ -236,51 +235,16 @@ def test_batches_that_share_a_prefix_have_a_cache_each(architecture: str):
     assert [reply.token_ids for reply in other] == [reply.token_ids for reply in first[2:]]
 
 
-def seeded(model_type: type[PreTrainedModel], config: object) -> PreTrainedModel:
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(1)
-        return model_type(config).eval()  # type: ignore[call-arg]
-
-
-def hybrid_model() -> PreTrainedModel:
-    """Layers with convolutions and layers with attention: its cache holds more than keys and values."""
-    config = Lfm2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        layer_types=["conv", "full_attention"],
-        initializer_range=0.3,
-        eos_token_id=END,
-        pad_token_id=PAD,
-    )
-    return seeded(Lfm2ForCausalLM, config)
-
-
-def recurrent_model() -> PreTrainedModel:
-    """No attention at all."""
-    config = MambaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        state_size=4,
-        num_hidden_layers=2,
-        initializer_range=0.3,
-        eos_token_id=END,
-        pad_token_id=PAD,
-    )
-    return seeded(MambaForCausalLM, config)
-
-
-@pytest.mark.parametrize("make_model", [hybrid_model, recurrent_model])
-def test_models_with_other_caches_take_the_plain_path(make_model):
+@pytest.mark.parametrize("architecture", ["lfm2", "mamba"])
+def test_models_with_other_caches_take_the_plain_path(architecture: str):
     """Whole prompts and no shared prefix; the replies are those of ``generate`` all the same."""
-    model = make_model()
+    model = tiny_model(architecture)
     plain = DecodingModel(model)
     assert not plain.can_share_prefix
     assert plain.new_cache() is None
-    requests = [a_request(12, max_tokens=limit, seed=seed) for seed, limit in enumerate((20, 3, 20, 9))]
+    requests = [
+        a_request(length, max_tokens=limit, seed=limit) for length, limit in ((12, 20), (5, 3), (12, 19), (30, 9))
+    ]
     for request, reply in zip(requests, decoded(model, requests, GREEDY), strict=True):
         assert_same_unless_nearly_equal(model, request, reply.token_ids, generated_alone(model, request))
     assert [reply.token_ids for reply in decoded(model, requests)] == [
@@ -288,28 +252,30 @@ def test_models_with_other_caches_take_the_plain_path(make_model):
     ]
 
 
-def test_a_model_that_says_it_keeps_a_state_takes_the_plain_path_whatever_its_layers():
-    class Stateful(LlamaForCausalLM):
-        _is_stateful = True
+class Stateful(LlamaForCausalLM):
+    _is_stateful = True
 
+
+def test_a_model_that_says_it_keeps_a_state_takes_the_plain_path_whatever_its_layers():
     model = Stateful(model_of("llama").config).eval()
     model.load_state_dict(model_of("llama").state_dict())
     requests = [a_request(length, max_tokens=9, seed=length) for length in (7, 30, 12)]
     assert DecodingModel(model).new_cache() is None
-    assert not DecodingModel(model).can_select_rows
     ours = decoded(model_of("llama"), requests)
     assert [reply.token_ids for reply in decoded(model, requests)] == [reply.token_ids for reply in ours]
 
 
-def test_a_cache_that_can_not_select_rows_keeps_them_all():
-    assert not DecodingModel(hybrid_model()).can_select_rows
-    assert not DecodingModel(recurrent_model()).can_select_rows
+def test_rows_leave_only_where_all_that_is_kept_lies_in_the_cache():
     assert DecodingModel(model_of("gemma3")).can_select_rows
+    assert DecodingModel(tiny_model("lfm2")).can_select_rows
+    # A state that is not in the cache that it gives back must be somewhere else.
+    assert not DecodingModel(Stateful(model_of("llama").config).eval()).can_select_rows
+    assert not DecodingModel(tiny_model("recurrent_gemma")).can_select_rows
 
 
 def test_a_prefix_of_a_model_with_another_cache_is_an_error():
     with pytest.raises(PolicyError, match="no cache whose beginning can be shared"):
-        PrefixCache(DecodingModel(hybrid_model()), [3, 4, 5])
+        PrefixCache(DecodingModel(tiny_model("lfm2")), [3, 4, 5])
 
 
 def test_a_model_that_leaves_its_cache_empty_is_an_error_and_not_a_wrong_reply():

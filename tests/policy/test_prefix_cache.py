@@ -11,6 +11,7 @@ from transformers.cache_utils import DynamicCache
 
 from medical_team.policy.decoding_model import DecodingModel
 from medical_team.policy.prefix_cache import PrefixCache, common_prefix_length
+from medical_team.policy.transformers_inside import cache_parameter
 
 
 @given(st.lists(st.lists(st.integers(0, 2), max_size=6).map(tuple), max_size=5))
@@ -30,7 +31,7 @@ def test_a_repeated_prefix_is_what_the_model_makes_of_as_many_rows(architecture:
     prefix = a_prompt(length)
     theirs = DynamicCache(config=model.config)
     with torch.inference_mode():
-        model(input_ids=torch.tensor([prefix] * 3), past_key_values=theirs)
+        model(input_ids=torch.tensor([prefix] * 3), **{cache_parameter(model): theirs})
         ours = PrefixCache(DecodingModel(model), prefix).repeated(3)
     assert ours.get_seq_length() == length
     for our_layer, their_layer in zip(ours.layers, theirs.layers, strict=True):

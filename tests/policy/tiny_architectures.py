@@ -140,6 +140,12 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
     "olmo": {},
     "olmo2": {},
     "olmo3": _WINDOW,
+    "olmo_hybrid": {
+        **_HEAD,
+        **_DELTA_NET,
+        "layer_types": ["linear_attention", "full_attention"],
+        "linear_num_key_heads": 4,
+    },
     "olmoe": _EXPERTS,
     "openai-gpt": {},
     "opt": {"ffn_dim": 64, "word_embed_proj_dim": 32},
@@ -151,6 +157,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
     "qwen2_moe": {**_EXPERTS, "shared_expert_intermediate_size": 16},
     "qwen3": _HEAD,
     "qwen3_moe": {**_EXPERTS, **_HEAD},
+    "qwen3_5_text": {**_HEAD, **_DELTA_NET, "layer_types": ["linear_attention", "full_attention"]},
     "qwen3_next": {
         **_EXPERTS,
         **_HEAD,

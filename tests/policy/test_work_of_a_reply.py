@@ -1,0 +1,182 @@
+"""How many tokens go through a model while replies are drawn, whatever the architecture: each is read once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from decoding_cases import PAD, assert_log_probs_are_the_models
+from tiny_architectures import SHAPES, tiny_model
+from transformers import LlamaForCausalLM, PreTrainedModel
+
+from medical_team.policy.decoding import DecodedReply, DecodingRequest, DecodingRules, decode
+from medical_team.policy.decoding_model import DecodingModel
+
+RULES = DecodingRules(temperature=0.7, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD)
+"""Nobody ends early, so that the lengths of replies are known."""
+
+WITHOUT_CACHE = {"openai-gpt"}
+"""Everything is read again for each token."""
+
+OF_ITS_OWN = {"minimax", "recurrent_gemma", "rwkv", "xlstm"}
+"""A cache or state of the architecture's own making: prompts of one length speak together, until all are done."""
+
+RECURRENT = {
+    "bamba",
+    "falcon_h1",
+    "falcon_mamba",
+    "granitemoehybrid",
+    "jamba",
+    "lfm2",
+    "mamba",
+    "mamba2",
+    "nemotron_h",
+    "olmo_hybrid",
+    "qwen3_5_text",
+    "qwen3_next",
+    "zamba2",
+}
+"""Recurrent states, alone or beside keys and values, in transformers' ordinary cache: rows may leave."""
+
+WITHOUT_ROOM = {
+    "bloom",
+    "cohere2",
+    "exaone4",
+    "gemma2",
+    "gemma3_text",
+    "gpt_oss",
+    "llama4_text",
+    "ministral",
+    "mistral",
+    "mixtral",
+    "mpt",
+    "olmo3",
+    "phi3",
+    "starcoder2",
+}
+"""Keys and values alone, but none comes in later: a window counts columns; Bloom and MPT are not told positions."""
+
+WITH_CACHE = sorted(SHAPES.keys() - WITHOUT_CACHE)
+each_architecture = pytest.mark.parametrize("architecture", sorted(SHAPES))
+
+_CHANGES: dict[str, dict[str, Any]] = {
+    # The floor that they put under a step's length in a pass over many tokens is missing from the pass over one.
+    "nemotron_h": {"time_step_min": 1e-6},
+    "zamba2": {"time_step_min": 1e-6},
+    # Narrower ones get a cache of another shape than their states have.
+    "xlstm": {"hidden_size": 128, "num_heads": 2},
+}
+
+
+@cache
+def tiny(architecture: str) -> PreTrainedModel:
+    """The model, in which everything that it keeps matters: what is nothing at first is made to be something."""
+    model = tiny_model(architecture, **_CHANGES.get(architecture, {}))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def requests_of(prompts: Sequence[int], replies: Sequence[int]) -> list[DecodingRequest]:
+    """Prompts and replies of these lengths."""
+    generator = torch.Generator().manual_seed(3)
+    return [
+        DecodingRequest(tuple(torch.randint(10, 200, (prompt,), generator=generator).tolist()), reply, seed)
+        for seed, (prompt, reply) in enumerate(zip(prompts, replies, strict=True))
+    ]
+
+
+@contextlib.contextmanager
+def tokens_read(model: PreTrainedModel) -> Iterator[list[int]]:
+    """The rows times columns of each pass through the model while the block runs."""
+    passes: list[int] = []
+    embeddings = model.get_input_embeddings()
+    handle = embeddings.register_forward_hook(lambda module, inputs, output: passes.append(inputs[0].numel()))
+    try:
+        yield passes
+    finally:
+        handle.remove()
+
+
+@torch.inference_mode()
+def drawn(model: DecodingModel, requests: Sequence[DecodingRequest], batch_size: int = 4) -> list[DecodedReply]:
+    return decode(model, requests, RULES, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("architecture", WITH_CACHE)
+def test_the_work_grows_with_the_reply_and_not_with_its_square(architecture: str):
+    """Four prompts of 24 tokens: twice as many tokens to say take at most twice as many tokens to read."""
+    model = DecodingModel(tiny(architecture))
+    for length in (10, 20, 40):
+        with tokens_read(tiny(architecture)) as passes:
+            drawn(model, requests_of([24] * 4, [length] * 4))
+        # All prompts once, and all of the reply but its last token.
+        assert sum(passes) == 4 * (24 + length - 1)
+
+
+@pytest.mark.parametrize("architecture", WITH_CACHE)
+def test_replies_that_end_one_after_another_are_read_a_few_times_at_most(architecture: str):
+    model, requests = DecodingModel(tiny(architecture)), requests_of([40, 24, 24, 24, 7, 7], [3, 40, 8, 20, 1, 30])
+    with tokens_read(tiny(architecture)) as passes:
+        drawn(model, requests)
+    needed = sum(len(request.prompt_token_ids) + request.max_tokens for request in requests)
+    assert sum(passes) < 2 * needed
+
+
+@pytest.mark.parametrize("architecture", sorted(WITHOUT_CACHE))
+def test_without_a_cache_everything_is_read_again_for_each_token(architecture: str):
+    with tokens_read(tiny(architecture)) as passes:
+        drawn(DecodingModel(tiny(architecture)), requests_of([24], [10]))
+    assert passes == list(range(24, 34))
+
+
+@each_architecture
+def test_log_probs_are_those_of_a_pass_over_the_whole(architecture: str):
+    """Prompts and replies of several lengths, rows that leave and rows that come."""
+    requests = requests_of([40, 24, 24, 24, 7, 7], [3, 40, 8, 20, 1, 30])
+    for request, reply in zip(requests, drawn(DecodingModel(tiny(architecture)), requests), strict=True):
+        assert len(reply.token_ids) == request.max_tokens
+        assert_log_probs_are_the_models(tiny(architecture), request, reply, RULES.temperature)
+
+
+@each_architecture
+def test_each_architecture_takes_the_path_that_it_is_listed_under(architecture: str):
+    model = DecodingModel(tiny(architecture))
+    assert model.reads_again == (architecture in WITHOUT_CACHE)
+    assert model.can_pad == model.can_select_rows == (architecture not in OF_ITS_OWN)
+    assert model.can_share_prefix == (architecture not in WITHOUT_CACHE | OF_ITS_OWN | RECURRENT)
+    assert model.can_pad_anywhere == (model.can_share_prefix and architecture not in WITHOUT_ROOM)
+    assert model.max_rows == (1 if architecture == "rwkv" else None)
+
+
+def test_a_cache_that_does_not_work_is_not_used():
+    """A narrow xLSTM can't be called with the cache that it makes: slow replies, but right ones."""
+    model = tiny_model("xlstm")
+    assert DecodingModel(model).reads_again
+    (request,) = requests_of([12], [6])
+    assert_log_probs_are_the_models(model, request, drawn(DecodingModel(model), [request])[0], RULES.temperature)
+
+
+class Careless(LlamaForCausalLM):
+    """Hands a cache on, but counts positions from 0 for each token: silently wrong, unless somebody looks."""
+
+    _is_stateful = True
+
+    def forward(self, input_ids=None, attention_mask=None, position_ids=None, **others):  # type: ignore[override]
+        position_ids = torch.arange(input_ids.shape[1])[None]
+        return super().forward(input_ids, attention_mask, position_ids, **others)
+
+
+def test_a_cache_that_gives_other_logits_is_not_used():
+    model = Careless(tiny("llama").config).eval()
+    model.load_state_dict(tiny("llama").state_dict())
+    assert DecodingModel(model).reads_again
+    (request,) = requests_of([12], [6])
+    assert_log_probs_are_the_models(model, request, drawn(DecodingModel(model), [request])[0], RULES.temperature)
