@@ -23,6 +23,7 @@ from statistics import fmean
 
 from medical_team.evaluation.accuracy import HeldoutScore
 from medical_team.report.display import make_display
+from medical_team.report.listeners import usual_listeners
 from medical_team.runs.config_file import load_preset
 from medical_team.runs.folder import RunFolder
 from medical_team.train.demo_run import run_demo
@@ -62,7 +63,7 @@ def one_run(path: Path, seed: int, is_alone: bool, arguments: argparse.Namespace
     )
     start = time.monotonic()
     with make_display() as display:
-        result = run_demo(config, path, display, heldout_cases=arguments.heldout_cases)
+        result = run_demo(config, path, usual_listeners(display), heldout_cases=arguments.heldout_cases)
     steps = [metrics.values for metrics in RunFolder.open(path).metrics() if metrics.step >= 0]
     wins = [values["win_rate/attacker"] for values in steps if "win_rate/attacker" in values]
     sys.stdout.write(

@@ -9,7 +9,6 @@
            Reward                          the terms of one player's reward, kept apart
       -> Sample                            one trained turn as token ids, log-probs and its reward
       -> Update                            what learning from a step's samples did to the policy
-           Imitation                       the same, for learning from demonstrations
 
 Everything is a frozen dataclass of plain Python values, so that it can be written to JSON, compared and
 replayed. Tensors begin in ``train``. A game that went wrong is data, not a crash: it has a state and a reason.
@@ -353,17 +352,7 @@ class Update(Closed):
     learning_rate: float
     zero_variance_roles: tuple[Role, ...]
     """Roles skipped in this step because all their rewards were equal, which leaves nothing to learn from."""
+    demonstrations: int = 0
+    """Those that were learnt from, alone or mixed into self-play."""
     demonstration_loss: float | None = None
-    """As :attr:`Imitation.loss`, of the demonstrations that were mixed in; None without any."""
-
-
-@dataclass(frozen=True)
-class Imitation(Closed):
-    """What one supervised update of the policy did."""
-
-    demonstrations: int
-    loss: float
-    """Mean over the demonstrations of the mean cross-entropy of a reply's tokens, nats."""
-    gradient_norm: float
-    """Before clipping."""
-    learning_rate: float
+    """Mean over the demonstrations of the mean cross-entropy of a reply's tokens, nats; None without any."""

@@ -26,12 +26,16 @@ from medical_team.policy.demo_model import make_demo_model
 from medical_team.policy.loading import DEMO_FOLDER, load_language_model
 from medical_team.policy.policy import Policy
 from medical_team.policy.quiet import quiet_transformers
+from medical_team.policy.transformers_rollout import TransformersRollout
 from medical_team.report.demo_text import accuracy_text
 from medical_team.report.display import make_display
+from medical_team.report.listeners import usual_listeners
+from medical_team.rl.experience import WarmStart
+from medical_team.rl.learner import ReinforceLearner
+from medical_team.rl.loop import train as train_run
 from medical_team.runs.config_file import load_preset
 from medical_team.runs.folder import RunFolder
 from medical_team.train.demo_run import assessed, heldout_notes
-from medical_team.train.warm_start import warm_start
 
 CASES = 4000
 SEED = 11
@@ -105,15 +109,11 @@ def train(config: RunConfig, folder: Path) -> Path:
     shown = demonstrated_records(CASES, SEED)
     run = RunFolder.create(folder / "run", config, shown.revisions, kind="warm-start")
     policy = Policy(config.policy, seed=SEED)
+    source = WarmStart(run, assessor_records=shown.verdicts, guessed_records=shown.guesses)
+    learner = ReinforceLearner(policy, config)
+    rollout = TransformersRollout(policy, config.rollout)
     with run.locked(), make_display() as display:
-        warm_start(
-            run,
-            policy,
-            reference_judge(),
-            display,
-            assessor_records=shown.verdicts,
-            guessed_records=shown.guesses,
-        )
+        train_run(run, learner, rollout, reference_judge(), usual_listeners(display), source=source)
     return run.final_path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -11,6 +12,7 @@ from medical_team.game.rollout import Reply, RolloutRequest, Speaker
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_rollout import TransformersRollout
 from medical_team.records import Reward, Role, Sample
+from medical_team.rl.protocols import Experience
 
 LORA = PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4)
 FULL = replace(LORA, adaptation="full")
@@ -22,6 +24,11 @@ def a_config(policy: PolicyConfig = LORA, **training) -> RunConfig:
         rollout=RolloutConfig(temperature=1.0),
         training=TrainingConfig(**{"learning_rate": 1e-3, **training}),
     )
+
+
+def experience(samples: Sequence[Sample], *, learning_rate: float = 1e-3, **more) -> Experience:
+    """What a step learns from."""
+    return Experience(learning_rate, tuple(samples), **more)
 
 
 def drawn_samples(policy: Policy, count: int = 8) -> list[Sample]:

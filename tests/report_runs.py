@@ -51,7 +51,7 @@ def add_step(run: RunFolder, number: int, games: Sequence[Game], *, metrics: boo
     run.append_games(games)
     if metrics:
         seconds = {"play": 2.0, "judge": 0.5, "learn": 1.0}
-        run.append_metrics(number, step_metrics(games, None, seconds, generated_tokens=100))
+        run.append_metrics(number, step_metrics(games, None, seconds))
 
 
 def renamed(game: Game, name: str) -> Game:

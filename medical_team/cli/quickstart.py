@@ -23,6 +23,7 @@ from ..errors import ModelUnavailableError, UsageError
 from ..records import Game, GameState
 from ..report.display import Display, make_display
 from ..report.game_text import format_game
+from ..report.listeners import usual_listeners
 from ..runs.folder import RunFolder
 from .arguments import parse
 from .quickstart_demo import run_quickstart_demo
@@ -74,10 +75,10 @@ def main(arguments: Sequence[str]) -> int:
     with make_display() as display:
         display.notice(_INTRODUCTION.format(steps=steps, games=games))
         try:
-            result = session.start_run(_config(chosen.policy, steps, games), path, display)
+            result = session.start_run(_config(chosen.policy, steps, games), path, usual_listeners(display))
         except ModelUnavailableError as error:
             display.notice(_FALLBACK.format(model=SMOLLM2_MODEL, reason=error))
-            result = session.start_run(_config("tiny-random", steps, games), path, display)
+            result = session.start_run(_config("tiny-random", steps, games), path, usual_listeners(display))
         _show_a_game(path, display)
     status = conclude(path, is_finished=result.is_finished, completed_steps=result.completed_steps)
     sys.stdout.write(_NEXT)

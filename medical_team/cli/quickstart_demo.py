@@ -11,6 +11,7 @@ from ..errors import MissingDependencyError
 from ..report.demo_plot import save_demo_plot
 from ..report.demo_text import example_text, scores_text
 from ..report.display import make_display
+from ..report.listeners import usual_listeners
 from ..runs.config_file import load_preset
 from ..runs.folder import RunFolder
 from .train import conclude, training_session
@@ -55,7 +56,7 @@ def run_quickstart_demo(path: Path, *, steps: int | None, games: int | None) -> 
         display.notice(
             _INTRODUCTION.format(taught=TAUGHT, untaught=UNTAUGHT, steps=training.steps, games=training.games_per_step)
         )
-        result = run_demo(config, path, display, heldout_cases=HELDOUT_CASES)
+        result = run_demo(config, path, usual_listeners(display), heldout_cases=HELDOUT_CASES)
         if result.scores:
             display.notice(_SCORES.format(scores=scores_text(result.scores)))
             if result.example is not None:

@@ -16,6 +16,7 @@ import tyro
 from ..config import RunConfig
 from ..errors import MissingDependencyError, UsageError
 from ..report.display import make_display
+from ..report.listeners import usual_listeners
 from ..report.summary import void_summary
 from ..runs.config_file import load_config, load_preset
 from ..runs.folder import RunFolder, RunKind
@@ -84,11 +85,11 @@ def run_command(arguments_type: type[TrainArguments], command: str, kind: RunKin
     if chosen.resume is not None:
         path, steps = chosen.resume, _changed_steps(chosen.resume, chosen, kind)
         with make_display() as display:
-            result = session.resume_run(path, display, kind=kind, steps=steps)
+            result = session.resume_run(path, usual_listeners(display), kind=kind, steps=steps)
     else:
         path = chosen.run or _new_path()
         with make_display() as display:
-            result = session.start_run(chosen.config, path, display, kind=kind)
+            result = session.start_run(chosen.config, path, usual_listeners(display), kind=kind)
     return conclude(path, is_finished=result.is_finished, completed_steps=result.completed_steps)
 
 

@@ -24,11 +24,6 @@ def samples_of(games: Sequence[Game]) -> list[Sample]:
     return [sample for game in games for sample in _samples_of_game(game)]
 
 
-def generated_tokens(games: Sequence[Game]) -> int:
-    """Tokens that the players of ``games`` wrote."""
-    return sum(len(turn.token_ids) for game in games for turn in game.turns)
-
-
 def _samples_of_game(game: Game) -> list[Sample]:
     samples: list[Sample] = []
     for reward in game.rewards:

@@ -37,7 +37,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from statistics import fmean
 
-from ..records import DataType, Game, GameState, Imitation, Labels, Role, Turn, Update, Verdict
+from ..records import DataType, Game, GameState, Labels, Role, Turn, Update, Verdict
 from ..rewards import is_faithful_revision, is_verdict_right
 from .revisions import revision_figures
 
@@ -50,39 +50,23 @@ PLAY_PHASE = "play"
 BYTES_PER_GIB = 2**30
 
 
-def step_metrics(
-    games: Sequence[Game],
-    update: Update | None,
-    seconds: Mapping[str, float],
-    generated_tokens: int,
-    peak_memory_bytes: int | None = None,
-) -> dict[str, float]:
-    """All numbers of one step, as the table above names them.
+def step_metrics(games: Sequence[Game], update: Update | None, seconds: Mapping[str, float]) -> dict[str, float]:
+    """All numbers of one step that games and learning give, as the table above names them.
 
     Args:
-        games: the step's games, ruled on and scored.
+        games: the step's games, ruled on and scored; none in a warm start.
         update: what learning did; None where nothing was learned, as in an evaluation.
         seconds: wall-clock seconds by phase.
-        generated_tokens: tokens drawn in the phase ``play``.
-        peak_memory_bytes: of the device, or of the process; None where it is not known.
     """
-    metrics = game_metrics(games)
+    metrics = game_metrics(games) if games else {}
     if update is not None:
-        metrics |= _update_metrics(update)
-    return metrics | _speed_metrics(seconds, generated_tokens) | _memory_metrics(peak_memory_bytes)
+        metrics |= _learning_metrics(update, has_games=bool(games))
+    return metrics | _speed_metrics(seconds, generated_tokens(games))
 
 
-def imitation_metrics(
-    imitation: Imitation, seconds: Mapping[str, float], peak_memory_bytes: int | None = None
-) -> dict[str, float]:
-    """All numbers of one step of a warm start; arguments as of :func:`step_metrics`."""
-    return {
-        "policy/demonstration_loss": imitation.loss,
-        "policy/gradient_norm": imitation.gradient_norm,
-        "policy/learning_rate": imitation.learning_rate,
-        **_speed_metrics(seconds, 0),
-        **_memory_metrics(peak_memory_bytes),
-    }
+def generated_tokens(games: Iterable[Game]) -> int:
+    """Tokens that the players of ``games`` wrote."""
+    return sum(len(turn.token_ids) for game in games for turn in game.turns)
 
 
 def game_metrics(games: Sequence[Game]) -> dict[str, float]:
@@ -230,28 +214,26 @@ def _counts(games: Sequence[Game]) -> dict[str, float]:
     return {"games/all": len(games), **counts, "games/ties": ties}
 
 
-def _update_metrics(update: Update) -> dict[str, float]:
-    return {
-        "policy/loss": update.loss,
-        "policy/kl": update.kl,
-        "policy/entropy": update.entropy,
-        "policy/clip_fraction": update.clip_fraction,
-        "policy/gradient_norm": update.gradient_norm,
-        "policy/learning_rate": update.learning_rate,
-        "policy/samples": update.samples,
-        "policy/action_tokens": update.action_tokens,
-        "policy/zero_variance_roles": len(update.zero_variance_roles),
-        **({} if update.demonstration_loss is None else {"policy/demonstration_loss": update.demonstration_loss}),
-    }
-
-
-def _speed_metrics(seconds: Mapping[str, float], generated_tokens: int) -> dict[str, float]:
-    metrics = {f"seconds/{phase}": duration for phase, duration in seconds.items()}
-    metrics["seconds/total"] = fsum(seconds.values())
-    if seconds.get(PLAY_PHASE):
-        metrics["speed/tokens_per_second"] = generated_tokens / seconds[PLAY_PHASE]
+def _learning_metrics(update: Update, *, has_games: bool) -> dict[str, float]:
+    metrics = {"policy/gradient_norm": update.gradient_norm, "policy/learning_rate": update.learning_rate}
+    if update.demonstration_loss is not None:
+        metrics["policy/demonstration_loss"] = update.demonstration_loss
+    if has_games:
+        metrics |= {
+            "policy/loss": update.loss,
+            "policy/kl": update.kl,
+            "policy/entropy": update.entropy,
+            "policy/clip_fraction": update.clip_fraction,
+            "policy/samples": update.samples,
+            "policy/action_tokens": update.action_tokens,
+            "policy/zero_variance_roles": len(update.zero_variance_roles),
+        }
     return metrics
 
 
-def _memory_metrics(peak_memory_bytes: int | None) -> dict[str, float]:
-    return {} if peak_memory_bytes is None else {"memory/peak_gib": peak_memory_bytes / BYTES_PER_GIB}
+def _speed_metrics(seconds: Mapping[str, float], tokens: int) -> dict[str, float]:
+    metrics = {f"seconds/{phase}": duration for phase, duration in seconds.items()}
+    metrics["seconds/total"] = fsum(seconds.values())
+    if seconds.get(PLAY_PHASE):
+        metrics["speed/tokens_per_second"] = tokens / seconds[PLAY_PHASE]
+    return metrics

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..records import Game
+from ..rl.listeners import Listener
+from ..runs.folder import RunFolder
 
-class TensorBoardWriter:
-    """Writes metrics as scalars. When TensorBoard is missing or its folder can't be written, it says so once."""
 
-    def __init__(self, folder: Path, first_step: int, notice: Callable[[str], None]) -> None:
-        """Open event files in ``folder``.
+class TensorBoardListener(Listener):
+    """Writes metrics as scalars. When TensorBoard is missing or its folder can't be written, it says so once.
 
-        Args:
-            folder: of the event files.
-            first_step: of this process; what an earlier one wrote from there on is hidden.
-            notice: told, once, why nothing is written.
-        """
+    Args:
+        notice: told, once, why nothing is written.
+    """
+
+    def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice
-        self._writer = self._opened(folder, first_step)
+        self._writer: Any = None
 
-    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+    def run_started(self, run: RunFolder, first_step: int) -> None:
+        """Open the event files of ``run``. What an earlier process wrote from ``first_step`` on is hidden."""
+        self._writer = self._opened(run.tensorboard_path, first_step)
+
+    def step_ended(self, step: int, games: Sequence[Game], metrics: Mapping[str, float]) -> None:
         """Write the metrics of one step."""
         if self._writer is None:
             return
@@ -32,7 +37,7 @@ class TensorBoardWriter:
         except OSError as error:
             self._give_up(f"can't write its event files: {error.strerror or error}")
 
-    def close(self) -> None:
+    def run_ended(self) -> None:
         """Finish the event files."""
         if self._writer is None:
             return

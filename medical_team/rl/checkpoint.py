@@ -16,21 +16,17 @@ from ..errors import TrainingError
 from ..files import atomic_folder
 from ..metrics.card_figures import criteria_table, figures_table
 from ..metrics.step_metrics import BALANCED_ACCURACY
-from ..policy.policy import Policy
 from ..records import Source
 from ..runs.checkpoints import MARKER
 from ..runs.folder import RunFolder
-from .learner import Learner
 from .model_card import model_card
-from .optimizer_state import load_optimizer, save_optimizer
+from .protocols import POLICY_FOLDER, Learner
 
 FORMAT = 1
-_POLICY = "policy"
-_OPTIMIZER = "optimizer.safetensors"
 
 
 def save_when_due(
-    run: RunFolder, policy: Policy, learner: Learner, step: int, metrics: Mapping[str, float], *, is_stopping: bool
+    run: RunFolder, learner: Learner, step: int, metrics: Mapping[str, float], *, is_stopping: bool
 ) -> None:
     """Save after ``step`` if it is due: by the interval, at the end, or because the policy is the best yet."""
     config = run.config
@@ -39,12 +35,12 @@ def save_when_due(
     accuracy = metrics.get(BALANCED_ACCURACY)
     is_best = accuracy is not None and (best is None or accuracy > best.value)
     if is_due or is_best:
-        save_checkpoint(run, policy, learner, step + 1)
+        save_checkpoint(run, learner, step + 1)
     if accuracy is not None and is_best:
         run.checkpoints.record_best(step + 1, BALANCED_ACCURACY, accuracy)
 
 
-def save_checkpoint(run: RunFolder, policy: Policy, learner: Learner, completed_steps: int) -> Path:
+def save_checkpoint(run: RunFolder, learner: Learner, completed_steps: int) -> Path:
     """Write the state after ``completed_steps`` and forget checkpoints that are not kept.
 
     Raises:
@@ -52,17 +48,17 @@ def save_checkpoint(run: RunFolder, policy: Policy, learner: Learner, completed_
     """
     path = run.checkpoints.path_of(completed_steps)
     with atomic_folder(path) as folder:
-        policy.save(folder / _POLICY)
-        _write_card(run, completed_steps, folder / _POLICY)
-        save_optimizer(learner.optimizer, learner.parameters, folder / _OPTIMIZER)
-        marker = {"format": FORMAT, "completed_steps": completed_steps, "adaptation": policy.config.adaptation}
+        learner.save(folder)
+        _write_card(run, completed_steps, folder / POLICY_FOLDER)
+        adaptation = run.config.policy.adaptation
+        marker = {"format": FORMAT, "completed_steps": completed_steps, "adaptation": adaptation}
         (folder / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
     best = run.checkpoints.best()
     run.checkpoints.prune(run.config.checkpoints.keep_last, best.step if best else None)
     return path
 
 
-def restore_latest(run: RunFolder, policy: Policy, learner: Learner) -> int:
+def restore_latest(run: RunFolder, learner: Learner) -> int:
     """Take over the last checkpoint and put later games and metrics aside. Returns the number of completed steps.
 
     Raises:
@@ -78,22 +74,21 @@ def restore_latest(run: RunFolder, policy: Policy, learner: Learner) -> int:
     marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
     if marker.get("format") != FORMAT:
         raise TrainingError(f"{path} has format {marker.get('format')}, expected {FORMAT}: another version wrote it")
-    if marker.get("adaptation") != policy.config.adaptation:
+    if marker.get("adaptation") != run.config.policy.adaptation:
         raise TrainingError(f"{path} was written with policy.adaptation = {marker.get('adaptation')!r}")
-    policy.load_weights(path / _POLICY)
-    load_optimizer(learner.optimizer, learner.parameters, path / _OPTIMIZER)
+    learner.restore(path)
     run.rewind(completed_steps)
     return completed_steps
 
 
-def save_final(run: RunFolder, policy: Policy) -> Path:
-    """Write the trained model as a full Hugging Face folder. The policy can't be used afterwards.
+def save_final(run: RunFolder, learner: Learner) -> Path:
+    """Write the trained model as a full Hugging Face folder. Nothing can be learnt afterwards.
 
     Raises:
         OutputError: it can't be written; the checkpoints stay.
     """
     with atomic_folder(run.final_path) as folder:
-        policy.save_merged(folder)
+        learner.export(folder)
         _write_card(run, run.total_steps, folder, [criteria_table(run)] if run.info.kind == "self-play" else [])
     return run.final_path
 

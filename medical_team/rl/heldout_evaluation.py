@@ -6,18 +6,18 @@ from ..evaluation.heldout import evaluate_heldout
 from ..game.rollout import Rollout
 from ..judge.protocol import Judge
 from ..runs.folder import RunFolder
-from .step_timer import Phases
+from .step_timer import StepTimer
 
 
 class HeldoutEvaluation:
     """Plays the held-out games of ``run`` when they are due; a run without held-out notes has none."""
 
-    def __init__(self, run: RunFolder, rollout: Rollout, judge: Judge, phases: Phases) -> None:
+    def __init__(self, run: RunFolder, rollout: Rollout, judge: Judge, timer: StepTimer) -> None:
         self._run = run
         self._records = run.heldout_records()
         self._rollout = rollout
         self._judge = judge
-        self._phases = phases
+        self._timer = timer
 
     def before_training(self) -> None:
         """Record how the policy does before its first step, as step -1."""
@@ -33,14 +33,14 @@ class HeldoutEvaluation:
     def _evaluate(self, step: int) -> dict[str, float]:
         if not self._records:
             return {}
-        with self._phases.phase("evaluate"):
+        with self._timer.phase("evaluate"):
             result = evaluate_heldout(
                 self._records,
                 self._rollout,
                 self._judge,
                 self._run.config,
                 step=step,
-                on_progress=self._phases.detail,
+                on_progress=self._timer.detail,
             )
             self._run.append_heldout_games(result.games)
         return result.metrics

@@ -5,31 +5,37 @@ Every mean is a weighted sum over tokens, so neither gradients nor figures depen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from ..config import RunConfig
 from ..errors import TrainingError
 from ..game.rollout import REFERENCE
-from ..policy.log_probs import PromptAndReply, reply_log_probs, token_batch
+from ..metrics.step_metrics import BYTES_PER_GIB
+from ..policy.devices import gpu_memory_share, peak_memory_bytes
+from ..policy.log_probs import reply_log_probs, token_batch
 from ..policy.policy import Policy
-from ..records import LIVING, Imitation, Sample, Update
+from ..records import LIVING, Sample, Update
 from ..seeds import derived_random
 from .batch import Batch, microbatch_rows, padded_to, reply_mask
+from .optimizer_state import OPTIMIZER_FILE, load_optimizer, save_optimizer
+from .protocols import POLICY_FOLDER, Experience
 from .reinforce import clipped_token_losses, kl_estimates, reinforce_advantages, token_weights
+from .sft import SupervisedBatch, tokenized
 
 
 @dataclass(frozen=True)
-class _OptimizerStep:
+class _OptimizerUpdate:
     loss: float
     clip_fraction: float
-    demonstration_loss: float
+    sft_loss: float
     gradient_norm: float
 
 
-class Learner:
+class ReinforceLearner:
     """REINFORCE++ over one policy for both roles.
 
     Args:
@@ -45,40 +51,54 @@ class Learner:
             self._parameters.values(), lr=config.learning_rate, weight_decay=config.training.weight_decay
         )
 
-    @property
-    def parameters(self) -> dict[str, torch.nn.Parameter]:
-        """What learns, by name, in the optimizer's order."""
-        return self._parameters
-
-    def learn(self, samples: Sequence[Sample], step: int, demonstrations: Sequence[PromptAndReply] = ()) -> Update:
+    def learn(self, experience: Experience, step: int) -> Update:
         """Take the optimizer updates of one step.
 
         Args:
-            samples: the trained turns of the step's games.
+            experience: samples for REINFORCE++; demonstrations, weighted by their coefficient, are part of each
+                update, or all that is learnt from.
             step: the step, counted from 0.
-            demonstrations: mixed into each update, at ``training.demonstration_coefficient``.
 
         Raises:
             TrainingError: a loss or gradient is not finite; the weights are as before that update.
         """
-        if not samples:
-            return self._update(step, None, [])
-        batch = self._batch(samples)
-        steps = [self._optimize(batch, rows, step, demonstrations) for rows in self._minibatches(batch, step)]
-        return self._update(step, batch, steps, has_demonstrations=bool(demonstrations))
+        for group in self.optimizer.param_groups:
+            group["lr"] = experience.learning_rate
+        batch = self._batch(experience.samples) if experience.samples else None
+        sft = SupervisedBatch(
+            [tokenized(demonstration, self._policy, self._config) for demonstration in experience.demonstrations],
+            experience.demonstration_coefficient,
+        )
+        updates = [self._optimize(batch, rows, step, sft) for rows in self._minibatches(batch, step, sft)]
+        return _update(step, batch, updates, sft, experience.learning_rate)
 
-    def imitate(self, demonstrations: Sequence[PromptAndReply], step: int, learning_rate: float) -> Imitation:
-        """One supervised update: the mean over demonstrations of their tokens' mean cross-entropy, at temperature 1.
+    def save(self, folder: Path) -> None:
+        """Write the policy, as a Hugging Face folder, and the optimizer's state."""
+        self._policy.save(folder / POLICY_FOLDER)
+        save_optimizer(self.optimizer, self._parameters, folder / OPTIMIZER_FILE)
+
+    def restore(self, folder: Path) -> None:
+        """Take over what :meth:`save` wrote; the reference stays what it is.
 
         Raises:
-            TrainingError: the loss or gradient is not finite; the weights are as before.
+            PolicyError: the weights can't be read.
+            TrainingError: they, or the optimizer's state, belong to another policy.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self._backward_demonstrations(demonstrations, 1.0)
-        norm = self._apply_gradients(step, loss, "warmstart")
-        return Imitation(len(demonstrations), loss, norm, learning_rate)
+        self._policy.load_weights(folder / POLICY_FOLDER)
+        load_optimizer(self.optimizer, self._parameters, folder / OPTIMIZER_FILE)
+
+    def export(self, folder: Path) -> None:
+        """Write the trained model as one Hugging Face folder. Nothing can be learnt afterwards."""
+        self._policy.save_merged(folder)
+
+    def device_metrics(self) -> dict[str, float]:
+        """The peak memory of the step, and the GPU's share of it, as far as they are known."""
+        metrics: dict[str, float] = {}
+        if (peak := peak_memory_bytes(self._policy.device)) is not None:
+            metrics["memory/peak_gib"] = peak / BYTES_PER_GIB
+        if (share := gpu_memory_share(self._policy.device)) is not None:
+            metrics["memory/gpu_share"] = share
+        return metrics
 
     def log_probs(self, samples: Sequence[Sample], version: str = LIVING) -> torch.Tensor:
         """Log-probs of the action tokens, [N, R] on the CPU, under a version of the policy; 0 at padding."""
@@ -110,7 +130,11 @@ class Learner:
         )
         return Batch(tuple(samples), mask_NR, old_NR, kl_NR, advantages)
 
-    def _minibatches(self, batch: Batch, step: int) -> Iterator[list[int]]:
+    def _minibatches(self, batch: Batch | None, step: int, sft: SupervisedBatch) -> Iterator[list[int]]:
+        """The rows of each optimizer update; none where demonstrations alone are learnt from."""
+        if batch is None:
+            yield from [[]] if sft.demonstrations else []
+            return
         training = self._config.training
         rows = batch.learnt_rows
         for epoch in range(training.epochs_per_step):
@@ -119,54 +143,54 @@ class Learner:
                 if minibatch := sorted(rows[place :: training.minibatches_per_step]):
                     yield minibatch
 
-    def _optimize(
-        self, batch: Batch, rows: Sequence[int], step: int, demonstrations: Sequence[PromptAndReply]
-    ) -> _OptimizerStep:
+    def _optimize(self, batch: Batch | None, rows: Sequence[int], step: int, sft: SupervisedBatch) -> _OptimizerUpdate:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = clip_fraction = 0.0
+        if batch is not None:
+            loss, clip_fraction = self._backward_samples(batch, rows)
+        sft_loss = self._backward_demonstrations(sft) if sft.demonstrations else 0.0
+        norm = self._apply_gradients(step, loss + sft_loss)
+        return _OptimizerUpdate(loss, clip_fraction, sft_loss, norm)
+
+    def _apply_gradients(self, step: int, loss: float) -> float:
+        """Clip and apply the gradients. Returns their norm before clipping."""
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.training.max_gradient_norm)
+        if not bool(torch.isfinite(norm)):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise TrainingError(
+                f"step {step}: the gradient is {norm.item()} (loss {loss:.4g}). The weights are as before this update. "
+                "Lower training.learning_rate (in a warm start: warmstart.learning_rate), or take policy.precision = "
+                '"fp32"; the games are saved.'
+            )
+        self.optimizer.step()
+        return float(norm)
+
+    def _backward_demonstrations(self, sft: SupervisedBatch) -> float:
+        """Add the gradient of the supervised loss, times its coefficient. Returns the loss."""
+        weights_NR = sft.token_weights
+        loss = 0.0
+        for rows in microbatch_rows(sft.demonstrations, self._config.training.tokens_per_microbatch):
+            chosen = [sft.demonstrations[row] for row in rows]
+            tokens = token_batch(chosen, self._policy.pad_token_id, self._policy.device)
+            with self._policy.learning() as model:
+                log_probs_BR = reply_log_probs(model, tokens, temperature=1.0)
+            weights_BR = weights_NR[rows, : log_probs_BR.shape[1]].to(self._policy.device)
+            part = -(log_probs_BR * weights_BR).sum()
+            (sft.coefficient * part).backward()
+            loss += part.item()
+        return loss
+
+    def _backward_samples(self, batch: Batch, rows: Sequence[int]) -> tuple[float, float]:
+        """Add the gradient of the policy loss over ``rows``. Returns the loss and the share of clipped tokens."""
         weights_NR = token_weights(batch.mask_NR[rows], self._config.training.loss_averaging)
         samples = [batch.samples[row] for row in rows]
-        self.optimizer.zero_grad(set_to_none=True)
         loss = clip_fraction = 0.0
         for chosen in microbatch_rows(samples, self._config.training.tokens_per_microbatch):
             weights_BR = weights_NR[chosen].to(self._policy.device)
             part_loss, part_clipped = self._backward(batch, [rows[place] for place in chosen], weights_BR)
             loss += part_loss
             clip_fraction += part_clipped
-        demonstration_loss = 0.0
-        if demonstrations:
-            demonstration_loss = self._backward_demonstrations(
-                demonstrations, self._config.training.demonstration_coefficient
-            )
-        norm = self._apply_gradients(step, loss + demonstration_loss)
-        return _OptimizerStep(loss, clip_fraction, demonstration_loss, norm)
-
-    def _apply_gradients(self, step: int, loss: float, section: str = "training") -> float:
-        """Clip and apply the gradients. Returns their norm before clipping; ``section`` holds the learning rate."""
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.training.max_gradient_norm)
-        if not bool(torch.isfinite(norm)):
-            self.optimizer.zero_grad(set_to_none=True)
-            raise TrainingError(
-                f"step {step}: the gradient is {norm.item()} (loss {loss:.4g}). The weights are as before this update. "
-                f'Lower {section}.learning_rate, or take policy.precision = "fp32"; the games are saved.'
-            )
-        self.optimizer.step()
-        return float(norm)
-
-    def _backward_demonstrations(self, demonstrations: Sequence[PromptAndReply], coefficient: float) -> float:
-        """Add the gradient of ``coefficient`` times the mean loss of the demonstrations. Returns the mean loss.
-
-        Each demonstration weighs the same: over all tokens alike, a verdict's few would drown in a revision's hundred.
-        """
-        weights_NR = token_weights(reply_mask(demonstrations), "seq-mean-token-mean")
-        loss = 0.0
-        for rows in microbatch_rows(demonstrations, self._config.training.tokens_per_microbatch):
-            tokens = token_batch([demonstrations[row] for row in rows], self._policy.pad_token_id, self._policy.device)
-            with self._policy.learning() as model:
-                log_probs_BR = reply_log_probs(model, tokens, temperature=1.0)
-            weights_BR = weights_NR[rows, : log_probs_BR.shape[1]].to(self._policy.device)
-            part = -(log_probs_BR * weights_BR).sum()
-            (coefficient * part).backward()
-            loss += part.item()
-        return loss
+        return loss, clip_fraction
 
     def _backward(self, batch: Batch, rows: Sequence[int], weights_BR: torch.Tensor) -> tuple[float, float]:
         device = self._policy.device
@@ -185,27 +209,30 @@ class Learner:
         loss.backward()
         return loss.item(), (is_clipped_BR * tokens.reply_mask_BR * weights_BR).sum().item()
 
-    def _update(
-        self,
-        step: int,
-        batch: Batch | None,
-        optimizer_steps: Sequence[_OptimizerStep],
-        *,
-        has_demonstrations: bool = False,
-    ) -> Update:
-        count = len(optimizer_steps) or 1
-        return Update(
-            step=step,
-            samples=len(batch.samples) if batch else 0,
-            action_tokens=int(batch.mask_NR.sum()) if batch else 0,
-            loss=sum(item.loss for item in optimizer_steps) / count,
-            kl=batch.token_mean(batch.kl_NR) if batch else 0.0,
-            entropy=-batch.token_mean(batch.old_log_probs_NR) if batch else 0.0,
-            clip_fraction=sum(item.clip_fraction for item in optimizer_steps) / count,
-            demonstration_loss=(
-                sum(item.demonstration_loss for item in optimizer_steps) / count if has_demonstrations else None
-            ),
-            gradient_norm=sum(item.gradient_norm for item in optimizer_steps) / count,
-            learning_rate=self._config.learning_rate,
-            zero_variance_roles=batch.advantages.zero_variance_roles if batch else (),
-        )
+
+def _update(
+    step: int,
+    batch: Batch | None,
+    updates: Sequence[_OptimizerUpdate],
+    sft: SupervisedBatch,
+    learning_rate: float,
+) -> Update:
+    """What the optimizer updates of a step did, as means over them."""
+
+    def mean(values: Iterable[float]) -> float:
+        return sum(values) / (len(updates) or 1)
+
+    return Update(
+        step=step,
+        samples=len(batch.samples) if batch else 0,
+        action_tokens=int(batch.mask_NR.sum()) if batch else 0,
+        loss=mean(item.loss for item in updates),
+        kl=batch.token_mean(batch.kl_NR) if batch else 0.0,
+        entropy=-batch.token_mean(batch.old_log_probs_NR) if batch else 0.0,
+        clip_fraction=mean(item.clip_fraction for item in updates),
+        demonstrations=len(sft.demonstrations),
+        demonstration_loss=mean(item.sft_loss for item in updates) if sft.demonstrations else None,
+        gradient_norm=mean(item.gradient_norm for item in updates),
+        learning_rate=learning_rate,
+        zero_variance_roles=batch.advantages.zero_variance_roles if batch else (),
+    )

@@ -13,6 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from ..errors import TrainingError
 
+OPTIMIZER_FILE = "optimizer.safetensors"
+"""Of a checkpoint."""
+
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 

@@ -1,4 +1,4 @@
-"""From demonstrations to token ids, as the learner takes them."""
+"""Supervised fine-tuning (SFT): from demonstrations to token ids and the weights of the tokens in the loss."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import torch
+
 from ..config import RunConfig
-from ..demonstrations.draw import Demonstration, DemonstrationDraw
+from ..demonstrations.draw import Demonstration
 from ..errors import UsageError
 from ..policy.chat import encode_prompt, without_control_tokens
 from ..policy.policy import Policy
-from ..records import Role, TrainingRecord
+from ..records import Role
+from .batch import reply_mask
+from .reinforce import token_weights
 
 
 @dataclass(frozen=True)
@@ -22,30 +26,21 @@ class TokenizedDemonstration:
     token_ids: tuple[int, ...]
 
 
-class DemonstrationBatches:
-    """The demonstrations that are mixed into the steps of a self-play run; none where they have no weight.
+@dataclass(frozen=True)
+class SupervisedBatch:
+    """The demonstrations of one update; N of them, the longest reply R tokens long."""
 
-    Args:
-        records: what the run plays with.
-        policy: whose tokenizer and chat template are used.
-        config: the run's configuration.
-    """
+    demonstrations: Sequence[TokenizedDemonstration]
+    coefficient: float
+    """The weight of their loss."""
 
-    def __init__(self, records: Sequence[TrainingRecord], policy: Policy, config: RunConfig) -> None:
-        self._policy = policy
-        self._config = config
-        self._draw: DemonstrationDraw | None = None
-        if config.training.demonstration_coefficient > 0:
-            self._draw = DemonstrationDraw(
-                records, config.game, seed=config.training.seed, attacker_share=config.warmstart.attacker_share
-            )
+    @property
+    def token_weights(self) -> torch.Tensor:
+        """The weight of each token in the loss, [N, R]: the mean over demonstrations of their tokens' mean.
 
-    def of_step(self, step: int) -> list[TokenizedDemonstration]:
-        """Those of ``step``."""
-        if self._draw is None:
-            return []
-        demonstrations = self._draw.demonstrations(step, self._config.training.demonstrations_per_step)
-        return [tokenized(demonstration, self._policy, self._config) for demonstration in demonstrations]
+        Each demonstration weighs the same: over all tokens alike, a verdict's few would drown in a revision's hundred.
+        """
+        return token_weights(reply_mask(self.demonstrations), "seq-mean-token-mean")
 
 
 def tokenized(demonstration: Demonstration, policy: Policy, config: RunConfig) -> TokenizedDemonstration:

@@ -1,19 +1,21 @@
-"""What a step is doing and how long it takes: for the display and the metrics."""
+"""What a step is doing and how long it takes: for displays and the metrics."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from ..report.display import Display
 
+class StepTimer:
+    """Times the phases of a step.
 
-class Phases:
-    """Times the phases of a step and tells the display of them."""
+    Args:
+        on_phase: told the name of each phase, and what it is at.
+    """
 
-    def __init__(self, display: Display) -> None:
-        self._display = display
+    def __init__(self, on_phase: Callable[[str, str], None] = lambda name, detail: None) -> None:
+        self._on_phase = on_phase
         self._current = ""
         self._seconds: dict[str, float] = {}
 
@@ -21,7 +23,7 @@ class Phases:
     def phase(self, name: str) -> Generator[None]:
         """Time what happens inside under ``name``."""
         self._current = name
-        self._display.phase(name)
+        self._on_phase(name, "")
         start = time.perf_counter()
         try:
             yield
@@ -30,7 +32,7 @@ class Phases:
 
     def detail(self, text: str) -> None:
         """Say what the current phase is at."""
-        self._display.phase(self._current, text)
+        self._on_phase(self._current, text)
 
     def take_seconds(self) -> dict[str, float]:
         """Seconds by phase since the last call."""

@@ -22,8 +22,8 @@ from ..policy.policy import Policy
 from ..policy.transformers_rollout import TransformersRollout
 from ..prompt_date import today
 from ..records import Game, Labels, TrainingRecord
-from ..report.display import Display
 from ..rewards import is_verdict_right
+from ..rl.listeners import Listener, ListenerGroup
 from ..rl.loop import TrainingResult
 from ..runs.folder import RunFolder
 from .session import start_run
@@ -51,31 +51,32 @@ class DemoResult:
     """A revised note that the assessor misjudged before and judges rightly after, if there is one."""
 
 
-def run_demo(config: RunConfig, path: Path, display: Display, *, heldout_cases: int) -> DemoResult:
+def run_demo(config: RunConfig, path: Path, listeners: Sequence[Listener] = (), *, heldout_cases: int) -> DemoResult:
     """Make a run at ``path`` with the demo's notes, and assess held-out notes before and after.
 
     Args:
         config: of the preset ``demo``, perhaps changed; its data is replaced by the demo's.
         path: where the run goes.
-        display: told what happens.
+        listeners: told what happens.
         heldout_cases: cases in each group of held-out notes.
 
     Raises:
         MedicalTeamError: something that the user can mend.
     """
+    told = ListenerGroup(listeners)
     RunFolder.check_is_free(path)
     config = config.begun_on(today())
-    display.notice("Writing held-out notes, and letting the attacker revise them ...")
+    told.notice("Writing held-out notes, and letting the attacker revise them ...")
     notes = heldout_notes(config, heldout_cases)
     before = assessed(config, notes, step=-1)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "train.jsonl"
         write_jsonl(data, played_records(PLAYED_CASES, config.training.seed))
         # The notes before and after are assessed here, so the run itself needs none.
-        training = start_run(replace(config, data=DataConfig(train=str(data))), path, display)
+        training = start_run(replace(config, data=DataConfig(train=str(data))), path, listeners)
     if not training.is_finished:
         return DemoResult(training, (), None)
-    display.notice("Assessing the held-out notes again ...")
+    told.notice("Assessing the held-out notes again ...")
     trained = replace(config, policy=replace(config.policy, model=str(RunFolder.open(path).final_path)))
     after = assessed(trained, notes, step=training.completed_steps - 1)
     scores = [_score(*games) for games in zip(notes, before, after, strict=True)]

@@ -21,24 +21,35 @@ from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.policy import Policy
+from ..policy.transformers_rollout import TransformersRollout
 from ..prompt_date import asks_for_day, today
 from ..records import TrainingRecord
-from ..report.display import Display
+from ..rl.interruption import stop_on_signal
+from ..rl.learner import ReinforceLearner
+from ..rl.listeners import Listener, ListenerGroup
 from ..rl.loop import TrainingResult, train
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder, RunKind
 from .preflight import check_demonstrations_fit, check_prompts_fit
-from .warm_start import warm_start
+
+STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
 
 _LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
 
 
-def start_run(config: RunConfig, path: Path, display: Display, *, kind: RunKind = "self-play") -> TrainingResult:
+def start_run(
+    config: RunConfig, path: Path, listeners: Sequence[Listener] = (), *, kind: RunKind = "self-play"
+) -> TrainingResult:
     """Make a new run at ``path`` and train it: by self-play, or with the demonstrations of a warm start.
+
+    Args:
+        listeners: told of everything, from the loading of the model on.
+        kind: which of the two.
 
     Raises:
         MedicalTeamError: something that the user can mend. Before the first step nothing is left at ``path``.
     """
+    told = ListenerGroup(listeners)
     check_config(config)
     config = config.resolved.begun_on(today())
     RunFolder.check_is_free(path)
@@ -46,28 +57,30 @@ def start_run(config: RunConfig, path: Path, display: Display, *, kind: RunKind 
     records = load_records(config.data.train, error_types)
     heldout = load_records(config.data.heldout, error_types) if config.data.heldout else ()
     _check_apart(records, heldout)
-    policy = _policy(config, display)
+    policy = _policy(config, told)
     check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
-    judge = _judge(config.judge, records, display)
+    judge = _judge(config.judge, records, told)
     if kind == "warm-start" or config.training.demonstration_coefficient > 0:
         check_demonstrations_fit(records, policy, config)
     run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device), kind=kind)
     with run.locked():
-        return _work(run, policy, judge, display)
+        return _train(run, policy, judge, told)
 
 
 def resume_run(
-    path: Path, display: Display, *, kind: RunKind = "self-play", steps: int | None = None
+    path: Path, listeners: Sequence[Listener] = (), *, kind: RunKind = "self-play", steps: int | None = None
 ) -> TrainingResult:
     """Train the run at ``path`` on from its last checkpoint.
 
     Args:
+        listeners: told of everything, from the loading of the model on.
         kind: what the caller takes the run for.
         steps: train to this many steps instead of the run's own number.
 
     Raises:
         MedicalTeamError: something that the user can mend; what was saved stays.
     """
+    told = ListenerGroup(listeners)
     run = RunFolder.open(path)
     if run.info.kind != kind:
         command = "train" if run.info.kind == "self-play" else "warmstart"
@@ -75,30 +88,31 @@ def resume_run(
     with run.locked():
         if steps is not None and steps != run.total_steps:
             run.change_steps(steps)
-        judge = _judge(run.config.judge, run.training_records(), display)
-        policy = _policy(run.config, display)
+        judge = _judge(run.config.judge, run.training_records(), told)
+        policy = _policy(run.config, told)
         if not run.is_day_saved and asks_for_day(policy.tokenizer.chat_template):
-            display.warn(
+            told.warn(
                 "This run was saved without the day that its chat template is told. It is told the day on which the "
                 f"run was made, {policy.day}; steps that were played on later days may have had other prompts."
             )
-        return _work(run, policy, judge, display)
+        return _train(run, policy, judge, told)
 
 
-def _work(run: RunFolder, policy: Policy, judge: Judge, display: Display) -> TrainingResult:
-    work = train if run.info.kind == "self-play" else warm_start
-    return work(run, policy, judge, display)
+def _train(run: RunFolder, policy: Policy, judge: Judge, told: Listener) -> TrainingResult:
+    rollout = TransformersRollout(policy, run.config.rollout)
+    with stop_on_signal(lambda: told.notice(STOP_NOTICE)) as stop:
+        return train(run, ReinforceLearner(policy, run.config), rollout, judge, [told], stop=stop)
 
 
-def _policy(config: RunConfig, display: Display) -> Policy:
+def _policy(config: RunConfig, told: Listener) -> Policy:
     if warning := cpu_only_torch_warning():
-        display.warn(warning)
-    display.notice(f"Loading {config.policy.model} ...")
-    return Policy(config.policy, seed=config.training.seed, notify=display.notice)
+        told.warn(warning)
+    told.notice(f"Loading {config.policy.model} ...")
+    return Policy(config.policy, seed=config.training.seed, notify=told.notice)
 
 
-def _judge(config: JudgeConfig, records: Sequence[TrainingRecord], display: Display) -> Judge:
-    return make_judge(config, (record.pair for record in records), display.notice, load_answer_scorer)
+def _judge(config: JudgeConfig, records: Sequence[TrainingRecord], told: Listener) -> Judge:
+    return make_judge(config, (record.pair for record in records), told.notice, load_answer_scorer)
 
 
 def _check_apart(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRecord]) -> None:

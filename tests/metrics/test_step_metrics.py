@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from builders import a_game, a_spec, games
 from medical_team.config import GameConfig
-from medical_team.metrics.step_metrics import game_metrics, step_metrics, void_shares
+from medical_team.metrics.step_metrics import game_metrics, generated_tokens, step_metrics, void_shares
 from medical_team.records import DataType, GameState, Role, Update, Verdict
 from medical_team.rewards import rewards_of
 
@@ -134,7 +134,7 @@ def test_replies_are_told_by_role():
 
 
 def test_an_update_and_the_time_are_told():
-    metrics = step_metrics([a_game()], UPDATE, {"play": 2.0, "learn": 3.0}, 100, peak_memory_bytes=2**31)
+    metrics = step_metrics([a_game()], UPDATE, {"play": 2.0, "learn": 3.0})
 
     assert metrics["policy/kl"] == 0.01
     assert metrics["policy/entropy"] == 2.0
@@ -142,27 +142,31 @@ def test_an_update_and_the_time_are_told():
     assert metrics["policy/zero_variance_roles"] == 1
     assert metrics["seconds/learn"] == 3.0
     assert metrics["seconds/total"] == 5.0
-    assert metrics["speed/tokens_per_second"] == 50.0
-    assert metrics["memory/peak_gib"] == 2.0
+    assert metrics["speed/tokens_per_second"] == generated_tokens([a_game()]) / 2.0
 
 
 def test_what_is_not_known_is_left_out():
-    metrics = step_metrics([], None, {}, 0)
+    assert step_metrics([], None, {}) == {"seconds/total": 0.0}
 
-    assert metrics == {
-        **{f"games/{name}": 0 for name in ("all", "decided", "void", "no_revision", "no_verdict", "ties")},
-        "seconds/total": 0.0,
-    }
+
+def test_a_warm_start_has_a_loss_and_no_games():
+    update = replace(UPDATE, samples=0, action_tokens=0, demonstrations=4, demonstration_loss=1.5)
+
+    metrics = step_metrics([], update, {"learn": 1.0})
+
+    assert metrics["policy/demonstration_loss"] == 1.5
+    assert {name.partition("/")[0] for name in metrics} == {"policy", "seconds"}
+    assert "policy/kl" not in metrics
 
 
 played_games = games().filter(lambda game: game.state is not GameState.AWAITING_RULING)
 
 
-@given(st.lists(played_games, max_size=8), st.booleans())
+@given(st.lists(played_games, min_size=1, max_size=8), st.booleans())
 def test_rates_are_bounded_and_cores_add_up_to_zero(played, remove_ties):
     numbered = [replace(game, spec=replace(game.spec, id=str(number))) for number, game in enumerate(played)]
 
-    metrics = step_metrics([scored(game, remove_ties=remove_ties) for game in numbered], UPDATE, {"play": 1.0}, 10)
+    metrics = step_metrics([scored(game, remove_ties=remove_ties) for game in numbered], UPDATE, {"play": 1.0})
 
     assert all(isfinite(value) for value in metrics.values())
     rates = ("win_rate/", "attacker_success/", "assessor_accuracy/", "verdicts/", "revisions/", "void_share/")

@@ -3,8 +3,7 @@ import sys
 
 import pytest
 
-from medical_team.report.display import PlainDisplay, make_display
-from medical_team.report.live_display import LiveDisplay
+from medical_team.report.display import LiveDisplay, PlainDisplay, make_display
 
 METRICS = {
     "rewards/attacker/total": -0.001,
@@ -58,16 +57,14 @@ def test_a_file_gets_one_line_a_step_under_a_header():
     assert errors.getvalue() == ""
 
 
-def test_warnings_go_to_standard_error_and_alarms_are_told_once():
+def test_warnings_go_to_standard_error():
     output, errors = io.StringIO(), io.StringIO()
     with make_display(output, errors) as display:
         display.notice("the run lies in runs/1")
         display.warn("little memory")
-        display.alarms({"void": "void 60%", "kl": "far away"})
-        display.alarms({"void": "void 61%"})
 
     assert output.getvalue() == "the run lies in runs/1\n"
-    assert errors.getvalue() == "warning: little memory\nwarning: void 60%\nwarning: far away\n"
+    assert errors.getvalue() == "warning: little memory\n"
 
 
 def test_text_can_not_drive_the_terminal_nor_stop_an_ascii_stream():

@@ -3,8 +3,10 @@ import sys
 
 import pytest
 
-from medical_team.report.tensorboard import TensorBoardWriter
+from medical_team.report.tensorboard import TensorBoardListener
+from medical_team.runs.folder import RunFolder
 from needs import TENSORBOARD
+from report_runs import a_run
 
 
 def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path, monkeypatch):
@@ -12,10 +14,11 @@ def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
     notices: list[str] = []
 
-    writer = TensorBoardWriter(tmp_path / "tensorboard", 0, notices.append)
+    listener = TensorBoardListener(notices.append)
+    listener.run_started(RunFolder.open(a_run(tmp_path / "run", [])), 0)
     for step in range(3):
-        writer.write(step, {"policy/kl": 0.1})
-    writer.close()
+        listener.step_ended(step, [], {"policy/kl": 0.1})
+    listener.run_ended()
 
     assert len(notices) == 1
     assert "not installed" in notices[0]
@@ -27,16 +30,19 @@ def test_scalars_are_written_and_a_resume_hides_what_it_repeats(tmp_path):
     TENSORBOARD.module("torch.utils.tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    run = RunFolder.open(a_run(tmp_path / "run", []))
+
     def write(steps, value, first_step):
-        writer = TensorBoardWriter(tmp_path, first_step, pytest.fail)
+        listener = TensorBoardListener(pytest.fail)
+        listener.run_started(run, first_step)
         for step in steps:
-            writer.write(step, {"policy/kl": value})
-        writer.close()
+            listener.step_ended(step, [], {"policy/kl": value})
+        listener.run_ended()
 
     write(range(4), 1.0, first_step=0)
     write(range(2, 4), 2.0, first_step=2)
 
-    events = EventAccumulator(str(tmp_path)).Reload().Scalars("policy/kl")
+    events = EventAccumulator(str(run.tensorboard_path)).Reload().Scalars("policy/kl")
     assert [(event.step, event.value) for event in events] == [(0, 1.0), (1, 1.0), (2, 2.0), (3, 2.0)]
 
 

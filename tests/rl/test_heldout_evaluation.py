@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import pytest
@@ -14,11 +13,10 @@ from medical_team.config import CheckpointConfig, RunConfig, TrainingConfig
 from medical_team.judging import reference_judge
 from medical_team.policy.policy import Policy
 from medical_team.records import DataType
-from medical_team.report.display import make_display
 from medical_team.rl.checkpoint import save_when_due
 from medical_team.rl.heldout_evaluation import HeldoutEvaluation
-from medical_team.rl.learner import Learner
-from medical_team.rl.step_timer import Phases
+from medical_team.rl.learner import ReinforceLearner
+from medical_team.rl.step_timer import StepTimer
 from medical_team.runs.folder import RunFolder
 
 CONFIG = RunConfig(
@@ -35,8 +33,7 @@ def run(tmp_path):
 
 
 def an_evaluation(run, rule=lambda request: "Harmful" if "5000" in request.prompt else "Safe"):
-    phases = Phases(make_display(io.StringIO()))
-    return HeldoutEvaluation(run, ScriptedRollout(rule), reference_judge(), phases)
+    return HeldoutEvaluation(run, ScriptedRollout(rule), reference_judge(), StepTimer())
 
 
 def test_held_out_notes_are_read_before_the_first_step_every_n_steps_and_after_the_last(run):
@@ -61,11 +58,11 @@ def test_a_run_without_held_out_notes_has_no_evaluation(tmp_path):
 
 def test_the_best_checkpoint_is_that_of_the_highest_held_out_balanced_accuracy_and_is_kept(run):
     policy = Policy(CONFIG.policy, seed=1)
-    learner = Learner(policy, CONFIG)
+    learner = ReinforceLearner(policy, CONFIG)
     replies = {3: "Harmful", 7: "the truth", 9: "Hm."}
     for step, reply in replies.items():
         evaluation = an_evaluation(run) if reply == "the truth" else an_evaluation(run, lambda _, reply=reply: reply)
-        save_when_due(run, policy, learner, step, evaluation.when_due(step), is_stopping=False)
+        save_when_due(run, learner, step, evaluation.when_due(step), is_stopping=False)
 
     best = run.checkpoints.best()
     assert best is not None

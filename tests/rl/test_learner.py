@@ -5,20 +5,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from learning import FULL, LORA, a_config, drawn_samples, weights_of
+from learning import FULL, LORA, a_config, drawn_samples, experience, weights_of
 from medical_team.config import RunConfig
 from medical_team.errors import TrainingError
 from medical_team.game.rollout import REFERENCE
 from medical_team.policy.policy import Policy
 from medical_team.records import Role, Sample
-from medical_team.rl.learner import Learner
+from medical_team.rl.learner import ReinforceLearner
 
 
 def learnt(config: RunConfig, samples: list[Sample] | None = None, *, steps: int = 1):
     policy = Policy(config.policy, seed=config.training.seed)
-    learner = Learner(policy, config)
+    learner = ReinforceLearner(policy, config)
     samples = samples if samples is not None else drawn_samples(policy)
-    updates = [learner.learn(samples, step) for step in range(steps)]
+    learnt_from = experience(samples, learning_rate=config.learning_rate)
+    updates = [learner.learn(learnt_from, step) for step in range(steps)]
     return policy, updates
 
 
@@ -27,11 +28,11 @@ def test_rewarded_replies_become_likelier_and_punished_ones_less_likely(policy_c
     config = a_config(policy_config, kl_coefficient=0.0)
     policy = Policy(policy_config, seed=0)
     samples = drawn_samples(policy)
-    learner = Learner(policy, config)
+    learner = ReinforceLearner(policy, config)
     before_N = learner.log_probs(samples).sum(1)
 
     for step in range(10):
-        learner.learn(samples, step)
+        learner.learn(experience(samples), step)
 
     change_N = learner.log_probs(samples).sum(1) - before_N
     is_rewarded_N = torch.tensor([sample.reward.total > 0 for sample in samples])
@@ -42,11 +43,11 @@ def test_rewarded_replies_become_likelier_and_punished_ones_less_likely(policy_c
 def test_kl_is_zero_at_first_and_the_reference_never_moves(policy_config):
     config = a_config(policy_config, learning_rate=1e-2)
     policy = Policy(policy_config, seed=0)
-    learner = Learner(policy, config)
+    learner = ReinforceLearner(policy, config)
     samples = drawn_samples(policy)
     reference_NR = learner.log_probs(samples, REFERENCE)
 
-    updates = [learner.learn(samples, step) for step in range(3)]
+    updates = [learner.learn(experience(samples), step) for step in range(3)]
 
     assert abs(updates[0].kl) < 1e-5
     torch.testing.assert_close(learner.log_probs(samples, REFERENCE), reference_NR, rtol=0, atol=1e-6)
@@ -107,11 +108,11 @@ def test_a_role_without_signal_is_skipped_and_named():
     attackers_alone = [sample for sample in samples if sample.role is Role.ATTACKER]
     before = weights_of(policy)
 
-    update = Learner(policy, a_config()).learn(attackers_alone, 0)
+    update = ReinforceLearner(policy, a_config()).learn(experience(attackers_alone), 0)
 
     assert update.zero_variance_roles == (Role.ATTACKER,)
     assert all(torch.equal(before[name], weights) for name, weights in weights_of(policy).items())
-    assert Learner(policy, a_config()).learn(samples, 0).zero_variance_roles == (Role.ATTACKER,)
+    assert ReinforceLearner(policy, a_config()).learn(experience(samples), 0).zero_variance_roles == (Role.ATTACKER,)
 
 
 def test_a_step_without_samples_changes_nothing():
@@ -130,6 +131,6 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change()
     before = weights_of(policy)
 
     with pytest.raises(TrainingError, match=r"training.learning_rate"):
-        Learner(policy, a_config()).learn([broken, *samples[1:]], 0)
+        ReinforceLearner(policy, a_config()).learn(experience([broken, *samples[1:]]), 0)
 
     assert all(torch.equal(before[name], weights) for name, weights in weights_of(policy).items())

@@ -1,24 +1,20 @@
 import shutil
 
-import torch
-
 from medical_team.metrics.alarms import alarms
-from medical_team.rl.system_metrics import surroundings_metrics
+from medical_team.rl.system_metrics import disk_metrics
 from medical_team.runs.folder import RunFolder
 from report_runs import a_run
-
-CPU = torch.device("cpu")
 
 
 def test_the_disk_is_told_with_what_the_latest_checkpoint_takes(tmp_path):
     run = RunFolder.open(a_run(tmp_path / "run", []))
-    before = surroundings_metrics(run, CPU)
+    before = disk_metrics(run)
     checkpoint = run.checkpoints.path_of(2)
     checkpoint.mkdir(parents=True)
     (checkpoint / "checkpoint.json").write_text("{}")
     (checkpoint / "weights").write_bytes(bytes(2**20))
 
-    after = surroundings_metrics(run, CPU)
+    after = disk_metrics(run)
 
     assert set(before) == {"disk/free_gib"}
     assert abs(before["disk/free_gib"] - shutil.disk_usage(tmp_path).free / 2**30) < 1
@@ -29,11 +25,11 @@ def test_a_full_disk_is_an_alarm(tmp_path, monkeypatch):
     run = RunFolder.open(a_run(tmp_path / "run", []))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, 1))
 
-    assert "disk" in alarms([surroundings_metrics(run, CPU)])
+    assert "disk" in alarms([disk_metrics(run)])
 
 
 def test_a_file_system_that_tells_nothing_stops_no_run(tmp_path):
     run = RunFolder.open(a_run(tmp_path / "run", []))
     shutil.rmtree(run.path)
 
-    assert surroundings_metrics(run, CPU) == {}
+    assert disk_metrics(run) == {}

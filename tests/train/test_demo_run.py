@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import pytest
@@ -13,7 +12,6 @@ from medical_team.data.synthetic.demo_world import demo_world, heldout_records, 
 from medical_team.policy.loading import DEMO_FOLDER
 from medical_team.policy.policy import Policy
 from medical_team.records import Role
-from medical_team.report.display import make_display
 from medical_team.runs.config_file import load_preset
 from medical_team.runs.folder import RunFolder
 from medical_team.train.demo_run import run_demo
@@ -44,9 +42,8 @@ def test_the_policy_that_ships_is_small_and_says_what_it_is():
 def test_a_short_run_is_assessed_before_and_after(tmp_path):
     config = load_preset("demo")
     config = replace(config, training=replace(config.training, steps=2, games_per_step=16))
-    display = make_display(io.StringIO(), io.StringIO())
 
-    result = run_demo(config, tmp_path / "run", display, heldout_cases=8)
+    result = run_demo(config, tmp_path / "run", heldout_cases=8)
 
     assert result.training.is_finished
     assert {score.group for score in result.scores} >= {"taught conditions, common errors"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from dataclasses import replace
@@ -25,13 +24,11 @@ from medical_team.config import (
 )
 from medical_team.errors import UsageError
 from medical_team.jsonl import write_jsonl
-from medical_team.report.display import make_display
+from medical_team.rl.experience import warm_start_learning_rate
 from medical_team.runs.folder import RunFolder
 from medical_team.train.session import resume_run, start_run
-from medical_team.train.warm_start import learning_rate
 
 STEPS = 4
-DISPLAY = make_display(io.StringIO(), io.StringIO())
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +48,7 @@ def config(tmp_path_factory) -> RunConfig:
 @pytest.fixture(scope="module")
 def warm(config, tmp_path_factory) -> RunFolder:
     path = tmp_path_factory.mktemp("runs") / "warm"
-    assert start_run(config, path, DISPLAY, kind="warm-start").is_finished
+    assert start_run(config, path, kind="warm-start").is_finished
     return RunFolder.open(path)
 
 
@@ -76,7 +73,7 @@ def test_a_run_that_stopped_half_way_goes_on_to_the_same_weights(warm, tmp_path)
     shutil.rmtree(again / "final")
     shutil.rmtree(again / "checkpoints" / "step-000004")
 
-    assert resume_run(again, DISPLAY, kind="warm-start").completed_steps == STEPS
+    assert resume_run(again, kind="warm-start").completed_steps == STEPS
 
     resumed = RunFolder.open(again)
     for name, weights in weights_of(warm.final_path).items():
@@ -86,7 +83,7 @@ def test_a_run_that_stopped_half_way_goes_on_to_the_same_weights(warm, tmp_path)
 
 def test_self_play_starts_from_it_and_measures_kl_against_it(warm, config, tmp_path):
     path = tmp_path / "play"
-    start_run(replace(config, policy=replace(config.policy, model=str(warm.final_path))), path, DISPLAY)
+    start_run(replace(config, policy=replace(config.policy, model=str(warm.final_path))), path)
     first = next(iter(RunFolder.open(path).metrics())).values
     # The first games are played by the reference policy itself.
     assert first.get("policy/kl", 0.0) == pytest.approx(0.0, abs=1e-4)
@@ -94,13 +91,13 @@ def test_self_play_starts_from_it_and_measures_kl_against_it(warm, config, tmp_p
 
 def test_train_does_not_resume_a_warm_start(warm):
     with pytest.raises(UsageError, match="medical-team warmstart --resume"):
-        resume_run(warm.path, DISPLAY)
+        resume_run(warm.path)
 
 
 def test_a_limit_that_is_too_low_for_the_demonstrations_is_told_before_anything_is_written(config, tmp_path):
     short = replace(config, rollout=replace(config.rollout, max_revision_tokens=12))
     with pytest.raises(UsageError, match=r"rollout\.max_revision_tokens \(12\)"):
-        start_run(short, tmp_path / "run", DISPLAY, kind="warm-start")
+        start_run(short, tmp_path / "run", kind="warm-start")
     assert not (tmp_path / "run").exists()
 
 
@@ -112,7 +109,7 @@ def test_its_kind_is_saved(warm):
 @pytest.mark.parametrize("steps", [1, 2, 19, 20, 100])
 def test_the_learning_rate_rises_then_falls_to_nothing(config, steps):
     config = replace(config, warmstart=replace(config.warmstart, steps=steps, learning_rate=1.0))
-    rates = [learning_rate(config, step) for step in range(steps)]
+    rates = [warm_start_learning_rate(config, step) for step in range(steps)]
     highest = rates.index(max(rates))
     assert all(0 < rate <= 1 for rate in rates)
     assert rates[:highest] == sorted(rates[:highest])

@@ -19,9 +19,8 @@ from pydantic import ValidationError
 from ...errors import DataError
 from ...evaluation.heldout import heldout_metrics, heldout_specs
 from ...files import atomic_text
-from ...game.score import generated_tokens
 from ...jsonl import from_line, shortened, to_line, validation_problems
-from ...metrics.step_metrics import PLAY_PHASE, game_metrics
+from ...metrics.step_metrics import PLAY_PHASE, game_metrics, generated_tokens
 from ...records import Game
 from ...runs.folder import RunFolder
 from ..command import EngineFiles

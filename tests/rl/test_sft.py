@@ -8,28 +8,33 @@ import pytest
 import torch
 
 from builders import synthetic_records
-from learning import FULL, a_config, drawn_samples, weights_of
+from learning import FULL, a_config, drawn_samples, experience, weights_of
 from medical_team.config import GameConfig, RolloutConfig
 from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
 from medical_team.errors import UsageError
 from medical_team.policy.chat import decode_reply
 from medical_team.policy.policy import Policy
-from medical_team.records import Role
-from medical_team.rl.learner import Learner
-from medical_team.rl.sft import TokenizedDemonstration, tokenized
+from medical_team.records import Role, Update
+from medical_team.rl.learner import ReinforceLearner
+from medical_team.rl.protocols import Experience
+from medical_team.rl.sft import tokenized
+
+LONG_REPLIES = RolloutConfig(temperature=1.0, max_revision_tokens=2000, max_verdict_tokens=64)
 
 
-def demonstrations_for(policy: Policy, count: int = 6) -> list[TokenizedDemonstration]:
-    config = replace(a_config(FULL), rollout=RolloutConfig(max_revision_tokens=2000, max_verdict_tokens=32))
-    drawn = DemonstrationDraw(synthetic_records(), GameConfig(), seed=1, attacker_share=0.5).demonstrations(0, count)
-    return [tokenized(demonstration, policy, config) for demonstration in drawn]
+def some_demonstrations(count: int = 6) -> tuple[Demonstration, ...]:
+    draw = DemonstrationDraw(synthetic_records(), GameConfig(), seed=1, attacker_share=0.5)
+    return tuple(draw.demonstrations(0, count))
 
 
-def learnt_from_demonstrations(*, steps: int = 1, **training):
-    config = a_config(FULL, **training)
+def learnt_from_demonstrations(
+    demonstrations: tuple[Demonstration, ...] | None = None, *, steps: int = 1, **training
+) -> tuple[Policy, list[Update]]:
+    config = replace(a_config(FULL, **training), rollout=LONG_REPLIES)
     policy = Policy(config.policy, seed=0)
-    learner = Learner(policy, config)
-    return policy, [learner.imitate(demonstrations_for(policy), step, 3e-3) for step in range(steps)]
+    learner = ReinforceLearner(policy, config)
+    shown = Experience(3e-3, demonstrations=demonstrations or some_demonstrations())
+    return policy, [learner.learn(shown, step) for step in range(steps)]
 
 
 def test_a_demonstration_ends_with_the_end_and_reads_as_it_was_written():
@@ -49,9 +54,9 @@ def test_a_reply_beyond_the_limit_names_the_option():
 
 
 def test_the_loss_falls():
-    _, imitations = learnt_from_demonstrations(steps=8)
-    assert imitations[-1].loss < 0.9 * imitations[0].loss
-    assert imitations[0].demonstrations == 6
+    _, updates = learnt_from_demonstrations(steps=8)
+    assert updates[-1].demonstration_loss < 0.9 * updates[0].demonstration_loss
+    assert (updates[0].demonstrations, updates[0].samples) == (6, 0)
 
 
 def test_what_is_learnt_does_not_depend_on_micro_batches():
@@ -62,23 +67,23 @@ def test_what_is_learnt_does_not_depend_on_micro_batches():
 
 
 def test_a_verdict_weighs_as_much_as_a_long_revision():
-    policy = Policy(FULL, seed=0)
-    long, short = TokenizedDemonstration((5, 6), (7,) * 40), TokenizedDemonstration((5, 6), (8, 2))
+    long = Demonstration(Role.ATTACKER, "long", "Rewrite.", "", "fever and cough " * 4)
+    short = Demonstration(Role.ASSESSOR, "short", "Judge.", "", "S")
     losses = [
-        Learner(Policy(FULL, seed=0), a_config(FULL)).imitate(group, 0, 1e-3).loss
-        for group in ([long], [short], [long, short])
+        learnt_from_demonstrations(group)[1][0].demonstration_loss for group in ((long,), (short,), (long, short))
     ]
-    assert policy.is_exact
     assert losses[2] == pytest.approx((losses[0] + losses[1]) / 2, rel=1e-5)
 
 
 def test_demonstrations_mixed_into_self_play_change_the_update_by_their_weight():
     def updated(coefficient: float) -> tuple[float | None, dict[str, torch.Tensor]]:
-        config = a_config(FULL, demonstration_coefficient=coefficient)
+        config = replace(a_config(FULL), rollout=LONG_REPLIES)
         policy = Policy(config.policy, seed=0)
-        samples = drawn_samples(policy)
-        demonstrations = demonstrations_for(policy) if coefficient else []
-        update = Learner(policy, config).learn(samples, 0, demonstrations)
+        demonstrations = some_demonstrations() if coefficient else ()
+        learnt_from = experience(
+            drawn_samples(policy), demonstrations=demonstrations, demonstration_coefficient=coefficient
+        )
+        update = ReinforceLearner(policy, config).learn(learnt_from, 0)
         return update.demonstration_loss, weights_of(policy)
 
     (none, without), (loss, mixed) = updated(0.0), updated(1.0)

@@ -1,0 +1,123 @@
+"""Where the samples of a step come from: games of self-play, or the demonstrations of a warm start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..config import RunConfig
+from ..demonstrations.draw import Demonstration, DemonstrationDraw
+from ..game.draw import GameDraw
+from ..game.play import play
+from ..game.rollout import Rollout
+from ..game.score import samples_of, score
+from ..judge.protocol import Judge
+from ..judge.ruling import rule_games
+from ..records import TrainingRecord
+from ..runs.folder import RunFolder
+from .protocols import Experience, ExperienceSource
+from .step_timer import StepTimer
+
+_RISING_SHARE = 0.05
+"""The share of a warm start's steps over which the learning rate rises from nothing."""
+
+
+class SelfPlay:
+    """Plays games, has them ruled on, and keeps them on disk before anybody learns from them.
+
+    Args:
+        run: whose notes are played with.
+        rollout: who speaks.
+        judge: who rules.
+    """
+
+    def __init__(self, run: RunFolder, rollout: Rollout, judge: Judge) -> None:
+        self._run = run
+        self._rollout = rollout
+        self._judge = judge
+        self._config = config = run.config
+        records = run.training_records()
+        training = config.training
+        self._draw = GameDraw(records, config.game, games_per_step=training.games_per_step, seed=training.seed)
+        self._demonstrations: DemonstrationDraw | None = None
+        if training.demonstration_coefficient > 0:
+            self._demonstrations = _draw(records, config)
+
+    def collect(self, step: int, timer: StepTimer) -> Experience:
+        """The games of ``step``, and the demonstrations that are mixed in."""
+        config = self._config
+        with timer.phase("play"):
+            games = play(
+                self._draw.specs(step),
+                self._rollout,
+                config.game,
+                config.rollout,
+                seed=config.training.seed,
+                on_progress=timer.detail,
+            )
+        with timer.phase("judge"):
+            games = score(rule_games(games, self._judge), config.game)
+            self._run.append_games(games)
+        mixed_in: Sequence[Demonstration] = ()
+        if self._demonstrations is not None:
+            mixed_in = self._demonstrations.demonstrations(step, config.training.demonstrations_per_step)
+        return Experience(
+            config.learning_rate,
+            tuple(samples_of(games)),
+            tuple(games),
+            tuple(mixed_in),
+            config.training.demonstration_coefficient,
+        )
+
+
+class WarmStart:
+    """Draws demonstrations of what players should say, for supervised learning before self-play.
+
+    Args:
+        run: a run of the warm start.
+        assessor_records: verdicts are taught for these alone; None: for all records of the run.
+        guessed_records: coin flips are shown as verdicts for these.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        *,
+        assessor_records: Sequence[TrainingRecord] | None = None,
+        guessed_records: Sequence[TrainingRecord] = (),
+    ) -> None:
+        self._config = run.config
+        self._draw = _draw(run.training_records(), run.config, assessor_records, guessed_records)
+
+    def collect(self, step: int, timer: StepTimer) -> Experience:
+        """The demonstrations of ``step``."""
+        with timer.phase("demonstrate"):
+            drawn = self._draw.demonstrations(step, self._config.warmstart.demonstrations_per_step)
+        return Experience(warm_start_learning_rate(self._config, step), demonstrations=tuple(drawn))
+
+
+def usual_source(run: RunFolder, rollout: Rollout, judge: Judge) -> ExperienceSource:
+    """Where a run of this kind learns from."""
+    return WarmStart(run) if run.info.kind == "warm-start" else SelfPlay(run, rollout, judge)
+
+
+def warm_start_learning_rate(config: RunConfig, step: int) -> float:
+    """The warm start's learning rate at ``step``: a short linear rise, then a linear fall to nothing after the last."""
+    steps = config.warmstart.steps
+    rising = max(1, round(_RISING_SHARE * steps))
+    return config.warmstart_learning_rate * min((step + 1) / rising, (steps - step) / (steps - rising + 1))
+
+
+def _draw(
+    records: Sequence[TrainingRecord],
+    config: RunConfig,
+    assessor_records: Sequence[TrainingRecord] | None = None,
+    guessed_records: Sequence[TrainingRecord] = (),
+) -> DemonstrationDraw:
+    return DemonstrationDraw(
+        records,
+        config.game,
+        seed=config.training.seed,
+        attacker_share=config.warmstart.attacker_share,
+        assessor_records=assessor_records,
+        guessed_records=guessed_records,
+    )

@@ -1,0 +1,222 @@
+"""Whole runs with every part scripted: the loop knows none of their kinds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from builders import a_record, a_revision_of
+from medical_team.config import CheckpointConfig, RunConfig, TrainingConfig
+from medical_team.errors import TrainingError
+from medical_team.game.rollout import Reply, RolloutRequest
+from medical_team.judge.protocol import JudgeQuery
+from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Role, Ruling, Update
+from medical_team.rl.experience import WarmStart
+from medical_team.rl.interruption import StopRequest
+from medical_team.rl.listeners import Listener
+from medical_team.rl.loop import train
+from medical_team.rl.protocols import POLICY_FOLDER, Experience
+from medical_team.rl.step_timer import StepTimer
+from medical_team.runs.folder import RunFolder
+
+STEPS, GAMES = 4, 8
+
+
+@dataclass
+class ScriptedRollout:
+    """Attackers rewrite, assessors say Harmful; every event is written into one list."""
+
+    events: list[str] = field(default_factory=list)
+
+    def generate(self, requests: Sequence[RolloutRequest], on_progress=None) -> list[Reply]:
+        if requests:
+            self.events.append(f"{requests[0].speaker.role.value}s speak")
+        return [self._reply(request) for request in requests]
+
+    def follow(self) -> None:
+        self.events.append("follow")
+
+    @staticmethod
+    def _reply(request: RolloutRequest) -> Reply:
+        is_attacker = request.speaker.role is Role.ATTACKER
+        text = a_revision_of(a_record().note) if is_attacker else "Harmful"
+        return Reply(text, (1, 2), (3, request.seed % 5, 0), (-0.1, -0.2, -0.3), is_finished=True)
+
+
+@dataclass
+class CountingLearner:
+    """Counts what it learnt from; its whole state is that number."""
+
+    events: list[str]
+    learnt: int = 0
+
+    def learn(self, experience: Experience, step: int) -> Update:
+        self.events.append(f"learn {len(experience.samples)}")
+        self.learnt += len(experience.samples) + len(experience.demonstrations)
+        count, rate = len(experience.samples), experience.learning_rate
+        return Update(step, count, 0, 0.0, 0.0, 0.0, 0.0, 0.0, rate, (), demonstration_loss=1.0)
+
+    def save(self, folder: Path) -> None:
+        self.events.append("save")
+        (folder / POLICY_FOLDER).mkdir(parents=True)
+        (folder / "learnt.json").write_text(json.dumps(self.learnt))
+
+    def restore(self, folder: Path) -> None:
+        self.learnt = json.loads((folder / "learnt.json").read_text())
+
+    def export(self, folder: Path) -> None:
+        self.events.append("export")
+        (folder / "learnt.json").write_text(json.dumps(self.learnt))
+
+    def device_metrics(self) -> Mapping[str, float]:
+        return {"memory/peak_gib": 1.0}
+
+
+@dataclass
+class ScriptedJudge:
+    """Finds an error in every note, or fails, as it is told."""
+
+    events: list[str]
+    is_failing: bool = False
+    name: str = "scripted"
+
+    def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
+        self.events.append("rule")
+        return {query.game_id: self._ruling(query) for query in queries}
+
+    def _ruling(self, query: JudgeQuery) -> Ruling:
+        if self.is_failing:
+            return JudgeFailure(query.game_id, False, "scripted", "it is away")
+        return Labels(query.game_id, True, True, "scripted", "an error")
+
+
+@dataclass
+class Recorder(Listener):
+    """Writes down what it is told, and can ask for a stop or raise after a step."""
+
+    events: list[str]
+    stop: StopRequest | None = None
+    stop_after: int | None = None
+    raise_after: int | None = None
+
+    def warn(self, text: str) -> None:
+        self.events.append(f"warned: {text}")
+
+    def run_started(self, run: RunFolder, first_step: int) -> None:
+        self.events.append(f"started at {first_step}")
+
+    def step_ended(self, step: int, games: Sequence[Game], metrics: Mapping[str, float]) -> None:
+        self.events.append(f"step {step}: {len(games)} games")
+        if self.stop is not None and step == self.stop_after:
+            self.stop.is_made = True
+        if step == self.raise_after:
+            raise OSError("no space left on device")
+
+    def run_ended(self) -> None:
+        self.events.append("ended")
+
+
+@pytest.fixture
+def run(tmp_path) -> RunFolder:
+    records = [a_record(data_type, id=f"{data_type.value}-{number}") for data_type in DataType for number in range(3)]
+    config = RunConfig(
+        training=TrainingConfig(steps=STEPS, games_per_step=GAMES), checkpoints=CheckpointConfig(save_every=2)
+    )
+    return RunFolder.create(tmp_path / "run", config.resolved, records)
+
+
+def play(run: RunFolder, *listeners: Listener, stop=None, is_failing=False, events=None):
+    events = [] if events is None else events
+    learner = CountingLearner(events)
+    judge = ScriptedJudge(events, is_failing)
+    result = train(run, learner, ScriptedRollout(events), judge, list(listeners), stop=stop)
+    return result, learner, events
+
+
+def test_the_order_of_a_run(run):
+    events: list[str] = []
+    result, learner, events = play(run, Recorder(events), events=events)
+
+    step = ["attackers speak", "assessors speak", "rule", f"learn {GAMES + GAMES // 2}", "follow"]
+    told = [f"step {number}: {GAMES} games" for number in range(STEPS)]
+    assert events == [
+        "follow",
+        "started at 0",
+        *step, told[0],
+        *step, told[1], "save",
+        *step, told[2],
+        *step, told[3], "save",
+        "export",
+        "ended",
+    ]  # fmt: skip
+    assert (result.is_finished, result.completed_steps) == (True, STEPS)
+    assert len(list(run.games())) == STEPS * GAMES
+    assert learner.learnt == json.loads((run.final_path / "learnt.json").read_text())
+
+
+def test_a_stop_after_a_step_saves_and_the_resumed_run_ends_in_the_same_numbers(run, tmp_path):
+    whole, learner, _ = play(run)
+    other = RunFolder.create(tmp_path / "other", run.config, run.training_records())
+    stop = StopRequest()
+
+    first, _, _ = play(other, Recorder([], stop, stop_after=0), stop=stop)
+    second, resumed, events = play(other, Recorder(events := []), events=events)
+
+    assert (first.is_finished, first.completed_steps) == (False, 1)
+    assert "started at 1" in events
+    assert (second, resumed.learnt) == (whole, learner.learnt)
+    assert list(other.games()) == list(run.games())
+
+
+def test_void_games_are_kept_and_nobody_learns_from_them(run):
+    _, learner, _ = play(run, is_failing=True)
+
+    assert {game.state for game in run.games()} == {GameState.VOID}
+    assert learner.learnt == 0
+    assert all(metrics.values["void_share/all"] == 1.0 for metrics in run.metrics())
+
+
+def test_a_listener_that_raises_is_dropped_and_told_to_the_others(run):
+    events: list[str] = []
+    broken = Recorder([], raise_after=1)
+
+    result, _, _ = play(run, broken, Recorder(events))
+
+    assert result.is_finished
+    assert broken.events[-1] == f"step 1: {GAMES} games"
+    assert events[-1] == "ended"
+    assert [event for event in events if event.startswith("warned")] == [
+        "warned: Recorder failed and is told nothing more of this run, which goes on: OSError: no space left on device"
+    ]
+
+
+def test_listeners_hear_the_end_of_a_run_that_an_error_cuts_short(run):
+    class Diverging(CountingLearner):
+        def learn(self, experience: Experience, step: int) -> Update:
+            raise TrainingError("the gradient is nan")
+
+    events: list[str] = []
+    with pytest.raises(TrainingError):
+        train(run, Diverging([]), ScriptedRollout(), ScriptedJudge([]), [Recorder(events)])
+
+    assert events == ["started at 0", "ended"]
+    assert len(list(run.games())) == GAMES
+
+
+def test_a_warm_start_is_the_same_loop_with_another_source(run, tmp_path):
+    warm = RunFolder.create(tmp_path / "warm", run.config, run.training_records(), kind="warm-start")
+    warm.change_steps(3)
+
+    result, learner, events = play(warm)
+
+    assert result.completed_steps == 3
+    assert learner.learnt == 3 * run.config.warmstart.demonstrations_per_step
+    assert "rule" not in events
+    assert list(warm.games()) == []
+    assert (
+        WarmStart(warm).collect(0, StepTimer()).demonstrations == WarmStart(warm).collect(0, StepTimer()).demonstrations
+    )
