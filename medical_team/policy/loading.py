@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import torch
 from jinja2 import TemplateError
-from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -24,6 +23,7 @@ from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import PolicyError
 from .hub import Notify, model_folder
 from .memory import raise_if_too_large
+from .merging import load_adapter, merge_adapter
 from .model_folder import (
     ADAPTER_CONFIG_FILE,
     adapter_folder_problems,
@@ -150,11 +150,11 @@ def _load_with_adapter(
     if has_tokenizer({path.name for path in folder.iterdir()}):
         tokenizer = _load_tokenizer(folder, name)
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder), use_safetensors=True)
-        merged = cast("Any", adapted).merge_and_unload(safe_merge=True)
+        return merge_adapter(load_adapter(model, folder, name), name), tokenizer
+    except PolicyError:
+        raise
     except _LOADING_ERRORS as error:
         raise PolicyError(f"the adapter {name} doesn't fit its base {base_name}: {_beginning(error)}") from error
-    return cast("PreTrainedModel", merged), tokenizer
 
 
 def _base_name(folder: Path) -> str:

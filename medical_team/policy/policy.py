@@ -27,6 +27,7 @@ from .dropout import switch_off_dropout
 from .gradient_checkpointing import enable_gradient_checkpointing, recomputing
 from .hub import Notify
 from .loading import load_language_model
+from .merging import merge_adapter
 from .quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -131,10 +132,14 @@ class Policy:
             self._load_full_weights(folder)
 
     def save_merged(self, folder: Path) -> None:
-        """Write a full Hugging Face folder, with the adapter merged in. The policy can't be used afterwards."""
+        """Write a full Hugging Face folder, with the adapter merged in. The policy can't be used afterwards.
+
+        Raises:
+            PolicyError: the merged model is another one than the policy.
+        """
         model = self.model
         if self.config.adaptation == "lora":
-            model = model.merge_and_unload()  # type: ignore[operator]
+            model = merge_adapter(model, self.config.model)
         self._write(model, folder)
 
     def _write(self, model: torch.nn.Module, folder: Path, **options: bool) -> None:
@@ -147,8 +152,9 @@ class Policy:
 
         weights = _read_weights(folder / _WEIGHTS_FILES["lora"])
         result = set_peft_model_state_dict(self.model, weights)
-        if result.unexpected_keys:
-            raise PolicyError(f"{folder} holds an adapter for another model: {result.unexpected_keys[:3]} ...")
+        absent = [key for key in result.missing_keys if ".lora_" in key]
+        if wrong := [*result.unexpected_keys, *absent]:
+            raise PolicyError(f"{folder} holds an adapter of other layers than this policy's: {wrong[:3]} ...")
 
     def _load_full_weights(self, folder: Path) -> None:
         saved = type(self.model).from_pretrained(folder, use_safetensors=True, dtype=torch.float32)  # type: ignore[attr-defined]
