@@ -21,6 +21,7 @@ from .chat import encode_prompt
 from .devices import choose_device, choose_dtype
 from .hub import Notify, cached_folder, is_hub_name
 from .loading import LanguageModel, load_language_model
+from .trial import hides_padding
 
 JUDGE_DAY = date(2026, 1, 1)
 """The day that a judge's chat template is told: what it finds, and what is kept of that, depends on no day."""
@@ -78,6 +79,7 @@ class LanguageModelScorer:
         self._pad_token_id = language_model.pad_token_id
         self._device = language_model.model.device
         self._tokens_per_batch = tokens_per_batch
+        self._can_pad = hides_padding(language_model.model)
         window = language_model.context_window
         self._longest = max_prompt_tokens if window is None else min(max_prompt_tokens, window)
         self._token_ids: dict[str, list[int]] = {}
@@ -101,7 +103,7 @@ class LanguageModelScorer:
         rows = [row for row, prompt in enumerate(encoded) if len(prompt) <= self._longest]
         rows.sort(key=lambda row: -len(encoded[row]))
         while rows:
-            count = max(1, self._tokens_per_batch // max(1, len(encoded[rows[0]])))
+            count = max(1, self._tokens_per_batch // max(1, len(encoded[rows[0]]))) if self._can_pad else 1
             yield rows[:count]
             rows = rows[count:]
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from .trial import hides_padding
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -68,6 +70,14 @@ def token_batch(samples: Sequence[PromptAndReply], pad_token_id: int, device: to
 
 def reply_log_probs(model: PreTrainedModel, batch: TokenBatch, temperature: float) -> torch.Tensor:
     """Log-probs of the action tokens at ``temperature``, [B, R] in fp32; what stands at padding has no meaning."""
+    logits_BRV = _reply_logits(model, batch) if hides_padding(model) else _reply_logits_without_padding(model, batch)
+    return -torch.nn.functional.cross_entropy(
+        (logits_BRV.float() / temperature).flatten(0, 1), batch.reply_ids_BR.flatten(), reduction="none"
+    ).view(batch.reply_ids_BR.shape)
+
+
+def _reply_logits(model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
+    """Logits that predict the action tokens, [B, R, V]."""
     reply_width = batch.reply_ids_BR.shape[1]
     position_ids_BT = (batch.attention_mask_BT.cumsum(dim=1) - 1).clamp_(min=0)
     # The logits at a position predict the next token: take the last prompt position and all reply positions. Some
@@ -79,7 +89,24 @@ def reply_log_probs(model: PreTrainedModel, batch: TokenBatch, temperature: floa
         logits_to_keep=reply_width + 1,
         use_cache=False,
     ).logits
-    scaled_BRV = logits_BTV[:, -reply_width - 1 : -1].float() / temperature
-    return -torch.nn.functional.cross_entropy(
-        scaled_BRV.flatten(0, 1), batch.reply_ids_BR.flatten(), reduction="none"
-    ).view(batch.reply_ids_BR.shape)
+    return logits_BTV[:, -reply_width - 1 : -1]
+
+
+def _reply_logits_without_padding(model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
+    """The same of a model that would see padding before a prompt: all of it stands behind, where no token looks.
+
+    The logits of all positions are made, since replies begin at different ones.
+    """
+    width, reply_width = batch.input_ids_BT.shape[1], batch.reply_ids_BR.shape[1]
+    columns_T = torch.arange(width, device=batch.input_ids_BT.device)
+    padding_B1 = batch.attention_mask_BT.argmax(dim=1, keepdim=True)
+    moved_BT = (columns_T + padding_B1) % width
+    logits_BTV = model(
+        input_ids=batch.input_ids_BT.gather(1, moved_BT),
+        attention_mask=batch.attention_mask_BT.gather(1, moved_BT),
+        position_ids=columns_T.expand_as(moved_BT),
+        use_cache=False,
+    ).logits
+    # A reply began in the same column for all; now as many columns before it as the row had padding.
+    places_BR = columns_T[width - reply_width - 1 : -1] - padding_B1
+    return logits_BTV.gather(1, places_BR[:, :, None].expand(-1, -1, logits_BTV.shape[2]))

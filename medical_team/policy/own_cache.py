@@ -23,11 +23,7 @@ from .transformers_inside import (
     is_ordinary,
     keeps_a_state,
 )
-
-_COLUMNS = 6
-_SAME = 0.02
-"""By how much logits may differ, as a share of their range: rounding stays below, also in bf16; a wrong state doesn't.
-"""
+from .trial import COLUMNS, is_same, trial_tokens, whole_logits
 
 _FAILURES = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
 
@@ -63,9 +59,9 @@ def _try(forward: ForwardPass) -> OwnCache | None:
     found = _found(forward)
     if found is None:
         return None
-    two_rows = _tokens(forward, rows=2)
+    two_rows = trial_tokens(forward, rows=2)
     if _agrees(forward, found, two_rows, padding=0):
-        padded = found.can_pad and _agrees(forward, found, two_rows, padding=_COLUMNS // 2)
+        padded = found.can_pad and _agrees(forward, found, two_rows, padding=COLUMNS // 2)
         return replace(found, can_pad=padded)
     if _agrees(forward, found, two_rows[:1], padding=0):
         return replace(found, max_rows=1, can_pad=False)
@@ -76,7 +72,7 @@ def _found(forward: ForwardPass) -> OwnCache | None:
     """What kind of cache there is, by its class, before it is known whether it works."""
     if forward.cache_name is None:
         return None
-    token_ids = _tokens(forward, rows=1)
+    token_ids = trial_tokens(forward, rows=1)
     cache: Any = None
     try:
         cache = forward(token_ids, torch.ones_like(token_ids))[1]
@@ -108,39 +104,22 @@ def _agrees(forward: ForwardPass, kind: OwnCache, token_ids_BN: torch.Tensor, *,
     """
     mask_BN = torch.ones_like(token_ids_BN)
     mask_BN[-1, :padding] = 0
-    starts, ends = {0: 0, len(token_ids_BN) - 1: padding}, (_COLUMNS - 1, _COLUMNS)
+    starts, ends = {0: 0, len(token_ids_BN) - 1: padding}, (COLUMNS - 1, COLUMNS)
     cache = default_cache(forward.model.config) if kind.is_handed_in else None
     try:
         # First of all: some models keep a state in themselves, and a pass over all would take it away.
         expected = {
-            (row, end): _whole(forward, token_ids_BN[row, start:end]) for row, start in starts.items() for end in ends
+            (row, end): whole_logits(forward, token_ids_BN[row, start:end])
+            for row, start in starts.items()
+            for end in ends
         }
         _, made = forward(token_ids_BN[:, : ends[0] - 1], mask_BN[:, : ends[0] - 1], cache)
         for end in ends:
             cache = cache if made is None else made
             newest_BN, seen_BN = token_ids_BN[:, end - 1 : end], mask_BN[:, :end]
             logits_BV, made = forward(newest_BN, seen_BN, cache, is_masked=kind.has_attention)
-            if not all(_is_same(logits_BV[row], expected[row, end]) for row in starts):
+            if not all(is_same(logits_BV[row], expected[row, end]) for row in starts):
                 return False
     except _FAILURES:
         return False
     return True
-
-
-def _whole(forward: ForwardPass, token_ids_N: torch.Tensor) -> torch.Tensor:
-    """The logits after these tokens alone, [V], from one pass without a cache."""
-    token_ids_1N = token_ids_N[None]
-    return forward(token_ids_1N, torch.ones_like(token_ids_1N), keeps_cache=False)[0][0]
-
-
-def _is_same(one_V: torch.Tensor, other_V: torch.Tensor) -> bool:
-    one_V, other_V = one_V.float(), other_V.float()
-    return bool((one_V - other_V).abs().max() <= _SAME * (other_V.max() - other_V.min()))
-
-
-def _tokens(forward: ForwardPass, rows: int) -> torch.Tensor:
-    """Different tokens, spread over the vocabulary, [rows, columns]."""
-    vocabulary: int = forward.model.get_input_embeddings().num_embeddings  # type: ignore[assignment]
-    count = rows * _COLUMNS
-    numbers = [(1 + place) * vocabulary // (count + 1) for place in range(count)]
-    return torch.tensor(numbers, device=forward.model.device).view(rows, _COLUMNS)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from functools import cache
-from typing import Any
 
 import pytest
 import torch
-from decoding_cases import PAD, assert_log_probs_are_the_models
+from decoding_cases import NEVER_ENDS, assert_log_probs_are_the_models, requests_of, tiny
 from tiny_architectures import SHAPES, tiny_model
 from transformers import LlamaForCausalLM, PreTrainedModel
 
-from medical_team.policy.decoding import DecodedReply, DecodingRequest, DecodingRules, decode
+from medical_team.policy.decoding import DecodedReply, DecodingRequest, decode
 from medical_team.policy.decoding_model import DecodingModel
-
-RULES = DecodingRules(temperature=0.7, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD)
-"""Nobody ends early, so that the lengths of replies are known."""
 
 WITHOUT_CACHE = {"openai-gpt"}
 """Everything is read again for each token."""
@@ -63,35 +58,6 @@ WITHOUT_ROOM = {
 WITH_CACHE = sorted(SHAPES.keys() - WITHOUT_CACHE)
 each_architecture = pytest.mark.parametrize("architecture", sorted(SHAPES))
 
-_CHANGES: dict[str, dict[str, Any]] = {
-    # The floor that they put under a step's length in a pass over many tokens is missing from the pass over one.
-    "nemotron_h": {"time_step_min": 1e-6},
-    "zamba2": {"time_step_min": 1e-6},
-    # Narrower ones get a cache of another shape than their states have.
-    "xlstm": {"hidden_size": 128, "num_heads": 2},
-}
-
-
-@cache
-def tiny(architecture: str) -> PreTrainedModel:
-    """The model, in which everything that it keeps matters: what is nothing at first is made to be something."""
-    model = tiny_model(architecture, **_CHANGES.get(architecture, {}))
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if not parameter.any():
-                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return model
-
-
-def requests_of(prompts: Sequence[int], replies: Sequence[int]) -> list[DecodingRequest]:
-    """Prompts and replies of these lengths."""
-    generator = torch.Generator().manual_seed(3)
-    return [
-        DecodingRequest(tuple(torch.randint(10, 200, (prompt,), generator=generator).tolist()), reply, seed)
-        for seed, (prompt, reply) in enumerate(zip(prompts, replies, strict=True))
-    ]
-
 
 @contextlib.contextmanager
 def tokens_read(model: PreTrainedModel) -> Iterator[list[int]]:
@@ -107,7 +73,7 @@ def tokens_read(model: PreTrainedModel) -> Iterator[list[int]]:
 
 @torch.inference_mode()
 def drawn(model: DecodingModel, requests: Sequence[DecodingRequest], batch_size: int = 4) -> list[DecodedReply]:
-    return decode(model, requests, RULES, batch_size=batch_size)
+    return decode(model, requests, NEVER_ENDS, batch_size=batch_size)
 
 
 @pytest.mark.parametrize("architecture", WITH_CACHE)
@@ -143,7 +109,7 @@ def test_log_probs_are_those_of_a_pass_over_the_whole(architecture: str):
     requests = requests_of([40, 24, 24, 24, 7, 7], [3, 40, 8, 20, 1, 30])
     for request, reply in zip(requests, drawn(DecodingModel(tiny(architecture)), requests), strict=True):
         assert len(reply.token_ids) == request.max_tokens
-        assert_log_probs_are_the_models(tiny(architecture), request, reply, RULES.temperature)
+        assert_log_probs_are_the_models(tiny(architecture), request, reply, NEVER_ENDS.temperature)
 
 
 @each_architecture
@@ -161,7 +127,7 @@ def test_a_cache_that_does_not_work_is_not_used():
     model = tiny_model("xlstm")
     assert DecodingModel(model).reads_again
     (request,) = requests_of([12], [6])
-    assert_log_probs_are_the_models(model, request, drawn(DecodingModel(model), [request])[0], RULES.temperature)
+    assert_log_probs_are_the_models(model, request, drawn(DecodingModel(model), [request])[0], NEVER_ENDS.temperature)
 
 
 class Careless(LlamaForCausalLM):
@@ -179,4 +145,4 @@ def test_a_cache_that_gives_other_logits_is_not_used():
     model.load_state_dict(tiny("llama").state_dict())
     assert DecodingModel(model).reads_again
     (request,) = requests_of([12], [6])
-    assert_log_probs_are_the_models(model, request, drawn(DecodingModel(model), [request])[0], RULES.temperature)
+    assert_log_probs_are_the_models(model, request, drawn(DecodingModel(model), [request])[0], NEVER_ENDS.temperature)
