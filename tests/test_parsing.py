@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from builders import notes, tag_like_texts
 from medical_team.parsing import (
-    folded_words,
     is_cot_format_kept,
     is_rewritten,
     parse_reply,
@@ -141,7 +140,6 @@ def test_no_text_makes_parsing_raise(text, is_thinking, is_finished):
         assert result.thinking
         assert result.answer
     parse_verdict(text)
-    folded_words(text)
     is_rewritten(text, "a note")
     revision_problem(text, "a note")
     revision_problem("a note", text)
@@ -236,7 +234,25 @@ def test_a_revision_has_half_to_twice_the_words_of_the_seed(seed_note, words, is
         assert f"{words} words" in problem
 
 
-@pytest.mark.parametrize("answer", ["", " \n", "...", "— … !", "___ ___"])
+@pytest.mark.parametrize(
+    ("seed_note", "short", "right", "long"),
+    [
+        (
+            "患者发热3天，伴头痛，无咳嗽。",
+            "发热。",
+            "患者发烧三日，头痛明显，没有咳嗽。",
+            "患者发热3天，伴头痛，无咳嗽。" * 3,
+        ),
+        ("مريضة عمرها ٤٤ سنة تشكو من تعب.", "مريضة.", "امرأة عمرها ٤٤ سنة تعاني من تعب.", "تعب " * 20),
+    ],
+)
+def test_a_revision_has_the_length_of_its_note_in_scripts_without_spaces_too(seed_note, short, right, long):
+    assert "less than half" in (revision_problem(short, seed_note) or "")
+    assert revision_problem(right, seed_note) is None
+    assert "more than twice" in (revision_problem(long, seed_note) or "")
+
+
+@pytest.mark.parametrize("answer", ["", " \n", "...", "— … !", "。，", "___ ___"])
 def test_an_answer_without_words_is_no_revision(answer):
     assert revision_problem(answer, "two words") == "the attacker gave no public answer"
 
@@ -273,6 +289,11 @@ def test_another_word_number_or_order_makes_a_rewritten_note(note):
     assert is_rewritten(note, "The patient took 1.5 mg of X; no fever.")
 
 
+def test_a_vowel_sign_makes_another_word():
+    assert is_rewritten("दिन", "दीन")
+    assert not is_rewritten("患者，发热。", "患者发热")
+
+
 @given(st.text())
 def test_a_note_is_no_rewriting_of_itself(text):
     assert not is_rewritten(text, text)
@@ -282,9 +303,3 @@ def test_a_note_is_no_rewriting_of_itself(text):
 @given(st.one_of(st.text(), notes), st.one_of(st.text(), notes))
 def test_being_rewritten_goes_both_ways(one, other):
     assert is_rewritten(one, other) == is_rewritten(other, one)
-
-
-def test_words_are_folded():
-    assert folded_words("  Dr. O'Neil's µg—3.5 STRASSE straße_x") == [
-        *("dr", "o", "neil", "s", "μg", "3", "5", "strasse", "strasse", "x"),
-    ]

@@ -18,7 +18,9 @@ from needs import PYTHON_3_10
 from older_python import python_3_10
 
 # What other engines import where nothing but Python 3.10 and its standard library is installed.
-STANDARD_LIBRARY_MODULES = ("records", "prompts", "parsing", "rewards", "config", "errors", "seeds", "prompt_date")
+STANDARD_LIBRARY_MODULES = (
+    *("records", "words", "prompts", "prompt_date", "parsing", "rewards", "config", "errors", "seeds", "mojibake"),
+)
 
 IMPORT_ALL = """
 import sys

@@ -14,6 +14,7 @@ from rapidfuzz.distance import Levenshtein
 from ..files import atomic_text, cannot_write
 from ..jsonl import from_line, to_line
 from ..records import DataType, ErrorType, NotePair, TrainingRecord
+from ..words import count_words, words_of
 from .card import DataCard, SetCounts, card_as_json, card_as_markdown, quantiles
 from .split import Seat
 from .spool import Spool
@@ -81,9 +82,9 @@ def records_of(seats: Sequence[Seat], pairs: Spool, spread: Spread) -> Iterator[
     for seat in seats:
         pair = from_line(pairs[seat.case.number], NotePair)
         record = TrainingRecord.of(replace(pair, twin_group=f"twins-{seat.case.group}"), seat.data_type)
-        spread.note_words[len(record.note.split())] += 1
+        spread.note_words[count_words(record.note)] += 1
         if seat.data_type.is_harmful:
-            words = Levenshtein.distance(pair.error_sentence.split(), pair.corrected_sentence.split())
+            words = Levenshtein.distance(words_of(pair.error_sentence), words_of(pair.corrected_sentence))
             spread.edit_words[words] += 1
         yield record
 

@@ -19,8 +19,8 @@ from collections.abc import Iterable
 
 from rapidfuzz import fuzz
 
-from ..parsing import folded_words
 from ..records import Note, Source
+from ..words import folded_words, joined
 from .pairs import source_of
 from .spool import Spool
 
@@ -67,7 +67,7 @@ class TwinGroups:
         self._join(number, self._note_with_text.setdefault(int.from_bytes(digest, "big"), number))
 
     def _join_alike(self, number: int, words: list[str]) -> None:
-        text = " ".join(words)
+        text = joined(words)
         sketch = _sketch(words)
         candidates = {self._note_with_fingerprint[item] for item in sketch if item in self._note_with_fingerprint}
         if self._previous is not None:

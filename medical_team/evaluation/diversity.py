@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 
-from ..parsing import folded_words
+from ..words import folded_words
 
 MAX_ORDER = 4
 

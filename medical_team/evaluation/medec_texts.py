@@ -19,6 +19,7 @@ from ..files import file_sha256
 from ..jsonl import shortened
 from ..records import ErrorType, Note
 from ..seeds import derived_random
+from ..words import count_words
 from .official import Reference
 
 
@@ -45,7 +46,7 @@ class MedecText:
     @property
     def words(self) -> int:
         """The length of the text."""
-        return len(self.text.split())
+        return count_words(self.text)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import UsageError
-from ..parsing import folded_words
 from ..records import NotePair
 from ..runs.folder import RunFolder
+from ..words import folded_words
 from .medec_texts import MedecText
 from .model_choice import MOST_RUNS, ModelChoice, start_of
 

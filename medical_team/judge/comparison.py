@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..prompts import defuse
 from ..records import NotePair
+from ..words import joined, words_of
 from .alignment import Span, differing_spans
 from .questions import ClosedQuestion
 
@@ -128,7 +129,7 @@ def as_data(text: str) -> str:
 
 def changes(note: str, correct_note: str) -> str:
     """What ``note`` has in other words than ``correct_note``, a line for each stretch."""
-    spans = differing_spans(tuple(correct_note.split()), tuple(note.split()))
+    spans = differing_spans(tuple(words_of(correct_note)), tuple(words_of(note)))
     lines: list[str] = []
     size = 0
     for number, span in enumerate(spans):
@@ -164,7 +165,7 @@ def _block(text: str) -> str:
 
 
 def _change(span: Span) -> str:
-    before, after = " ".join(span.before), " ".join(span.after)
+    before, after = joined(span.before), joined(span.after)
     if before and after:
         return f'"{after}" instead of "{before}"'
     return f'added: "{after}"' if after else f'left out: "{before}"'

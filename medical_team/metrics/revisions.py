@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from ..parsing import folded_words, is_rewritten
+from ..parsing import is_rewritten
 from ..records import Game, Role
+from ..words import count_words, folded_words
 
 LENGTH_FACTOR = 1.5
 """A revision keeps the length when it has at most this many times more, or fewer, words than its seed note."""
@@ -109,7 +110,7 @@ def _alike(texts: Sequence[_Shingles]) -> Mapping[_Shingles, Sequence[_Shingles]
 
 
 def _is_length_kept(note: str, seed_note: str) -> bool:
-    words, seed_words = len(note.split()), len(seed_note.split())
+    words, seed_words = count_words(note), count_words(seed_note)
     return seed_words <= LENGTH_FACTOR * words and words <= LENGTH_FACTOR * seed_words
 
 

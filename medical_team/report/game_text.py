@@ -13,6 +13,7 @@ from rapidfuzz.distance import Indel
 from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
 from ..rewards import is_faithful_revision, is_verdict_right
 from ..terminal_text import visible
+from ..words import count_words, joined, words_of
 
 WIDTH = 100
 
@@ -29,12 +30,12 @@ def format_game(game: Game, *, is_thinking_shown: bool = False) -> str:
 
 def word_diff(old: str, new: str) -> str:
     """``new`` with its differences from ``old`` marked word by word: ``[-taken out-]{+put in+}``."""
-    old_words, new_words = old.split(), new.split()
+    old_words, new_words = words_of(old), words_of(new)
     marked: list[str] = []
     for removed, added, kept in _changes(old_words, new_words):
-        marks = (f"[-{' '.join(removed)}-]" if removed else "") + (f"{{+{' '.join(added)}+}}" if added else "")
+        marks = (f"[-{joined(removed)}-]" if removed else "") + (f"{{+{joined(added)}+}}" if added else "")
         marked.extend([*([marks] if marks else []), *kept])
-    return " ".join(marked)
+    return joined(marked)
 
 
 def _changes(old: list[str], new: list[str]) -> Iterator[tuple[list[str], list[str], list[str]]]:
@@ -94,7 +95,7 @@ def _assessor_lines(game: Game, turn: Turn, is_thinking_shown: bool) -> Iterator
 def _thinking_lines(title: str, turn: Turn, is_shown: bool) -> Iterator[str]:
     if not turn.thinking:
         return
-    words = len(turn.thinking.split())
+    words = count_words(turn.thinking)
     yield from _block(title, turn.thinking if is_shown else f"({words} word{'s' if words != 1 else ''}, folded)")
 
 

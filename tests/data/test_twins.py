@@ -9,8 +9,8 @@ from medec_csv import some_rows, write_csv
 from medical_team.data.medec import ReadingLog, read_medec
 from medical_team.data.spool import open_spool
 from medical_team.data.twins import TWIN_RATIO, TwinGroups, group_sizes
-from medical_team.parsing import folded_words
 from medical_team.records import Note
+from medical_team.words import folded_words
 
 
 def a_note(text_id, text):
@@ -54,6 +54,15 @@ def test_twins_are_found_anywhere_in_the_file():
 
     assert groups[35] == groups[3]
     assert len(set(groups)) == 39
+
+
+def test_twins_are_found_in_a_script_without_spaces_and_others_are_not_taken_for_them():
+    generator = random.Random(3)
+    characters = [chr(code) for code in range(0x4E00, 0x4F00)]
+    first, second = ("".join(generator.choices(characters, k=80)) for _ in range(2))
+    texts = [f"患者，{first}。", f"患者，{second}。", f"患者，{first[:70]}胸痛。"]
+
+    assert groups_of([a_note(str(number), text) for number, text in enumerate(texts)]) == [0, 1, 0]
 
 
 def test_a_note_that_is_like_two_groups_joins_them():

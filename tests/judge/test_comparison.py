@@ -94,6 +94,7 @@ def test_what_changed_is_told_stretch_by_stretch() -> None:
     assert changes("She has a cough now", "She has a cough") == 'added: "now"'
     assert changes("She has cough", "She has a cough") == 'left out: "a"'
     assert changes("She  has\na cough", "She has a cough") == "nothing: word for word the correct note"
+    assert changes("发热5天，无咳嗽。", "发热3天，无咳嗽。") == '"5" instead of "3"'
 
 
 def test_a_note_made_anew_does_not_make_an_endless_list() -> None:

@@ -49,6 +49,7 @@ def test_a_diff_marks_words_taken_out_and_put_in():
     assert word_diff("a b", "c") == "[-a b-]{+c+}"
     assert word_diff("same  words", "same words") == "same words"
     assert word_diff("", "") == ""
+    assert word_diff("发热3天，无咳嗽。", "发热5天，无咳嗽。") == "发热[-3-]{+5+}天，无咳嗽。"
 
 
 @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))

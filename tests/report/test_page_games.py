@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec
+from medical_team.config import RunConfig
+from medical_team.game.score import score
 from medical_team.records import DataType, Verdict
 from medical_team.report.page_file import write_report
 from needs import SELENIUM
@@ -161,3 +163,49 @@ def test_a_verdict_that_is_wrong_is_called_so(browser, tmp_path):
 
     assert "Harmful: wrong" in browser.text("#game")
     assert "✗ false alarm" in browser.text(".row")
+
+
+def test_a_chinese_note_shows_a_diff_of_characters_and_an_arabic_one_reads_from_the_right(browser, tmp_path):
+    chinese = a_foreign_spec("chinese", "患者发热3天，予青霉素治疗。", "予青霉素治疗", "予奥司他韦治疗")
+    arabic = a_foreign_spec(
+        "arabic", "مريضة تعاني من تعب. التشخيص هو النقرص.", "التشخيص هو النقرص", "التشخيص هو فقر الدم"
+    )
+    games = [
+        a_game(spec=chinese, revision="患者发热5天，予青霉素治疗。"),
+        a_game(spec=arabic, revision="امرأة تعاني من تعب. وهو النقرص."),
+    ]
+    write_report([a_run(tmp_path / "run", [score(games, RunConfig().game)])], tmp_path / "report.html")
+    browser.open(tmp_path / "report.html")
+
+    open_game(browser, "chinese")
+    assert [browser.text(f"#game .note {tag}") for tag in ("del", "ins")] == ["[taken out: 3] ", "[put in: 5] "]
+    assert (
+        browser.text("#game .note")
+        .replace("[taken out: 3] ", "")
+        .replace("[put in: 5] ", "")
+        .startswith("患者发热天，")
+    )
+    assert directions(browser) == {"ltr"}
+
+    open_game(browser, "arabic")
+    assert directions(browser) == {"rtl"}
+    assert browser.text("#game .note mark") == "[true error: النقرص.]"
+
+
+def a_foreign_spec(name, note, error_sentence, corrected_sentence):
+    spec = a_spec(id=name)
+    corrected = note.replace(error_sentence, corrected_sentence)
+    pair = replace(
+        spec.pair,
+        error_note=note,
+        corrected_note=corrected,
+        error_sentence=error_sentence,
+        corrected_sentence=corrected_sentence,
+    )
+    return replace(spec, seed_note=note, pair=pair)
+
+
+def directions(browser):
+    return set(
+        browser.run("return [...document.querySelectorAll('#game .note')].map((e) => getComputedStyle(e).direction)")
+    )

@@ -2,9 +2,21 @@
 
 const MAX_CELLS = 16e6;
 
+// Scripts without spaces between words: there a character with its marks is a word, as in medical_team/words.py.
+const UNSPACED = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Bopomofo}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
+const IS_UNSPACED = new RegExp(`[${UNSPACED}]`, "u");
+const UNSPACED_OR_OTHER = new RegExp(`[${UNSPACED}]\\p{M}*|(?:(?![${UNSPACED}])[\\p{L}\\p{N}]\\p{M}*)+`, "gu");
+
 /** The words of a text, each with the white space behind it. */
 function wordsOf(text) {
-  return text.match(/\S+\s*/g) ?? [];
+  const tokens = text.match(/\S+\s*/g) ?? [];
+  return IS_UNSPACED.test(text) ? tokens.flatMap(wordsOfToken) : tokens;
+}
+
+/** The words of what stands between white space, each with the punctuation behind it. */
+function wordsOfToken(token) {
+  const starts = IS_UNSPACED.test(token) ? [...token.matchAll(UNSPACED_OR_OTHER)].map((match) => match.index) : [];
+  return [0, ...starts.slice(1)].map((start, i) => token.slice(start, starts[i + 1]));
 }
 
 /**
@@ -85,8 +97,14 @@ function errorWords(note, wrongSentence, rightSentence) {
 
 function positionOf(part, whole) {
   if (!part.length) return null;
+  const last = part[part.length - 1];
   for (let start = 0; start + part.length <= whole.length; start++) {
-    if (part.every((word, i) => whole[start + i] === word)) return start;
+    if (part.slice(0, -1).every((word, i) => whole[start + i] === word) && isWordOrBegins(last, whole[start + part.length - 1])) return start;
   }
   return null;
+}
+
+/** Whether `found` is `word`, also with punctuation behind it: some files leave out the full stop of a wrong sentence. */
+function isWordOrBegins(word, found) {
+  return found.startsWith(word) && !/[\p{L}\p{N}]/u.test(found.slice(word.length));
 }

@@ -1,5 +1,10 @@
 // One game: what was changed, what was said, who was right, who got what.
 
+/** A note is written from the left or from the right, as its own first letter says. */
+const NOTE = { class: "note", dir: "auto" };
+/** What we add to a note for screen readers: it says nothing of the note's direction. */
+const UNSEEN = { class: "unseen", dir: "ltr" };
+
 /** The game as elements. `about` is its index row by name, `texts` and `caseRow` its rows of those tables. */
 function gameElements(about, texts, caseRow) {
   const [seedNote, errorSentence, correctedSentence, caseId] = caseRow;
@@ -34,10 +39,11 @@ function gameFacts(about, texts) {
 function noteElements(about, texts, seedNote, errorSentence, correctedSentence) {
   const seed = wordsOf(seedNote);
   const errors = about.isHarmful ? errorWords(seed, errorSentence, correctedSentence) : new Set();
+  const [wrong, right] = [errorSentence, correctedSentence].map((text) => make("bdi", {}, ...visible(text.trim())));
   const truth = about.isHarmful
-    ? `The seed note's error: “${errorSentence.trim()}” should read “${correctedSentence.trim()}”`
-    : `The seed note is correct. The case's error would be “${errorSentence.trim()}” for “${correctedSentence.trim()}”`;
-  const parts = [make("p", { class: "key" }, ...visible(truth))];
+    ? ["The seed note's error: “", wrong, "” should read “", right, "”"]
+    : ["The seed note is correct. The case's error would be “", wrong, "” for “", right, "”"];
+  const parts = [make("p", { class: "key" }, ...truth)];
   if (texts.note === null) {
     const title = about.isAdversarial && texts.hasNote ? "Note, which the attacker left unchanged" : about.isAdversarial ? "Seed note" : "Note, as the assessor read it";
     return [make("h4", {}, title), noteOf(seed, errors), ...parts];
@@ -51,7 +57,7 @@ function noteElements(about, texts, seedNote, errorSentence, correctedSentence) 
     make("h5", {}, "Seed note"),
     noteOf(seed, errors),
     make("h5", {}, "As the assessor read it"),
-    make("p", { class: "note" }, ...visible(texts.note)),
+    make("p", NOTE, ...visible(texts.note)),
   );
   if (runs === null) {
     apart.open = true;
@@ -63,11 +69,11 @@ function noteElements(about, texts, seedNote, errorSentence, correctedSentence) 
 
 /** A note with its error marked. */
 function noteOf(words, errors) {
-  return make("p", { class: "note" }, ...markedRuns(words, 0, words.length, errors));
+  return make("p", NOTE, ...markedRuns(words, 0, words.length, errors));
 }
 
 function diffNote(seed, revision, runs, errors) {
-  const note = make("p", { class: "note" });
+  const note = make("p", NOTE);
   for (const run of runs) {
     if (run.kind === "in") {
       note.append(change("ins", "put in: ", [...visible(textOf(revision, run.start, run.end).trimEnd())]));
@@ -79,14 +85,14 @@ function diffNote(seed, revision, runs, errors) {
     // White space behind an edit is no part of it, and the last word of a note has none.
     const words = run.kind === "in" ? revision : seed;
     const last = words[run.end - 1];
-    note.append(last.slice(last.trimEnd().length) || " ");
+    note.append(last.slice(last.trimEnd().length) || (run.end === words.length ? " " : ""));
   }
   return note;
 }
 
 /** An edit that also a screen reader tells. */
 function change(tag, told, nodes) {
-  return make(tag, {}, make("span", { class: "unseen" }, `[${told}`), ...nodes, make("span", { class: "unseen" }, "] "));
+  return make(tag, {}, make("span", UNSEEN, `[${told}`), ...nodes, make("span", UNSEEN, "] "));
 }
 
 /** Words `start` to `end` as nodes, those of the true error marked; without the white space behind the last. */
@@ -99,7 +105,7 @@ function markedRuns(words, start, end, errors) {
     const text = next === end ? textOf(words, i, next).trimEnd() : textOf(words, i, next);
     if (isError) {
       const kept = text.trimEnd();
-      nodes.push(make("mark", {}, make("span", { class: "unseen" }, "[true error: "), ...visible(kept), make("span", { class: "unseen" }, "]")), text.slice(kept.length));
+      nodes.push(make("mark", {}, make("span", UNSEEN, "[true error: "), ...visible(kept), make("span", UNSEEN, "]")), text.slice(kept.length));
     } else {
       nodes.push(...visible(text));
     }
@@ -120,10 +126,10 @@ function turnElements(name, turn, answerTitle) {
   if (turn.isFormatKept === false) remarks.push("format broken");
   const parts = [];
   if (answerTitle) {
-    parts.push(make("h4", {}, `${name}: ${answerTitle.toLowerCase()}`), make("p", { class: "note" }, ...visible(turn.answer || "(none)")));
+    parts.push(make("h4", {}, `${name}: ${answerTitle.toLowerCase()}`), make("p", NOTE, ...visible(turn.answer || "(none)")));
   }
   if (turn.thinking) {
-    parts.push(make("details", { class: "thinking" }, make("summary", {}, `${name}'s thinking, hidden from the other player and the judge`), make("p", { class: "note" }, ...visible(turn.thinking))));
+    parts.push(make("details", { class: "thinking" }, make("summary", {}, `${name}'s thinking, hidden from the other player and the judge`), make("p", NOTE, ...visible(turn.thinking))));
   }
   parts.push(make("p", { class: "key" }, `${name}'s reply: ${remarks.join(", ")}`));
   return parts;

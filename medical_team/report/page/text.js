@@ -20,7 +20,7 @@ function visible(text) {
     if (match[0] === "\n" || match[0] === "\t") continue;
     if (match.index > start) nodes.push(text.slice(start, match.index));
     const code = match[0].codePointAt(0).toString(16).padStart(4, "0");
-    nodes.push(make("span", { class: "hidden-character" }, `\\u${code}`));
+    nodes.push(make("span", { class: "hidden-character", dir: "ltr" }, `\\u${code}`));
     start = match.index + match[0].length;
   }
   if (start < text.length) nodes.push(text.slice(start));
