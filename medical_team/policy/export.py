@@ -1,6 +1,7 @@
 """A model as one complete Hugging Face folder: adapters merged, weights as safetensors, tokenizer, chat template, card.
 
-transformers, vLLM and OpenRLHF open such a folder. It is loaded again and compared before it appears.
+transformers, vLLM and OpenRLHF open such a folder. Before it appears it is loaded again and compared with the source:
+with an adapter as it was trained, not merged.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import OutputError, PolicyError
 from ..files import atomic_folder
 from .hub import Notify
-from .loading import LanguageModel, load_language_model
+from .loading import LanguageModel, load_language_model, load_unmerged
+from .merging import MERGING_TOLERANCE, relative_difference
 from .model_folder import CONFIG_FILE, TOKENIZER_CONFIG_FILE, read_json_object
 from .quiet import quiet_transformers
 
@@ -46,8 +48,8 @@ class ExportedModel:
     bytes: int
     difference: float | None
     """Largest difference of a logit between the folder, loaded again, and the model in memory; None: not compared."""
-    rounding: float | None
-    """The same between the folder and the merged fp32 weights: what writing in fewer bits costs."""
+    from_source: float | None
+    """The same between the folder and the source in fp32, its adapter unmerged: what merging and fewer bits cost."""
 
 
 def export_model(
@@ -66,27 +68,30 @@ def export_model(
         folder: where the model goes.
         write_card: writes the model card into the folder that it is given.
         precision: of the written weights; ``auto`` takes the source's own, and fp32 for a merged adapter.
-        is_verified: load what was written and compare its logits.
+        is_verified: load what was written and compare its logits, and those of the source with its adapter unmerged.
         notify: told what takes long.
 
     Raises:
         OutputError: ``folder`` is occupied, or can't be written.
-        PolicyError: the source can't be loaded, or what was written differs from it.
+        PolicyError: the source can't be loaded, or what was merged or written differs from it.
     """
     check_is_free(folder)
+    unmerged_TV = _unmerged_logits(source, notify) if is_verified else None
     notify(f"loading {source}")
     language_model = load_language_model(source, device=_CPU, dtype=torch.float32, notify=notify)
     model = language_model.model
     dtype = _dtype_of(precision, language_model)
-    token_ids = _probe_token_ids(language_model)
+    token_ids = _probe_token_ids(language_model.tokenizer)
     exact_TV = _logits(model, token_ids)
+    if unmerged_TV is not None:
+        _raise_if_merged_wrong(relative_difference(exact_TV, unmerged_TV), source)
     # The merged adapter has no trace left in the model: what is saved is an ordinary one.
     model = cast("PreTrainedModel", model.to(dtype))  # pyright: ignore[reportArgumentType]
     model.config.dtype = dtype
     expected_TV = _logits(model, token_ids)
     _check_space(folder, model)
     parameters, architecture = sum(weight.numel() for weight in model.parameters()), type(model).__name__
-    difference = rounding = None
+    difference = from_source = None
     with atomic_folder(folder, replace=False) as unfinished:
         notify(f"writing {parameters:,} parameters in {_name_of(dtype)}")
         with quiet_transformers():
@@ -100,10 +105,11 @@ def export_model(
             gc.collect()
             notify("loading it again, to compare")
             written_TV = _logits(_reloaded(unfinished, dtype), token_ids)
-            difference, rounding = _distance(written_TV, expected_TV), _distance(written_TV, exact_TV)
+            difference = _distance(written_TV, expected_TV)
             _raise_if_different(difference, source)
+            from_source = _distance(written_TV, exact_TV if unmerged_TV is None else unmerged_TV)
         size = sum(path.stat().st_size for path in unfinished.rglob("*") if path.is_file())
-    return ExportedModel(folder, architecture, parameters, _name_of(dtype), size, difference, rounding)
+    return ExportedModel(folder, architecture, parameters, _name_of(dtype), size, difference, from_source)
 
 
 def check_is_free(folder: Path) -> None:
@@ -147,17 +153,24 @@ def _own_dtype(name: str) -> torch.dtype | None:
     return getattr(torch, said, None) if isinstance(said, str) else None
 
 
-def _probe_token_ids(language_model: LanguageModel) -> torch.Tensor:
-    rendered = language_model.tokenizer.apply_chat_template(
+def _unmerged_logits(source: str, notify: Notify) -> torch.Tensor | None:
+    """Those of the adapter ``source`` as it was trained, on its base; None if it is no adapter."""
+    loaded = load_unmerged(source, notify)
+    if loaded is None:
+        return None
+    adapted, tokenizer = loaded
+    return _logits(adapted, _probe_token_ids(tokenizer))
+
+
+def _probe_token_ids(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
+    rendered = tokenizer.apply_chat_template(
         [{"role": "user", "content": _PROBE}], tokenize=False, add_generation_prompt=True
     )
-    token_ids = cast(
-        "list[int]", language_model.tokenizer(cast("str", rendered), add_special_tokens=False)["input_ids"]
-    )
+    token_ids = cast("list[int]", tokenizer(cast("str", rendered), add_special_tokens=False)["input_ids"])
     return torch.tensor([token_ids[:_PROBE_TOKENS]])
 
 
-def _logits(model: PreTrainedModel, token_ids_1T: torch.Tensor) -> torch.Tensor:
+def _logits(model: torch.nn.Module, token_ids_1T: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
         return model(input_ids=token_ids_1T, use_cache=False).logits[0].float()
 
@@ -169,6 +182,14 @@ def _reloaded(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 
 def _distance(one_TV: torch.Tensor, other_TV: torch.Tensor) -> float:
     return float((one_TV - other_TV).abs().max())
+
+
+def _raise_if_merged_wrong(difference: float, source: str) -> None:
+    if not difference <= MERGING_TOLERANCE:
+        raise PolicyError(
+            f"merging {source} gives another model: its logits differ from the unmerged adapter's by {difference:.2g} "
+            f"of the largest, and {MERGING_TOLERANCE:g} is rounding. Nothing was written; please report this."
+        )
 
 
 def _raise_if_different(difference: float, source: str) -> None:

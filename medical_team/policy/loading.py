@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 from jinja2 import TemplateError
+from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -113,6 +114,21 @@ def load_language_model(
         )
 
 
+def load_unmerged(name: str, notify: Notify = lambda text: None) -> tuple[PeftModel, PreTrainedTokenizerBase] | None:
+    """The adapter ``name`` on its base, not merged, in fp32 on the CPU, and its tokenizer; None if it is no adapter.
+
+    Raises:
+        PolicyError: as :func:`load_language_model`.
+    """
+    if name == TINY_RANDOM_MODEL:
+        return None
+    with quiet_transformers():
+        folder = _folder_of(name, notify)
+        if not is_adapter_folder(folder):
+            return None
+        return _load_adapted(folder, name, torch.device("cpu"), torch.float32, notify, _MAX_ADAPTERS)
+
+
 def _load(
     name: str, device: torch.device, dtype: torch.dtype, notify: Notify, adapters_left: int
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -120,7 +136,8 @@ def _load(
         return make_tiny_model()
     folder = _folder_of(name, notify)
     if is_adapter_folder(folder):
-        return _load_with_adapter(folder, name, device, dtype, notify, adapters_left)
+        adapted, tokenizer = _load_adapted(folder, name, device, dtype, notify, adapters_left)
+        return merge_adapter(adapted, name), tokenizer
     raise_if_any(model_folder_problems(folder), name)
     raise_if_too_large(folder, name, dtype=dtype, device=device)
     tokenizer = _load_tokenizer(folder, name)
@@ -136,9 +153,9 @@ def _folder_of(name: str, notify: Notify) -> Path:
     return model_folder(name, notify)
 
 
-def _load_with_adapter(
+def _load_adapted(
     folder: Path, name: str, device: torch.device, dtype: torch.dtype, notify: Notify, adapters_left: int
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+) -> tuple[PeftModel, PreTrainedTokenizerBase]:
     raise_if_any(adapter_folder_problems(folder), name)
     if adapters_left == 0:
         raise PolicyError(f"{name} is an adapter on more than {_MAX_ADAPTERS} adapters: is it its own base?")
@@ -150,7 +167,7 @@ def _load_with_adapter(
     if has_tokenizer({path.name for path in folder.iterdir()}):
         tokenizer = _load_tokenizer(folder, name)
     try:
-        return merge_adapter(load_adapter(model, folder, name), name), tokenizer
+        return load_adapter(model, folder, name), tokenizer
     except PolicyError:
         raise
     except _LOADING_ERRORS as error:

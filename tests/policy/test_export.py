@@ -90,6 +90,7 @@ def test_the_folder_speaks_as_the_policy_did(base, adaptation, tmp_path):
 
     assert torch.allclose(opened_logits(tmp_path / "out", probe), before, atol=TOLERANCE)
     assert exported.difference <= TOLERANCE
+    assert exported.from_source <= TOLERANCE
     assert exported.precision == "fp32"
 
 
@@ -154,7 +155,7 @@ def test_fewer_bits_are_written_when_asked_and_what_they_cost_is_told(precision,
         assert {weights.get_tensor(name).dtype for name in weights.keys()} == {dtype}  # noqa: SIM118
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == str(dtype).removeprefix("torch.")
     assert exported.difference <= TOLERANCE
-    assert 0 < exported.rounding < 0.2
+    assert 0 < exported.from_source < 0.2
     written = opened_logits(tmp_path / "out", PROBE, dtype=dtype)
     assert torch.allclose(written, before, atol=0.2)
 
@@ -191,6 +192,18 @@ def test_a_model_that_comes_back_different_leaves_nothing(tmp_path, monkeypatch)
         export_model("tiny-random", tmp_path / "out", no_card)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_merge_that_gives_another_model_leaves_nothing(tmp_path, monkeypatch):
+    save_tiny_model(tmp_path / "base")
+    a_trained_policy(str(tmp_path / "base"), "lora").save(tmp_path / "checkpoint")
+    # As a merge that nobody notices: the base alone.
+    monkeypatch.setattr("medical_team.policy.loading.merge_adapter", lambda adapted, name: adapted.unload())
+
+    with pytest.raises(PolicyError, match="differ from the unmerged adapter's"):
+        export_model(str(tmp_path / "checkpoint"), tmp_path / "out", no_card)
+
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_card_that_can_t_be_written_leaves_nothing(tmp_path):
