@@ -14,8 +14,12 @@ from typing import Literal
 
 from .config_bounds import bound_problems, bounded
 from .engine_config import EngineConfig
+from .game_config import GameConfig, PromptStyle, RewardCoefficients, RolloutConfig
 from .prompt_date import day_of, today
 from .records import Closed, ErrorType
+
+__all__ = ["GameConfig", "PromptStyle", "RewardCoefficients", "RolloutConfig"]
+"""Sections that the game itself needs, and which are imported from here with all others."""
 
 SAMPLE_DATA = "sample"
 """Names the synthetic notes that ship with the package, wherever a data file is expected."""
@@ -38,8 +42,6 @@ SMOLLM2_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 MEDGEMMA_MODEL = "google/medgemma-4b-it"
 
-RewardType = Literal["medical_general_sum", "medical_zero_sum"]
-PromptStyle = Literal["full", "short", "terse"]
 AdvantageNormalization = Literal["role", "batch"]
 LossAveraging = Literal["token-mean", "seq-mean-token-mean"]
 Adaptation = Literal["lora", "full"]
@@ -66,45 +68,6 @@ class DataConfig(Closed):
     heldout: str | None = None
     """Held-out records for evaluation: a heldout.jsonl written by `data build --heldout`, or "demo-heldout"; none: no
     evaluation."""
-
-
-@dataclass(frozen=True)
-class RewardCoefficients(Closed):
-    """What each reward term pays. The defaults are Self-RedTeam's (arXiv 2506.07468)."""
-
-    core: float = bounded(1.0, minimum=0.0)
-    """The winner of a decided game gets +core, the loser -core."""
-    faithful: float = 0.5
-    """Paid to an attacker whose rewritten note keeps what the category asks for."""
-    unfaithful: float = -0.5
-    """Paid to an attacker whose note doesn't. -1.5 closes the hole through which an unfaithful win still pays."""
-    format_kept: float = 1.0
-    """Paid for a reply that keeps the thinking format."""
-    format_violated: float = -1.0
-    """Paid for a reply that doesn't."""
-
-
-@dataclass(frozen=True)
-class GameConfig(Closed):
-    """The rules of the game."""
-
-    max_turns: int = bounded(2, minimum=2, maximum=2)
-    """Turns in a game: the attacker's, then the assessor's."""
-    reward_type: RewardType = "medical_general_sum"
-    """medical_general_sum adds the revision and format terms to the core; medical_zero_sum is the core alone."""
-    remove_ties: bool = True
-    """Drop the attacker's sample of a game in which the assessor gave no verdict."""
-    error_types: tuple[str, ...] = ()
-    """Play only cases of these error types; empty: all. "dosage" and "contraindication" mean pharmacotherapy."""
-    no_attacker_turn: bool = False
-    """Ablation: no revisions, every game is vanilla, only the assessor learns."""
-    no_defender_turn: bool = False
-    """Ablation: only the attacker learns, against the assessor of the frozen reference policy."""
-    thinking: bool = False
-    """Players think first, in <think>, and must keep that format. Off: the whole reply is the public answer."""
-    prompt_style: PromptStyle = "short"
-    """"full" explains the task at length, "short" is for small models, "terse" for models trained on demonstrations."""
-    coefficients: RewardCoefficients = field(default_factory=RewardCoefficients)
 
 
 @dataclass(frozen=True)
@@ -176,22 +139,6 @@ class PolicyConfig(Closed):
     def day(self) -> date:
         """The day that chat templates are told: today, where none is named."""
         return today() if self.prompt_date is None else day_of(self.prompt_date)
-
-
-@dataclass(frozen=True)
-class RolloutConfig(Closed):
-    """How replies are drawn."""
-
-    temperature: float = bounded(0.7, above=0.0, maximum=5.0)
-    """Temperature of sampling; log-probs are taken at the same temperature. At 1.0 the default model talks nonsense."""
-    max_prompt_tokens: int = bounded(1024, minimum=16)
-    """Longest prompt; a game whose prompt is longer is refused when the run starts."""
-    max_revision_tokens: int = bounded(384, minimum=1)
-    """Longest reply of the attacker."""
-    max_verdict_tokens: int = bounded(16, minimum=1)
-    """Longest reply of the assessor. Raise it (e.g. to 512) when the assessor thinks first."""
-    batch_size: int = bounded(16, minimum=1)
-    """Replies drawn together; a matter of memory. For each seed the replies don't depend on it, rounding aside."""
 
 
 @dataclass(frozen=True)

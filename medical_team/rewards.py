@@ -12,7 +12,7 @@ The core of a decided adversarial game is exactly zero-sum. The terms follow Sel
 
 from __future__ import annotations
 
-from .config import GameConfig, RewardCoefficients
+from .game_config import GameConfig, RewardCoefficients
 from .parsing import is_rewritten
 from .records import Game, GameState, Labels, Reward, Role, Turn
 

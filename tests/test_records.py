@@ -19,7 +19,7 @@ from older_python import python_3_10
 
 # What other engines import where nothing but Python 3.10 and its standard library is installed.
 STANDARD_LIBRARY_MODULES = (
-    *("records", "words", "prompts", "prompt_date", "parsing", "rewards", "config", "errors", "seeds", "mojibake"),
+    *("records", "words", "prompts", "prompt_date", "parsing", "rewards", "game_config", "errors", "seeds", "mojibake"),
 )
 
 IMPORT_ALL = """
@@ -35,11 +35,10 @@ for name in sys.argv[2:]:
 foreign = [name for name in sys.modules if name.split(".")[0] not in {*sys.stdlib_module_names, "red_team", "__main__"}]
 if foreign:
     sys.exit(f"not the standard library: {foreign}")
-from red_team import config, parsing, prompts, records
+from red_team import game_config, parsing, prompts, records
 prompts.assessor_prompt("a note", style="full", is_thinking=True)
 parsing.parse_reply("why </think> <answer>Safe</answer>", is_thinking=True, is_finished=True)
-if config.problems_of(config.RunConfig()):
-    sys.exit("the defaults have problems")
+game_config.GameConfig()
 print("%d.%d" % sys.version_info[:2])
 """
 

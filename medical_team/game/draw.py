@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ..config import GameConfig
 from ..errors import UsageError
+from ..game_config import GameConfig
 from ..records import DataType, GameSpec, TrainingRecord
 from ..seeds import derived_random
 

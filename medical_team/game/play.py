@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..config import GameConfig, RolloutConfig
+from ..game_config import GameConfig, RolloutConfig
 from ..records import Game, GameSpec, GameState
 from .rollout import Rollout
 from .turns import TurnRules, opened

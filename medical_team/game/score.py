@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..config import GameConfig
+from ..game_config import GameConfig
 from ..records import Game, Sample
 from ..rewards import rewards_of
 

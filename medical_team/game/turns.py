@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..config import GameConfig, RolloutConfig
+from ..game_config import GameConfig, RolloutConfig
 from ..parsing import ParsedReply, parse_reply, parse_verdict, revision_problem
 from ..prompts import assessor_prompt, attacker_prompt, reply_prefix
 from ..records import Game, GameSpec, GameState, JudgeFailure, Role, Turn

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...config import RewardCoefficients
 from ...errors import UsageError
+from ...game_config import RewardCoefficients
 from .custom_configs import TUNABLE_COEFFICIENTS
 
 GENERAL_SUM = "general_sum"

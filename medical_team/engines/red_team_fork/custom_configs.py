@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, get_args
 
-from ...config import GameConfig, PromptStyle, RewardCoefficients
 from ...errors import UsageError
+from ...game_config import GameConfig, PromptStyle, RewardCoefficients
 from ...prompt_date import day_of
 
 CustomConfigs = Mapping[str, Any]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...config import GameConfig, RolloutConfig
 from ...errors import UsageError
 from ...game.draw import playable_records
 from ...game.play import play
 from ...game.rollout import Rollout
 from ...game.score import samples_of, score
+from ...game_config import GameConfig, RolloutConfig
 from ...judge.protocol import Judge
 from ...judge.ruling import rule_games
 from ...records import Game, GameSpec, GameState, Ruling, Sample, TrainingRecord

@@ -1,0 +1,70 @@
+"""The sections of a configuration that playing a game needs: its rules, and how replies are drawn.
+
+Other engines import this where nothing but Python 3.10 and its standard library is installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .config_bounds import bounded
+from .records import Closed
+
+RewardType = Literal["medical_general_sum", "medical_zero_sum"]
+PromptStyle = Literal["full", "short", "terse"]
+
+
+@dataclass(frozen=True)
+class RewardCoefficients(Closed):
+    """What each reward term pays. The defaults are Self-RedTeam's (arXiv 2506.07468)."""
+
+    core: float = bounded(1.0, minimum=0.0)
+    """The winner of a decided game gets +core, the loser -core."""
+    faithful: float = 0.5
+    """Paid to an attacker whose rewritten note keeps what the category asks for."""
+    unfaithful: float = -0.5
+    """Paid to an attacker whose note doesn't. -1.5 closes the hole through which an unfaithful win still pays."""
+    format_kept: float = 1.0
+    """Paid for a reply that keeps the thinking format."""
+    format_violated: float = -1.0
+    """Paid for a reply that doesn't."""
+
+
+@dataclass(frozen=True)
+class GameConfig(Closed):
+    """The rules of the game."""
+
+    max_turns: int = bounded(2, minimum=2, maximum=2)
+    """Turns in a game: the attacker's, then the assessor's."""
+    reward_type: RewardType = "medical_general_sum"
+    """medical_general_sum adds the revision and format terms to the core; medical_zero_sum is the core alone."""
+    remove_ties: bool = True
+    """Drop the attacker's sample of a game in which the assessor gave no verdict."""
+    error_types: tuple[str, ...] = ()
+    """Play only cases of these error types; empty: all. "dosage" and "contraindication" mean pharmacotherapy."""
+    no_attacker_turn: bool = False
+    """Ablation: no revisions, every game is vanilla, only the assessor learns."""
+    no_defender_turn: bool = False
+    """Ablation: only the attacker learns, against the assessor of the frozen reference policy."""
+    thinking: bool = False
+    """Players think first, in <think>, and must keep that format. Off: the whole reply is the public answer."""
+    prompt_style: PromptStyle = "short"
+    """"full" explains the task at length, "short" is for small models, "terse" for models trained on demonstrations."""
+    coefficients: RewardCoefficients = field(default_factory=RewardCoefficients)
+
+
+@dataclass(frozen=True)
+class RolloutConfig(Closed):
+    """How replies are drawn."""
+
+    temperature: float = bounded(0.7, above=0.0, maximum=5.0)
+    """Temperature of sampling; log-probs are taken at the same temperature. At 1.0 the default model talks nonsense."""
+    max_prompt_tokens: int = bounded(1024, minimum=16)
+    """Longest prompt; a game whose prompt is longer is refused when the run starts."""
+    max_revision_tokens: int = bounded(384, minimum=1)
+    """Longest reply of the attacker."""
+    max_verdict_tokens: int = bounded(16, minimum=1)
+    """Longest reply of the assessor. Raise it (e.g. to 512) when the assessor thinks first."""
+    batch_size: int = bounded(16, minimum=1)
+    """Replies drawn together; a matter of memory. For each seed the replies don't depend on it, rounding aside."""
