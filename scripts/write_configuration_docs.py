@@ -35,6 +35,11 @@ The section and the key make the option: `steps` under `[training]` is `--traini
 one of the files in `medical_team/presets/` instead of the defaults. The resolved configuration is saved in the run
 folder and reruns it. Problems are reported all at once, each with its key. The defaults are sized for
 SmolLM2-135M-Instruct on a laptop.
+
+Data files and a model's folder that a file names are looked for from the file's own folder, those of options from the
+current one. A model's name is a folder where there is one, else a repository on the Hugging Face hub. That is decided
+when a run begins: a folder is saved by its absolute path and the way to it from the run, so that the run can be resumed
+from anywhere, and moved together with the model. What was a folder is never looked up on the hub later.
 """
 
 FOOT = """\

@@ -14,6 +14,7 @@ import tyro
 
 from ..errors import MissingDependencyError, UsageError
 from ..metrics.licences import model_licence
+from ..model_names import model_title, repository_of, settled_model
 from ..runs.checkpoints import MARKER
 from ..runs.folder import RunFolder
 from .arguments import parse
@@ -183,12 +184,12 @@ def _run_card(source: _Source, run: RunFolder) -> str:
 
 def _plain_card(source: _Source, name: str) -> str:
     base = _base_of(source.model)
-    is_hub_name = base.count("/") == 1 and not base.startswith((".", "/", "~"))
+    repository = repository_of(base)
     return _PLAIN_CARD.format(
-        front_matter=f"base_model: {base}\n" if is_hub_name else "",
+        front_matter=f"base_model: {repository}\n" if repository else "",
         name=name,
         source=f"`{source.model.name}`",
-        base=base if is_hub_name else f"`{Path(base).name}`",
+        base=repository or f"`{model_title(base)}`",
         licence=model_licence(base),
     )
 
@@ -197,6 +198,6 @@ def _base_of(folder: Path) -> str:
     """The base that an adapter names, else the folder itself: its own card says more."""
     path = folder / "adapter_config.json"
     if not path.is_file():
-        return str(folder)
+        return str(folder.resolve())
     base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    return base if isinstance(base, str) else str(folder)
+    return settled_model(base) if isinstance(base, str) else str(folder.resolve())

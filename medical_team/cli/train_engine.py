@@ -32,6 +32,7 @@ from ..report.summary import void_summary
 from ..rl.model_card import model_card
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder
+from ..runs.places import settled
 from .judging import remark
 from .main import EXIT_INTERRUPTED
 
@@ -55,7 +56,7 @@ def launch_new(config: RunConfig, path: Path, *, is_dry: bool) -> int:
         MedicalTeamError: something that the user can mend. Before the engine starts nothing is left at ``path``.
     """
     check_config(config)
-    config = config.begun_on(today())
+    config = settled(config.begun_on(today()))
     RunFolder.check_is_free(path)
     launch = prepare(config, path, has_heldout=config.data.heldout is not None)
     _tell_deviations(launch.config)
@@ -80,6 +81,7 @@ def launch_again(path: Path, *, is_dry: bool) -> int:
         MedicalTeamError: something that the user can mend; what was saved stays.
     """
     run = RunFolder.open(path)
+    run.check_model()
     if run.final_path.is_dir():
         raise UsageError(f"{path} is complete: its model is in {run.final_path}")
     step = last_resumable_step(run)

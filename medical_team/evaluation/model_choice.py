@@ -11,10 +11,11 @@ from pathlib import Path
 from ..config import DEMO_MODEL, DataConfig, GameConfig, RolloutConfig, RunConfig
 from ..errors import UsageError
 from ..jsonl import lines_sha256
+from ..model_names import model_title
 from ..prompt_date import today
 from ..runs.checkpoints import MARKER
 from ..runs.config_file import load_preset, to_toml
-from ..runs.folder import RunFolder
+from ..runs.folder import RunFolder, run_around
 from .predictions import BASELINES
 
 MOST_RUNS = 16
@@ -24,7 +25,6 @@ BEST, FINAL = "best", "final"
 
 _RUN_INFO = "run.json"
 _POLICY = "policy"
-_LEVELS_TO_RUN = 4
 _SAMPLED_BYTES = 65536
 _STEP = re.compile(r"step-(\d{6,})")
 
@@ -80,12 +80,12 @@ def choose_model(name: str, url: str | None = None) -> ModelChoice:
         return ModelChoice(f"{name} at {url}", name, url=url)
     if name in BASELINES:
         return ModelChoice(name, name, is_baseline=True)
-    path = Path(name)
+    path = Path(name).expanduser()
     if not path.is_dir():
         return ModelChoice(name, name)
     if (path / _RUN_INFO).is_file():
         return _choice_of_run(RunFolder.open(path))
-    run = _run_around(path)
+    run = run_around(path)
     if run is not None:
         return _part_of(run, path)
     weights = _weights_of(path)
@@ -94,7 +94,10 @@ def choose_model(name: str, url: str | None = None) -> ModelChoice:
 
 def start_of(run: RunFolder) -> ModelChoice:
     """The model that ``run`` started from."""
-    return choose_model(run.config.policy.model)
+    model = run.config.policy.model
+    start = choose_model(model)
+    # Where it lies is this machine's matter.
+    return start if start.run is not None else replace(start, label=model_title(model))
 
 
 def configuration_hash(run: RunFolder, most_runs: int = MOST_RUNS) -> str:
@@ -110,6 +113,9 @@ def configuration_hash(run: RunFolder, most_runs: int = MOST_RUNS) -> str:
     if start is not None and start.run is not None:
         origin = f"{start.part} of {configuration_hash(start.run, most_runs - 1)}"
         config = replace(config, policy=replace(config.policy, model=origin))
+    elif start is not None and start.fingerprint is not None:
+        # A folder by its weights, not by where it lies.
+        config = replace(config, policy=replace(config.policy, model=f"a folder with {start.fingerprint}"))
     # Seeds are tried one after another, and a day ends meanwhile.
     config = replace(config, policy=replace(config.policy, prompt_date=None))
     unseeded = replace(config, training=replace(config.training, seed=0))
@@ -146,13 +152,6 @@ def _part_of(run: RunFolder, path: Path) -> ModelChoice:
 
 def _weights_of(path: Path) -> Path:
     return path / _POLICY if (path / MARKER).is_file() else path
-
-
-def _run_around(path: Path) -> RunFolder | None:
-    for parent in list(path.resolve().parents)[:_LEVELS_TO_RUN]:
-        if (parent / _RUN_INFO).is_file():
-            return RunFolder.open(parent)
-    return None
 
 
 def _fingerprint(path: Path) -> str:

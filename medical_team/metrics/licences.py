@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..config import DEMO_MODEL, MEDGEMMA_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL, JudgeConfig
+from ..model_names import model_title
 
 _APACHE = "Apache License 2.0"
 _OF_MODELS = {
@@ -27,7 +28,7 @@ def judge_licence(config: JudgeConfig) -> str:
     if "reference" in kinds:
         told.append(f"reference judge: {_APACHE}, part of medical-team")
     if kinds & {"model", "openai"}:
-        told.append(f"{config.model}: {model_licence(config.model)}")
+        told.append(f"{model_title(config.model)}: {model_licence(config.model)}")
     if "remote" in kinds:
         told.append("judge service: ask who runs it")
     return "; ".join(told)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from huggingface_hub.errors import (
 
 from ..config import TINY_RANDOM_MODEL
 from ..errors import ModelUnavailableError, PolicyError
+from ..model_names import is_folder_name, is_hub_name
 from ..network.proxies import usable_proxy
 from .model_folder import (
     ADAPTER_CONFIG_FILE,
@@ -32,15 +32,9 @@ Notify = Callable[[str], None]
 CONNECT_SECONDS = 5.0
 """How long the hub may take to answer at all, so that a machine without a network doesn't wait for minutes."""
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _WANTED_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
 # Repositories hold other formats in folders of their own, and Mistral's the same weights a second time.
 _UNWANTED_FILES = ["*/*", "consolidated*"]
-
-
-def is_hub_name(name: str) -> bool:
-    """Whether ``name`` could be a repository on the hub: ``owner/model`` or ``model``."""
-    return _HUB_NAME.fullmatch(name) is not None
 
 
 def cached_folder(name: str) -> Path | None:
@@ -96,6 +90,8 @@ def model_folder(name: str, notify: Notify) -> Path:
         return folder
     if folder.exists():
         raise PolicyError(f"{name} is a file; policy.model names a model's folder, or a model on the hub.")
+    if is_folder_name(name):
+        raise PolicyError(f"there is no folder {name}: was the model moved or deleted?")
     if not is_hub_name(name):
         raise PolicyError(f"there is no folder {name}, and it can't be a name on the Hugging Face hub (owner/model).")
     return cached_folder(name) or download_folder(name, notify)

@@ -22,6 +22,8 @@ from transformers import (
 
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import PolicyError
+from ..model_names import is_folder_name
+from ..runs.folder import run_around
 from .hub import Notify, model_folder
 from .memory import raise_if_too_large
 from .merging import load_adapter, merge_adapter
@@ -175,10 +177,16 @@ def _load_adapted(
 
 
 def _base_name(folder: Path) -> str:
-    """The adapter's base, which may be named relative to the adapter's folder."""
-    base_name: str = read_json_object(folder / ADAPTER_CONFIG_FILE)["base_model_name_or_path"]
-    beside = folder / base_name
-    return str(beside) if beside.is_dir() and not Path(base_name).expanduser().is_dir() else base_name
+    """The adapter's base, perhaps named relative to the adapter's folder; of a run's, what the run began with."""
+    named: str = read_json_object(folder / ADAPTER_CONFIG_FILE)["base_model_name_or_path"]
+    if is_folder_name(named) and Path(named).is_dir():
+        return named
+    # Where both were moved, or the folder was typed relative to another one, the run still knows it.
+    run = run_around(folder)
+    if run is not None and is_folder_name(run.config.policy.model):
+        return run.config.policy.model
+    beside = folder / named
+    return str(beside) if beside.is_dir() and not Path(named).expanduser().is_dir() else named
 
 
 def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:

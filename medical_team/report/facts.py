@@ -12,6 +12,7 @@ from ..config import JudgeConfig, RunConfig
 from ..data.card import licences
 from ..errors import DataError, RunFolderError
 from ..metrics.licences import judge_licence, model_licence
+from ..model_names import model_title
 from ..records import DataType, ErrorType, TrainingRecord
 from ..runs.folder import RunFolder
 
@@ -42,7 +43,7 @@ def data_facts(run: RunFolder) -> DataFacts:
 def licence_texts(config: RunConfig, data: DataFacts) -> list[str]:
     """The licences of the base model, the judge and the data, a sentence for each."""
     return [
-        f"Base model {config.policy.model}: {model_licence(config.policy.model)}.",
+        f"Base model {model_title(config.policy.model)}: {model_licence(config.policy.model)}.",
         f"Judge: {judge_licence(config.judge)}.",
         *(f"Data: {text}" for text in data.licences or ["not at hand."]),
     ]

@@ -10,6 +10,7 @@ from typing import Any
 from ..metrics.alarm_history import alarm_spans
 from ..metrics.criteria import criteria
 from ..metrics.run_reader import RunReader
+from ..model_names import model_title
 from ..runs.folder import RunFolder
 from ..runs.run_state import RunState, Traces
 from .charts import chart_data
@@ -68,7 +69,7 @@ def _summary(reader: RunReader, games: int, metrics: dict[int, dict[str, float]]
     seconds = sum(values.get("seconds/total", 0.0) for values in metrics.values())
     rows = [
         ["Kind", reader.run.info.kind.replace("-", " ")],
-        ["Base model", config.policy.model],
+        ["Base model", model_title(config.policy.model)],
         ["Judge", config.judge.kind],
         ["Games", f"{games:,}"],
         ["Started", reader.run.info.created.replace("T", " ").replace("+00:00", " UTC")],

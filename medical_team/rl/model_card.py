@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from ..config import RunConfig
 from ..data.card import licences
 from ..metrics.licences import judge_licence, model_licence
+from ..model_names import model_title, repository_of
 from ..records import Source
 from ..runs.folder import RunKind
 
@@ -86,7 +87,7 @@ def model_card(
     texts = _SELF_PLAY if is_self_play else _WARM_START
     return _CARD.format(
         front_matter=_front_matter(config),
-        base=config.policy.model,
+        base=model_title(config.policy.model),
         steps=completed_steps,
         base_licence=model_licence(config.policy.model),
         judge_licence=judge_licence(config.judge),
@@ -135,6 +136,5 @@ def _is_lora(config: RunConfig) -> bool:
 
 
 def _front_matter(config: RunConfig) -> str:
-    # A local folder is no name that a model hub could resolve.
-    is_hub_name = config.policy.model.count("/") == 1 and not config.policy.model.startswith((".", "/", "~"))
-    return f"base_model: {config.policy.model}\n" if is_hub_name else ""
+    repository = repository_of(config.policy.model)
+    return f"base_model: {repository}\n" if repository else ""

@@ -20,6 +20,7 @@ import tomllib
 
 from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
+from ..model_names import settled_model
 from .config_problems import read_tables
 from .renamed_options import Notify, renamed_tables
 
@@ -33,13 +34,15 @@ _LEADING_KEY = re.compile(r"\w+(?:\.\w+)*")
 def load_config(path: Path, notify: Notify = lambda text: None) -> RunConfig:
     """The configuration in the TOML file ``path``; what it leaves out keeps its default.
 
-    Relative data paths are taken relative to the folder of ``path``. ``notify`` is told of options under old names.
+    Relative data paths are taken relative to the folder of ``path``, and so is a model that is a folder there.
+    ``notify`` is told of options under old names.
 
     Raises:
         ConfigError: the file can't be read, is no TOML, has unknown keys, wrong types or values out of bounds.
     """
     config = _config_of_text(_read(path), str(path), notify)
-    return dataclasses.replace(config, data=_relative_to(config.data, path.parent))
+    policy = dataclasses.replace(config.policy, model=settled_model(config.policy.model, path.parent))
+    return dataclasses.replace(config, data=_relative_to(config.data, path.parent), policy=policy)
 
 
 def config_from_tables(tables: Mapping[str, Any]) -> RunConfig:

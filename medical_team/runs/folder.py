@@ -14,7 +14,8 @@
     abandoned/               lines of steps that were played again after a resume, under the names of their files
     lock                     names the process that works here
 
-Steps count from 0. Nothing here holds an absolute path of our making, so that a run can be moved. Lines are appended
+Steps count from 0. A run can be moved: the one absolute path of our making, that of a model's folder, is saved with the
+way to it from here. Lines are appended
 whole; all other files appear by atomic rename under a dotted temporary name, which :meth:`RunFolder.locked` clears
 away after a process was killed.
 """
@@ -40,11 +41,13 @@ from ..config import DataConfig, RunConfig
 from ..errors import OutputError, RunFolderError, TrainingError
 from ..files import atomic_folder, atomic_text, cannot_write
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems, write_jsonl
+from ..model_names import is_folder_name, settled_model
 from ..records import Closed, Game, TrainingRecord
 from .append import GameLine, StepLine, abandon_from, append_lines, read_lines
 from .checkpoints import Checkpoints
 from .config_file import check_config, load_config, to_toml
 from .lock import exclusive_lock
+from .places import found_again, path_from, settled
 
 FORMAT = 1
 
@@ -58,6 +61,7 @@ _GAMES = "games.jsonl"
 _HELDOUT_GAMES = "heldout_games.jsonl"
 _METRICS = "metrics.jsonl"
 
+_LEVELS_TO_RUN = 4
 _LEFTOVER = re.compile(r"\.(step-\d+|best\.json|final|run\.json|config\.toml)(\.\w+)+")
 
 
@@ -75,6 +79,11 @@ class RunInfo(Closed):
     """What it ran on, by part; empty where nobody said."""
     kind: RunKind = "self-play"
     """Self-play, or a warm start, which learns from demonstrations and plays games for its evaluations alone."""
+    model_source: Literal["folder", "name"] | None = None
+    """What ``policy.model`` was when the run began: a folder of the machine, or a name: one that ships, or the hub's.
+    None where an older version saved it as it was typed."""
+    model_beside: str | None = None
+    """The way from the run's folder to that of the model, by which it is found where both were moved together."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +100,9 @@ class RunFolder:
     def __init__(self, path: Path, info: RunInfo, config: RunConfig) -> None:
         self.path = path
         self.info = info
-        self.config = config if (day := _day_of_creation(info)) is None else config.begun_on(day)
-        """The saved configuration, its data paths leading into this folder. Where it doesn't name the day that chat
-        templates are told, that is the day on which the run was made."""
+        self.config = _as_begun(path, info, config)
+        """The saved configuration, its data paths leading into this folder, its model where it is now. Where it doesn't
+        name the day that chat templates are told, that is the day on which the run was made."""
         self.is_day_saved = config.policy.prompt_date is not None
         """Whether it names that day, as all but old runs do."""
 
@@ -117,7 +126,17 @@ class RunFolder:
         """
         _refuse_occupied(path)
         created = datetime.now(timezone.utc).isoformat("T", "seconds")
-        info = RunInfo(FORMAT, __version__, dict(versions or {}), created, dict(hardware or {}), kind)
+        config = settled(config)
+        info = RunInfo(
+            format=FORMAT,
+            package_version=__version__,
+            versions=dict(versions or {}),
+            created=created,
+            hardware=dict(hardware or {}),
+            kind=kind,
+            model_source="folder" if is_folder_name(config.policy.model) else "name",
+            model_beside=path_from(path, config.policy.model),
+        )
         try:
             with atomic_folder(path, replace=False) as folder:
                 write_jsonl(folder / _TRAIN, records)
@@ -184,6 +203,24 @@ class RunFolder:
         check_config(config)
         self._write_config(self.path, config, has_heldout=config.data.heldout is not None)
         self.config = config
+
+    def check_model(self) -> None:
+        """Check, before the run goes on, that its model's name still means what it meant when the run began.
+
+        Raises:
+            RunFolderError: the model's folder is gone, or a folder now has the name of a model of the hub.
+        """
+        model = self.config.policy.model
+        if is_folder_name(model) and not Path(model).is_dir():
+            raise RunFolderError(
+                f"{self.path} began with the model in {model}, and there is no such folder now. If it was moved, write "
+                f"its new place into {self.path / _CONFIG} (policy.model)."
+            )
+        if self.info.model_source == "name" and settled_model(model) != model:
+            raise RunFolderError(
+                f"{self.path} began with the model {model} of the Hugging Face hub, and a folder of that name is here: "
+                "resume it from another folder, so that it is clear which is meant."
+            )
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -308,6 +345,18 @@ class RunFolder:
                     entry.unlink(missing_ok=True)
 
 
+def run_around(path: Path) -> RunFolder | None:
+    """The run in whose folder ``path``, a model's or a checkpoint's, lies; None where there is none.
+
+    Raises:
+        RunFolderError: the run can't be read.
+    """
+    for parent in list(path.resolve().parents)[:_LEVELS_TO_RUN]:
+        if (parent / _INFO).is_file():
+            return RunFolder.open(parent)
+    return None
+
+
 def _refuse_occupied(path: Path) -> None:
     if (path / _INFO).exists():
         raise RunFolderError(f"{path} already holds a run. Continue it with --resume, or name another folder.")
@@ -319,6 +368,14 @@ def _refuse_occupied(path: Path) -> None:
             )
     elif path.exists() or path.is_symlink():
         raise RunFolderError(f"{path} is no folder. Name a new or empty folder for the run.")
+
+
+def _as_begun(path: Path, info: RunInfo, config: RunConfig) -> RunConfig:
+    is_decided = info.model_source is not None
+    model = found_again(config.policy.model, path, info.model_beside, is_decided=is_decided)
+    config = dataclasses.replace(config, policy=dataclasses.replace(config.policy, model=model))
+    day = _day_of_creation(info)
+    return config if day is None else config.begun_on(day)
 
 
 def _day_of_creation(info: RunInfo) -> date | None:

@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..config import RunConfig
+from ..config import SMOLLM2_MODEL, RunConfig
 from ..demonstrations.draw import DemonstrationDraw
 from ..errors import UsageError
+from ..model_names import is_hub_name, settled_model
 from ..policy.chat import encode_prompt
+from ..policy.hub import cached_folder
 from ..policy.policy import Policy
 from ..prompts import assessor_prompt, attacker_prompt, reply_prefix
 from ..records import Role, TrainingRecord
 from ..rl.sft import tokenized
+from ..runs.folder import RunFolder
 
 _LONGEST_CHECKED = 64
 _DEMONSTRATIONS_CHECKED = 64
+
+
+def check_model_is_known(run: RunFolder) -> None:
+    """Check that the model of a run that is resumed is the one that it began with, as far as its name tells.
+
+    Raises:
+        RunFolderError: its folder is gone, or its name may mean another one now.
+        UsageError: an older version didn't write down what its name means, and only a hub could tell.
+    """
+    run.check_model()
+    model = run.config.policy.model
+    # An older version saved a folder as it was typed. A stranger's repository may have that name.
+    is_open = run.info.model_source is None and is_hub_name(model) and settled_model(model) == model
+    if is_open and model != SMOLLM2_MODEL and cached_folder(model) is None:
+        raise UsageError(
+            f"{run.path} was made by an older version, which doesn't say whether {model} was a folder or a repository "
+            "on the Hugging Face hub. If it was a folder, write its absolute path into "
+            f"{run.path / 'config.toml'} (policy.model). If it was a repository, fetch it first: hf download {model}"
+        )
 
 
 def check_prompts_fit(records: Sequence[TrainingRecord], policy: Policy, config: RunConfig) -> None:

@@ -30,7 +30,8 @@ from ..rl.listeners import Listener, ListenerGroup
 from ..rl.loop import TrainingResult, train
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder, RunKind
-from .preflight import check_demonstrations_fit, check_prompts_fit
+from ..runs.places import settled
+from .preflight import check_demonstrations_fit, check_model_is_known, check_prompts_fit
 
 STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
 
@@ -51,7 +52,7 @@ def start_run(
     """
     told = ListenerGroup(listeners)
     check_config(config)
-    config = config.resolved.begun_on(today())
+    config = settled(config.resolved.begun_on(today()))
     RunFolder.check_is_free(path)
     error_types = [canonical_error_type(name) for name in config.game.error_types]
     records = load_records(config.data.train, error_types)
@@ -85,6 +86,7 @@ def resume_run(
     if run.info.kind != kind:
         command = "train" if run.info.kind == "self-play" else "warmstart"
         raise UsageError(f"{path} is a run of the kind {run.info.kind}: medical-team {command} --resume {path}")
+    check_model_is_known(run)
     with run.locked():
         if steps is not None and steps != run.total_steps:
             run.change_steps(steps)

@@ -1,0 +1,60 @@
+"""Places of this machine that a configuration names, so that a run can be resumed from another folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from ..config import RunConfig
+from ..model_names import is_folder_name, settled_model
+
+
+def settled(config: RunConfig) -> RunConfig:
+    """``config`` with every place as an absolute path: models that are folders, the judge's cache, an engine's.
+
+    What of its data is in other files is copied into the run, so its paths stay as they are.
+    """
+    policy = dataclasses.replace(config.policy, model=settled_model(config.policy.model))
+    judge, engine = config.judge, config.engine
+    # Of "openai", the model is a server's name for it.
+    if (judge.fallback if judge.kind == "hybrid" else judge.kind) == "model":
+        judge = dataclasses.replace(judge, model=settled_model(judge.model))
+    judge = dataclasses.replace(judge, cache=_absolute(judge.cache))
+    engine = dataclasses.replace(engine, python=_program(engine.python), fork=_absolute(engine.fork))
+    return dataclasses.replace(config, policy=policy, judge=judge, engine=engine)
+
+
+def path_from(run: Path, model: str) -> str | None:
+    """The way from the folder ``run`` to the folder ``model``, by which it is found where both were moved together."""
+    return os.path.relpath(model, run.resolve()) if is_folder_name(model) else None
+
+
+def found_again(model: str, run: Path, way: str | None, *, is_decided: bool) -> str:
+    """Where the model of the run in ``run`` is now: where it was, else where it lies beside the run.
+
+    Args:
+        model: what the run saved.
+        run: its folder.
+        way: the way from there, of :func:`path_from`.
+        is_decided: False for a run of an older version, which saved a folder as it was typed: it is looked for in the
+            current folder and in those that hold the run.
+    """
+    if is_folder_name(model):
+        beside = None if way is None else (run / way).resolve()
+        return str(beside) if beside is not None and beside.is_dir() and not Path(model).is_dir() else model
+    if is_decided:
+        return model
+    bases = (Path(), *run.resolve().parents)
+    return next((found for base in bases if (found := settled_model(model, base)) != model), model)
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - links stay
+
+
+def _program(program: str | None) -> str | None:
+    """A path, not a name to be looked for on the PATH, as an absolute one."""
+    if program is None or not ("/" in program or Path(program).is_dir()):
+        return program
+    return _absolute(program)

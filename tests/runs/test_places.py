@@ -1,0 +1,117 @@
+import sys
+from dataclasses import replace
+
+import pytest
+
+from builders import a_record
+from medical_team.config import DataConfig, JudgeConfig, PolicyConfig, RunConfig
+from medical_team.engine_config import EngineConfig
+from medical_team.runs.config_file import load_config
+from medical_team.runs.folder import RunFolder
+from medical_team.runs.places import settled
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    (tmp_path / "work" / "models" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+def test_every_place_in_a_configuration_is_settled(here):
+    (here / "venv").mkdir()
+    config = settled(
+        RunConfig(
+            data=DataConfig("notes/train.jsonl"),
+            policy=PolicyConfig(model="models/mine"),
+            judge=JudgeConfig(kind="hybrid", fallback="model", model="models/mine", cache="cache"),
+            engine=EngineConfig(python="venv", fork="fork"),
+        )
+    )
+
+    assert config.policy.model == config.judge.model == str(here / "models" / "mine")
+    assert config.judge.cache == str(here / "cache")
+    assert (config.engine.python, config.engine.fork) == (str(here / "venv"), str(here / "fork"))
+    assert config.data.train == "notes/train.jsonl"
+
+
+def test_what_is_no_place_stays(here):
+    (here / "served").mkdir()
+    config = RunConfig(
+        judge=JudgeConfig(kind="openai", url="http://127.0.0.1:8000/v1", model="served"),
+        engine=EngineConfig(python="python3.11"),
+    )
+
+    assert settled(config) == config
+
+
+def test_an_environment_s_python_stays_the_link_that_it_is(here):
+    (here / "python").symlink_to(sys.executable)
+
+    engine = settled(RunConfig(engine=EngineConfig(python="./python"))).engine
+
+    assert engine.python == str(here / "python")
+
+
+def test_a_model_in_a_file_may_be_a_folder_beside_it(here, monkeypatch):
+    (here / "run.toml").write_text('[policy]\nmodel = "models/mine"\n', encoding="utf-8")
+    monkeypatch.chdir(here.parent)
+
+    assert load_config(here / "run.toml").policy.model == str(here / "models" / "mine")
+
+
+def test_a_model_in_a_file_that_is_no_folder_there_stays_as_it_was_typed(here):
+    (here / "run.toml").write_text('[policy]\nmodel = "owner/model"\n', encoding="utf-8")
+
+    assert load_config(here / "run.toml").policy.model == "owner/model"
+
+
+def a_run(path, model="models/mine"):
+    return RunFolder.create(path, RunConfig(policy=PolicyConfig(model=model)), [a_record()])
+
+
+def test_a_run_finds_its_model_from_any_folder(here, monkeypatch):
+    a_run(here / "runs" / "one")
+    monkeypatch.chdir(here.parent)
+
+    run = RunFolder.open(here / "runs" / "one")
+
+    assert run.config.policy.model == str(here / "models" / "mine")
+    assert run.info.model_source == "folder"
+
+
+def test_a_run_finds_its_model_where_both_were_moved_together(here):
+    a_run(here / "runs" / "one")
+    moved = here.rename(here.parent / "elsewhere")
+
+    assert RunFolder.open(moved / "runs" / "one").config.policy.model == str(moved / "models" / "mine")
+
+
+def test_a_run_that_was_moved_alone_keeps_the_model_where_it_is(here):
+    run = a_run(here / "runs" / "one").path.rename(here.parent / "one")
+
+    assert RunFolder.open(run).config.policy.model == str(here / "models" / "mine")
+
+
+def test_a_name_stays_a_name_whatever_folders_there_are(here):
+    run = a_run(here / "runs" / "one", model="owner/model")
+    (here / "owner" / "model").mkdir(parents=True)
+
+    opened = RunFolder.open(run.path)
+
+    assert opened.config.policy.model == "owner/model"
+    assert opened.info.model_source == "name"
+
+
+def of_an_older_version(run, model):
+    """``run`` as it would have been saved without a decision."""
+    info = replace(run.info, model_source=None, model_beside=None)
+    return RunFolder(run.path, info, replace(run.config, policy=PolicyConfig(model=model)))
+
+
+def test_the_folder_of_an_older_version_s_run_is_looked_for_above_the_run(here, monkeypatch):
+    run = a_run(here / "runs" / "one")
+    monkeypatch.chdir(here.parent)
+
+    assert of_an_older_version(run, "models/mine").config.policy.model == str(here / "models" / "mine")
+    assert of_an_older_version(run, "owner/model").config.policy.model == "owner/model"
