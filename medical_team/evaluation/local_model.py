@@ -26,5 +26,5 @@ def local_rollout(
         PolicyError: it can't be loaded or used.
     """
     return TransformersRollout(
-        FrozenPolicy(location, device=device, precision=precision, day=day, notify=notify), rollout
+        FrozenPolicy(location, device=device, precision=precision, day=day, notify=notify), rollout, warn=notify
     )

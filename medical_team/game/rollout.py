@@ -6,7 +6,7 @@ an engine that holds several sets of weights serves them together, another one a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,4 +83,8 @@ class TrainingRollout(Rollout, Protocol):
 
     def follow(self) -> None:
         """The living policy has learnt: speak with its new weights from now on."""
+        ...
+
+    def take_metrics(self) -> Mapping[str, float]:
+        """What drawing replies took since the last call, under the names of :mod:`..metrics.step_metrics`."""
         ...

@@ -28,6 +28,7 @@ MANY_NEAR_DUPLICATES = 0.5
 MANY_VIOLATIONS = 0.5
 FAR_FROM_REFERENCE = 1.0
 FEW_EVALUATIONS = 3
+MANY_READS = 2.0
 REWARD_UP = 0.3
 ACCURACY_FLAT = 0.02
 NEARLY_PERFECT = 0.95
@@ -53,6 +54,7 @@ def alarms(history: Sequence[Values]) -> dict[str, str]:
         "slow_judge": _slow_judge(history),
         "gpu_memory": _gpu_memory(history),
         "disk": _disk(history),
+        "slow_rollout": _slow_rollout(history),
     }
     return {name: sentence for name, sentence in found.items() if sentence is not None}
 
@@ -242,3 +244,29 @@ def _disk(history: Sequence[Values]) -> str | None:
         f"{free:.1f} GiB are free on the run's disk; the next checkpoint and a reserve need {wanted:.1f} GiB. Free "
         "some space: a full disk stops the run, which then goes on from its last checkpoint."
     )
+
+
+def _slow_rollout(history: Sequence[Values]) -> str | None:
+    if not history:
+        return None
+    last = history[-1]
+    reads = last.get("speed/reads_per_token", 0.0)
+    if last.get("rollout_path/reread"):
+        return (
+            f"The model keeps no cache that could be used: each token was read {reads:.0f} times while replies were "
+            "drawn, not once. Take a policy.model of another architecture, or lower rollout.max_revision_tokens and "
+            "max_verdict_tokens."
+        )
+    if last.get("rollout_path/held"):
+        return (
+            "The model keeps its cache in a way of its own: replies are drawn a few at a time, and those that are done "
+            f"run on with the others ({reads:.1f} tokens read for each of prompts and replies). Take a policy.model "
+            "with plain keys and values, such as Llama or Qwen, if that is too slow."
+        )
+    if reads > MANY_READS:
+        return (
+            f"Each token of prompts and replies was read {reads:.1f} times while replies were drawn; about once is "
+            "right. That is a defect of this program or of the installed transformers: please report it with the "
+            "model's name."
+        )
+    return None

@@ -32,7 +32,7 @@ class DecodingModel:
         self._model = base
         self._forward = ForwardPass(base)
         example = self.new_cache()
-        self._own: OwnCache | None = own_cache(self._forward) if example is None else None
+        self._own: OwnCache | None = own_cache(ForwardPass(base)) if example is None else None
         self.name = self._forward.name
         self.reads_again = example is None and self._own is None
         """Whether there is no cache, so that all is read again for each token."""

@@ -7,6 +7,7 @@ A reply depends on its own seed and not on what else is in the batch, rounding a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from .decoding import DecodedReply, DecodingRequest, DecodingRules, decode
 from .decoding_model import DecodingModel
 from .policy import Policy
 from .prefix_cache import PrefixCache, common_prefix_length
+from .rollout_path import RolloutWork, announcement
 
 _SHORTEST_SHARED_PREFIX = 8
 """Tokens; to share fewer saves less than the extra pass over them costs."""
@@ -41,14 +43,22 @@ class TransformersRollout:
     Args:
         policy: the model that speaks, and its reference.
         config: temperature, limits, batch size.
+        warn: told, once, that the model's architecture makes drawing slow.
     """
 
-    def __init__(self, policy: Policy, config: RolloutConfig) -> None:
+    def __init__(self, policy: Policy, config: RolloutConfig, *, warn: Callable[[str], None] = warnings.warn) -> None:
         self._policy = policy
         self._config = config
+        self._warn = warn
+        self._is_announced = False
+        self._work = RolloutWork()
 
     def follow(self) -> None:
         """Nothing: the policy that learns is the one that speaks."""
+
+    def take_metrics(self) -> dict[str, float]:
+        """What drawing replies took since the last call, under the names of :mod:`..metrics.step_metrics`."""
+        return self._work.take_metrics()
 
     @torch.inference_mode()
     def generate(
@@ -79,13 +89,24 @@ class TransformersRollout:
                 pad_token_id=self._policy.pad_token_id,
             )
             with self._policy.inference_context(version) as model:
-                speaker = _Speaker(DecodingModel(model), rules, group, self._config.batch_size)
+                decoding_model = DecodingModel(model)
+                self._announce(decoding_model)
+                speaker = _Speaker(decoding_model, rules, group, self._config.batch_size)
+                tokens = 0
                 for batch in speaker.batches(group):
                     drawn = speaker.draw(batch, lambda count, before=done: on_progress(before + count, len(requests)))
                     for encoded, reply in zip(batch, drawn, strict=True):
                         replies[encoded.index] = self._reply(encoded, reply)
                     done += len(batch)
+                    tokens += sum(len(encoded.prompt_token_ids) for encoded in batch)
+                    tokens += sum(len(reply.token_ids) for reply in drawn)
+                self._work.add(decoding_model, replies=len(group), tokens=tokens)
         return [reply for reply in replies if reply is not None]
+
+    def _announce(self, model: DecodingModel) -> None:
+        if not self._is_announced and (sentence := announcement(model)) is not None:
+            self._warn(sentence)
+        self._is_announced = True
 
     def _refusal(self, prompt_tokens: int, max_tokens: int) -> PromptTooLong | None:
         if prompt_tokens > self._config.max_prompt_tokens:

@@ -66,6 +66,7 @@ CHARTS = (
     Chart("Judge: time for a step's games", "seconds", (("seconds/judge", "all games of the step"),)),
     Chart("Judge: who ruled", "share", (("judge_source/*", ""),)),
     Chart("Tokens a second", "tokens", (("speed/tokens_per_second", "generated"),)),
+    Chart("Tokens read to draw one", "plain", (("speed/reads_per_token", "of prompts and replies"),)),
     Chart("Peak memory", "GiB", (("memory/peak_gib", "peak"),)),
     Chart("Seconds by phase", "seconds", (("seconds/*", ""),)),
 )  # fmt: skip

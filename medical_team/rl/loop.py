@@ -71,7 +71,7 @@ def train(
                 rollout.follow()
             heldout = evaluation.when_due(step)
             metrics = heldout | step_metrics(experience.games, update, timer.take_seconds())
-            metrics |= {**learner.device_metrics(), **disk_metrics(run)}
+            metrics |= {**rollout.take_metrics(), **learner.device_metrics(), **disk_metrics(run)}
             run.append_metrics(step, metrics)
             told.step_ended(step, experience.games, metrics)
             is_stopping = stop is not None and stop.is_made

@@ -101,7 +101,7 @@ def resume_run(
 
 
 def _train(run: RunFolder, policy: Policy, judge: Judge, told: Listener) -> TrainingResult:
-    rollout = TransformersRollout(policy, run.config.rollout)
+    rollout = TransformersRollout(policy, run.config.rollout, warn=told.warn)
     with stop_on_signal(lambda: told.notice(STOP_NOTICE)) as stop:
         return train(run, ReinforceLearner(policy, run.config), rollout, judge, [told], stop=stop)
 

@@ -21,6 +21,10 @@ from medical_team.records import LIVING, Role
 CONFIG = RolloutConfig(temperature=0.7, batch_size=4)
 
 
+def unheard(sentence: str) -> None:
+    """Sliding windows are announced; here nobody listens."""
+
+
 @pytest.fixture(scope="module", params=["llama", "qwen2", "gemma3"])
 def policy(request, tmp_path_factory) -> Policy:
     folder = tmp_path_factory.mktemp("models") / request.param
@@ -41,7 +45,7 @@ def a_request(number: int, *, max_tokens: int = 24, **changes) -> RolloutRequest
 
 
 def replies(policy: Policy, requests, config: RolloutConfig = CONFIG) -> list[Reply]:
-    answers = TransformersRollout(policy, config).generate(requests)
+    answers = TransformersRollout(policy, config, warn=unheard).generate(requests)
     assert all(isinstance(answer, Reply) for answer in answers)
     return answers  # type: ignore[return-value]
 
@@ -185,7 +189,7 @@ def test_sliding_windows_share_a_beginning_only_among_prompts_of_one_length(poli
 def test_new_weights_speak_at_once(policy):
     """Nothing that was made with the old weights, such as a shared beginning, is kept for the next call."""
     requests = [a_request(number, max_tokens=8, is_greedy=True) for number in (2, 2, 3)]
-    rollout = TransformersRollout(policy, CONFIG)
+    rollout = TransformersRollout(policy, CONFIG, warn=unheard)
     before = rollout.generate(requests)
     weights = [parameter for _, parameter in policy.trainable_parameters()]
     old = [parameter.detach().clone() for parameter in weights]

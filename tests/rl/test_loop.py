@@ -37,6 +37,9 @@ class ScriptedRollout:
             self.events.append(f"{requests[0].speaker.role.value}s speak")
         return [self._reply(request) for request in requests]
 
+    def take_metrics(self) -> dict[str, float]:
+        return {}
+
     def follow(self) -> None:
         self.events.append("follow")
 
