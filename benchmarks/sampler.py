@@ -1,28 +1,37 @@
-"""How fast replies are drawn: our sampler against transformers' ``generate``, side by side.
+"""How fast replies are drawn: our sampler against transformers' ``generate``, or under several transformers.
 
     python benchmarks/sampler.py [--models tiny-random demo HuggingFaceTB/SmolLM2-135M-Instruct] [--requests 16]
+    python benchmarks/sampler.py --python OLD/bin/python NEW/bin/python [--rounds 5]
 
 Attackers rewrite synthetic notes and assessors give verdicts on them, in prompts of several styles. A note is made of
 one to four, so that lengths differ as those of MEDEC do. Both ways draw the same replies from the same seeds, but where
 rounding decides; they take turns, and the faster of each one's rounds counts. ``generate`` gets the prompts as they
 come, so many at a time. On a CPU one thread computes and its processor time counts, so that whatever else the machine
 does hardly matters.
+
+With ``--python`` our sampler alone runs, in a process of each interpreter. They draw the same replies in strict turns,
+and the median of each one's rounds counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 import torch  # noqa: E402
+import transformers  # noqa: E402
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList  # noqa: E402
 
 from medical_team.config import (  # noqa: E402
@@ -67,10 +76,43 @@ def main() -> None:
     parser.add_argument("--verdict-tokens", type=int, default=16, help="longest reply of the assessor")
     parser.add_argument("--styles", nargs="+", default=["full", "short"])
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--python", nargs="+", help="interpreters whose transformers are compared")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
+    if chosen.worker:
+        work(chosen)
+        return
+    if chosen.python:
+        compare_versions(chosen.python, [word for word in sys.argv[1:] if word not in ("--python", *chosen.python)])
+        return
     print(HEADER)
     print("|---" * (HEADER.count("|") - 1) + "|")
+    for case in cases_of(chosen):
+        compare(
+            f"| {case.model} | {case.prompts}",
+            case.requests,
+            chosen.rounds,
+            lambda requests, case=case: draw_with_generate(case.policy, case.config, requests),
+            lambda requests, case=case: draw_with_ours(case.rollout, requests),
+            case.policy,
+            case.config,
+        )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A line of the table."""
+
+    model: str
+    prompts: str
+    policy: Policy
+    config: RolloutConfig
+    rollout: TransformersRollout
+    requests: Sequence[RolloutRequest]
+
+
+def cases_of(chosen: argparse.Namespace) -> Iterator[Case]:
     for model in chosen.models:
         policy = policy_of(model, chosen.device)
         config = RolloutConfig(batch_size=chosen.batch_size, max_prompt_tokens=8192)
@@ -80,15 +122,74 @@ def main() -> None:
             for role, limit in ((Role.ATTACKER, chosen.revision_tokens), (Role.ASSESSOR, chosen.verdict_tokens)):
                 most_notes = 1 if model == DEMO_MODEL else 4
                 requests = requests_of(role, style, chosen.requests, limit, most_notes)
-                compare(
-                    f"| {model} | {role.value}, {style}",
-                    requests,
-                    chosen.rounds,
-                    lambda requests, policy=policy, config=config: draw_with_generate(policy, config, requests),
-                    lambda requests, rollout=rollout: draw_with_ours(rollout, requests),
-                    policy,
-                    config,
-                )
+                yield Case(model, f"{role.value}, {style}", policy, config, rollout, requests)
+
+
+def work(chosen: argparse.Namespace) -> None:
+    """Be one of several that are compared: prepare or draw when told so on standard input, answer in JSON lines."""
+    cases = cases_of(chosen)
+    case: Case | None = None
+    for line in sys.stdin:
+        if line.strip() == "next":
+            case = next(cases, None)
+            if case is None:
+                answer(version=transformers.__version__, model=None)
+                return
+            draw_with_ours(case.rollout, warm_up_of(case.requests))
+            tokens = prompt_tokens_of(case.policy, case.requests)
+            answer(
+                version=transformers.__version__, model=case.model, prompts=case.prompts, prompt_tokens=spread(tokens)
+            )
+        elif case is not None:
+            clock = clock_of(case.policy)
+            started = clock()
+            drawn = draw_with_ours(case.rollout, case.requests)
+            answer(seconds=clock() - started, replies=[reply.token_ids for reply in drawn])
+
+
+def answer(**values: Any) -> None:
+    print(json.dumps(values), flush=True)
+
+
+def compare_versions(interpreters: Sequence[str], options: Sequence[str]) -> None:
+    """A table of our sampler under each interpreter's transformers."""
+    rounds = int(options[options.index("--rounds") + 1]) if "--rounds" in options else 1
+    workers = [
+        subprocess.Popen(
+            [interpreter, __file__, "--worker", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for interpreter in interpreters
+    ]
+    is_begun = False
+    while True:
+        cases = [told(worker, "next") for worker in workers]
+        if not is_begun:
+            speeds = " | ".join(f"transformers {case['version']}, tokens/s" for case in cases)
+            header = f"| model | prompts | prompt tokens | reply tokens | {speeds} | last / first | same replies |"
+            print(header)
+            print("|---" * (header.count("|") - 1) + "|", flush=True)
+            is_begun = True
+        if any(case["model"] is None for case in cases):
+            return
+        drawn = [[told(worker, "draw") for worker in workers] for _ in range(rounds)]
+        replies = [one["replies"] for one in drawn[0]]
+        tokens = [sum(map(len, one)) for one in replies]
+        speeds = [count / median(turn[number]["seconds"] for turn in drawn) for number, count in enumerate(tokens)]
+        same = sum(one == other for one, other in zip(replies[0], replies[-1], strict=True))
+        print(
+            f"| {cases[0]['model']} | {cases[0]['prompts']} | {cases[0]['prompt_tokens']} "
+            f"| {spread([len(reply) for reply in replies[0]])} | {' | '.join(f'{speed:,.1f}' for speed in speeds)} "
+            f"| {speeds[-1] / speeds[0]:.2f} | {same} of {len(replies[0])} |",
+            flush=True,
+        )
+
+
+def told(worker: subprocess.Popen[str], word: str) -> dict[str, Any]:
+    if worker.stdin is None or worker.stdout is None:
+        raise RuntimeError("the worker has no pipes")
+    worker.stdin.write(f"{word}\n")
+    worker.stdin.flush()
+    return json.loads(worker.stdout.readline())
 
 
 def policy_of(model: str, device: Device) -> Policy:
@@ -120,11 +221,9 @@ def compare(
     policy: Policy,
     config: RolloutConfig,
 ) -> None:
-    clock = time.process_time if policy.device.type == "cpu" else time.perf_counter
-    # What is used for the first time is slow: kernels are chosen, memory is fetched.
-    warm_up = [RolloutRequest(item.speaker, item.prompt, item.reply_prefix, 2, item.seed) for item in requests[:2]]
-    theirs(warm_up)
-    ours(warm_up)
+    clock = clock_of(policy)
+    theirs(warm_up_of(requests))
+    ours(warm_up_of(requests))
     seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
     drawn: dict[str, Sequence[Drawn]] = {}
     for _ in range(rounds):
@@ -133,7 +232,7 @@ def compare(
             drawn[key] = draw(requests)
             seconds[key].append(clock() - started)
     lengths = [len(reply.token_ids) for reply in drawn["ours"]]
-    prompts = [len(encode_prompt(policy.tokenizer, item.prompt, item.reply_prefix, policy.day)) for item in requests]
+    prompts = prompt_tokens_of(policy, requests)
     same = sum(one.token_ids == other.token_ids for one, other in zip(drawn["theirs"], drawn["ours"], strict=True))
     speeds = {key: sum(len(reply.token_ids) for reply in drawn[key]) / min(seconds[key]) for key in ("theirs", "ours")}
     print(
@@ -141,6 +240,19 @@ def compare(
         f"| {speeds['ours']:,.1f} | {speeds['ours'] / speeds['theirs']:.2f} | {same} of {len(requests)} |",
         flush=True,
     )
+
+
+def clock_of(policy: Policy) -> Callable[[], float]:
+    return time.process_time if policy.device.type == "cpu" else time.perf_counter
+
+
+def warm_up_of(requests: Sequence[RolloutRequest]) -> list[RolloutRequest]:
+    """What is used for the first time is slow: kernels are chosen, memory is fetched."""
+    return [RolloutRequest(item.speaker, item.prompt, item.reply_prefix, 2, item.seed) for item in requests[:2]]
+
+
+def prompt_tokens_of(policy: Policy, requests: Sequence[RolloutRequest]) -> list[int]:
+    return [len(encode_prompt(policy.tokenizer, item.prompt, item.reply_prefix, policy.day)) for item in requests]
 
 
 def spread(numbers: Sequence[int]) -> str:
