@@ -8,6 +8,7 @@ from datetime import date
 from ..config import Device, Precision, RolloutConfig
 from ..game.rollout import Rollout
 from ..policy.frozen import FrozenPolicy
+from ..policy.probe import probe_policy
 from ..policy.transformers_rollout import TransformersRollout
 
 
@@ -25,6 +26,6 @@ def local_rollout(
     Raises:
         PolicyError: it can't be loaded or used.
     """
-    return TransformersRollout(
-        FrozenPolicy(location, device=device, precision=precision, day=day, notify=notify), rollout, warn=notify
-    )
+    policy = FrozenPolicy(location, device=device, precision=precision, day=day, notify=notify)
+    probe_policy(policy)
+    return TransformersRollout(policy, rollout, warn=notify)

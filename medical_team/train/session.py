@@ -21,6 +21,7 @@ from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.policy import Policy
+from ..policy.probe import probe_policy
 from ..policy.transformers_rollout import TransformersRollout
 from ..prompt_date import asks_for_day, today
 from ..records import TrainingRecord
@@ -110,7 +111,9 @@ def _policy(config: RunConfig, told: Listener) -> Policy:
     if warning := cpu_only_torch_warning():
         told.warn(warning)
     told.notice(f"Loading {config.policy.model} ...")
-    return Policy(config.policy, seed=config.training.seed, notify=told.notice)
+    policy = Policy(config.policy, seed=config.training.seed, notify=told.notice)
+    probe_policy(policy)
+    return policy
 
 
 def _judge(config: JudgeConfig, records: Sequence[TrainingRecord], told: Listener) -> Judge:
