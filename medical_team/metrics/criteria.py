@@ -22,7 +22,7 @@ from ..runs.run_state import RunState, Traces
 from .alarms import LONG
 from .game_counts import SignCounts, StepFigures
 from .revisions import KEPT_WORDS, LENGTH_FACTOR, NEAR_DUPLICATE, RevisionFigures
-from .trend import trend, wilson_interval
+from .statistics import trend, wilson_interval
 
 MIN_REWARDS = 20
 MIN_SIGN_SHARE = 0.01

@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap over twin groups, McNemar's test, mean and spread over seeds.
+"""How sure a figure is: intervals, bootstrap over twin groups, McNemar's test, a test for a trend, spread over seeds.
 
 Near-duplicate notes are no independent evidence, so whole twin groups are drawn, never single notes. One
 :class:`GroupBootstrap` serves all the figures of an evaluation, and of the evaluations that are compared with it: a
@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from ..seeds import derive_seed
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+
+MAX_TREND_POINTS = 200
+"""The trend test compares every two points: longer series are averaged over neighbours first."""
 
 _GROUPS_AT_ONCE = 4_000_000
 """Numbers held at a time while groups are drawn; a matter of memory."""
@@ -67,6 +71,14 @@ class Spread(Closed):
     deviation: float | None
     """Standard deviation with n - 1; None for a single run."""
     runs: int
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A Mann-Kendall test: one-sided p-values of the series falling, and of it rising."""
+
+    p_falling: float
+    p_rising: float
 
 
 class GroupBootstrap:
@@ -125,6 +137,16 @@ def rate(outcomes: Numbers, members: Numbers | None = None) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
+def wilson_interval(successes: int, trials: int) -> Interval:
+    """Wilson's score interval (1927) for the rate behind ``successes`` out of ``trials``, which must be positive."""
+    z = statistics.NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+    rate = successes / trials
+    spread = 1 + z * z / trials
+    center = (rate + z * z / (2 * trials)) / spread
+    half = z / spread * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    return Interval(max(0.0, center - half), min(1.0, center + half))
+
+
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     """Test whether two assessors, asked the same texts in the same order, are equally often right."""
     only_first = sum(a and not b for a, b in zip(first, second, strict=True))
@@ -135,6 +157,23 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     return McNemar(only_first, only_second, min(1.0, 2 * tail))
 
 
+def trend(values: Sequence[float]) -> Trend:
+    """Test whether ``values``, in the order of time, fall or rise (Mann 1945, Kendall 1975, corrected for ties).
+
+    The normal approximation that it uses wants at least ten values. A constant series has no trend.
+    """
+    points = _averaged(values, MAX_TREND_POINTS)
+    score = sum(
+        (later > earlier) - (later < earlier) for index, earlier in enumerate(points) for later in points[index + 1 :]
+    )
+    variance = _variance(points)
+    if score == 0 or variance <= 0.0:
+        return Trend(0.5, 0.5)
+    # One step towards zero: the score is a whole number, the normal distribution is not.
+    z = (score - (1 if score > 0 else -1)) / math.sqrt(variance)
+    return Trend(p_falling=statistics.NormalDist().cdf(z), p_rising=1.0 - statistics.NormalDist().cdf(z))
+
+
 def spread(values: Sequence[float]) -> Spread:
     """Mean and standard deviation of at least one run."""
     deviation = statistics.stdev(values) if len(values) > 1 else None
@@ -143,3 +182,21 @@ def spread(values: Sequence[float]) -> Spread:
 
 def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def _variance(points: Sequence[float]) -> float:
+    count = len(points)
+    ties = [len(list(group)) for _, group in groupby(sorted(points))]
+    return (_ties_term(count) - sum(map(_ties_term, ties))) / 18
+
+
+def _ties_term(count: int) -> int:
+    return count * (count - 1) * (2 * count + 5)
+
+
+def _averaged(values: Sequence[float], most: int) -> list[float]:
+    """``values``, or the means of ``most`` equal runs of them where there are more."""
+    if len(values) <= most:
+        return list(values)
+    bounds = [index * len(values) // most for index in range(most + 1)]
+    return [statistics.fmean(values[start:end]) for start, end in pairwise(bounds)]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.metrics.trend import MAX_TREND_POINTS, trend, wilson_interval
+from medical_team.metrics.statistics import MAX_TREND_POINTS, trend, wilson_interval
 
 
 def test_wilson_s_interval_is_the_textbook_s():
