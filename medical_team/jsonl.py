@@ -23,6 +23,9 @@ RecordT = TypeVar("RecordT")
 MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_PROBLEMS_SHOWN = 50
 
+_RENAMED_KEYS = {b"twin_group": b"near_duplicate_group"}
+"""Keys of files that earlier versions wrote."""
+
 
 def to_line(record: Any) -> str:
     """One line of JSON for a dataclass, without the newline. Characters beyond ASCII stay as they are."""
@@ -35,7 +38,7 @@ def from_line(line: str | bytes, record_type: type[RecordT]) -> RecordT:
     Raises:
         pydantic.ValidationError: the line is no JSON, or doesn't hold such a record.
     """
-    return _adapter(record_type).validate_json(line)
+    return _adapter(record_type).validate_json(_with_present_names(line))
 
 
 def write_jsonl(path: Path, records: Iterable[Any]) -> int:
@@ -111,6 +114,17 @@ def shortened(problems: list[str]) -> list[str]:
     if len(problems) <= MAX_PROBLEMS_SHOWN:
         return problems
     return [*problems[:MAX_PROBLEMS_SHOWN], f"and {len(problems) - MAX_PROBLEMS_SHOWN} more"]
+
+
+def _with_present_names(line: str | bytes) -> bytes:
+    """``line`` with the keys of earlier versions under their present names.
+
+    A quote inside a JSON string is escaped, so these characters are never part of a text.
+    """
+    content = line.encode() if isinstance(line, str) else line
+    for old, new in _RENAMED_KEYS.items():
+        content = content.replace(b'"%s":' % old, b'"%s":' % new)
+    return content
 
 
 @cache

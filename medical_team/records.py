@@ -111,7 +111,7 @@ class NotePair(Closed):
     """One error case: the same note with and without its error."""
 
     case_id: str
-    twin_group: str
+    near_duplicate_group: str
     """Cases and correct notes that are near-duplicates share a group; data is split by group, never by row."""
     source: Source
     error_type: ErrorType
@@ -127,7 +127,7 @@ class TrainingRecord(Closed):
 
     id: str
     case_id: str
-    twin_group: str
+    near_duplicate_group: str
     source: Source
     data_type: DataType
     note: str
@@ -143,7 +143,7 @@ class TrainingRecord(Closed):
         return cls(
             id=f"{pair.case_id}-{'harmful' if data_type.is_harmful else 'benign'}",
             case_id=pair.case_id,
-            twin_group=pair.twin_group,
+            near_duplicate_group=pair.near_duplicate_group,
             source=pair.source,
             data_type=data_type,
             note=pair.error_note if data_type.is_harmful else pair.corrected_note,
@@ -159,7 +159,7 @@ class TrainingRecord(Closed):
         """The error case behind this record."""
         return NotePair(
             case_id=self.case_id,
-            twin_group=self.twin_group,
+            near_duplicate_group=self.near_duplicate_group,
             source=self.source,
             error_type=self.error_type,
             error_note=self.error_note,

@@ -43,7 +43,7 @@ def a_pair(**changes: Any) -> NotePair:
     """An error case: a tenfold dose."""
     pair = NotePair(
         case_id="case-0",
-        twin_group="case-0",
+        near_duplicate_group="case-0",
         source=Source.MEDEC,
         error_type=ErrorType.PHARMACOTHERAPY,
         error_note=f"{BEGINNING} {ERROR_SENTENCE}",
@@ -60,7 +60,7 @@ def a_record(data_type: DataType = DataType.ADVERSARIAL_HARMFUL, **changes: Any)
     record = TrainingRecord(
         id=f"{pair.case_id}-{data_type.value}",
         case_id=pair.case_id,
-        twin_group=pair.twin_group,
+        near_duplicate_group=pair.near_duplicate_group,
         source=pair.source,
         data_type=data_type,
         note=seed_note_of(pair, data_type),

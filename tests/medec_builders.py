@@ -18,7 +18,7 @@ def an_error_text(text_id: str = "a", group: str | None = None, **changes: Any) 
     """A text with an error in sentence 1."""
     values = {
         "text_id": text_id,
-        "twin_group": group or text_id,
+        "near_duplicate_group": group or text_id,
         "text": " ".join(SENTENCES.values()),
         "sentences": SENTENCES,
         "has_error": True,
@@ -34,7 +34,7 @@ def a_correct_text(text_id: str = "b", group: str | None = None, **changes: Any)
     sentences = SENTENCES | {1: CORRECTION}
     values = {
         "text_id": text_id,
-        "twin_group": group or text_id,
+        "near_duplicate_group": group or text_id,
         "text": " ".join(sentences.values()),
         "sentences": sentences,
         "has_error": False,

@@ -1,8 +1,9 @@
 import pytest
 
+from builders import a_record
 from medical_team.errors import DataError
-from medical_team.jsonl import read_jsonl, to_line, write_jsonl
-from medical_team.records import ErrorType, NotePair, Source
+from medical_team.jsonl import from_line, read_jsonl, to_line, write_jsonl
+from medical_team.records import ErrorType, NotePair, Source, TrainingRecord
 
 PAIR = NotePair("c1", "g1", Source.MEDEC, ErrorType.CAUSAL_ORGANISM, "µ error", "µ right", "error", "right")
 
@@ -51,3 +52,11 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 
     assert read_jsonl(path, NotePair) == [PAIR]
     assert [entry.name for entry in tmp_path.iterdir()] == ["pairs.jsonl"]
+
+
+def test_a_file_of_an_earlier_version_is_read_under_the_present_names():
+    record = a_record(note='It says "twin_group": nothing.')
+    line = to_line(record).replace('"near_duplicate_group":', '"twin_group":')
+
+    assert line != to_line(record)
+    assert from_line(line, TrainingRecord) == record

@@ -88,7 +88,7 @@ def _row(found: ComparedFigure) -> list[str]:
 
 
 def _remarks(comparison: Comparison) -> Iterator[str]:
-    yield f"{comparison.items} {comparison.kind}, in {comparison.groups} twin groups"
+    yield f"{comparison.items} {comparison.kind}, in {comparison.groups} near-duplicate groups"
     first = comparison.sides[0]
     yield f"differences are to {first.label}"
     for side in comparison.sides[1:]:

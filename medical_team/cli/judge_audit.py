@@ -37,7 +37,7 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class AuditArguments:
-    """Measure a judge against MEDEC's ground truth, intervals bootstrapped over twin groups.
+    """Measure a judge against MEDEC's ground truth, intervals bootstrapped over near-duplicate groups.
 
     The judge is asked about both notes of every error case and about harmless rewrites of the corrected one, so that
     "any change is an error" scores badly. --judge NAME chooses it: reference, model, openai, hybrid, or the address of
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def audit_page(result: JudgeAudit, form: TableFormat) -> str:
     """The tables of an audit."""
-    cases = f"{result.cases} error cases ({result.twin_groups} twin groups) of {result.file}"
+    cases = f"{result.cases} error cases ({result.near_duplicate_groups} near-duplicate groups) of {result.file}"
     return "\n".join(
         [
             f"The judge {result.judge} on {cases}",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import RunConfig, canonical_error_type
-from ..data.checks import shared_twin_groups
+from ..data.checks import shared_near_duplicate_groups
 from ..data.load import load_records
 from ..engines.advice import advice_for
 from ..engines.checkpoint_import import WriteCard, last_resumable_step
@@ -201,9 +201,10 @@ def _tell_deviations(config: RunConfig) -> None:
 
 
 def _check_apart(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRecord]) -> None:
-    shared = shared_twin_groups(records, heldout)
+    shared = shared_near_duplicate_groups(records, heldout)
     if shared:
         raise UsageError(
-            f"{len(shared)} twin groups are in the training data and in the held-out data (for example {shared[0]}): "
-            "held-out figures would be worthless. Split one file with `data build --heldout`."
+            f"{len(shared)} near-duplicate groups are in the training data and in the held-out data "
+            f"(for example {shared[0]}): held-out figures would be worthless. "
+            "Split one file with `data build --heldout`."
         )

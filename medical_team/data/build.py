@@ -23,7 +23,7 @@ from .output import CARD_FILE, CARD_PAGE, HELDOUT_FILE, TRAIN_FILE, BuiltDataSet
 from .pairs import PairError, make_pair
 from .split import CaseKey, choose_cases, four_way_split, hold_out
 from .spool import Spool, open_spool
-from .twins import TwinGroups, group_sizes
+from .twins import NearDuplicateGroups, group_sizes
 
 DEFAULT_SEED = 42
 
@@ -56,7 +56,7 @@ def build_data_set(
         output_dir: made where it is missing. An earlier data set in it is replaced.
         num_samples: error cases to use, held-out ones included; all where there are fewer, or when None.
         seed: decides which cases are used, held out, vanilla, and the order of the records.
-        heldout: the fraction of the cases, above 0 and below 1, that is held out by twin group; None: none.
+        heldout: the fraction of the cases, above 0 and below 1, that is held out by near-duplicate group; None: none.
         error_types: use cases of these types alone; empty: all.
 
     Raises:
@@ -119,7 +119,7 @@ def _check_arguments(
 
 def _read_cases(csv_path: Path, log: ReadingLog, pairs: Spool, texts: Spool) -> _Cases:
     cases = _Cases(pairs)
-    twins = TwinGroups(texts)
+    twins = NearDuplicateGroups(texts)
     for note in read_medec(csv_path, log):
         if not note.has_error:
             twins.add(note)
@@ -198,8 +198,8 @@ def _card_of_file(csv_path: Path, cases: _Cases, log: ReadingLog) -> DataCard:
         correct_notes=cases.correct_notes,
         error_cases=len(cases.error_types),
         cases_used=0,
-        twin_groups=sum(size > 0 for size in sizes),
-        largest_twin_group=max(sizes, default=0),
+        near_duplicate_groups=sum(size > 0 for size in sizes),
+        largest_near_duplicate_group=max(sizes, default=0),
         sets=[],
         note_words=None,
         edit_words=None,

@@ -43,7 +43,7 @@ class SetCounts:
     file: str
     cases: int
     records: int
-    twin_groups: int
+    near_duplicate_groups: int
     by_data_type: dict[str, int]
     by_error_type: dict[str, dict[str, int]]
     """Records of each error type, for each category."""
@@ -71,9 +71,9 @@ class DataCard:
     error_cases: int
     """Error cases that could be used, before the filter."""
     cases_used: int
-    twin_groups: int
+    near_duplicate_groups: int
     """Groups of near-duplicates in the whole file."""
-    largest_twin_group: int
+    largest_near_duplicate_group: int
     sets: list[SetCounts]
     note_words: Quantiles | None
     """Length of the error notes and corrected notes used."""
@@ -129,7 +129,8 @@ def card_as_markdown(card: DataCard) -> str:
         f"{card.rows} rows: {card.error_cases} error cases that can be used, {card.correct_notes} correct notes, "
         f"{card.blank_rows} blank, {card.refused} refused. Correct notes are not played with: "
         "the benign note of a case is its own corrected text.",
-        f"Near-duplicates form {card.twin_groups} twin groups, the largest of {card.largest_twin_group} rows.",
+        f"Near-duplicates form {card.near_duplicate_groups} groups, the largest of "
+        f"{card.largest_near_duplicate_group} rows.",
         f"Options: {_options(card)}.",
         "",
     ]
@@ -154,7 +155,7 @@ def _set_lines(counts: SetCounts) -> list[str]:
     lines = [
         f"## {counts.file}",
         "",
-        f"{counts.records} records of {counts.cases} cases in {counts.twin_groups} twin groups.",
+        f"{counts.records} records of {counts.cases} cases in {counts.near_duplicate_groups} near-duplicate groups.",
         "",
         f"| error type | {' | '.join(names)} |",
         f"|---|{'---|' * len(names)}",

@@ -10,7 +10,7 @@ from ..text_repair import fold_white_space
 _FILLED = (
     "id",
     "case_id",
-    "twin_group",
+    "near_duplicate_group",
     "note",
     "error_note",
     "corrected_note",
@@ -39,10 +39,10 @@ class RecordChecks:
         return found
 
 
-def shared_twin_groups(train: Iterable[TrainingRecord], heldout: Iterable[TrainingRecord]) -> list[str]:
-    """Twin groups that are in both sets, sorted: evaluation on them leaks. Groups have names within one build alone."""
-    groups = {record.twin_group for record in train}
-    return sorted({record.twin_group for record in heldout} & groups)
+def shared_near_duplicate_groups(train: Iterable[TrainingRecord], heldout: Iterable[TrainingRecord]) -> list[str]:
+    """Near-duplicate groups in both sets, sorted: evaluation on them leaks. Their names hold within one build."""
+    groups = {record.near_duplicate_group for record in train}
+    return sorted({record.near_duplicate_group for record in heldout} & groups)
 
 
 def _problems_alone(record: TrainingRecord) -> Iterator[str]:

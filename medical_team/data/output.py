@@ -81,7 +81,7 @@ def records_of(seats: Sequence[Seat], pairs: Spool, spread: Spread) -> Iterator[
     """The record for each of ``seats``, in order; ``spread`` counts their lengths."""
     for seat in seats:
         pair = from_line(pairs[seat.case.number], NotePair)
-        record = TrainingRecord.of(replace(pair, twin_group=f"twins-{seat.case.group}"), seat.data_type)
+        record = TrainingRecord.of(replace(pair, near_duplicate_group=f"twins-{seat.case.group}"), seat.data_type)
         spread.note_words[count_words(record.note)] += 1
         if seat.data_type.is_harmful:
             words = Levenshtein.distance(words_of(pair.error_sentence), words_of(pair.corrected_sentence))
@@ -118,7 +118,7 @@ def _counts(name: str, seats: Sequence[Seat]) -> SetCounts:
         file=name,
         cases=len({seat.case.number for seat in seats}),
         records=len(seats),
-        twin_groups=len({seat.case.group for seat in seats}),
+        near_duplicate_groups=len({seat.case.group for seat in seats}),
         by_data_type={
             data_type.value: sum(by_both[error_type, data_type] for error_type in ErrorType) for data_type in DataType
         },

@@ -38,7 +38,7 @@ def source_of(text_id: str) -> Source:
     return Source.SYNTHETIC if text_id.startswith(SYNTHETIC_PREFIX) else Source.MEDEC
 
 
-def make_pair(note: Note, twin_group: str, repairs: Counter[Repair]) -> NotePair:
+def make_pair(note: Note, near_duplicate_group: str, repairs: Counter[Repair]) -> NotePair:
     """The case of ``note``, which has an error; what had to be mended is counted in ``repairs``.
 
     Raises:
@@ -50,7 +50,7 @@ def make_pair(note: Note, twin_group: str, repairs: Counter[Repair]) -> NotePair
     error_sentence, corrected_sentence, corrected_note = _consistent(case, repairs)
     return NotePair(
         case_id=note.text_id,
-        twin_group=twin_group,
+        near_duplicate_group=near_duplicate_group,
         source=source_of(note.text_id),
         error_type=case.error_type,
         error_note=case.text,

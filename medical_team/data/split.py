@@ -1,6 +1,6 @@
 """Which cases are held out, which category each case plays, and in what order records are written.
 
-Everything here is decided from case numbers, error types, twin groups and a seed: the same seed, the same split.
+Everything here is decided from case numbers, error types, near-duplicate groups and a seed: same seed, same split.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def choose_cases(cases: Sequence[CaseKey], count: int, seed: int) -> list[CaseKe
 
 
 def hold_out(cases: Sequence[CaseKey], fraction: float, seed: int) -> tuple[list[CaseKey], list[CaseKey]]:
-    """The cases to train on and those held out: whole twin groups, each error type with its share.
+    """The cases to train on and those held out: whole near-duplicate groups, each error type with its share.
 
     ``fraction`` counts cases. It is met to within half of the largest group.
     """
@@ -93,7 +93,7 @@ def _by_error_type(cases: Iterable[CaseKey], generator: random.Random) -> list[C
 
 
 def _part_twins(seats: list[Seat], generator: random.Random) -> None:
-    """Swap records so that no two of one twin group are neighbours, as far as that can be done."""
+    """Swap records so that no two of one near-duplicate group are neighbours, as far as that can be done."""
     for place in range(1, len(seats)):
         if _group(seats, place) != _group(seats, place - 1):
             continue

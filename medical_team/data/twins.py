@@ -1,4 +1,4 @@
-"""Twin groups: which notes of a file are near-duplicates of one another.
+"""Near-duplicate groups: which notes of a file are near-duplicates of one another.
 
 In MEDEC every correct note follows a near-duplicate with an error, and the two are not minimal pairs. A split that
 puts one in the training set and the other in the held-out set leaks. Two notes are twins here when their words, case
@@ -32,7 +32,7 @@ SKETCH_SIZE = 8
 """The smallest hashes of a note's runs of ``SHINGLE_WORDS`` words. They alone find the validation file's 255 twins."""
 
 
-class TwinGroups:
+class NearDuplicateGroups:
     """Groups that grow as notes are added, one by one, in the order of the file.
 
     Texts lie in ``spool``; what stays in memory is some bytes a note.

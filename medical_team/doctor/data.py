@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..config import SHIPPED_DATA, canonical_error_type
-from ..data.checks import shared_twin_groups
+from ..data.checks import shared_near_duplicate_groups
 from ..data.load import load_records
 from ..data.output import CARD_FILE
 from ..errors import MedicalTeamError
@@ -197,7 +197,7 @@ def heldout(subject: Subject) -> Seen:
         records = load_records(name)
     except MedicalTeamError as error:
         return failed(str(error), _mend_of_file(Path(name)))
-    shared = shared_twin_groups(subject.records(), records)
+    shared = shared_near_duplicate_groups(subject.records(), records)
     if shared:
         return failed(
             f"{len(shared)} groups of near-duplicates are in both sets, {shared[0]} for one: figures mean nothing",

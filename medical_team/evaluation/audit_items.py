@@ -14,7 +14,7 @@ from pathlib import Path
 from ..data.medec import ReadingLog, read_medec
 from ..data.pairs import PairError, make_pair
 from ..data.spool import open_spool
-from ..data.twins import TwinGroups
+from ..data.twins import NearDuplicateGroups
 from ..errors import DataError, UsageError
 from ..jsonl import shortened
 from ..records import Note, NotePair
@@ -88,14 +88,14 @@ class AuditCases:
 
 
 def load_cases(path: Path) -> AuditCases:
-    """The error cases of the CSV at ``path``, each with its twin group.
+    """The error cases of the CSV at ``path``, each with its near-duplicate group.
 
     Raises:
         DataError: the file can't be read, or holds no case.
     """
     log = ReadingLog()
     with open_spool() as spool:
-        twins = TwinGroups(spool)
+        twins = NearDuplicateGroups(spool)
         notes: list[Note] = []
         for note in read_medec(path, log):
             notes.append(note)

@@ -1,8 +1,9 @@
 """Evaluations side by side, item by item: is one better, and how sure is that?
 
 Runs that differ only in their seed are pooled: their outcomes are averaged item by item, and told as mean and standard
-deviation over the runs. A difference is drawn over twin groups with the same draws for both sides, so it is paired. The
-draws are over texts, not over training seeds: with one run on a side they say nothing of what another seed would give.
+deviation over the runs. A difference is drawn over near-duplicate groups with the same draws for both sides, so it is
+paired. The draws are over texts, not over training seeds: with one run on a side they say nothing of what another
+seed would give.
 """
 
 from __future__ import annotations

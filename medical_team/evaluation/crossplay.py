@@ -82,13 +82,13 @@ def play_all(
 
 
 def crossplay(entrants: Sequence[str], games: dict[tuple[str, str], list[Game]], *, seed: int = 0) -> Crossplay:
-    """The matrix of win rates and the ratings, with intervals over the twin groups of the notes.
+    """The matrix of win rates and the ratings, with intervals over the near-duplicate groups of the notes.
 
     Args:
         games: of each attacker and assessor, all of the same specs in the same order.
     """
     any_games = games[entrants[0], entrants[0]]
-    bootstrap = GroupBootstrap([game.spec.pair.twin_group for game in any_games], seed=seed)
+    bootstrap = GroupBootstrap([game.spec.pair.near_duplicate_group for game in any_games], seed=seed)
     size = len(entrants)
     wins, losses = np.zeros((size, size)), np.zeros((size, size))
     drawn_wins: list[list[np.ndarray]] = []

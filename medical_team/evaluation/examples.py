@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.spool import open_spool
-from ..data.twins import TwinGroups
+from ..data.twins import NearDuplicateGroups
 from ..errors import UsageError
 from ..records import Note
 from ..seeds import derived_random
@@ -24,7 +24,7 @@ class Examples:
 
 
 def choose_examples(path: Path, evaluated: Sequence[MedecText], count: int, seed: int) -> Examples:
-    """``count`` texts of the MEDEC CSV at ``path``, from as many twin groups, with and without an error in turn.
+    """``count`` texts of the MEDEC CSV at ``path``, each of another near-duplicate group, every other with an error.
 
     Raises:
         DataError: the file can't be used.
@@ -54,9 +54,9 @@ def choose_examples(path: Path, evaluated: Sequence[MedecText], count: int, seed
 
 
 def _joint_groups(texts: Sequence[MedecText]) -> list[int]:
-    """The twin group of each text, over all of them."""
+    """The near-duplicate group of each text, over all of them."""
     with open_spool() as spool:
-        twins = TwinGroups(spool)
+        twins = NearDuplicateGroups(spool)
         for text in texts:
             twins.add(_note(text))
         return list(twins.groups())

@@ -54,7 +54,7 @@ def attacker_figures(games: Sequence[Game], seed: int) -> dict[str, Figure]:
 class _Measured:
     def __init__(self, games: Sequence[Game], seed: int) -> None:
         self._games = games
-        self._bootstrap = GroupBootstrap([game.spec.pair.twin_group for game in games], seed=seed)
+        self._bootstrap = GroupBootstrap([game.spec.pair.near_duplicate_group for game in games], seed=seed)
 
     def figure(self, outcome: Outcome, member: Outcome) -> Figure:
         outcomes = [outcome(game) for game in self._games]

@@ -2,7 +2,7 @@
 
 Rates of right and wrong are over the notes that it ruled on; what it could not tell and where it failed are rates of
 their own, and a pair is right only when all of its notes were ruled on, and rightly. Intervals are bootstrapped over
-twin groups (:mod:`.statistics`).
+near-duplicate groups (:mod:`.statistics`).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class JudgeAudit(Closed):
     prompt_version: str
     file: str
     cases: int
-    twin_groups: int
+    near_duplicate_groups: int
     is_text_only: bool
     """Whether the judge had to find each note's case by the text alone."""
     notes: AuditFigures
@@ -113,7 +113,7 @@ def audit(
         prompt_version=next((outcome.prompt_version for outcome in outcomes if outcome.prompt_version), ""),
         file=file,
         cases=len({item.pair for item in items}),
-        twin_groups=columns.bootstrap.group_count,
+        near_duplicate_groups=columns.bootstrap.group_count,
         is_text_only=is_text_only,
         notes=columns.figures(is_note),
         with_rewrites=columns.figures(columns.all),
@@ -164,7 +164,7 @@ class _Columns:
     """Items and outcomes as arrays, one entry an item."""
 
     def __init__(self, items: Sequence[AuditItem], outcomes: Sequence[_Outcome]) -> None:
-        self.bootstrap = GroupBootstrap([item.pair.twin_group for item in items])
+        self.bootstrap = GroupBootstrap([item.pair.near_duplicate_group for item in items])
         self.all: _Mask = np.ones(len(items), dtype=bool)
         self._kinds = [item.kind for item in items]
         self._pairs = [item.pair for item in items]

@@ -1,4 +1,4 @@
-"""The figures of predictions on MEDEC, each with its bootstrap interval over twin groups, and the floors beside it."""
+"""The figures of predictions on MEDEC, with bootstrap intervals over near-duplicate groups, and their floors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def medec_metrics(
     Args:
         has_sentences: whether sentences and corrections were asked for; without, they have no figures.
     """
-    bootstrap = GroupBootstrap([text.twin_group for text in texts], seed=seed)
+    bootstrap = GroupBootstrap([text.near_duplicate_group for text in texts], seed=seed)
     measured = _Measured(texts, predictions, bootstrap, has_sentences=has_sentences)
     floors = {
         name: {

@@ -1,4 +1,4 @@
-"""The texts of a MEDEC CSV as they are evaluated: what a model reads, the truth, and its twin group.
+"""The texts of a MEDEC CSV as they are evaluated: what a model reads, the truth, and its near-duplicate group.
 
 A model reads the repaired text, in which neither double-encoded characters nor white space at the end give the label
 away; official scoring is done against the raw cells.
@@ -13,7 +13,7 @@ from pathlib import Path
 from ..data.medec import NOT_APPLICABLE as _EMPTY
 from ..data.medec import MedecRow, ReadingLog, read_rows
 from ..data.spool import open_spool
-from ..data.twins import TwinGroups
+from ..data.twins import NearDuplicateGroups
 from ..errors import DataError, UsageError
 from ..files import file_sha256
 from ..jsonl import shortened
@@ -28,7 +28,7 @@ class MedecText:
     """One text and what is known of it."""
 
     text_id: str
-    twin_group: str
+    near_duplicate_group: str
     text: str
     """Repaired, as the game shows it."""
     sentences: Mapping[int, str]
@@ -68,7 +68,7 @@ def load_medec(path: Path) -> MedecFile:
     """
     log = ReadingLog()
     with open_spool() as spool:
-        twins = TwinGroups(spool)
+        twins = NearDuplicateGroups(spool)
         rows: list[MedecRow] = []
         for row in read_rows(path, log):
             rows.append(row)
@@ -87,7 +87,7 @@ def load_medec(path: Path) -> MedecFile:
 
 
 def choose_texts(texts: Sequence[MedecText], count: int | None, seed: int) -> list[MedecText]:
-    """At most ``count`` texts in their order, whole twin groups drawn by ``seed``; None: all.
+    """At most ``count`` texts in their order, whole near-duplicate groups drawn by ``seed``; None: all.
 
     Raises:
         UsageError: ``count`` is not positive.
@@ -98,7 +98,7 @@ def choose_texts(texts: Sequence[MedecText], count: int | None, seed: int) -> li
         raise UsageError(f"--texts is {count}, expected at least 1 (or leave it out for all {len(texts)})")
     sizes: dict[str, int] = {}
     for text in texts:
-        sizes[text.twin_group] = sizes.get(text.twin_group, 0) + 1
+        sizes[text.near_duplicate_group] = sizes.get(text.near_duplicate_group, 0) + 1
     groups = list(sizes)
     derived_random(seed, "texts").shuffle(groups)
     chosen: set[str] = set()
@@ -107,15 +107,15 @@ def choose_texts(texts: Sequence[MedecText], count: int | None, seed: int) -> li
         if sizes[group] <= left:
             chosen.add(group)
             left -= sizes[group]
-    kept = [text for text in texts if text.twin_group in chosen]
+    kept = [text for text in texts if text.near_duplicate_group in chosen]
     return kept or list(texts[:count])
 
 
-def _text(row: MedecRow, twin_group: str) -> MedecText:
+def _text(row: MedecRow, near_duplicate_group: str) -> MedecText:
     note, cells = row.note, row.cells
     return MedecText(
         text_id=note.text_id,
-        twin_group=twin_group,
+        near_duplicate_group=near_duplicate_group,
         text=note.text,
         sentences={number: " ".join(sentence.split()) for number, sentence in row.sentences.items()},
         has_error=note.has_error,

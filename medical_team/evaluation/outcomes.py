@@ -44,7 +44,7 @@ class Outcomes:
     run_seed: int | None
     item_ids: tuple[str, ...]
     groups: tuple[str, ...]
-    """The twin group of each item."""
+    """The near-duplicate group of each item."""
     measures: dict[str, tuple[Rate, ...]]
     """A measure is the mean of its rates: of one, or of two in a balanced accuracy. The accuracy comes first."""
 
@@ -90,7 +90,7 @@ def _medec_outcomes(path: Path) -> Outcomes:
         pool=_pool(settings),
         run_seed=settings.model.run_seed,
         item_ids=tuple(prediction.text_id for prediction in predictions),
-        groups=tuple(prediction.twin_group for prediction in predictions),
+        groups=tuple(prediction.near_duplicate_group for prediction in predictions),
         measures=measures,
     )
 
@@ -120,7 +120,7 @@ def _game_outcomes(path: Path) -> Outcomes:
         pool=_pool(settings),
         run_seed=settings.model.run_seed,
         item_ids=tuple(game.spec.id for game in games),
-        groups=tuple(game.spec.pair.twin_group for game in games),
+        groups=tuple(game.spec.pair.near_duplicate_group for game in games),
         measures=measures,
     )
 

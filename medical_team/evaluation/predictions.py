@@ -32,7 +32,7 @@ class Prediction(Closed):
     """One line of ``predictions.jsonl``: the truth of a text (never the text itself), and what is said of it."""
 
     text_id: str
-    twin_group: str
+    near_duplicate_group: str
     has_error: bool
     error_type: ErrorType | None
     true_sentence_id: int
@@ -99,7 +99,7 @@ def _most_named(votes: Sequence[Vote]) -> Vote | None:
 def _prediction(text: MedecText, flag: bool | None, chosen: Vote | None, votes: tuple[Vote, ...]) -> Prediction:
     return Prediction(
         text_id=text.text_id,
-        twin_group=text.twin_group,
+        near_duplicate_group=text.near_duplicate_group,
         has_error=text.has_error,
         error_type=text.error_type,
         true_sentence_id=int(text.reference.sentence_id),

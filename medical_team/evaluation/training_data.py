@@ -40,7 +40,7 @@ def check_training_texts(
             tuple(texts), 0, "unknown: no run of this program made the model, or it was moved out of it"
         )
     groups = groups_with(texts, training_notes(run))
-    unseen = tuple(text for text in texts if text.twin_group not in groups)
+    unseen = tuple(text for text in texts if text.near_duplicate_group not in groups)
     seen = len(texts) - len(unseen)
     if not seen:
         known = "none of these texts, nor a twin of them, by this run or those it started from"
@@ -61,7 +61,7 @@ def _chosen_by(texts: Sequence[MedecText], run: RunFolder) -> str:
     """That the best checkpoint was chosen by some of ``texts``, where it was."""
     records = run.heldout_records()
     groups = groups_with(texts, (note for record in records for note in (record.error_note, record.corrected_note)))
-    count = sum(text.twin_group in groups for text in texts)
+    count = sum(text.near_duplicate_group in groups for text in texts)
     return f"; but the best checkpoint was chosen by {count} of them, or by twins" if count else ""
 
 
@@ -87,9 +87,9 @@ def check_heldout(pairs: Sequence[NotePair], choice: ModelChoice, *, is_kept: bo
 
 
 def groups_with(texts: Sequence[MedecText], notes: Iterable[str]) -> set[str]:
-    """The twin groups of ``texts`` that hold one of ``notes``, case, punctuation and white space folded."""
+    """The near-duplicate groups of ``texts`` that hold one of ``notes``, case, punctuation and white space folded."""
     known = {_folded(note) for note in notes}
-    return {text.twin_group for text in texts if _folded(text.text) in known}
+    return {text.near_duplicate_group for text in texts if _folded(text.text) in known}
 
 
 def training_notes(run: RunFolder) -> Iterator[str]:

@@ -98,7 +98,7 @@ class ModelJudge:
 
     def _key(self, subject: _Subject) -> str:
         # pair content only: a case that was numbered anew is the same case
-        pair = replace(subject.pair, case_id="", twin_group="") if subject.pair else None
+        pair = replace(subject.pair, case_id="", near_duplicate_group="") if subject.pair else None
         return FindingCache.key(self._scorer.identity, self.prompt_version, self._options, subject.note, pair)
 
     def _ask(self, subjects: Sequence[_Subject]) -> list[Finding]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -52,10 +53,11 @@ _PROBLEMS_SHOWN = 3
 class WirePair(BaseModel):
     """The case a note was made from, as :class:`..records.NotePair`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
     case_id: StrictStr
-    twin_group: StrictStr
+    near_duplicate_group: StrictStr = Field(validation_alias=AliasChoices("near_duplicate_group", "twin_group"))
+    """Earlier versions called it ``twin_group``."""
     source: Source
     error_type: ErrorType
     error_note: StrictStr
@@ -73,7 +75,7 @@ class WirePair(BaseModel):
         """The case."""
         return NotePair(
             case_id=self.case_id,
-            twin_group=self.twin_group,
+            near_duplicate_group=self.near_duplicate_group,
             source=self.source,
             error_type=self.error_type,
             error_note=self.error_note,

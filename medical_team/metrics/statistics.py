@@ -1,6 +1,6 @@
-"""How sure a figure is: intervals, bootstrap over twin groups, McNemar's test, a test for a trend, spread over seeds.
+"""How sure a figure is: intervals, bootstrap over near-duplicate groups, McNemar's test, trend, spread over seeds.
 
-Near-duplicate notes are no independent evidence, so whole twin groups are drawn, never single notes. One
+Near-duplicate notes are no independent evidence, so whole near-duplicate groups are drawn, never single notes. One
 :class:`GroupBootstrap` serves all the figures of an evaluation, and of the evaluations that are compared with it: a
 difference is then taken draw by draw, which makes it paired.
 """
@@ -82,10 +82,10 @@ class Trend:
 
 
 class GroupBootstrap:
-    """Draws twin groups with replacement (Efron 1979; cluster bootstrap), the same draws for every figure.
+    """Draws near-duplicate groups with replacement (Efron 1979; cluster bootstrap), the same draws for every figure.
 
     Args:
-        groups: the twin group of each item, in the order in which all figures give their items.
+        groups: the near-duplicate group of each item, in the order in which all figures give their items.
         seed: decides the draws.
         resamples: how many draws.
     """

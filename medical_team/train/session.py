@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..config import JudgeConfig, RunConfig, canonical_error_type
-from ..data.checks import shared_twin_groups
+from ..data.checks import shared_near_duplicate_groups
 from ..data.load import load_records
 from ..errors import UsageError
 from ..game.draw import playable_records
@@ -121,11 +121,12 @@ def _judge(config: JudgeConfig, records: Sequence[TrainingRecord], told: Listene
 
 
 def _check_apart(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRecord]) -> None:
-    shared = shared_twin_groups(records, heldout)
+    shared = shared_near_duplicate_groups(records, heldout)
     if shared:
         raise UsageError(
-            f"{len(shared)} twin groups are in the training data and in the held-out data (for example {shared[0]}): "
-            "held-out figures would be worthless. Split one file with `data build --heldout`."
+            f"{len(shared)} near-duplicate groups are in the training data and in the held-out data "
+            f"(for example {shared[0]}): held-out figures would be worthless. "
+            "Split one file with `data build --heldout`."
         )
 
 

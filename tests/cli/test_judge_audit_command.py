@@ -22,7 +22,7 @@ def test_the_reference_judge_is_audited_by_default(csv, tmp_path, capsys):
     status, out, err = run(capsys, "audit", "--medec", csv, "-o", tmp_path / "audit.json")
 
     assert (status, err) == (0, "")
-    assert out.startswith("The judge reference on 10 error cases (10 twin groups) of medec.csv\n")
+    assert out.startswith("The judge reference on 10 error cases (10 near-duplicate groups) of medec.csv\n")
     assert "pair accuracy, of all pairs      1.000" in out
     assert "causalOrganism" in out
     assert "a sentence a line" in out

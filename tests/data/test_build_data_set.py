@@ -70,7 +70,7 @@ def test_more_cases_than_there_are_means_all(csv, tmp_path):
     assert (built.card.num_samples, built.card.cases_used) == (319, 21)
 
 
-def test_held_out_cases_share_no_twin_group_with_those_trained_on(tmp_path):
+def test_held_out_cases_share_no_near_duplicate_group_with_those_trained_on(tmp_path):
     # Cases 0 to 5 are one group: the same note under six ids.
     same = [an_error_row(0, Text_ID=f"ms-val-{number}") for number in range(100, 106)]
     csv = write_csv(tmp_path / "medec.csv", [*same, *some_rows(20)])
@@ -78,9 +78,9 @@ def test_held_out_cases_share_no_twin_group_with_those_trained_on(tmp_path):
     built = build_data_set(csv, tmp_path, heldout=0.3)
 
     train, held = records_in(tmp_path), records_in(tmp_path, "heldout.jsonl")
-    assert {record.twin_group for record in train}.isdisjoint(record.twin_group for record in held)
+    assert {record.near_duplicate_group for record in train}.isdisjoint(record.near_duplicate_group for record in held)
     assert len(train) + len(held) == 52
-    assert built.card.largest_twin_group == 8  # six copies, the case they copy, and its correct note
+    assert built.card.largest_near_duplicate_group == 8  # six copies, the case they copy, and its correct note
     assert {record.note for record in train}.isdisjoint(record.note for record in held)
 
 
@@ -240,17 +240,17 @@ def test_the_validation_file_gives_638_records_in_four_equal_categories(medec_va
     assert len(records) == 638
     assert counts_of(records) == [160, 160, 159, 159]
     assert built.card.refused == 0
-    assert built.card.largest_twin_group == 2
+    assert built.card.largest_near_duplicate_group == 2
     for error_type, count in (("management", 168), ("diagnosis", 86), ("pharmacotherapy", 27), ("treatment", 25)):
         assert sum(record.error_type.value == error_type for record in records) == 2 * count
-    assert not any(one.twin_group == other.twin_group for one, other in pairwise(records))
+    assert not any(one.near_duplicate_group == other.near_duplicate_group for one, other in pairwise(records))
 
 
-def test_a_held_out_tenth_of_the_validation_file_is_split_by_twin_group(medec_validation_csv, tmp_path):
+def test_a_held_out_tenth_of_the_validation_file_is_split_by_near_duplicate_group(medec_validation_csv, tmp_path):
     build_data_set(medec_validation_csv, tmp_path, heldout=0.1)
 
     train, held = records_in(tmp_path), records_in(tmp_path, "heldout.jsonl")
     assert (len(train), len(held)) == (574, 64)
-    assert {record.twin_group for record in train}.isdisjoint(record.twin_group for record in held)
+    assert {record.near_duplicate_group for record in train}.isdisjoint(record.near_duplicate_group for record in held)
     write_jsonl(tmp_path / "both.jsonl", [*train, *held])
     assert len(load_records(str(tmp_path / "both.jsonl"))) == 638

@@ -5,7 +5,7 @@ import pytest
 from builders import a_record
 from medec_csv import some_rows, write_csv
 from medical_team.config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA
-from medical_team.data.checks import shared_twin_groups
+from medical_team.data.checks import shared_near_duplicate_groups
 from medical_team.data.load import load_records
 from medical_team.data.synthetic import read_note
 from medical_team.errors import DataError
@@ -99,11 +99,11 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
     assert "it is a folder; name the JSONL in it" in problems_of(tmp_path)
 
 
-def test_shared_twin_groups_are_found():
-    train = [a_record(twin_group="a"), a_record(twin_group="b")]
+def test_shared_near_duplicate_groups_are_found():
+    train = [a_record(near_duplicate_group="a"), a_record(near_duplicate_group="b")]
 
-    assert shared_twin_groups(train, [a_record(twin_group="b")]) == ["b"]
-    assert shared_twin_groups(train, [a_record(twin_group="c")]) == []
+    assert shared_near_duplicate_groups(train, [a_record(near_duplicate_group="b")]) == ["b"]
+    assert shared_near_duplicate_groups(train, [a_record(near_duplicate_group="c")]) == []
 
 
 def test_the_demo_data_is_in_the_demo_policys_language_and_the_same_each_time():
@@ -118,7 +118,7 @@ def test_the_demos_held_out_notes_are_no_notes_to_play_with():
     heldout = load_records(DEMO_HELDOUT_DATA)
 
     assert {record.note for record in heldout}.isdisjoint(record.note for record in load_records(DEMO_DATA))
-    assert shared_twin_groups(load_records(DEMO_DATA), heldout) == []
+    assert shared_near_duplicate_groups(load_records(DEMO_DATA), heldout) == []
 
 
 def test_the_sample_data_ships_and_is_the_same_each_time():

@@ -30,7 +30,7 @@ def pair_of(**changes):
 def test_a_pair_is_the_note_with_and_without_its_error():
     pair, repairs = pair_of()
 
-    assert (pair.case_id, pair.twin_group, pair.source) == ("ms-val-0", "g", Source.MEDEC)
+    assert (pair.case_id, pair.near_duplicate_group, pair.source) == ("ms-val-0", "g", Source.MEDEC)
     assert pair.error_note == NOTE.text
     assert pair.corrected_note == NOTE.corrected_text
     assert not repairs

@@ -8,7 +8,7 @@ from rapidfuzz import fuzz
 from medec_csv import some_rows, write_csv
 from medical_team.data.medec import ReadingLog, read_medec
 from medical_team.data.spool import open_spool
-from medical_team.data.twins import TWIN_RATIO, TwinGroups, group_sizes
+from medical_team.data.twins import TWIN_RATIO, NearDuplicateGroups, group_sizes
 from medical_team.records import Note
 from medical_team.words import folded_words
 
@@ -19,7 +19,7 @@ def a_note(text_id, text):
 
 def groups_of(notes):
     with open_spool() as spool:
-        twins = TwinGroups(spool)
+        twins = NearDuplicateGroups(spool)
         for note in notes:
             twins.add(note)
         return list(twins.groups())

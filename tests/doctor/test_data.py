@@ -110,7 +110,11 @@ def test_what_the_filter_leaves_out_is_told(tmp_path):
     path = tmp_path / "train.jsonl"
     kinds = [ErrorType.DIAGNOSIS, ErrorType.TREATMENT, ErrorType.TREATMENT]
     write_jsonl(
-        path, [a_record(id=f"r{n}", case_id=f"c{n}", twin_group=f"t{n}", error_type=k) for n, k in enumerate(kinds)]
+        path,
+        [
+            a_record(id=f"r{n}", case_id=f"c{n}", near_duplicate_group=f"t{n}", error_type=k)
+            for n, k in enumerate(kinds)
+        ],
     )
 
     finding = seen("data_count", path, error_types=("diagnosis",))

@@ -13,7 +13,7 @@ from medical_team.records import DataType, Game, GameState, Labels, Verdict
 
 def a_verdict(data_type: DataType, verdict: Verdict | None, number: int) -> Game:
     game = a_game(data_type, verdict=verdict or Verdict.SAFE)
-    pair = replace(game.spec.pair, twin_group=f"group-{number}")
+    pair = replace(game.spec.pair, near_duplicate_group=f"group-{number}")
     game = replace(game, spec=replace(game.spec, pair=pair))
     if verdict is None:
         return replace(game, verdict=None, ruling=None, state=GameState.NO_VERDICT)

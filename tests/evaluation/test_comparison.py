@@ -138,7 +138,7 @@ def some_games(path, model, verdicts, **changes):
             DataType.ADVERSARIAL_HARMFUL,
             verdict=verdict,
             state=None if verdict else GameState.VOID,
-            spec=a_spec(id=f"self-{number}", pair=a_pair(case_id=str(number), twin_group=str(number))),
+            spec=a_spec(id=f"self-{number}", pair=a_pair(case_id=str(number), near_duplicate_group=str(number))),
         )
         for number, verdict in enumerate(verdicts)
     ]

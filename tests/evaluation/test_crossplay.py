@@ -12,7 +12,9 @@ from medical_team.judging import reference_judge
 from medical_team.records import DataType, Role
 
 RECORDS = [
-    a_record(data_type, id=f"{number}-{data_type.value}", case_id=f"case-{number}", twin_group=f"case-{number}")
+    a_record(
+        data_type, id=f"{number}-{data_type.value}", case_id=f"case-{number}", near_duplicate_group=f"case-{number}"
+    )
     for number in range(4)
     for data_type in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)
 ]

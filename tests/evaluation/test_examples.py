@@ -15,7 +15,7 @@ def test_examples_are_with_and_without_an_error_in_turn_and_of_different_groups(
     examples = choose_examples(csv, [], 4, seed=1)
 
     assert [text.has_error for text in examples.texts] == [True, False, True, False]
-    assert len({text.twin_group for text in examples.texts}) == 4
+    assert len({text.near_duplicate_group for text in examples.texts}) == 4
     assert examples == choose_examples(csv, [], 4, seed=1) != choose_examples(csv, [], 4, seed=2)
 
 
@@ -26,7 +26,7 @@ def test_no_example_is_evaluated_or_the_twin_of_a_text_that_is(csv, tmp_path, se
 
     examples = choose_examples(csv, evaluated, 2, seed)
 
-    assert {text.twin_group for text in examples.texts} == {"ms-val-8", "ms-val-10"}
+    assert {text.near_duplicate_group for text in examples.texts} == {"ms-val-8", "ms-val-10"}
 
 
 def test_too_few_examples_are_an_error(csv):

@@ -45,7 +45,7 @@ class KnownJudge:
 def a_case(number: int, error_type: ErrorType = ErrorType.DIAGNOSIS, group: str | None = None) -> NotePair:
     return a_pair(
         case_id=f"case-{number}",
-        twin_group=group or f"case-{number}",
+        near_duplicate_group=group or f"case-{number}",
         error_type=error_type,
         error_note=f"Patient {number} comes to the physician. She is started on the wrong drug.",
         corrected_note=f"Patient {number} comes to the physician. She is started on the right drug.",
@@ -78,7 +78,7 @@ def test_a_judge_that_knows_is_right_everywhere() -> None:
         assert [rate.value for rate in [*rates, figures.specificity, figures.pair_accuracy]] == [1.0] * 7
         assert (figures.abstained.value, figures.failed.value) == (0.0, 0.0)
     assert (result.notes.notes, result.with_rewrites.notes) == (20, 50)
-    assert (result.judge, result.prompt_version, result.cases, result.twin_groups) == ("known", "7", 10, 10)
+    assert (result.judge, result.prompt_version, result.cases, result.near_duplicate_groups) == ("known", "7", 10, 10)
     assert result.sources == {"model": 50}
 
 
@@ -149,7 +149,7 @@ def test_figures_by_error_type() -> None:
     assert result.by_error_type["treatment"].recall.count == 4
 
 
-def test_intervals_are_drawn_over_twin_groups() -> None:
+def test_intervals_are_drawn_over_near_duplicate_groups() -> None:
     def right_for_even(query: JudgeQuery) -> bool:
         return knows(query) == (number_of(query) % 2 == 0)
 
@@ -210,7 +210,7 @@ def test_the_reference_judge_is_never_wrong_on_medec(medec_validation_csv: Path)
 
 
 class TestReadingCases:
-    def test_cases_of_a_csv_with_their_twin_groups(self, tmp_path: Path) -> None:
+    def test_cases_of_a_csv_with_their_near_duplicate_groups(self, tmp_path: Path) -> None:
         cases = load_cases(write_csv(tmp_path / "medec.csv", [*some_rows(6), an_error_row(9, Error_Type="typo")]))
         assert cases.name == "medec.csv"
         assert [pair.case_id for pair in cases.pairs] == [f"ms-val-{2 * number}" for number in range(6)]

@@ -59,7 +59,7 @@ def test_rows_by_error_type_and_length_count_their_own_texts():
     assert lengths == {"up to 100 words": 1.0, "101 to 150 words": 0.0, "more than 150 words": 0.0}
 
 
-def test_a_twin_group_is_drawn_whole():
+def test_a_near_duplicate_group_is_drawn_whole():
     apart = metrics_of(*((an_error_text(str(n)), HARMFUL if n % 2 else SAFE) for n in range(20)))
     twins = metrics_of(*((an_error_text(str(n), group="one"), HARMFUL if n % 2 else SAFE) for n in range(20)))
 

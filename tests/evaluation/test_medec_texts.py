@@ -28,7 +28,7 @@ def test_a_model_reads_the_repaired_text_and_is_scored_against_the_raw_one(tmp_p
 def test_near_duplicates_share_a_group(tmp_path):
     texts = texts_of(tmp_path, *some_rows(3))
 
-    assert [text.twin_group for text in texts] == ["ms-val-0"] * 2 + ["ms-val-2"] * 2 + ["ms-val-4"] * 2
+    assert [text.near_duplicate_group for text in texts] == ["ms-val-0"] * 2 + ["ms-val-2"] * 2 + ["ms-val-4"] * 2
 
 
 def test_a_perfect_submission_is_perfect_although_blank_rows_and_float_flags_break_the_organisers_script(tmp_path):
@@ -57,14 +57,16 @@ def test_an_id_with_white_space_is_refused(tmp_path):
         texts_of(tmp_path, an_error_row(Text_ID="ms val 0"))
 
 
-def test_a_slice_holds_whole_twin_groups_in_the_order_of_the_file(tmp_path):
+def test_a_slice_holds_whole_near_duplicate_groups_in_the_order_of_the_file(tmp_path):
     texts = texts_of(tmp_path, *some_rows(8))
 
     chosen = choose_texts(texts, 6, seed=1)
 
     assert len(chosen) == 6
     assert [text for text in texts if text in chosen] == chosen
-    assert {text.twin_group for text in chosen}.isdisjoint({text.twin_group for text in texts if text not in chosen})
+    assert {text.near_duplicate_group for text in chosen}.isdisjoint(
+        {text.near_duplicate_group for text in texts if text not in chosen}
+    )
     assert choose_texts(texts, 6, seed=1) == chosen != choose_texts(texts, 6, seed=2)
 
 

@@ -11,7 +11,9 @@ from medical_team.judging import reference_judge
 from medical_team.records import DataType, GameState, Role, Verdict
 
 RECORDS = [
-    a_record(data_type, id=f"{number}-{data_type.value}", case_id=f"case-{number}", twin_group=f"case-{number}")
+    a_record(
+        data_type, id=f"{number}-{data_type.value}", case_id=f"case-{number}", near_duplicate_group=f"case-{number}"
+    )
     for number in range(4)
     for data_type in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)
 ]
@@ -80,7 +82,7 @@ def test_against_an_opponent_each_role_is_measured_on_its_own_games():
 
 
 def game_of(number, data_type, **options):
-    pair = a_pair(case_id=f"case-{number}", twin_group=f"case-{number}")
+    pair = a_pair(case_id=f"case-{number}", near_duplicate_group=f"case-{number}")
     return a_game(data_type, spec=a_spec(data_type, id=f"game-{number}", pair=pair), **options)
 
 

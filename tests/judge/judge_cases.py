@@ -23,7 +23,7 @@ CORRECTED_NOTE = NOTE.format(diagnosis=CORRECTED_SENTENCE)
 
 CASE = NotePair(
     case_id="case-1",
-    twin_group="case-1",
+    near_duplicate_group="case-1",
     source=Source.MEDEC,
     error_type=ErrorType.DIAGNOSIS,
     error_note=ERROR_NOTE,

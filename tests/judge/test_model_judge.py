@@ -222,7 +222,7 @@ class TestCache:
     def test_another_verdict_game_or_number_of_the_case_asks_nothing(
         self, cache: FindingCache, first: ModelJudge
     ) -> None:
-        renumbered = replace(CASE, case_id="case-7", twin_group="case-7")
+        renumbered = replace(CASE, case_id="case-7", near_duplicate_group="case-7")
         again = query(game_id="h", verdict=Verdict.HARMFUL, pair=renumbered, data_type=DataType.VANILLA_HARMFUL)
         assert self.asked_again(cache, first=first, second=again) == 0
 

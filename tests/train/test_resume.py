@@ -30,7 +30,7 @@ def data(tmp_path_factory) -> Path:
     )
     write_jsonl(
         path.with_name("heldout.jsonl"),
-        [a_record(data_type, id=data_type.value, twin_group="apart") for data_type in DataType],
+        [a_record(data_type, id=data_type.value, near_duplicate_group="apart") for data_type in DataType],
     )
     return path
 

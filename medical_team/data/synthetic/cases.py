@@ -93,7 +93,7 @@ class SyntheticCase:
         name = case_id or f"{SYNTHETIC_PREFIX}{self.number:06d}"
         return NotePair(
             case_id=name,
-            twin_group=name,
+            near_duplicate_group=name,
             source=Source.SYNTHETIC,
             error_type=self.error_type,
             error_note=self.error_note,

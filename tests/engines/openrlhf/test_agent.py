@@ -345,7 +345,10 @@ def test_a_roles_mean_is_the_metrics_mean_by_that_of_its_flag(tmp_path):
 
 
 def test_an_evaluation_is_the_assessors_correctness_and_echoes_the_prompt(tmp_path):
-    heldout = [a_record(DataType.VANILLA_HARMFUL, twin_group="h"), a_record(DataType.VANILLA_BENIGN, twin_group="h")]
+    heldout = [
+        a_record(DataType.VANILLA_HARMFUL, near_duplicate_group="h"),
+        a_record(DataType.VANILLA_BENIGN, near_duplicate_group="h"),
+    ]
     game = replace(TERSE, thinking=True)
     run = a_run(tmp_path / "run", heldout=heldout, game=game)
     rows = rows_of(run, "heldout")
@@ -362,7 +365,10 @@ def test_an_evaluation_is_the_assessors_correctness_and_echoes_the_prompt(tmp_pa
 
 
 def test_an_evaluation_knows_after_which_step_it_happens(tmp_path):
-    heldout = [a_record(DataType.VANILLA_HARMFUL, twin_group="h"), a_record(DataType.VANILLA_BENIGN, twin_group="h")]
+    heldout = [
+        a_record(DataType.VANILLA_HARMFUL, near_duplicate_group="h"),
+        a_record(DataType.VANILLA_BENIGN, near_duplicate_group="h"),
+    ]
     run = a_run(tmp_path / "run", heldout=heldout)
     agent, llm = an_agent(run), ScriptedVllm()
 

@@ -17,7 +17,7 @@ from medical_team.jsonl import to_line
 from medical_team.records import DataType
 from openrlhf_rollouts import a_run, rows_of
 
-HELDOUT = [a_record(kind, twin_group="h") for kind in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)]
+HELDOUT = [a_record(kind, near_duplicate_group="h") for kind in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)]
 
 
 def test_there_is_a_row_for_each_game_of_the_run_and_each_held_out_note(tmp_path):

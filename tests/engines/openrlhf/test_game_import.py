@@ -21,7 +21,7 @@ from medical_team.records import DataType
 from medical_team.runs.folder import RunFolder
 from openrlhf_rollouts import a_run
 
-HELDOUT = [a_record(kind, twin_group="h") for kind in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)]
+HELDOUT = [a_record(kind, near_duplicate_group="h") for kind in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)]
 
 
 def a_played(step: int, index: int = 0, *, attempt: int = 0, suffix: str = "", **changes) -> PlayedGame:

@@ -105,7 +105,7 @@ def test_log_probs_fit_the_tokens_where_they_are_asked_for(play, tmp_path):
 
 
 def test_an_evaluation_reports_the_assessors_accuracy(upstream, play, tmp_path):
-    heldout = [a_record(kind, twin_group="h") for kind in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)]
+    heldout = [a_record(kind, near_duplicate_group="h") for kind in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)]
     run = a_run(tmp_path / "run", heldout=heldout)
 
     samples = play(run, rows_of(run, "heldout"), 1, script=lambda prompt: "Harmful", is_evaluation=True)
