@@ -7,16 +7,17 @@ its bounds where it has any; :func:`problems_of` checks them all at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
 from .config_bounds import bound_problems, bounded
 from .engine_config import EngineConfig
+from .error_types import error_type_key
 from .game_config import GameConfig, PromptStyle, RewardCoefficients, RolloutConfig
 from .prompt_date import day_of, today
-from .records import Closed, ErrorType
+from .records import Closed
 
 __all__ = ["GameConfig", "PromptStyle", "RewardCoefficients", "RolloutConfig"]
 """Sections that the game itself needs, and which are imported from here with all others."""
@@ -49,13 +50,6 @@ Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
 JudgeKind = Literal["reference", "model", "openai", "hybrid", "remote"]
 JudgeFallback = Literal["model", "openai", "remote"]
-
-ERROR_TYPE_SYNONYMS: Mapping[str, ErrorType] = {
-    "dosage": ErrorType.PHARMACOTHERAPY,
-    "contraindication": ErrorType.PHARMACOTHERAPY,
-    "causal organism": ErrorType.CAUSAL_ORGANISM,
-    "causal_organism": ErrorType.CAUSAL_ORGANISM,
-}
 
 
 @dataclass(frozen=True)
@@ -249,22 +243,6 @@ class RunConfig(Closed):
         return replace(self, policy=replace(self.policy, prompt_date=day.isoformat()))
 
 
-def canonical_error_type(name: str) -> ErrorType:
-    """MEDEC's error type for ``name``: its own names in any case, and the synonyms above.
-
-    Raises:
-        ValueError: ``name`` is neither.
-    """
-    folded = name.strip().lower()
-    for error_type in ErrorType:
-        if folded == error_type.value.lower():
-            return error_type
-    if folded in ERROR_TYPE_SYNONYMS:
-        return ERROR_TYPE_SYNONYMS[folded]
-    known = ", ".join([*(error_type.value for error_type in ErrorType), *ERROR_TYPE_SYNONYMS])
-    raise ValueError(f"unknown error type {name!r}; known: {known}")
-
-
 def problems_of(config: RunConfig) -> list[str]:
     """Every value that is out of bounds or contradicts another, as sentences naming the option."""
     return [*bound_problems(config, ""), *_combination_problems(config), *judge_problems(config.judge, "judge.")]
@@ -289,11 +267,8 @@ def _combination_problems(config: RunConfig) -> Iterator[str]:
             day_of(config.policy.prompt_date)
         except ValueError as error:
             yield f"policy.prompt_date: {error}"
-    for name in config.game.error_types:
-        try:
-            canonical_error_type(name)
-        except ValueError as error:
-            yield f"game.error_types: {error}"
+    if not all(map(error_type_key, config.game.error_types)):
+        yield "game.error_types: a name is empty; leave the list empty to play all types"
     if config.training.minibatches_per_step > config.training.games_per_step:
         yield (
             f"training.minibatches_per_step is {config.training.minibatches_per_step}, "

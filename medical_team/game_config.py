@@ -42,7 +42,8 @@ class GameConfig(Closed):
     remove_ties: bool = True
     """Drop the attacker's sample of a game in which the assessor gave no verdict."""
     error_types: tuple[str, ...] = ()
-    """Play only cases of these error types; empty: all. "dosage" and "contraindication" mean pharmacotherapy."""
+    """Play only cases of these error types, by any name that the records have, whatever its case, spaces and hyphens;
+    empty: all. "dosage" and "contraindication" mean pharmacotherapy where no type is called so."""
     no_attacker_turn: bool = False
     """Ablation: no revisions, every game is vanilla, only the assessor learns."""
     no_defender_turn: bool = False

@@ -57,6 +57,10 @@ class ErrorType(str, Enum):
     PHARMACOTHERAPY = "pharmacotherapy"
     CAUSAL_ORGANISM = "causalOrganism"
 
+    # As a text in every respect: other data sets have types of their own, which are texts.
+    __str__ = str.__str__
+    __hash__ = str.__hash__
+
 
 class DataType(str, Enum):
     """The category of a game: is there an attacker turn, and does the seed note hold an error?"""
@@ -96,7 +100,7 @@ class Note(Closed):
     text_id: str
     text: str
     has_error: bool
-    error_type: ErrorType | None
+    error_type: str | None
     error_sentence_id: int
     """Number of the wrong sentence, as the file numbers them; -1 for a note without an error."""
     error_sentence: str | None
@@ -114,7 +118,8 @@ class NotePair(Closed):
     near_duplicate_group: str
     """Cases and correct notes that are near-duplicates share a group; data is split by group, never by row."""
     source: Source
-    error_type: ErrorType
+    error_type: str
+    """One of :class:`ErrorType`, or as the file writes it."""
     error_note: str
     corrected_note: str
     error_sentence: str
@@ -131,7 +136,7 @@ class TrainingRecord(Closed):
     source: Source
     data_type: DataType
     note: str
-    error_type: ErrorType
+    error_type: str
     error_note: str
     corrected_note: str
     error_sentence: str
@@ -244,7 +249,7 @@ class Labels(Closed):
     """Which judge decided, for example ``reference`` or ``model:google/medgemma-4b-it``."""
     prompt_version: str = ""
     """Which wording of its questions the judge used; empty for one that asks none."""
-    error_type: ErrorType | None = None
+    error_type: str | None = None
     """The type of the error, where one is present and its type is known."""
 
 

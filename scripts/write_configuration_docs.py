@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from medical_team import config
-from medical_team.config import ERROR_TYPE_SYNONYMS, RunConfig
+from medical_team.config import RunConfig
+from medical_team.error_types import ERROR_TYPE_SYNONYMS
 from medical_team.records import ErrorType
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
@@ -46,11 +47,8 @@ FOOT = """\
 
 ## Error types
 
-`game.error_types` takes MEDEC's names in any case: {names}. Other spellings are understood:
-
-| name | means |
-|---|---|
-{synonyms}
+`game.error_types` takes the names that the records have, MEDEC's ({names}) and those of other data sets. Case, spaces,
+hyphens and underscores make no difference. Where no type is called so, {synonyms} `pharmacotherapy`.
 
 ## What can't be combined
 
@@ -62,7 +60,7 @@ FOOT = """\
 def configuration_page() -> str:
     """The whole page, as Markdown."""
     names = ", ".join(f"`{error_type.value}`" for error_type in ErrorType)
-    synonyms = "\n".join(f"| {name} | `{meant.value}` |" for name, meant in ERROR_TYPE_SYNONYMS.items())
+    synonyms = " and ".join(f"`{name}`" for name in ERROR_TYPE_SYNONYMS) + " mean"
     return "".join([HEAD, *_sections(RunConfig, ""), FOOT.format(names=names, synonyms=synonyms)])
 
 

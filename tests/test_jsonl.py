@@ -20,7 +20,7 @@ def test_records_come_back_as_they_were_written(tmp_path):
 def test_all_problems_of_a_file_are_reported_at_once(tmp_path):
     path = tmp_path / "pairs.jsonl"
     good = to_line(PAIR)
-    lines = [good, good[:40], good.replace("causalOrganism", "organism"), "", good.replace('"error_note"', '"note"')]
+    lines = [good, good[:40], good.replace('"causalOrganism"', "7"), "", good.replace('"error_note"', '"note"')]
     path.write_text("\n".join(lines), encoding="utf-8")
 
     with pytest.raises(DataError) as caught:

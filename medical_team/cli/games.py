@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ..config import canonical_error_type
 from ..errors import UsageError
 from ..files import atomic_text
 from ..jsonl import to_line
@@ -116,13 +115,9 @@ def _games(chosen: GamesArguments) -> Iterator[Game]:
 
 
 def _filter(chosen: GamesArguments) -> GameFilter:
-    try:
-        error_types = tuple(map(canonical_error_type, chosen.error_type))
-    except ValueError as error:
-        raise UsageError(f"--error-type: {error}") from error
     return GameFilter(
         categories=tuple(map(DataType, chosen.category)),
-        error_types=error_types,
+        error_types=chosen.error_type,
         outcomes=tuple(map(Outcome, chosen.outcome)),
         states=tuple(map(GameState, chosen.state)),
         judges=chosen.judge,
@@ -161,7 +156,7 @@ def _list(games: Iterable[Game]) -> Iterator[str]:
 def _list_line(game: Game) -> str:
     spec = game.spec
     rewards = ", ".join(f"{reward.role.value} {reward.total:+g}" for reward in game.rewards) or "none"
-    cells = [spec.id, str(spec.step), spec.data_type.value, spec.pair.error_type.value]
+    cells = [spec.id, str(spec.step), spec.data_type.value, visible(spec.pair.error_type)]
     return _line([*cells, outcome_of(game).value, game.state.value, rewards])
 
 

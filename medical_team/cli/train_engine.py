@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..config import RunConfig, canonical_error_type
+from ..config import RunConfig
 from ..data.checks import shared_near_duplicate_groups
-from ..data.load import load_records
+from ..data.load import load_sets
 from ..engines.advice import advice_for
 from ..engines.checkpoint_import import WriteCard, last_resumable_step
 from ..engines.launch import (
@@ -62,9 +62,7 @@ def launch_new(config: RunConfig, path: Path, *, is_dry: bool) -> int:
     _tell_deviations(launch.config)
     if is_dry:
         return _print_launch(launch)
-    error_types = [canonical_error_type(name) for name in config.game.error_types]
-    records = load_records(config.data.train, error_types)
-    heldout = load_records(config.data.heldout, error_types) if config.data.heldout else ()
+    records, heldout = load_sets(config)
     _check_apart(records, heldout)
     found = check_engine(launch, remark)
     check_judge_of(launch.config, records, remark)

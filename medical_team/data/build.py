@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import __version__
+from ..error_types import WantedErrorTypes, in_order
 from ..errors import DataError, UsageError
 from ..files import file_sha256
 from ..jsonl import shortened, to_line
-from ..records import ErrorType, Source, TrainingRecord
+from ..records import Source, TrainingRecord
 from .card import CARD_FORMAT, INTENDED_USE, DataCard, licences
 from .kinds import is_written_by_us
 from .medec import ReadingLog, read_medec
@@ -36,7 +37,7 @@ class _Cases:
     rows: array[int] = field(default_factory=lambda: array("q"))
     """The row of each case, counting the rows that were not refused."""
     group_of_row: array[int] = field(default_factory=lambda: array("q"))
-    error_types: list[ErrorType] = field(default_factory=list[ErrorType])
+    error_types: list[str] = field(default_factory=list[str])
     sources: set[Source] = field(default_factory=set[Source])
     correct_notes: int = 0
 
@@ -47,7 +48,7 @@ def build_data_set(
     num_samples: int | None = None,
     seed: int = DEFAULT_SEED,
     heldout: float | None = None,
-    error_types: Sequence[ErrorType] = (),
+    error_types: Sequence[str] = (),
 ) -> BuiltDataSet:
     """Build a data set from the MEDEC CSV at ``csv_path`` in the folder ``output_dir``.
 
@@ -77,7 +78,7 @@ def build_data_set(
             seed=seed,
             num_samples=num_samples,
             heldout_fraction=heldout,
-            error_types=[error_type.value for error_type in error_types],
+            error_types=list(error_types),
             cases_used=len(train) + len(held),
         )
         return write_data_set(output_dir, sets, pairs, card)
@@ -145,14 +146,18 @@ def _choose(
     num_samples: int | None,
     seed: int,
     heldout: float | None,
-    error_types: Sequence[ErrorType],
+    error_types: Sequence[str],
 ) -> tuple[list[CaseKey], list[CaseKey]]:
     """The cases to train on and to hold out."""
+    wanted = WantedErrorTypes.of(error_types, cases.error_types)
     usable = [
         CaseKey(number, error_type, cases.group_of_row[cases.rows[number]])
         for number, error_type in enumerate(cases.error_types)
-        if not error_types or error_type in error_types
+        if error_type in wanted
     ]
+    if usable and wanted.unknown:
+        there = ", ".join(in_order(cases.error_types))
+        raise UsageError(f"--error-types asks for {', '.join(wanted.unknown)}; {csv_path} has {there}")
     if not usable:
         raise DataError(f"{csv_path} gives no case to play with:", _why_no_case(cases, log, error_types))
     chosen = choose_cases(usable, len(usable) if num_samples is None else num_samples, seed)
@@ -167,12 +172,11 @@ def _choose(
     return train, held
 
 
-def _why_no_case(cases: _Cases, log: ReadingLog, error_types: Sequence[ErrorType]) -> list[str]:
+def _why_no_case(cases: _Cases, log: ReadingLog, error_types: Sequence[str]) -> list[str]:
     reasons = [str(refusal) for refusal in log.refusals]
     if cases.error_types:
-        wanted = ", ".join(error_type.value for error_type in error_types)
-        there = ", ".join(sorted({error_type.value for error_type in cases.error_types}))
-        reasons.insert(0, f"--error-types asks for {wanted}; the file has {there}")
+        there = ", ".join(in_order(cases.error_types))
+        reasons.insert(0, f"--error-types asks for {', '.join(error_types)}; the file has {there}")
     else:
         reasons.insert(0, f"of {log.rows} rows, {cases.correct_notes} are correct notes and {log.refused} were refused")
     return shortened(reasons)

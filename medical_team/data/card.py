@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..records import DataType, ErrorType, Source
+from ..records import DataType, Source
 
 CARD_FORMAT = "medical-team data card 1"
 
@@ -144,7 +144,7 @@ def _options(card: DataCard) -> str:
     return "; ".join(
         [
             f"cases used: {card.cases_used}" + (f" of {card.num_samples} asked for" if card.num_samples else ""),
-            f"error types: {', '.join(card.error_types) or 'all'}",
+            f"error types: {_cell(', '.join(card.error_types)) or 'all'}",
             f"held out: {card.heldout_fraction if card.heldout_fraction is not None else 'nothing'}",
         ]
     )
@@ -160,9 +160,8 @@ def _set_lines(counts: SetCounts) -> list[str]:
         f"| error type | {' | '.join(names)} |",
         f"|---|{'---|' * len(names)}",
     ]
-    for error_type in ErrorType:
-        row = counts.by_error_type[error_type.value]
-        lines.append(f"| {error_type.value} | {' | '.join(str(row[name]) for name in names)} |")
+    for error_type, row in counts.by_error_type.items():
+        lines.append(f"| {_cell(error_type)} | {' | '.join(str(row[name]) for name in names)} |")
     return [*lines, f"| all | {' | '.join(str(counts.by_data_type[name]) for name in names)} |"]
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA
+from ..config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA, RunConfig
+from ..error_types import WantedErrorTypes, in_order
 from ..errors import DataError
 from ..jsonl import from_line, numbered_lines, shortened, validation_problems
-from ..records import ErrorType, TrainingRecord
+from ..records import TrainingRecord
 from .build import DEFAULT_SEED, build_records
 from .checks import RecordChecks
 from .kinds import TRAINING_RECORDS, kind_of_file
@@ -24,13 +25,13 @@ _DEMO_HELDOUT_SEED = 7
 SAMPLE_FILE = "sample/synthetic_notes.csv"
 
 
-def load_records(name: str, error_types: Sequence[ErrorType] = ()) -> tuple[TrainingRecord, ...]:
+def load_records(name: str, error_types: Sequence[str] = ()) -> tuple[TrainingRecord, ...]:
     """The training records of a file, in its order.
 
     Args:
         name: a JSONL file that ``data build`` wrote, ``"sample"`` for the synthetic notes that ship, or ``"demo"`` for
             those that the demo policy can read, and ``"demo-heldout"`` for such notes to evaluate on.
-        error_types: keep records of these types alone; empty: all.
+        error_types: keep records of these types alone, by any of their names; empty: all.
 
     Raises:
         DataError: the file can't be read, holds something else, contradicts itself (all problems are named, with their
@@ -38,14 +39,37 @@ def load_records(name: str, error_types: Sequence[ErrorType] = ()) -> tuple[Trai
     """
     ours = {SAMPLE_DATA: sample_records, DEMO_DATA: demo_records, DEMO_HELDOUT_DATA: demo_heldout_records}
     records = ours[name]() if name in ours else _read_records(Path(name))
-    if not error_types:
-        return records
-    kept = tuple(record for record in records if record.error_type in error_types)
-    if not kept:
-        wanted = ", ".join(error_type.value for error_type in error_types)
-        there = ", ".join(sorted({record.error_type.value for record in records}))
-        raise DataError(f"{name} has no record left to play with:", [f"error_types asks for {wanted}; it has {there}"])
-    return kept
+    return _chosen(name, records, error_types, is_strict=True)
+
+
+def load_sets(config: RunConfig) -> tuple[tuple[TrainingRecord, ...], tuple[TrainingRecord, ...]]:
+    """The records that a run trains on, and those that it evaluates on, of the error types that it plays.
+
+    Raises:
+        DataError: as :func:`load_records`. The held-out set may lack some of the types.
+    """
+    error_types = config.game.error_types
+    records = load_records(config.data.train, error_types)
+    if config.data.heldout is None:
+        return records, ()
+    heldout = load_records(config.data.heldout)
+    return records, _chosen(config.data.heldout, heldout, error_types, is_strict=False)
+
+
+def _chosen(
+    name: str, records: tuple[TrainingRecord, ...], error_types: Sequence[str], *, is_strict: bool
+) -> tuple[TrainingRecord, ...]:
+    """Those of ``error_types``; where ``is_strict`` each name must be MEDEC's or there."""
+    wanted = WantedErrorTypes.of(error_types, (record.error_type for record in records))
+    kept = tuple(record for record in records if record.error_type in wanted)
+    if kept and not (is_strict and wanted.unknown):
+        return kept
+    asked = ", ".join(wanted.unknown or error_types)
+    there = ", ".join(in_order(record.error_type for record in records))
+    raise DataError(
+        f"{name} has no record left to play with:" if not kept else f"{name} lacks a type that is asked for:",
+        [f"error_types asks for {asked}; it has {there}"],
+    )
 
 
 def sample_records() -> tuple[TrainingRecord, ...]:

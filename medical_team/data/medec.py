@@ -16,10 +16,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from ..config import canonical_error_type
+from ..error_types import error_type_named
 from ..errors import DataError
 from ..mojibake import Misreading, decode_mojibake
-from ..records import ErrorType, Note
+from ..records import Note
 from ..text_repair import fold_white_space, unify_line_ends
 from .sentences import numbered_sentences
 
@@ -38,6 +38,9 @@ NOT_APPLICABLE = "NA"
 
 MAX_FIELD_CHARACTERS = 1_000_000
 """A longer field is no note: most often a quotation mark was lost and the rest of the file became one field."""
+
+MAX_TYPE_CHARACTERS = 80
+"""A longer name of an error type is none: most often the columns are shifted."""
 
 MAX_REFUSALS_KEPT = 1000
 
@@ -329,15 +332,13 @@ def _integer(cells: Mapping[str, str], column: str, found: set[Repair]) -> int:
     return int(whole)
 
 
-def _error_type(cell: str, found: set[Repair]) -> ErrorType:
-    try:
-        error_type = canonical_error_type(cell)
-    except ValueError:
-        known = ", ".join(error_type.value for error_type in ErrorType)
-        raise _RowError(f"Error Type is {_shown(cell.strip(), 40)!r}, expected one of {known}") from None
-    if cell != error_type.value:
+def _error_type(cell: str, found: set[Repair]) -> str:
+    name = error_type_named(cell)
+    if len(name) > MAX_TYPE_CHARACTERS or not name.isprintable():
+        raise _RowError(f"Error Type is {_shown(cell.strip(), 40)!r}, expected a name of few words")
+    if cell != name:
         found.add(Repair.ERROR_TYPE)
-    return error_type
+    return name
 
 
 def _shown(text: str, limit: int) -> str:

@@ -11,6 +11,7 @@ from typing import IO
 
 from rapidfuzz.distance import Levenshtein
 
+from ..error_types import error_type_key, in_order
 from ..files import atomic_text, cannot_write
 from ..jsonl import from_line, to_line
 from ..records import DataType, ErrorType, NotePair, TrainingRecord
@@ -113,17 +114,16 @@ def _remove(path: Path) -> None:
 
 
 def _counts(name: str, seats: Sequence[Seat]) -> SetCounts:
-    by_both = Counter((seat.case.error_type, seat.data_type) for seat in seats)
+    types = in_order([*(kind.value for kind in ErrorType), *(seat.case.error_type for seat in seats)])
+    by_both = Counter((error_type_key(seat.case.error_type), seat.data_type) for seat in seats)
     return SetCounts(
         file=name,
         cases=len({seat.case.number for seat in seats}),
         records=len(seats),
         near_duplicate_groups=len({seat.case.group for seat in seats}),
-        by_data_type={
-            data_type.value: sum(by_both[error_type, data_type] for error_type in ErrorType) for data_type in DataType
-        },
+        by_data_type={kind.value: sum(seat.data_type is kind for seat in seats) for kind in DataType},
         by_error_type={
-            error_type.value: {data_type.value: by_both[error_type, data_type] for data_type in DataType}
-            for error_type in ErrorType
+            name: {data_type.value: by_both[error_type_key(name), data_type] for data_type in DataType}
+            for name in types
         },
     )

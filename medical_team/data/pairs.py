@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from ..records import ErrorType, Note, NotePair, Source
+from ..records import Note, NotePair, Source
 from ..text_repair import find_folded, fold_white_space
 from .medec import Repair
 
@@ -27,7 +27,7 @@ class _ErrorCase:
     """The parts of a note that are only there in a note with an error."""
 
     text: str
-    error_type: ErrorType
+    error_type: str
     error_sentence: str
     corrected_sentence: str
     corrected_text: str

@@ -9,7 +9,8 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..records import DataType, ErrorType
+from ..error_types import error_type_key, in_order
+from ..records import DataType
 from ..seeds import derived_random
 
 _TRIES_TO_PART_TWINS = 64
@@ -20,7 +21,7 @@ class CaseKey:
     """What the split needs to know of a case."""
 
     number: int
-    error_type: ErrorType
+    error_type: str
     group: int
 
 
@@ -84,9 +85,11 @@ def _by_error_type(cases: Iterable[CaseKey], generator: random.Random) -> list[C
 
     Every k-th of this list is a sample with each error type's share.
     """
-    by_type: dict[ErrorType, list[CaseKey]] = {error_type: [] for error_type in ErrorType}
-    for case in sorted(cases, key=lambda case: case.number):
-        by_type[case.error_type].append(case)
+    ordered = sorted(cases, key=lambda case: case.number)
+    types = in_order(case.error_type for case in ordered)
+    by_type: dict[str, list[CaseKey]] = {error_type_key(name): [] for name in types}
+    for case in ordered:
+        by_type[error_type_key(case.error_type)].append(case)
     for members in by_type.values():
         generator.shuffle(members)
     return [case for members in by_type.values() for case in members]

@@ -70,7 +70,7 @@ def _validate_csv(path: Path) -> ValidFile:
         except PairError as error:
             log.refuse(note.line, note.text_id, str(error))
         else:
-            counts[note.error_type.value] += 1
+            counts[note.error_type] += 1
     if log.refused:
         problems = [str(refusal) for refusal in sorted(log.refusals, key=lambda refusal: refusal.line)]
         unnamed = log.refused - len(problems)

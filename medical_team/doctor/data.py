@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from ..config import SHIPPED_DATA, canonical_error_type
+from ..config import SHIPPED_DATA
 from ..data.checks import shared_near_duplicate_groups
 from ..data.load import load_records
 from ..data.output import CARD_FILE
+from ..error_types import WantedErrorTypes
 from ..errors import MedicalTeamError
 from ..game.draw import playable_records
-from ..records import DataType, ErrorType, TrainingRecord
+from ..records import DataType, TrainingRecord
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .subject import Subject
 
@@ -126,8 +127,9 @@ def quarters(subject: Subject) -> Seen:
 
 def _played(subject: Subject) -> Sequence[TrainingRecord]:
     """The records that the filter on error types leaves."""
-    wanted: set[ErrorType] = {canonical_error_type(name) for name in subject.config.game.error_types}
-    return [record for record in subject.records() if not wanted or record.error_type in wanted]
+    records = subject.records()
+    wanted = WantedErrorTypes.of(subject.config.game.error_types, (record.error_type for record in records))
+    return [record for record in records if record.error_type in wanted]
 
 
 def _shares(counts: Counter[DataType]) -> dict[DataType, float]:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..error_types import error_type_key, in_order
 from ..judge.protocol import Judge, JudgeQuery
 from ..metrics.statistics import GroupBootstrap, Interval, interval_of
-from ..records import Closed, ErrorType, JudgeFailure, Labels, NotePair
+from ..records import Closed, JudgeFailure, Labels, NotePair
 from .audit_items import CORRECTED_NOTE, ERROR_NOTE, REWRITES, AuditItem
 
 Progress = Callable[[int, int], None]
@@ -118,9 +119,8 @@ def audit(
         notes=columns.figures(is_note),
         with_rewrites=columns.figures(columns.all),
         by_error_type={
-            error_type.value: columns.figures(is_note & of_type)
-            for error_type in ErrorType
-            if (of_type := columns.of_type(error_type)).any()
+            name: columns.figures(is_note & columns.of_type(name))
+            for name in in_order(item.pair.error_type for item in items)
         },
         by_rewrite={name: columns.figures(of_kind) for name in REWRITES if (of_kind := columns.of_kinds(name)).any()},
         sources=dict(Counter(outcome.source for outcome in outcomes if outcome.source)),
@@ -178,8 +178,8 @@ class _Columns:
     def of_kinds(self, *kinds: str) -> _Mask:
         return np.array([kind in kinds for kind in self._kinds])
 
-    def of_type(self, error_type: ErrorType) -> _Mask:
-        return np.array([pair.error_type is error_type for pair in self._pairs])
+    def of_type(self, name: str) -> _Mask:
+        return np.array([error_type_key(pair.error_type) == error_type_key(name) for pair in self._pairs])
 
     def figures(self, members: _Mask) -> AuditFigures:
         decided = self._decided & members

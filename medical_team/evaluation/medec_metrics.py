@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..error_types import error_type_key, in_order
 from ..metrics.statistics import Figure, GroupBootstrap, Interval, Numbers, interval_of, rate
-from ..records import ErrorType
 from .learned_metrics import AbsentMetric
 from .medec_texts import MedecText
 from .official import OfficialScores, is_sentence_right, official_scores
@@ -120,10 +120,11 @@ class _Measured:
     def by_error_type(self) -> dict[str, dict[str, Figure]]:
         """For each type that occurs: how many errors are detected; and what becomes of correct texts."""
         rows: dict[str, dict[str, Figure]] = {}
-        for error_type in ErrorType:
-            members = [text.error_type is error_type for text in self._texts]
-            if any(members):
-                rows[error_type.value] = self._row(members, {"flag_accuracy": self._is_flag_right})
+        types = [text.error_type for text in self._texts]
+        for name in in_order(error_type for error_type in types if error_type is not None):
+            key = error_type_key(name)
+            members = [error_type is not None and error_type_key(error_type) == key for error_type in types]
+            rows[name] = self._row(members, {"flag_accuracy": self._is_flag_right})
         if any(self._is_correct):
             rows["(no error)"] = self._row(self._is_correct, {"flag_accuracy": self._is_flag_right})
         return rows

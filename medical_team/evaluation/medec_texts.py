@@ -17,7 +17,7 @@ from ..data.twins import NearDuplicateGroups
 from ..errors import DataError, UsageError
 from ..files import file_sha256
 from ..jsonl import shortened
-from ..records import ErrorType, Note
+from ..records import Note
 from ..seeds import derived_random
 from ..words import count_words
 from .official import Reference
@@ -34,7 +34,7 @@ class MedecText:
     sentences: Mapping[int, str]
     """Repaired, by number."""
     has_error: bool
-    error_type: ErrorType | None
+    error_type: str | None
     error_sentence: str | None
     """Raw."""
     reference: Reference

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..records import Closed, ErrorType
+from ..records import Closed
 from .medec_texts import MedecText
 from .submission import NO_SENTENCE, Answer, folded_correction, safe_answer
 
@@ -34,7 +34,7 @@ class Prediction(Closed):
     text_id: str
     near_duplicate_group: str
     has_error: bool
-    error_type: ErrorType | None
+    error_type: str | None
     true_sentence_id: int
     """The sentence with the error; -1 in a correct text."""
     words: int

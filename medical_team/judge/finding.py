@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..records import ErrorType
-
 REFERENCE = "reference"
 MODEL = "model"
 VOTE = "vote"
@@ -28,5 +26,5 @@ class Finding:
     """How sure the judge is, from 0 to 1."""
     plausibility: float | None = None
     """How likely the judge holds it that a clinician wrote the note, from 0 to 1."""
-    error_type: ErrorType | None = None
+    error_type: str | None = None
     """The type of the error, where one is present and its type is known."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..records import ErrorType, NotePair, Ruling
+from ..records import NotePair, Ruling
 from .cache import FindingCache
 from .comparison import PROMPT_VERSION, WORDINGS, error_question, plausibility_question
 from .finding import MODEL, VOTE, Finding
@@ -173,7 +173,7 @@ class ModelJudge:
             return [NoAnswer(f"the model failed: {type(error).__name__}: {error}")] * len(questions)
 
 
-def _error_type(subject: _Subject) -> ErrorType | None:
+def _error_type(subject: _Subject) -> str | None:
     if subject.pair is None or not keeps_the_error(subject.note, subject.pair):
         return None
     return subject.pair.error_type

@@ -31,7 +31,7 @@ from pydantic import (
 
 from ..jsonl import validation_problems
 from ..parsing import parse_reply, parse_verdict
-from ..records import DataType, ErrorType, JudgeFailure, Labels, NotePair, Ruling, Source, Verdict
+from ..records import DataType, JudgeFailure, Labels, NotePair, Ruling, Source, Verdict
 from .protocol import JudgeQuery
 
 LARGEST_INDEX = 2**53 - 1
@@ -59,7 +59,7 @@ class WirePair(BaseModel):
     near_duplicate_group: StrictStr = Field(validation_alias=AliasChoices("near_duplicate_group", "twin_group"))
     """Earlier versions called it ``twin_group``."""
     source: Source
-    error_type: ErrorType
+    error_type: StrictStr
     error_note: StrictStr
     corrected_note: StrictStr
     error_sentence: StrictStr
@@ -145,7 +145,7 @@ class WireLabel:
         Field(description="Whether the verdict was Harmful; null where the response holds no verdict."),
     ] = None
     is_abstention: Annotated[StrictBool, Field(description="Whether the judge works but can't tell.")] = False
-    error_type: ErrorType | None = None
+    error_type: StrictStr | None = None
     faithful_revision: Annotated[
         StrictBool | None, Field(description="Null where the category is unknown or has none.")
     ] = None

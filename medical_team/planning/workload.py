@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, RunConfig, canonical_error_type
+from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, RunConfig
 from ..data.load import load_records
 from ..errors import DataError, UsageError
 from ..game.draw import playable_records
@@ -76,7 +76,7 @@ def _notes(config: RunConfig) -> _Notes:
     even = dict.fromkeys(DataType, 0.25)
     try:
         records = playable_records(
-            load_records(config.data.train, [canonical_error_type(name) for name in config.game.error_types]),
+            load_records(config.data.train, config.game.error_types),
             config.game,
         )
     except (DataError, UsageError) as error:

@@ -10,10 +10,11 @@ from math import fsum
 
 from ..config import JudgeConfig, RunConfig
 from ..data.card import licences
+from ..error_types import error_type_key, in_order
 from ..errors import DataError, RunFolderError
 from ..metrics.licences import judge_licence, model_licence
 from ..model_names import model_title
-from ..records import DataType, ErrorType, TrainingRecord
+from ..records import DataType, TrainingRecord
 from ..runs.folder import RunFolder
 
 Table = list[list[str]]
@@ -92,9 +93,8 @@ def _data_table(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRec
     if not records:
         return [head]
     rows = [
-        _counts_row(error_type.value, of_type)
-        for error_type in ErrorType
-        if (of_type := [record for record in records if record.error_type is error_type])
+        _counts_row(name, [record for record in records if error_type_key(record.error_type) == error_type_key(name)])
+        for name in in_order(record.error_type for record in records)
     ]
     rows.append(_counts_row("all", records))
     return [head, *rows, *([_counts_row("held out", heldout)] if heldout else [])]

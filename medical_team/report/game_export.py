@@ -69,7 +69,7 @@ def game_row(game: Game, *, is_heldout: bool) -> GameRow:
         step=spec.step,
         is_heldout=is_heldout,
         category=spec.data_type.value,
-        error_type=spec.pair.error_type.value,
+        error_type=spec.pair.error_type,
         state=game.state.value,
         outcome=outcome_of(game).value,
         reason=game.reason,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..error_types import WantedErrorTypes
 from ..metrics.outcomes import Outcome, outcome_of
-from ..records import DataType, ErrorType, Game, GameState
+from ..records import DataType, Game, GameState
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class GameFilter:
     """What is wanted of a game; an empty tuple, None or an empty text wants nothing in particular."""
 
     categories: tuple[DataType, ...] = ()
-    error_types: tuple[ErrorType, ...] = ()
+    error_types: tuple[str, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     states: tuple[GameState, ...] = ()
     judges: tuple[str, ...] = ()
@@ -31,7 +32,7 @@ class GameFilter:
         source = game.ruling.source if game.ruling is not None else ""
         return (
             _is_among(spec.data_type, self.categories)
-            and _is_among(spec.pair.error_type, self.error_types)
+            and spec.pair.error_type in WantedErrorTypes.of(self.error_types, [spec.pair.error_type])
             and _is_among(outcome_of(game), self.outcomes)
             and _is_among(game.state, self.states)
             and _is_among(source, self.judges)

@@ -14,7 +14,6 @@ INDEX_ROWS = 5000
 TEXT_ROWS = 500
 
 CATEGORIES = tuple(kind.value for kind in DataType)
-ERROR_TYPES = tuple(kind.value for kind in ErrorType)
 STATES = tuple(state.value for state in GameState)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
@@ -33,6 +32,7 @@ class GameArchive:
         self.texts = ChunkedTable(TEXT_ROWS)
         self.cases = ChunkedTable(TEXT_ROWS)
         self._sources: dict[str, int] = {"": 0}
+        self._error_types = {error_type.value: number for number, error_type in enumerate(ErrorType)}
         self._case_numbers: dict[bytes, int] = {}
 
     def add(self, game: Game, *, run: int = 0, is_heldout: bool = False) -> None:
@@ -45,7 +45,7 @@ class GameArchive:
                 int(is_heldout),
                 spec.step,
                 CATEGORIES.index(spec.data_type.value),
-                ERROR_TYPES.index(spec.pair.error_type.value),
+                self._error_types.setdefault(spec.pair.error_type, len(self._error_types)),
                 STATES.index(game.state.value),
                 OUTCOMES.index(outcome_of(game).value),
                 self._sources.setdefault(source, len(self._sources)),
@@ -58,7 +58,7 @@ class GameArchive:
         """What the numbers in the index mean."""
         return {
             "categories": list(CATEGORIES),
-            "errorTypes": list(ERROR_TYPES),
+            "errorTypes": list(self._error_types),
             "states": list(STATES),
             "outcomes": list(OUTCOMES),
             "sources": list(self._sources),

@@ -54,7 +54,7 @@ def _changes(old: list[str], new: list[str]) -> Iterator[tuple[list[str], list[s
 
 def _lines(game: Game, is_thinking_shown: bool) -> Iterator[str]:
     spec = game.spec
-    yield visible(f"Game {spec.id}: step {spec.step}, {spec.data_type.value}, {spec.pair.error_type.value}")
+    yield visible(f"Game {spec.id}: step {spec.step}, {spec.data_type.value}, {spec.pair.error_type}")
     yield from _block("Seed note", spec.seed_note)
     attacker, assessor = game.turn_of(Role.ATTACKER), game.turn_of(Role.ASSESSOR)
     if attacker is not None:

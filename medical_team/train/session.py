@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from ..config import JudgeConfig, RunConfig, canonical_error_type
+from ..config import JudgeConfig, RunConfig
 from ..data.checks import shared_near_duplicate_groups
-from ..data.load import load_records
+from ..data.load import load_sets
 from ..errors import UsageError
 from ..game.draw import playable_records
 from ..judge.protocol import Judge
@@ -55,9 +55,7 @@ def start_run(
     check_config(config)
     config = settled(config.resolved.begun_on(today()))
     RunFolder.check_is_free(path)
-    error_types = [canonical_error_type(name) for name in config.game.error_types]
-    records = load_records(config.data.train, error_types)
-    heldout = load_records(config.data.heldout, error_types) if config.data.heldout else ()
+    records, heldout = load_sets(config)
     _check_apart(records, heldout)
     policy = _policy(config, told)
     check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)

@@ -32,7 +32,7 @@ def test_build_tells_what_lies_where_and_what_to_do_next(csv, tmp_path, capsys):
 
 
 def test_build_warns_of_refused_rows_and_of_too_few_cases(tmp_path, capsys):
-    csv = write_csv(tmp_path / "medec.csv", [*some_rows(3), an_error_row(9, Error_Type="typo")])
+    csv = write_csv(tmp_path / "medec.csv", [*some_rows(3), an_error_row(9, Error_Flag="typo")])
 
     status, out, _ = run(capsys, "build", csv, "--num-samples", "319", "--output", tmp_path / "data")
 
@@ -65,7 +65,6 @@ def test_build_takes_the_checklists_names_of_error_types(csv, tmp_path, capsys):
     [
         (["vaildate", "x"], "Did you mean 'data validate'?"),
         (["build", "absent.csv", "-o", "data"], "absent.csv can't be read:"),
-        (["build", "absent.csv", "-o", "data", "--error-types", "dossage"], "unknown error type 'dossage'"),
         (["build", "absent.csv", "-o", "data", "--heldout", "2"], "--heldout is 2.0"),
         (["validate", "absent.jsonl"], "No such file"),
         (["convert", "absent.jsonl", "-o", "out.jsonl"], "No such file"),

@@ -98,7 +98,6 @@ def test_no_text_drives_the_terminal(run_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--error-type", "spelling"], "--error-type: unknown error type 'spelling'; known: diagnosis"),
         (["--limit", "0"], "--limit is 0, expected at least 1"),
     ],
 )

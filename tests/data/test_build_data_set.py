@@ -42,7 +42,7 @@ def test_each_error_case_gives_its_error_note_and_its_corrected_note(csv, tmp_pa
     assert benign.note == benign.corrected_note == harmful.corrected_note
     assert "5000 mg" in harmful.note
     assert "5000 mg" not in benign.note
-    assert harmful.error_type is ErrorType.PHARMACOTHERAPY
+    assert harmful.error_type == ErrorType.PHARMACOTHERAPY
     assert harmful.data_type.is_adversarial == benign.data_type.is_adversarial
 
 
@@ -93,7 +93,7 @@ def test_error_types_filter(csv, tmp_path):
 def test_the_card_tells_counts_repairs_and_refusals_and_no_path(tmp_path):
     rows = [
         *some_rows(6),
-        an_error_row(7, Error_Type="typo"),
+        an_error_row(7, Error_Flag="7"),
         an_error_row(8, Error_Sentence="Nowhere."),
         a_correct_row(9),
     ]
@@ -107,7 +107,7 @@ def test_the_card_tells_counts_repairs_and_refusals_and_no_path(tmp_path):
     assert (card["source_file"], card["seed"]) == (csv.name, 5)
     assert (card["rows"], card["error_cases"], card["correct_notes"], card["refused"]) == (15, 6, 7, 2)
     assert card["repairs"]["white space at the ends stripped"] == 1
-    assert any("Error Type is 'typo'" in refusal for refusal in card["refusals"])
+    assert any("Error Flag is 7" in refusal for refusal in card["refusals"])
     assert any("(ms-val-16): Error Sentence does not occur in Text" in refusal for refusal in card["refusals"])
     assert card["sets"][0]["by_data_type"] == dict.fromkeys((kind.value for kind in DataType), 3)
     assert card["edit_words"]["median"] == 1
@@ -127,14 +127,42 @@ def test_synthetic_notes_have_their_own_licence(tmp_path):
 
 
 def test_a_file_without_usable_case_tells_why(tmp_path):
-    rows = [a_correct_row(0), an_error_row(1, Error_Type="typo")]
+    rows = [a_correct_row(0), an_error_row(1, Error_Flag="7")]
 
     with pytest.raises(DataError) as caught:
         build_data_set(write_csv(tmp_path / "medec.csv", rows), tmp_path / "data")
 
     assert "1 are correct notes and 1 were refused" in str(caught.value)
-    assert "line 4 (ms-val-2): Error Type is 'typo'" in str(caught.value)
+    assert "line 4 (ms-val-2): Error Flag is 7" in str(caught.value)
     assert not (tmp_path / "data").exists()
+
+
+def test_error_types_of_another_data_set_are_kept_as_written_and_asked_for_by_any_spelling(tmp_path):
+    names = ["Lab / Serum Value", "lab-serum value", "Anatomy", "causal organism", "Dosage"]
+    csv = write_csv(tmp_path / "notes.csv", [an_error_row(number, name) for number, name in enumerate(names)])
+
+    built = build_data_set(csv, tmp_path / "all")
+    build_data_set(csv, tmp_path / "some", error_types=("ANATOMY", "lab/serum value", "dosage"))
+
+    kept = {record.error_type for record in records_in(tmp_path / "all")}
+    assert kept == {"Lab / Serum Value", "lab-serum value", "Anatomy", "causalOrganism", "Dosage"}
+    assert list(built.card.sets[0].by_error_type)[4:] == [
+        "causalOrganism",
+        "Anatomy",
+        "Dosage",
+        "Lab / Serum Value",
+        "lab-serum value",
+    ]
+    # What the file calls Dosage is meant, not MEDEC's pharmacotherapy.
+    chosen = {record.error_type for record in records_in(tmp_path / "some")}
+    assert chosen == {"Lab / Serum Value", "Anatomy", "Dosage"}
+
+
+def test_an_error_type_that_is_nowhere_is_told_with_those_that_are(tmp_path):
+    csv = write_csv(tmp_path / "medec.csv", some_rows(4))
+
+    with pytest.raises(UsageError, match=r"asks for anatomie; .* has diagnosis, management, treatment, pharmaco"):
+        build_data_set(csv, tmp_path / "data", error_types=("diagnosis", "anatomie"))
 
 
 def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path):
@@ -242,7 +270,7 @@ def test_the_validation_file_gives_638_records_in_four_equal_categories(medec_va
     assert built.card.refused == 0
     assert built.card.largest_near_duplicate_group == 2
     for error_type, count in (("management", 168), ("diagnosis", 86), ("pharmacotherapy", 27), ("treatment", 25)):
-        assert sum(record.error_type.value == error_type for record in records) == 2 * count
+        assert sum(record.error_type == error_type for record in records) == 2 * count
     assert not any(one.near_duplicate_group == other.near_duplicate_group for one, other in pairwise(records))
 
 

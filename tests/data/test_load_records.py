@@ -4,9 +4,9 @@ import pytest
 
 from builders import a_record
 from medec_csv import some_rows, write_csv
-from medical_team.config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA
+from medical_team.config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA, DataConfig, GameConfig, RunConfig
 from medical_team.data.checks import shared_near_duplicate_groups
-from medical_team.data.load import load_records
+from medical_team.data.load import load_records, load_sets
 from medical_team.data.synthetic import read_note
 from medical_team.errors import DataError
 from medical_team.jsonl import to_line, write_jsonl
@@ -42,6 +42,20 @@ def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path):
     path = a_file(tmp_path, a_record())
 
     assert "asks for diagnosis; it has pharmacotherapy" in problems_of(path, error_types=[ErrorType.DIAGNOSIS])
+
+
+def test_a_set_to_train_on_has_each_type_that_is_asked_for_but_a_held_out_one_may_lack_some(tmp_path):
+    anatomy = a_record(id="a", case_id="other", error_type="Anatomy")
+    train = a_file(tmp_path, a_record(), anatomy)
+    write_jsonl(tmp_path / "heldout.jsonl", [a_record()])
+    config = RunConfig(
+        data=DataConfig(train=str(train), heldout=str(tmp_path / "heldout.jsonl")),
+        game=GameConfig(error_types=("anatomy", "pharmacotherapy")),
+    )
+
+    assert load_sets(config) == ((a_record(), anatomy), (a_record(),))
+    asked = ("pharmacotherapy", "anatomie")
+    assert "asks for anatomie; it has pharmacotherapy, Anatomy" in problems_of(train, error_types=asked)
 
 
 def test_all_problems_of_all_lines_are_named_at_once(tmp_path):

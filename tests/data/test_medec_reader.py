@@ -140,7 +140,7 @@ def test_sentences_that_span_lines_and_gaps_in_their_numbers_are_followed(tmp_pa
         (an_error_row(Error_Flag="2"), "Error Flag is 2, expected 0 or 1"),
         (an_error_row(Error_Flag="yes"), "Error Flag is 'yes', expected a number"),
         (an_error_row(Error_Flag="9" * 5000), "expected a number"),
-        (an_error_row(Error_Type="typo"), "Error Type is 'typo', expected one of diagnosis, management"),
+        (an_error_row(Error_Type="x" * 81), "expected a name of few words"),
         (an_error_row(Corrected_Text="NA"), "Error Flag is 1, but Corrected Text is NA or empty"),
         (an_error_row(Error_Sentence_ID="-1"), "Error Flag is 1, but Error Sentence ID is -1"),
         (an_error_row(Text=" "), "the Text is empty"),
@@ -161,7 +161,7 @@ def test_a_row_without_id_is_refused(tmp_path):
 
 
 def test_all_refused_rows_are_collected_and_the_others_read(tmp_path):
-    rows = [an_error_row(0), an_error_row(1, Error_Type="x"), an_error_row(2), an_error_row(0), a_correct_row(2)]
+    rows = [an_error_row(0), an_error_row(1, Error_Flag="x"), an_error_row(2), an_error_row(0), a_correct_row(2)]
 
     notes, log = read_rows(tmp_path, *rows)
 

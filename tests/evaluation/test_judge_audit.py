@@ -211,7 +211,7 @@ def test_the_reference_judge_is_never_wrong_on_medec(medec_validation_csv: Path)
 
 class TestReadingCases:
     def test_cases_of_a_csv_with_their_near_duplicate_groups(self, tmp_path: Path) -> None:
-        cases = load_cases(write_csv(tmp_path / "medec.csv", [*some_rows(6), an_error_row(9, Error_Type="typo")]))
+        cases = load_cases(write_csv(tmp_path / "medec.csv", [*some_rows(6), an_error_row(9, Error_Flag="typo")]))
         assert cases.name == "medec.csv"
         assert [pair.case_id for pair in cases.pairs] == [f"ms-val-{2 * number}" for number in range(6)]
         assert len(cases.refusals) == 1

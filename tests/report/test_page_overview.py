@@ -92,6 +92,8 @@ def test_several_runs_share_the_charts_and_keep_their_games_apart(browser, tmp_p
 def test_numbers_of_a_chart_can_be_read_as_a_table(browser, page):
     browser.open(page)
     browser.one("#curves-body figure summary").click()
+    # The table is filled when the browser has told the page that its frame is open.
+    browser.wait("document.querySelector('#curves-body figure tr')")
 
     rows = browser.run(
         "const rows = [...document.querySelectorAll('#curves-body figure tr')];"

@@ -1,0 +1,55 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medical_team.error_types import WantedErrorTypes, error_type_key, error_type_named, in_order
+from medical_team.records import ErrorType
+
+MEDEC = [error_type.value for error_type in ErrorType]
+
+
+@pytest.mark.parametrize("name", MEDEC)
+@pytest.mark.parametrize("change", [str, str.upper, str.lower, lambda name: f"  {name}\n"])
+def test_medec_s_own_names_are_known_in_any_case(name, change):
+    assert error_type_named(change(name)) == name
+
+
+@pytest.mark.parametrize("name", ["causal organism", "causal_organism", "Causal-Organism", "CAUSALORGANISM"])
+def test_the_causal_organism_may_be_spelled_in_words(name):
+    assert error_type_named(name) == "causalOrganism"
+
+
+def test_other_names_are_kept_as_written():
+    assert error_type_named(" Lab /  Serum Value ") == "Lab / Serum Value"
+    assert error_type_named("Causal Organism / Pathogen") == "Causal Organism / Pathogen"
+
+
+@given(st.text())
+def test_naming_changes_no_key(name):
+    assert error_type_key(error_type_named(name)) == error_type_key(name)
+
+
+def test_types_come_once_medec_s_first():
+    assert in_order(["anatomy", "treatment", "Anatomy", "Lab value", "diagnosis"]) == [
+        *("diagnosis", "treatment", "anatomy", "Lab value"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "there", "chosen", "unknown"),
+    [
+        ([], ["Anatomy", "diagnosis"], ["Anatomy", "diagnosis"], ()),
+        (["anatomy"], ["Anatomy", "diagnosis"], ["Anatomy"], ()),
+        (["DIAGNOSIS", "lab value"], ["Lab-Value", "diagnosis", "treatment"], ["Lab-Value", "diagnosis"], ()),
+        (["dosage"], ["pharmacotherapy", "diagnosis"], ["pharmacotherapy"], ()),
+        (["Contraindication "], ["pharmacotherapy"], ["pharmacotherapy"], ()),
+        (["dosage"], ["pharmacotherapy", "Dosage"], ["Dosage"], ()),
+        (["treatment"], ["diagnosis"], [], ()),
+        (["diagnosis", "anatomie"], ["Anatomy", "diagnosis"], ["diagnosis"], ("anatomie",)),
+    ],
+)
+def test_types_are_chosen_by_any_spelling(names, there, chosen, unknown):
+    wanted = WantedErrorTypes.of(names, there)
+
+    assert [name for name in there if name in wanted] == chosen
+    assert wanted.unknown == unknown
