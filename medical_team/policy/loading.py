@@ -20,10 +20,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from ..chat_probe import MEND, probe_messages
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import PolicyError
 from ..model_names import is_folder_name
 from ..runs.folder import run_around
+from .chat import chat_template_problem
 from .hub import Notify, model_folder
 from .memory import raise_if_too_large
 from .merging import load_adapter, merge_adapter
@@ -51,7 +53,7 @@ _LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, Impor
 # A multi-modal Gemma 3 keeps its text model under these names, older files and newer ones.
 _GEMMA3_TEXT_KEYS = {r"^(model\.)?language_model\.(model\.)?": "model."}
 
-_PROBE_MESSAGE = "probe"
+_PROBE_REPLY = "A reply of our own."
 
 
 @dataclass(frozen=True)
@@ -241,9 +243,11 @@ def _raise_without_chat_template(tokenizer: PreTrainedTokenizerBase, name: str) 
             "variant of the model, or put a file chat_template.jinja with its template into the model's folder."
         )
     try:
-        tokenizer.apply_chat_template(_probe("user"), tokenize=False, add_generation_prompt=True)
+        problem = chat_template_problem(tokenizer)
     except (TemplateError, ValueError, TypeError) as error:
         raise PolicyError(f"the chat template of {name} can't be filled with a user message: {error}") from error
+    if problem is not None:
+        raise PolicyError(f"the chat template of {name} {problem}. {MEND}")
 
 
 def _eos_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> frozenset[int]:
@@ -273,21 +277,19 @@ def _reply_end_token_id(tokenizer: PreTrainedTokenizerBase, eos_token_ids: froze
 def _end_of_turn_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The special token that the chat template writes after an assistant's message, if it writes one."""
     try:
-        rendered = tokenizer.apply_chat_template([*_probe("user"), *_probe("assistant")], tokenize=False)
+        conversation = [*probe_messages("user"), *probe_messages("assistant", _PROBE_REPLY)]
+        rendered = cast("str", tokenizer.apply_chat_template(conversation, tokenize=False))
     except (TemplateError, ValueError, TypeError):
         # A template for questions alone; then the ends that the model names must do.
         return None
-    ending = cast("str", rendered).rpartition(_PROBE_MESSAGE)[2].lstrip()
+    # A template that leaves the reply out tells nothing of its end either.
+    ending = rendered.rpartition(_PROBE_REPLY)[2].lstrip() if _PROBE_REPLY in rendered else ""
     candidates = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     candidates.update(tokenizer.all_special_tokens)
     matching = [token for token in candidates if ending.startswith(token)]
     if not matching:
         return None
     return cast("int", tokenizer.convert_tokens_to_ids(max(matching, key=len)))
-
-
-def _probe(role: str) -> list[dict[str, str]]:
-    return [{"role": role, "content": _PROBE_MESSAGE}]
 
 
 def _pad_token_id(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, eos_token_ids: frozenset[int]) -> int:

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from hub_server import hub_server
 
+from chat_templates import LIST_TEMPLATE
 from doctor_cases import a_subject, look
 from medical_team.config import SMOLLM2_MODEL, JudgeConfig, PolicyConfig, RunConfig
 from medical_team.doctor.findings import Finding, Status
 from medical_team.engine_config import EngineConfig
+from medical_team.policy.tiny import save_tiny_model
 
 NAME = "someone/model"
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
@@ -162,3 +164,52 @@ def test_a_token_is_found_where_the_hub_s_library_looks_and_never_shown(tmp_path
     assert variable.found == "present, from the variable HF_TOKEN"
     assert file.found == f"present, from the file {tmp_path / 'token'}"
     assert TOKEN not in f"{none}{variable}{file}"
+
+
+def template_seen(model: str | Path, home: Path, **options: object) -> Finding:
+    config = RunConfig(policy=PolicyConfig(model=str(model)), **options)  # type: ignore[arg-type]
+    return look("chat_template", a_subject(config, HF_HOME=home, XDG_CACHE_HOME=home))
+
+
+def test_a_chat_template_that_shows_a_message_is_well(tmp_path):
+    save_tiny_model(tmp_path / "model")
+    finding = template_seen(tmp_path / "model", tmp_path)
+    assert (finding.status, finding.found) == (Status.OK, f"shows a message as it is: {tmp_path / 'model'}")
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        (LIST_TEMPLATE, "leaves out what a user's message says, since it is made for messages whose content is a list"),
+        ("{{ messages[0]['content']|e }}", "rewrites what a user's message says"),
+        ("{% for message in %}", "can't be filled with a user's message"),
+        ("", "is missing"),
+    ],
+)
+def test_a_chat_template_that_does_not_is_told_before_any_weight_is_loaded(tmp_path, template, told):
+    save_tiny_model(tmp_path / "model")
+    (tmp_path / "model" / "chat_template.jinja").write_text(template, encoding="utf-8")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"{}")
+
+    finding = template_seen(tmp_path / "model", tmp_path)
+
+    assert finding.status is Status.FAILED
+    assert told in finding.found
+    assert "--policy.model" in finding.mend
+
+
+def test_a_judge_s_chat_template_is_looked_at_too(tmp_path):
+    save_tiny_model(tmp_path / "judge")
+    (tmp_path / "judge" / "chat_template.jinja").write_text(LIST_TEMPLATE, encoding="utf-8")
+
+    finding = template_seen("demo", tmp_path, judge=JudgeConfig(kind="model", model=str(tmp_path / "judge")))
+
+    assert finding.status is Status.FAILED
+    assert "--judge.model" in finding.mend
+
+
+def test_a_template_of_a_model_that_is_not_here_yet_is_left_for_later(tmp_path):
+    finding = template_seen(NAME, tmp_path)
+
+    assert finding.status is Status.SKIPPED
+    assert f"{NAME} is not on this machine yet" in finding.found

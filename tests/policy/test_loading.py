@@ -21,6 +21,7 @@ from transformers import (
     T5Config,
 )
 
+from chat_templates import LIST_TEMPLATE
 from medical_team.errors import ModelUnavailableError, PolicyError
 from medical_team.policy.loading import LanguageModel, load_language_model
 from medical_team.policy.tiny import Architecture, make_tiny_model, save_tiny_model
@@ -338,6 +339,27 @@ def test_a_broken_chat_template(folder: Path):
     (folder / "chat_template.jinja").write_text("{% for message in %}", encoding="utf-8")
     with pytest.raises(PolicyError, match=r"chat template .* can't be filled"):
         load(folder)
+
+
+def test_a_chat_template_that_leaves_the_message_out(folder: Path):
+    (folder / "chat_template.jinja").write_text(LIST_TEMPLATE, encoding="utf-8")
+
+    with pytest.raises(
+        PolicyError, match=r"leaves out what a user's message says, since it is made for .* a list"
+    ) as told:
+        load(folder)
+
+    assert "chat_template.jinja that writes message['content']" in str(told.value)
+
+
+def test_a_template_that_leaves_replies_out_alone_does_not_tell_how_they_end(folder: Path):
+    template = "{% for m in messages if m['role'] == 'user' %}{{ m['content'] }}<|im_start|>{% endfor %}"
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+
+    loaded = load(folder)
+
+    assert loaded.reply_end_token_id == loaded.tokenizer.eos_token_id
+    assert loaded.eos_token_ids == {loaded.tokenizer.eos_token_id}
 
 
 # The hub

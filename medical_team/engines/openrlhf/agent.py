@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ...chat_probe import MEND
 from ...errors import ConfigError, MedicalTeamError, UsageError
 from ...evaluation.heldout import heldout_specs
 from ...game.draw import GameDraw
@@ -28,6 +29,7 @@ from ...game.turns import TurnRules, opened, voided
 from ...judge.protocol import AsyncJudge
 from ...judge.ruling import rule_games_async
 from ...judging import make_async_judge
+from ...policy.chat import chat_template_problem
 from ...records import Game, GameSpec, GameState, Role, TrainingRecord
 from ...runs.folder import RunFolder
 from ..command import RUN_VARIABLE, EngineFiles
@@ -110,6 +112,7 @@ class GameAgent:
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._heldout_plays = Counter[str]()
         self._is_alone_told = False
+        self._is_template_checked = False
 
     async def execute(
         self,
@@ -132,10 +135,18 @@ class GameAgent:
         echo = Echo(prompt, label, images, has_log_probs, filler if isinstance(filler, int) else 0)
         call = _Call(rollout, echo)
         try:
+            self._check_chat_template(self._tokenizer)
             return await self._answer(call, sampling_params)
         except Exception as error:  # noqa: BLE001 - one exception out of a call would end the whole run
             await self._report_problem(label, error)
             return empty_sample(echo, is_void=True)
+
+    def _check_chat_template(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if self._is_template_checked:
+            return
+        if (problem := chat_template_problem(tokenizer)) is not None:
+            raise UsageError(f"the model's chat template {problem}. {MEND}")
+        self._is_template_checked = True
 
     async def _answer(self, call: _Call, sampling_params: Any) -> EngineSample:
         asked = read_label(call.echo.label)

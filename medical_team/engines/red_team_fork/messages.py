@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, cast
 
+from ...chat_probe import MEND, Messages, template_problem
 from ...control_tokens import names_control_tokens, without_control_tokens
 from ...errors import UsageError
 from ...prompt_date import asks_for_day, dated_template
@@ -13,6 +14,8 @@ from ...prompts import assessor_prompt, attacker_prompt, reply_prefix
 from ...records import Role
 from .custom_configs import CustomConfigs, is_thinking_in, prompt_date_in, prompt_style_in
 from .terms import attacked_data_type_of, role_of
+
+_CHECKED_TEMPLATES: set[str] = set()
 
 History = Sequence[Mapping[str, Any]]
 """The turns so far: ``game_role`` and ``content`` (the public answer) of each."""
@@ -40,7 +43,8 @@ def convert_game_history_to_messages(
         tokenizer: gives the chat template; without one, the request stands alone.
 
     Raises:
-        UsageError: an argument is none of the fork's, or a vanilla game's attacker is asked for.
+        UsageError: an argument is none of the fork's, a vanilla game's attacker is asked for, or the chat template
+            leaves out what it is given.
     """
     role, style, is_thinking = role_of(player_role), prompt_style_in(custom_configs), is_thinking_in(custom_configs)
     if role is Role.ATTACKER:
@@ -69,7 +73,25 @@ def _note_in(history: History) -> str:
 
 
 def _in_chat_template(tokenizer: Any, request: str, *, is_thinking: bool, day: date | None) -> str:
+    _check_chat_template(tokenizer)
     content = without_control_tokens(tokenizer, request) if names_control_tokens(tokenizer) else request
+    messages = [{"role": "user", "content": content}]
+    return _rendered(tokenizer, messages, is_thinking=is_thinking, day=day)
+
+
+def _check_chat_template(tokenizer: Any) -> None:
+    template = getattr(tokenizer, "chat_template", None)
+    if not isinstance(template, str) or template in _CHECKED_TEMPLATES:
+        return
+    problem = template_problem(
+        lambda messages, is_thinking: _rendered(tokenizer, messages, is_thinking=is_thinking, day=None)
+    )
+    if problem is not None:
+        raise UsageError(f"the model's chat template {problem}. {MEND}")
+    _CHECKED_TEMPLATES.add(template)
+
+
+def _rendered(tokenizer: Any, messages: Messages, *, is_thinking: bool, day: date | None) -> str:
     # Only templates that ask are told: other tokenizers may take no such arguments.
     template = getattr(tokenizer, "chat_template", None)
     options: dict[str, Any] = {}
@@ -77,5 +99,4 @@ def _in_chat_template(tokenizer: Any, request: str, *, is_thinking: bool, day: d
         options["enable_thinking"] = is_thinking
     if isinstance(template, str) and day is not None and asks_for_day(template):
         options["chat_template"] = dated_template(template, day)
-    messages = [{"role": "user", "content": content}]
     return cast("str", tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options))

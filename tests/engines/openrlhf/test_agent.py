@@ -16,6 +16,7 @@ import pytest
 from fault_server import fault_server, reset, status
 
 from builders import a_record
+from chat_templates import LIST_TEMPLATE
 from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.config import JudgeConfig, PolicyConfig
 from medical_team.engine_config import EngineConfig
@@ -460,3 +461,14 @@ def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day(tmp_path, mon
     samples, _, _ = play_one(tmp_path, policy=PolicyConfig(model="tiny-random", prompt_date=DAY.isoformat()))
 
     assert all("Today is 05 March 2026" in texts_of(sample)[0] for sample in samples)
+
+
+def test_a_template_that_leaves_the_request_out_plays_no_game_and_says_why(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(TOKENIZER, "chat_template", LIST_TEMPLATE)
+
+    samples, games, llm = play_one(tmp_path)
+
+    assert games == []
+    assert llm.prompts == []
+    assert all(not sample["action_ranges"] for sample in samples)
+    assert "the model's chat template leaves out what a user's message says" in capsys.readouterr().err

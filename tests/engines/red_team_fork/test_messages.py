@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builders import a_pair
+from chat_templates import LIST_TEMPLATE
 from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team import prompts
 from medical_team.config import GameConfig
@@ -133,3 +134,11 @@ def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day(monkeypatch: 
     assert "Today is 06 March 2026" in asked(PLAIN)
     with pytest.raises(UsageError, match="prompt_date in --custom_configs: 'today' is no day"):
         asked({**PLAIN, "prompt_date": "today"})
+
+
+def test_a_template_that_leaves_the_request_out_is_an_error_before_the_first_game() -> None:
+    tokenizer = make_tiny_model()[1]
+    tokenizer.chat_template = LIST_TEMPLATE
+
+    with pytest.raises(UsageError, match="the model's chat template leaves out what a user's message says"):
+        convert_game_history_to_messages(ATTACKED, "defender", NOTE, "vanilla_benign", PLAIN, tokenizer)
