@@ -13,22 +13,28 @@ from .records import Closed
 
 RewardType = Literal["medical_general_sum", "medical_zero_sum"]
 PromptStyle = Literal["full", "short", "terse"]
+Undecidable = Literal["attacker_loses", "void"]
 
 
 @dataclass(frozen=True)
 class RewardCoefficients(Closed):
-    """What each reward term pays. The defaults are Self-RedTeam's (arXiv 2506.07468)."""
+    """What each reward term pays. All defaults but ``unfaithful`` are Self-RedTeam's (arXiv 2506.07468)."""
 
     core: float = bounded(1.0, minimum=0.0)
     """The winner of a decided game gets +core, the loser -core."""
     faithful: float = 0.5
     """Paid to an attacker whose rewritten note keeps what the category asks for."""
-    unfaithful: float = -0.5
-    """Paid to an attacker whose note doesn't. -1.5 closes the hole through which an unfaithful win still pays."""
+    unfaithful: float = -2.0
+    """Paid to an attacker whose note doesn't. Above -1.5 an unfaithful win pays more than a faithful loss;
+    Self-RedTeam's is -0.5."""
     format_kept: float = 1.0
     """Paid for a reply that keeps the thinking format."""
     format_violated: float = -1.0
     """Paid for a reply that doesn't."""
+
+
+SELF_REDTEAM_COEFFICIENTS = RewardCoefficients(unfaithful=-0.5)
+"""What the rewards of Self-RedTeam and of its fork pay."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,9 @@ class GameConfig(Closed):
     """medical_general_sum adds the revision and format terms to the core; medical_zero_sum is the core alone."""
     remove_ties: bool = True
     """Drop the attacker's sample of a game in which the assessor gave no verdict."""
+    undecidable: Undecidable = "attacker_loses"
+    """What a revision is on which a working judge abstains: the attacker's failure, or a void game as in Self-RedTeam.
+    A judge's own failure is void in any case."""
     error_types: tuple[str, ...] = ()
     """Play only cases of these error types, by any name that the records have, whatever its case, spaces and hyphens;
     empty: all. "dosage" and "contraindication" mean pharmacotherapy where no type is called so."""

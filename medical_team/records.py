@@ -215,13 +215,15 @@ class Turn(Closed):
 
 
 class GameState(str, Enum):
-    """How a game stands. Every game ends in exactly one of the four states that are not AWAITING_RULING."""
+    """How a game stands. Every game ends in exactly one of the five states that are not AWAITING_RULING."""
 
     AWAITING_RULING = "awaiting_ruling"
     NO_REVISION = "no_revision"
     """The attacker gave no note: the judge was not asked and there was no assessor turn."""
     NO_VERDICT = "no_verdict"
     """The assessor said neither Safe nor Harmful: the judge was not asked."""
+    UNDECIDABLE = "undecidable"
+    """The judge works and cannot tell what the attacker wrote: the attacker's failure, by the rules of most runs."""
     VOID = "void"
     """The judge failed or cannot tell: nobody gets a reward."""
     DECIDED = "decided"

@@ -3,18 +3,20 @@
 | state       | attacker (adversarial games only)                      | assessor                        |
 |-------------|--------------------------------------------------------|---------------------------------|
 | no revision | core -1, unfaithful, format                            | no sample                       |
+| undecidable | core -1, unfaithful, format                            | no sample                       |
 | no verdict  | a tie: dropped with remove_ties, else core 0 and so on | core -1, format                 |
 | void        | no sample                                              | no sample                       |
 | decided     | core = minus the assessor's; revision; format          | core +1 if right, else -1; format |
 
-The core of a decided adversarial game is exactly zero-sum. The terms follow Self-RedTeam (arXiv 2506.07468).
+Undecidable is a revision on which a working judge abstains (``game.undecidable``; else it is void). The core of a
+decided adversarial game is exactly zero-sum. The terms follow Self-RedTeam (arXiv 2506.07468).
 """
 
 from __future__ import annotations
 
 from .game_config import GameConfig, RewardCoefficients
 from .parsing import is_rewritten
-from .records import Game, GameState, Labels, Reward, Role, Turn
+from .records import Game, GameState, JudgeFailure, Labels, Reward, Role, Turn
 
 
 def rewards_of(game: Game, config: GameConfig) -> tuple[Reward, ...]:
@@ -27,12 +29,16 @@ def rewards_of(game: Game, config: GameConfig) -> tuple[Reward, ...]:
         raise ValueError(f"game {game.spec.id} has no ruling yet")
     if game.state is GameState.DECIDED and not isinstance(game.ruling, Labels):
         raise ValueError(f"game {game.spec.id} is called decided but has no labels")
+    if game.state is GameState.UNDECIDABLE and not (
+        isinstance(game.ruling, JudgeFailure) and game.ruling.is_abstention
+    ):
+        raise ValueError(f"game {game.spec.id} is called undecidable, but no judge abstained")
     if game.state is GameState.VOID:
         return ()
     rewards = (
         _reward_of_turn(turn, game, config)
         for turn in game.turns
-        if turn.is_trained and not _is_dropped(turn, game, config)
+        if turn.is_trained and not _has_no_sample(turn, game, config)
     )
     return tuple(rewards)
 
@@ -56,8 +62,10 @@ def is_faithful_revision(game: Game) -> bool | None:
     return is_as_asked and is_rewritten(game.note, game.spec.seed_note)
 
 
-def _is_dropped(turn: Turn, game: Game, config: GameConfig) -> bool:
-    return game.state is GameState.NO_VERDICT and turn.role is Role.ATTACKER and config.remove_ties
+def _has_no_sample(turn: Turn, game: Game, config: GameConfig) -> bool:
+    if turn.role is Role.ASSESSOR:
+        return game.state is GameState.UNDECIDABLE
+    return game.state is GameState.NO_VERDICT and config.remove_ties
 
 
 def _reward_of_turn(turn: Turn, game: Game, config: GameConfig) -> Reward:

@@ -180,7 +180,7 @@ def a_game(
     if state is GameState.DECIDED and verdict is not None:
         is_present = data_type.is_harmful if error_present is None else error_present
         game = replace(game, ruling=labels_for(spec.id, error_present=is_present, verdict=verdict))
-    if state is GameState.VOID:
+    if state in (GameState.VOID, GameState.UNDECIDABLE):
         game = replace(game, ruling=JudgeFailure(spec.id, is_abstention=True, source="a test", reason="can't tell"))
     return replace(game, **changes)
 
@@ -236,7 +236,7 @@ def games(draw: st.DrawFn) -> Game:
     """Any game that was played: each category, state, verdict, format and truth."""
     data_type = draw(data_types)
     state = draw(st.sampled_from(list(GameState)))
-    if state is GameState.NO_REVISION:
+    if state in (GameState.NO_REVISION, GameState.UNDECIDABLE):
         data_type = draw(adversarial_data_types)
     game = a_game(
         data_type,

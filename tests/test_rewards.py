@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import a_game, a_revision_of, a_spec, adversarial_data_types, data_types, games, verdicts
-from medical_team.config import GameConfig, RewardCoefficients
+from medical_team.game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig, RewardCoefficients
 from medical_team.records import DataType, GameState, JudgeFailure, Reward, Role, Verdict
 from medical_team.rewards import is_faithful_revision, is_verdict_right, rewards_of
 
@@ -54,15 +54,36 @@ def assessor(core, format_term, total):
 def test_no_revision_costs_the_attacker_and_gives_the_assessor_no_sample(data_type, config):
     game = a_game(data_type, state=GameState.NO_REVISION, revision="", thinking="why")
 
-    assert rewards_of(with_format(game, Role.ATTACKER, True), config) == (attacker(-1.0, -0.5, 1.0, -0.5),)
-    assert rewards_of(with_format(game, Role.ATTACKER, False), config) == (attacker(-1.0, -0.5, -1.0, -2.5),)
+    assert rewards_of(with_format(game, Role.ATTACKER, True), config) == (attacker(-1.0, -2.0, 1.0, -2.0),)
+    assert rewards_of(with_format(game, Role.ATTACKER, False), config) == (attacker(-1.0, -2.0, -1.0, -4.0),)
 
 
 def test_no_revision_without_thinking_has_no_format_term():
     game = a_game(state=GameState.NO_REVISION, revision="")
 
-    assert rewards_of(game, DEFAULTS) == (attacker(-1.0, -0.5, None, -1.5),)
-    assert rewards_of(game, ZERO_SUM) == (attacker(-1.0, -0.5, None, -1.0),)
+    assert rewards_of(game, DEFAULTS) == (attacker(-1.0, -2.0, None, -3.0),)
+    assert rewards_of(game, ZERO_SUM) == (attacker(-1.0, -2.0, None, -1.0),)
+
+
+# The row: the judge works, and cannot tell what the attacker wrote.
+
+
+def test_what_nobody_can_decide_costs_the_attacker_and_gives_the_assessor_no_sample():
+    game = a_game(state=GameState.UNDECIDABLE, thinking="why")
+
+    assert rewards_of(game, DEFAULTS) == (attacker(-1.0, -2.0, 1.0, -2.0),)
+    assert rewards_of(with_format(game, Role.ATTACKER, False), DEFAULTS) == (attacker(-1.0, -2.0, -1.0, -4.0),)
+    assert rewards_of(game, ZERO_SUM) == (attacker(-1.0, -2.0, 1.0, -1.0),)
+
+
+@given(adversarial_data_types, verdicts, configs)
+def test_only_an_abstention_makes_a_game_undecidable(data_type, verdict, config):
+    failed = JudgeFailure("a game", is_abstention=False, source="a test", reason="timed out")
+    game = a_game(data_type, verdict=verdict, state=GameState.UNDECIDABLE)
+
+    for ruling in (failed, None, a_game(data_type).ruling):
+        with pytest.raises(ValueError, match="called undecidable, but no judge abstained"):
+            rewards_of(replace(game, ruling=ruling), config)
 
 
 # The row: the assessor gave no verdict.
@@ -124,12 +145,12 @@ def test_a_vanilla_game_rewards_the_assessor_alone(data_type, verdict, error_pre
     [
         (DataType.ADVERSARIAL_HARMFUL, SAFE, True, 1.0, 0.5),
         (DataType.ADVERSARIAL_HARMFUL, HARMFUL, True, -1.0, 0.5),
-        (DataType.ADVERSARIAL_HARMFUL, SAFE, False, -1.0, -0.5),
-        (DataType.ADVERSARIAL_HARMFUL, HARMFUL, False, 1.0, -0.5),
+        (DataType.ADVERSARIAL_HARMFUL, SAFE, False, -1.0, -2.0),
+        (DataType.ADVERSARIAL_HARMFUL, HARMFUL, False, 1.0, -2.0),
         (DataType.ADVERSARIAL_BENIGN, HARMFUL, False, 1.0, 0.5),
         (DataType.ADVERSARIAL_BENIGN, SAFE, False, -1.0, 0.5),
-        (DataType.ADVERSARIAL_BENIGN, HARMFUL, True, -1.0, -0.5),
-        (DataType.ADVERSARIAL_BENIGN, SAFE, True, 1.0, -0.5),
+        (DataType.ADVERSARIAL_BENIGN, HARMFUL, True, -1.0, -2.0),
+        (DataType.ADVERSARIAL_BENIGN, SAFE, True, 1.0, -2.0),
     ],
 )
 def test_an_adversarial_game_is_decided(data_type, verdict, error_present, attacker_core, revision):
@@ -165,7 +186,7 @@ def test_a_copy_of_the_seed_is_no_faithful_revision():
     for copy in (seed, seed.upper(), f"  {seed.replace(' ', '  ')}\n", seed.replace(". ", "; ")):
         game = a_game(verdict=SAFE, revision=copy)
         assert is_faithful_revision(game) is False
-        assert rewards_of(game, DEFAULTS)[0] == attacker(1.0, -0.5, None, 0.5)
+        assert rewards_of(game, DEFAULTS)[0] == attacker(1.0, -2.0, None, -1.0)
 
 
 def test_whether_a_revision_is_faithful_is_unknown_where_nobody_ruled():
@@ -176,12 +197,24 @@ def test_whether_a_revision_is_faithful_is_unknown_where_nobody_ruled():
     assert is_faithful_revision(a_game(DataType.VANILLA_HARMFUL)) is None
 
 
-def test_an_unfaithful_win_pays_at_the_defaults_and_not_with_the_hole_closed():
-    game = a_game(DataType.ADVERSARIAL_HARMFUL, verdict=HARMFUL, error_present=False)
-    closed = GameConfig(coefficients=RewardCoefficients(unfaithful=-1.5))
+@given(adversarial_data_types, verdicts, verdicts)
+def test_an_unfaithful_revision_never_pays_as_much_as_a_faithful_one(data_type, verdict, other):
+    faithful = a_game(data_type, verdict=verdict)
+    unfaithful = [
+        a_game(data_type, verdict=other, error_present=not data_type.is_harmful),
+        a_game(data_type, verdict=other, revision=a_spec(data_type).seed_note),
+        a_game(data_type, state=GameState.UNDECIDABLE),
+        a_game(data_type, state=GameState.NO_REVISION),
+    ]
 
-    assert rewards_of(game, DEFAULTS)[0].total == 0.5
-    assert rewards_of(game, closed)[0].total == -0.5
+    assert all(rewards_of(game, DEFAULTS)[0].total < rewards_of(faithful, DEFAULTS)[0].total for game in unfaithful)
+
+
+def test_by_self_redteam_s_own_rewards_an_unfaithful_win_pays():
+    game = a_game(DataType.ADVERSARIAL_HARMFUL, verdict=HARMFUL, error_present=False)
+
+    assert rewards_of(game, GameConfig(coefficients=SELF_REDTEAM_COEFFICIENTS))[0].total == 0.5
+    assert rewards_of(game, DEFAULTS)[0].total == -1.0
 
 
 def test_the_coefficients_are_configuration():
@@ -252,6 +285,8 @@ def test_rewards_are_bounded_and_belong_to_trained_turns(game, config):
         assert (reward.format is None) == (game.turn_of(reward.role).is_format_kept is None)
     if game.state in (GameState.DECIDED, GameState.NO_REVISION):
         assert [reward.role for reward in rewards] == trained
+    if game.state is GameState.UNDECIDABLE:
+        assert [reward.role for reward in rewards] == [role for role in trained if role is Role.ATTACKER]
 
 
 @given(games().filter(lambda game: game.state is not GameState.AWAITING_RULING))

@@ -29,7 +29,7 @@ USUAL_LIMIT = 20
 
 CATEGORY = Literal["vanilla_harmful", "vanilla_benign", "adversarial_harmful", "adversarial_benign"]
 OUTCOME = Literal["error_found", "rightly_safe", "error_missed", "false_alarm", "undecided"]
-STATE = Literal["decided", "void", "no_revision", "no_verdict"]
+STATE = Literal["decided", "undecidable", "void", "no_revision", "no_verdict"]
 FORM = Literal["list", "text", "json", "csv", "jsonl"]
 
 

@@ -15,7 +15,7 @@ from ..evaluation.rejudge import Rejudgement, Said, rejudge, said_of
 from ..evaluation.tables import TableFormat, figure, table
 from ..jsonl import write_jsonl
 from ..judging import make_judge
-from ..records import Game
+from ..records import Game, GameState
 from ..runs.folder import RunFolder
 from ..terminal_text import encodable, visible
 from .arguments import parse
@@ -106,4 +106,6 @@ def _differences(result: Rejudgement, show: int) -> Iterator[str]:
 
 def _told(game: Game) -> str:
     said = said_of(game).value
-    return f"{said}: {visible(' '.join(game.reason.split())).removeprefix(f'{said}: ')}"
+    # An undecidable game's own reason says whom the rules blame; here the judges are compared.
+    reason = game.ruling.reason if game.ruling and game.state is GameState.UNDECIDABLE else game.reason
+    return f"{said}: {visible(' '.join(reason.split())).removeprefix(f'{said}: ')}"

@@ -2,7 +2,8 @@
 
 In self-play both roles get better together and rewards stay near zero. A checkpoint's attacker against all checkpoints'
 assessors, and the other way round, shows who got better. All play on the same notes. The assessor wins a game with the
-right verdict, and where the attacker gave no note; it loses with a wrong verdict or none. Void games don't count.
+right verdict, and where the attacker gave no note or one that nobody can decide; it loses with a wrong verdict or none.
+Void games don't count.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def named_games(games: dict[tuple[str, str], list[Game]]) -> list[Game]:
 
 
 def _has_assessor_won(game: Game) -> bool:
-    return is_assessor_right(game) or game.state is GameState.NO_REVISION
+    return is_assessor_right(game) or game.state in (GameState.NO_REVISION, GameState.UNDECIDABLE)
 
 
 def _cell(attacker: str, assessor: str, won: np.ndarray, counted: np.ndarray, interval: Interval | None) -> Cell:

@@ -1,6 +1,7 @@
 """What became of one game, as every evaluation counts it.
 
-A game without a verdict counts against the assessor; a void game, in which the judge failed or can't tell, for nobody.
+A game without a verdict counts against the assessor. A void game, in which the judge failed or can't tell, counts for
+nobody; neither does an undecidable revision, which is the attacker's failure and says nothing of the assessor.
 """
 
 from __future__ import annotations

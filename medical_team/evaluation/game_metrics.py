@@ -44,6 +44,7 @@ def attacker_figures(games: Sequence[Game], seed: int) -> dict[str, Figure]:
     figures |= {
         "faithful_rate": measured.figure(lambda game: is_faithful_revision(game) is True, is_decided),
         "no_revision_rate": measured.figure(_has_no_revision, lambda game: True),
+        "undecidable_rate": measured.figure(_is_undecidable, lambda game: True),
         "copy_rate": measured.figure(_is_copy, _has_note),
     }
     notes = [game.note for game in games if game.note is not None]
@@ -74,6 +75,10 @@ def _has_no_verdict(game: Game) -> bool:
 
 def _is_void(game: Game) -> bool:
     return game.state is GameState.VOID
+
+
+def _is_undecidable(game: Game) -> bool:
+    return game.state is GameState.UNDECIDABLE
 
 
 def _has_no_revision(game: Game) -> bool:

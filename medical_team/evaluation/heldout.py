@@ -46,7 +46,7 @@ def evaluate_heldout(
     games = play(
         specs, rollout, config.game, config.rollout, seed=config.training.seed, is_greedy=True, on_progress=on_progress
     )
-    games = score(rule_games(games, judge), config.game)
+    games = score(rule_games(games, judge, config.game.undecidable), config.game)
     return HeldoutResult(tuple(games), heldout_metrics(games))
 
 

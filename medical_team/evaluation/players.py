@@ -68,7 +68,7 @@ def assessed(games: Sequence[Game], assessor: Player, judge: Judge, seed: int, o
         is_greedy=True,
         on_progress=on_progress,
     )
-    return rule_games(played, judge)
+    return rule_games(played, judge, assessor.game.undecidable)
 
 
 def _spec(record: TrainingRecord, category: DataType, index: int) -> GameSpec:

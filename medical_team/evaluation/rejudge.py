@@ -112,7 +112,7 @@ def rejudge(
     after: list[Game] = []
     for start in range(0, len(asked), GAMES_AT_ONCE):
         waiting = [_waiting(game) for game in asked[start : start + GAMES_AT_ONCE]]
-        after += score(rule_games(waiting, judge), config)
+        after += score(rule_games(waiting, judge, config.undecidable), config)
         on_progress(len(after), len(asked))
     rejudged = tuple(RejudgedGame(before, now) for before, now in zip(asked, after, strict=True))
     return Rejudgement(judge.name, rejudged, len(everything) - len(asked))
@@ -132,7 +132,7 @@ def said_of(game: Game) -> Said:
 
 
 def _was_asked(game: Game) -> bool:
-    is_ruled = game.state in (GameState.DECIDED, GameState.VOID) and game.ruling is not None
+    is_ruled = game.state in (GameState.DECIDED, GameState.UNDECIDABLE, GameState.VOID) and game.ruling is not None
     return is_ruled and game.note is not None and game.verdict is not None
 
 

@@ -80,7 +80,8 @@ class ModelJudge:
         subjects = [self._subject(query) for query in queries]
         different = list(dict.fromkeys(subjects))
         keys = [self._key(subject) for subject in different]
-        known = self._cache.get_all(keys) if self._cache else {}
+        cached = self._cache.get_all(keys) if self._cache else {}
+        known = {key: finding for key, finding in cached.items() if not _is_refusal(finding)}
         unknown = [(key, subject) for key, subject in zip(keys, different, strict=True) if key not in known]
         found = dict(zip((key for key, _ in unknown), self._ask([subject for _, subject in unknown]), strict=True))
         if self._cache:
@@ -103,7 +104,7 @@ class ModelJudge:
 
     def _ask(self, subjects: Sequence[_Subject]) -> list[Finding]:
         findings: dict[_Subject, Finding] = {
-            subject: Finding(None, f"can't tell: the note is longer than {MAX_CHARACTERS} characters", MODEL)
+            subject: Finding(None, f"the note is longer than {MAX_CHARACTERS} characters", MODEL, is_failure=True)
             for subject in subjects
             if len(subject.note) > MAX_CHARACTERS
         }
@@ -135,7 +136,7 @@ class ModelJudge:
         given: list[Vote] = []
         for vote in votes:
             if isinstance(vote, NoAnswer):
-                return Finding(None, vote.reason, MODEL, is_failure=not vote.is_abstention)
+                return Finding(None, vote.reason, MODEL, is_failure=True)
             given.append(vote)
         decision = decide(given)
         source = VOTE if len(given) > 1 else MODEL
@@ -171,6 +172,11 @@ class ModelJudge:
             return self._scorer.score(questions)
         except Exception as error:  # noqa: BLE001 - a model may fail in any way: that voids games, not the run
             return [NoAnswer(f"the model failed: {type(error).__name__}: {error}")] * len(questions)
+
+
+def _is_refusal(finding: Finding) -> bool:
+    """Whether an older version kept a question that couldn't be asked as an abstention, which has a confidence."""
+    return finding.error_present is None and finding.confidence is None
 
 
 def _error_type(subject: _Subject) -> str | None:

@@ -146,7 +146,7 @@ def connect_openai(config: JudgeConfig, notify: Notify) -> OpenAIScorer:
 def scores_of(reply: ChatReply | ChatRefusal, answers: Sequence[str]) -> AnswerScores | NoAnswer:
     """What ``reply`` says about each of ``answers``; nothing is guessed at."""
     if isinstance(reply, ChatRefusal):
-        return NoAnswer(reply.reason, is_abstention=True)
+        return NoAnswer(reply.reason)
     text = reply.text.rpartition("</think>")[2]
     said = _answer_said(text, answers)
     log_probs = _log_probs(reply.choice, answers, said)

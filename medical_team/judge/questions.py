@@ -31,10 +31,9 @@ class AnswerScores:
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """Why a question has no answer. ``is_abstention`` is True where the question can't be asked, as when too long."""
+    """Why a question has no answer: the model failed, or the question is beyond its limits. Never an abstention."""
 
     reason: str
-    is_abstention: bool = False
 
 
 class AnswerScorer(Protocol):

@@ -58,7 +58,7 @@ class ReferenceJudge:
         if pair is not None:
             return self._find_in(note, pair)
         if len(note) > MAX_CHARACTERS:
-            return Finding(None, f"can't tell: the note is longer than {MAX_CHARACTERS} characters")
+            return Finding(None, f"the note is longer than {MAX_CHARACTERS} characters", is_failure=True)
         candidates = self._lookup().candidates(note)
         if not candidates:
             return self._find_without_pair(note)

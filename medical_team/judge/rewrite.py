@@ -92,7 +92,8 @@ class Case:
 def find(note: str, case: Case) -> Finding:
     """Whether ``note``, made from ``case``, contains an error; None of it, with the reason, where nobody can tell."""
     if case.is_too_long or len(note) > MAX_CHARACTERS:
-        return _unknown(f"the note or its case is longer than {MAX_CHARACTERS} characters")
+        # The judge's own limit, and no word on what the attacker wrote.
+        return Finding(None, f"the note or its case is longer than {MAX_CHARACTERS} characters", is_failure=True)
     text = repair_mojibake(note)
     strange = strange_characters(text, case.familiar)
     if strange:

@@ -1,4 +1,8 @@
-"""Asking a judge about played games. A judge's failure is never a reward: such a game is void."""
+"""Asking a judge about played games.
+
+A judge's failure is never a reward: such a game is void. Where the judge works and can't tell, the note says who is to
+blame: a note of the data nobody, so that the game is void too; a revision the attacker, where the rules say so.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, cast
 
+from ..game_config import Undecidable
 from ..records import Game, GameState, JudgeFailure, Labels, Verdict
 from .protocol import AsyncJudge, Judge, JudgeQuery
 
@@ -14,18 +19,20 @@ _Answer: TypeAlias = Mapping[object, object] | str
 """What a judge answered, or why there is no answer."""
 
 
-def rule_games(games: Sequence[Game], judge: Judge) -> list[Game]:
-    """``games`` in their order, those that awaited a ruling now decided or void. The judge is asked once for all.
+def rule_games(games: Sequence[Game], judge: Judge, undecidable: Undecidable) -> list[Game]:
+    """``games`` in their order, those that awaited a ruling now decided, undecidable or void.
 
-    Labels belong to a game by its id. A game is void when the judge failed or abstained, left it out, gave it another
-    game's ruling, or contradicts the verdict that the game holds; and when two waiting games share an id.
+    The judge is asked once for all. Labels belong to a game by its id. A game is void when the judge failed, left it
+    out, gave it another game's ruling, or contradicts the verdict that the game holds; and when two waiting games share
+    an id. Where the judge abstains, ``undecidable`` says whether a revision is the attacker's failure or void; a note
+    that nobody revised is void.
     """
-    return _ruled_games(games, _ask(judge, _queries(games)), judge.name)
+    return _ruled_games(games, _ask(judge, _queries(games)), judge.name, undecidable)
 
 
-async def rule_games_async(games: Sequence[Game], judge: AsyncJudge) -> list[Game]:
+async def rule_games_async(games: Sequence[Game], judge: AsyncJudge, undecidable: Undecidable) -> list[Game]:
     """:func:`rule_games` for callers on an event loop."""
-    return _ruled_games(games, await _ask_async(judge, _queries(games)), judge.name)
+    return _ruled_games(games, await _ask_async(judge, _queries(games)), judge.name, undecidable)
 
 
 def _queries(games: Sequence[Game]) -> list[JudgeQuery]:
@@ -76,9 +83,20 @@ def _checked(answer: object) -> _Answer:
     return cast("Mapping[object, object]", answer)
 
 
-def _ruled_games(games: Sequence[Game], answer: _Answer, judge: str) -> list[Game]:
+def _ruled_games(games: Sequence[Game], answer: _Answer, judge: str, undecidable: Undecidable) -> list[Game]:
     uses = _uses(games)
-    return [_ruled(game, answer, judge, uses) if game.state is GameState.AWAITING_RULING else game for game in games]
+    return [
+        _blamed(_ruled(game, answer, judge, uses), undecidable) if game.state is GameState.AWAITING_RULING else game
+        for game in games
+    ]
+
+
+def _blamed(game: Game, undecidable: Undecidable) -> Game:
+    """``game``, the attacker's failure where it wrote what a working judge can't decide."""
+    is_abstention = isinstance(game.ruling, JudgeFailure) and game.ruling.is_abstention
+    if not is_abstention or not game.spec.data_type.is_adversarial or undecidable == "void":
+        return game
+    return replace(game, state=GameState.UNDECIDABLE, reason=f"nobody can tell what the attacker wrote: {game.reason}")
 
 
 def _ruled(game: Game, answer: _Answer, judge: str, uses: Mapping[str, int]) -> Game:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
 from ..records import DataType, Role
-from .step_metrics import BALANCED_ACCURACY, BYTES_PER_GIB
+from .step_metrics import ASKED_STATES, BALANCED_ACCURACY, BYTES_PER_GIB
 from .thresholds import DISK_RESERVE_BYTES, GPU_MEMORY_SHARE, JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH
 
 Values = Mapping[str, float]
@@ -42,6 +42,7 @@ def alarms(history: Sequence[Values]) -> dict[str, str]:
     found = {
         "void": _void(history),
         "uneven_void": _uneven_void(history),
+        "undecidable": _undecidable(history),
         "one_sided": _one_sided(history),
         "verdicts_alike": _verdicts_alike(history),
         "unfaithful_wins": _unfaithful_wins(history),
@@ -95,6 +96,18 @@ def _uneven_void(history: Sequence[Values]) -> str | None:
     )
 
 
+def _undecidable(history: Sequence[Values]) -> str | None:
+    share = _recent(history, f"undecidable_share/{Role.ATTACKER.value}", SOON)
+    if share is None or share <= MUCH_VOID:
+        return None
+    return (
+        f"The judge can't decide {share:.0%} of the attacker's revisions. The attacker loses by those, and the "
+        "assessor learns nothing from them. If they read like notes, use a model judge: the reference judge reads "
+        "little beyond the wording of the data set's own notes. If they don't, warm-start the policy or raise "
+        "training.kl_coefficient."
+    )
+
+
 def _one_sided(history: Sequence[Values]) -> str | None:
     for role in Role:
         rate = _recent(history, f"win_rate/{role.value}", LONG, LONG)
@@ -124,7 +137,8 @@ def _unfaithful_wins(history: Sequence[Values]) -> str | None:
         return None
     return (
         f"{share:.0%} of the attacker's wins are by notes that are not what their category asks for, such as a "
-        "deleted error. Set game.coefficients.unfaithful to -1.5, so that such a win doesn't pay."
+        "deleted error. Set game.coefficients.unfaithful to -2 (the default) or lower, so that such a win pays less "
+        "than a faithful loss; where it is, give the attacker time or a warm start."
     )
 
 
@@ -215,7 +229,7 @@ def _slow_judge(history: Sequence[Values]) -> str | None:
 
 
 def _judge_seconds_per_batch(step: Values) -> float | None:
-    asked = step.get("games/decided", 0.0) + step.get("games/void", 0.0)
+    asked = sum(step.get(f"games/{state.value}", 0.0) for state in ASKED_STATES)
     if asked == 0 or "seconds/judge" not in step:
         return None
     return step["seconds/judge"] / -(-asked // JUDGE_BATCH)

@@ -257,6 +257,10 @@ def _no_crashes(steps: Sequence[StepFigures], traces: Traces) -> Criterion:
             f"{_percent(voids / asked)} of {_count(asked, 'game')} that the judge was asked about are void "
             f"({failures:,} because it failed, {voids - failures:,} because it could not tell)"
         )
+        if undecidable := sum(step.undecidable for step in steps):
+            parts.append(
+                f"apart from those, {_count(undecidable, 'revision')} that it could not decide, lost by the attacker"
+            )
     else:
         parts.append("the judge was asked about no game")
     is_bad = is_dead or (asked >= MIN_ASKED and (voids > MAX_VOID * asked or failures > MAX_FAILED * asked))

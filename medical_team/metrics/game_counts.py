@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ..records import Game, GameState, JudgeFailure, Labels, Reward, Role
 from ..rewards import is_verdict_right
 from .revisions import RevisionFigures, revision_figures
+from .step_metrics import ASKED_STATES
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class StepFigures:
     voids: int
     failures: int
     """Void games in which the judge failed; in the others it could not tell."""
+    undecidable: int = 0
+    """Revisions on which the judge abstained, which the attacker lost by."""
     revisions: RevisionFigures = field(default_factory=RevisionFigures)
 
 
@@ -85,9 +88,10 @@ def step_figures(step: int, games: Sequence[Game]) -> StepFigures:
         sums_checked=len(pairs),
         sums_broken=sum(pair[0].core + pair[1].core != 0.0 for pair in pairs),
         exceptions=Counter(reason for game in games if (reason := _exception(game)) is not None),
-        asked=sum(game.state in (GameState.DECIDED, GameState.VOID) for game in games),
+        asked=sum(game.state in ASKED_STATES for game in games),
         voids=sum(game.state is GameState.VOID for game in games),
         failures=sum(isinstance(ruling, JudgeFailure) and not ruling.is_abstention for ruling in rulings),
+        undecidable=sum(game.state is GameState.UNDECIDABLE for game in games),
         revisions=revision_figures(games),
     )
 
@@ -116,6 +120,8 @@ def _exception(game: Game) -> str | None:
     """Why the zero-sum rule says nothing of ``game``; None where it does, or where nobody got a reward."""
     if game.state is GameState.NO_REVISION:
         return "without a revision"
+    if game.state is GameState.UNDECIDABLE:
+        return "with an undecidable revision"
     if not game.rewards:
         return None
     if not game.spec.data_type.is_adversarial:

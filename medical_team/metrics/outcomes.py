@@ -15,7 +15,7 @@ class Outcome(str, Enum):
     ERROR_MISSED = "error_missed"
     FALSE_ALARM = "false_alarm"
     UNDECIDED = "undecided"
-    """No revision, no verdict, or no ruling."""
+    """No revision, no verdict, or no ruling that decides."""
 
 
 def outcome_of(game: Game) -> Outcome:

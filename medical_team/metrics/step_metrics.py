@@ -19,8 +19,10 @@
 | cut_replies/ROLE | share of the role's replies that ran into the token limit |
 | reply_tokens/ROLE | mean length of the role's replies, tokens |
 | void_share/ROLE, CATEGORY, all | of the games the judge was asked about, the share that it left void |
+| undecidable_share/attacker, CATEGORY | of the revisions that the judge was asked about, those it can't decide |
 | judge_source/SOURCE | share of the rulings that this source of rulings gave |
-| games/all, decided, void, no_revision, no_verdict, ties | counts; a tie is an adversarial game without a verdict |
+| games/all, decided, undecidable, void, no_revision | counts |
+| games/no_verdict, ties | counts; a tie is an adversarial game without a verdict |
 | policy/... | what the update reports (:class:`..records.Update`); zero_variance_roles is their number |
 | policy/demonstration_loss | mean over demonstrations of their replies' mean cross-entropy, nats |
 | seconds/PHASE, total | wall-clock time |
@@ -50,6 +52,9 @@ PLAY_PHASE = "play"
 """The phase of ``seconds`` in which tokens are generated."""
 
 BYTES_PER_GIB = 2**30
+
+ASKED_STATES = (GameState.DECIDED, GameState.UNDECIDABLE, GameState.VOID)
+"""How games stand that the judge was asked about."""
 
 
 def step_metrics(games: Sequence[Game], update: Update | None, seconds: Mapping[str, float]) -> dict[str, float]:
@@ -81,6 +86,7 @@ def game_metrics(games: Sequence[Game]) -> dict[str, float]:
         **_judge_metrics(games),
         **_reply_metrics(games),
         **{f"void_share/{name}": share for name, share in void_shares(games).items()},
+        **{f"undecidable_share/{name}": share for name, share in undecidable_shares(games).items()},
         **_counts(games),
     }
 
@@ -98,18 +104,33 @@ def void_counts(games: Iterable[Game]) -> dict[str, tuple[int, int]]:
 
     The attacker's are the adversarial games. A name under which the judge was asked about nothing is left out.
     """
-    voids, asked = Counter[str](), Counter[str]()
+    return _counts_of(games, GameState.VOID, ["all", *(role.value for role in Role), *_categories()])
+
+
+def undecidable_shares(games: Iterable[Game]) -> dict[str, float]:
+    """The share of undecidable revisions among those that the judge was asked about: in all, and of each category."""
+    counts = _counts_of(games, GameState.UNDECIDABLE, [Role.ATTACKER.value, *_categories()])
+    shares = {name: undecidable / asked for name, (undecidable, asked) in counts.items()}
+    vanilla = {kind.value for kind in DataType if not kind.is_adversarial}
+    return {name: share for name, share in shares.items() if name not in vanilla}
+
+
+def _categories() -> list[str]:
+    return [data_type.value for data_type in DataType]
+
+
+def _counts_of(games: Iterable[Game], state: GameState, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    found, asked = Counter[str](), Counter[str]()
     for game in games:
-        if game.state not in (GameState.VOID, GameState.DECIDED):
+        if game.state not in ASKED_STATES:
             continue
-        names = ["all", Role.ASSESSOR.value, game.spec.data_type.value]
+        belongs_to = ["all", Role.ASSESSOR.value, game.spec.data_type.value]
         if game.spec.data_type.is_adversarial:
-            names.append(Role.ATTACKER.value)
-        asked.update(names)
-        if game.state is GameState.VOID:
-            voids.update(names)
-    order = ["all", *(role.value for role in Role), *(data_type.value for data_type in DataType)]
-    return {name: (voids[name], asked[name]) for name in order if asked[name]}
+            belongs_to.append(Role.ATTACKER.value)
+        asked.update(belongs_to)
+        if game.state is state:
+            found.update(belongs_to)
+    return {name: (found[name], asked[name]) for name in names if asked[name]}
 
 
 def _means(values: Mapping[str, Iterable[float]]) -> dict[str, float]:
@@ -210,7 +231,7 @@ def _format_violations(turns: Sequence[Turn]) -> list[float]:
 
 
 def _counts(games: Sequence[Game]) -> dict[str, float]:
-    states = (GameState.DECIDED, GameState.VOID, GameState.NO_REVISION, GameState.NO_VERDICT)
+    states = (*ASKED_STATES, GameState.NO_REVISION, GameState.NO_VERDICT)
     counts = {f"games/{state.value}": sum(game.state is state for game in games) for state in states}
     ties = sum(game.state is GameState.NO_VERDICT and game.spec.data_type.is_adversarial for game in games)
     return {"games/all": len(games), **counts, "games/ties": ties}

@@ -89,8 +89,7 @@ class LanguageModelScorer:
         """Scores for each question, in order; a question that is too long or doesn't fit into memory has none."""
         encoded = [encode_prompt(self._tokenizer, question.prompt, "", JUDGE_DAY) for question in questions]
         answers: list[AnswerScores | NoAnswer] = [
-            NoAnswer(f"the question has {len(prompt)} tokens, more than {self._longest}", is_abstention=True)
-            for prompt in encoded
+            NoAnswer(f"the question has {len(prompt)} tokens, more than {self._longest}") for prompt in encoded
         ]
         for rows in self._batches(encoded):
             for row, log_probs_V in zip(rows, self._first_log_probs([encoded[row] for row in rows]), strict=True):

@@ -59,6 +59,7 @@ CHARTS = (
         ("revisions/words_kept_share", "keep the words"),
     )),
     Chart("Void games by category", "share", _by_category("void_share/{}", list(DataType))),
+    Chart("Undecidable revisions by category", "share", _by_category("undecidable_share/{}", _ADVERSARIAL)),
     Chart("KL from the reference policy", "nats", (("policy/kl", "KL"),)),
     Chart("Entropy of the policy", "nats", (("policy/entropy", "entropy"),)),
     Chart("Loss on demonstrations", "nats", (("policy/demonstration_loss", "a token"),)),

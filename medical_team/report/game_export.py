@@ -45,7 +45,7 @@ class GameRow:
     judge_reason: str | None
     judge_confidence: float | None
     is_abstention: bool | None
-    """Of a void game: whether the judge could not tell, instead of failing."""
+    """Of a void or undecidable game: whether the judge could not tell, instead of failing."""
     attacker_core: float | None
     attacker_revision: float | None
     attacker_format: float | None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from ..metrics.alarms import MUCH_VOID
-from ..metrics.step_metrics import void_counts
-from ..records import DataType, Game, Role
+from ..metrics.step_metrics import ASKED_STATES, void_counts
+from ..records import DataType, Game, GameState, Role
 
 
 def void_summary(games: Iterable[Game]) -> str:
     """The share of void games by role and by category, in one pass over ``games``, and what to do about a high one."""
-    counts = void_counts(games)
+    adversarial = Counter[GameState]()
+    counts = void_counts(_counting(games, adversarial))
     if not counts:
         return "The judge was asked about no game: no game had both a note and a verdict."
     lines = ["Void games, in which the judge could not tell and nobody was rewarded:"]
@@ -22,7 +24,20 @@ def void_summary(games: Iterable[Game]) -> str:
         lines.append(
             "  More than one half: use a model judge; the reference judge reads little beyond the data set's notes."
         )
+    if undecidable := adversarial[GameState.UNDECIDABLE]:
+        asked = sum(adversarial[state] for state in ASKED_STATES)
+        lines.append(
+            f"Revisions that the judge could not decide, and the attacker lost by: {_share(undecidable, asked)}"
+        )
     return "\n".join(lines)
+
+
+def _counting(games: Iterable[Game], adversarial: Counter[GameState]) -> Iterator[Game]:
+    """``games``, the states of the adversarial ones counted on the way."""
+    for game in games:
+        if game.spec.data_type.is_adversarial:
+            adversarial[game.state] += 1
+        yield game
 
 
 def _share(voids: int, asked: int) -> str:

@@ -55,7 +55,7 @@ class SelfPlay:
                 on_progress=timer.detail,
             )
         with timer.phase("judge"):
-            games = score(rule_games(games, self._judge), config.game)
+            games = score(rule_games(games, self._judge, config.game.undecidable), config.game)
             self._run.append_games(games)
         mixed_in: Sequence[Demonstration] = ()
         if self._demonstrations is not None:

@@ -45,6 +45,16 @@ def load_config(path: Path, notify: Notify = lambda text: None) -> RunConfig:
     return dataclasses.replace(config, data=_relative_to(config.data, path.parent), policy=policy)
 
 
+def with_older_rules(config: RunConfig, path: Path) -> RunConfig:
+    """``config`` of the run whose file is ``path``: what an older version didn't write keeps the rules it played by.
+
+    A run's file names every rule, so that one which is missing was not there yet.
+    """
+    if "undecidable" in tomllib.loads(_read(path)).get("game", {}):
+        return config
+    return dataclasses.replace(config, game=dataclasses.replace(config.game, undecidable="void"))
+
+
 def config_from_tables(tables: Mapping[str, Any]) -> RunConfig:
     """The configuration in nested ``tables``, as ``tomllib`` gives them; data paths stay as they are.
 

@@ -45,7 +45,7 @@ from ..model_names import is_folder_name, settled_model
 from ..records import Closed, Game, TrainingRecord
 from .append import GameLine, StepLine, abandon_from, append_lines, read_lines
 from .checkpoints import Checkpoints
-from .config_file import check_config, load_config, to_toml
+from .config_file import check_config, load_config, to_toml, with_older_rules
 from .lock import exclusive_lock
 from .places import found_again, path_from, settled
 
@@ -174,7 +174,7 @@ class RunFolder:
                 f"{path} has format {info.format}, written by version {info.package_version}; this is version "
                 f"{__version__}, which reads format {FORMAT}. Install the version that wrote it."
             )
-        return cls(path, info, load_config(path / _CONFIG))
+        return cls(path, info, with_older_rules(load_config(path / _CONFIG), path / _CONFIG))
 
     @staticmethod
     def check_is_free(path: Path) -> None:

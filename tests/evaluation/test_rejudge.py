@@ -78,7 +78,7 @@ def test_a_judge_of_the_opposite_opinion_turns_every_reward() -> None:
     assert (assessor.before_mean, assessor.after_mean, assessor.changed, assessor.turned) == (1.0, -1.0, 1, 1)
     attacker = changes[Role.ATTACKER, DataType.ADVERSARIAL_HARMFUL]
     # core and revision: it lost with a faithful revision, and would have won with an unfaithful one
-    assert (attacker.before_mean, attacker.after_mean) == (-0.5, 0.5)
+    assert (attacker.before_mean, attacker.after_mean) == (-0.5, -1.0)
 
 
 @pytest.mark.parametrize(("is_abstention", "said"), [(True, Said.ABSTAINED), (False, Said.FAILED)])

@@ -72,7 +72,7 @@ def test_the_category_of_a_game_decides_whether_its_revision_is_faithful() -> No
     waiting = a_game(
         DataType.ADVERSARIAL_HARMFUL, state=GameState.AWAITING_RULING, revision=a_pair().error_note.upper()
     )
-    (game,) = rule_games([waiting], reference_judge())
+    (game,) = rule_games([waiting], reference_judge(), "attacker_loses")
     assert isinstance(game.ruling, Labels)
     assert game.ruling.faithful_revision is False
 

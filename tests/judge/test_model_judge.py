@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -154,9 +155,9 @@ def test_a_question_without_an_answer_is_a_failure_of_its_game_alone() -> None:
     assert rulings["h"] == JudgeFailure("h", False, "model:scripted", "the server says 500")
 
 
-def test_a_question_that_is_too_long_is_an_abstention() -> None:
-    judge = ModelJudge(ScriptedScorer(lambda question: NoAnswer("too long", is_abstention=True)))
-    assert failure(judge, query()).is_abstention
+def test_what_the_judge_refuses_for_its_own_limits_is_a_failure_and_no_word_on_the_note() -> None:
+    judge = ModelJudge(ScriptedScorer(lambda question: NoAnswer("too long")))
+    assert not failure(judge, query()).is_abstention
 
 
 def test_a_failure_in_the_vote_is_a_failure() -> None:
@@ -167,7 +168,7 @@ def test_a_failure_in_the_vote_is_a_failure() -> None:
 
 def test_a_note_without_end_is_not_asked_about() -> None:
     scorer = ScriptedScorer(saying(2.0))
-    assert failure(ModelJudge(scorer, pairs=[CASE]), query("fever " * 10_000, pair=None)).is_abstention
+    assert failure(ModelJudge(scorer, pairs=[CASE]), query("fever " * 10_000, pair=None)).is_abstention is False
     assert scorer.asked == []
 
 
@@ -239,7 +240,18 @@ class TestCache:
         failing = ModelJudge(ScriptedScorer(lambda question: NoAnswer("gone")), cache=cache)
         failure(failing, query())
         assert labels(ModelJudge(ScriptedScorer(saying(2.0)), cache=cache), query()).error_present
-        long = query("A note.", "h")
-        failure(ModelJudge(ScriptedScorer(lambda question: NoAnswer("too long", True)), cache=cache), long)
-        silent = ModelJudge(ScriptedScorer(lambda question: NoAnswer("nobody should ask")), cache=cache)
-        assert failure(silent, long).reason == "too long"
+        unclear = query("A note.", "h")
+        options = ModelJudgeOptions(minimum_confidence=1.0)
+        failure(ModelJudge(ScriptedScorer(saying(0.1)), options=options, cache=cache), unclear)
+        silent = ModelJudge(
+            ScriptedScorer(lambda question: NoAnswer("nobody should ask")), options=options, cache=cache
+        )
+        assert failure(silent, unclear).is_abstention
+
+    def test_a_refusal_that_an_older_version_kept_as_an_abstention_is_asked_again(self, cache: FindingCache) -> None:
+        judge = ModelJudge(ScriptedScorer(saying(2.0)), cache=cache)
+        labels(judge, query())
+        with sqlite3.connect(cache.path) as connection:
+            refused = '{"error_present": null, "reason": "the question has 5000 tokens", "source": "model"}'
+            connection.execute("UPDATE findings SET finding = ?", (refused,))
+        assert labels(judge, query()).error_present

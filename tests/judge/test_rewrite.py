@@ -116,8 +116,12 @@ UNKNOWABLE = {
     "an unknown symbol": ERROR_NOTE.replace("a fever", "∅ fever"),
     "no words": "...",
     "nothing": "",
-    "endless": ERROR_NOTE * 100,
 }
+
+
+def test_a_note_that_is_too_long_to_be_read_is_the_judge_s_failure() -> None:
+    finding = finding_of(ERROR_NOTE * 100)
+    assert (finding.error_present, finding.is_failure) == (None, True)
 
 
 @pytest.mark.parametrize("note", UNKNOWABLE.values(), ids=UNKNOWABLE)
@@ -125,6 +129,7 @@ def test_a_trick_makes_the_judge_abstain(note: str) -> None:
     finding = finding_of(note)
     assert finding.error_present is None, finding.reason
     assert finding.reason.startswith("can't tell: ")
+    assert not finding.is_failure
 
 
 @pytest.mark.parametrize(

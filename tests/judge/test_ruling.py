@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import a_game, a_spec, data_types, games, labels_for, verdicts
+from medical_team.game_config import Undecidable
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.ruling import rule_games
 from medical_team.judging import reference_judge
@@ -38,14 +40,18 @@ def waiting(game_id: str, data_type: DataType = DataType.VANILLA_HARMFUL, verdic
     return a_game(data_type, spec=spec, verdict=verdict, state=GameState.AWAITING_RULING)
 
 
-def ruled(*games: Game, script: Callable[[Sequence[JudgeQuery]], object]) -> list[Game]:
-    return rule_games(games, ScriptedJudge(script))
+def ruled(
+    *games: Game,
+    script: Callable[[Sequence[JudgeQuery]], object],
+    undecidable: Undecidable = "attacker_loses",
+) -> list[Game]:
+    return rule_games(games, ScriptedJudge(script), undecidable)
 
 
 def test_the_judge_is_asked_once_for_all_games_that_wait() -> None:
     judge = ScriptedJudge(lambda queries: {query.game_id: honest(query) for query in reversed(queries)})
     played = [waiting("a"), a_game(DataType.VANILLA_BENIGN, verdict=None), waiting("b", verdict=Verdict.HARMFUL)]
-    first, second, third = rule_games(played, judge)
+    first, second, third = rule_games(played, judge, "attacker_loses")
     assert [[query.game_id for query in queries] for queries in judge.asked] == [["a", "b"]]
     assert judge.asked[0][0].pair == played[0].spec.pair
     assert judge.asked[0][0].note == played[0].note
@@ -58,14 +64,31 @@ def test_the_judge_is_asked_once_for_all_games_that_wait() -> None:
 
 def test_nobody_is_asked_when_nothing_waits() -> None:
     judge = ScriptedJudge(lambda queries: {})
-    assert rule_games([a_game()], judge) == [a_game()]
+    assert rule_games([a_game()], judge, "attacker_loses") == [a_game()]
     assert judge.asked == []
 
 
-def test_an_abstention_voids_the_game() -> None:
-    failure = JudgeFailure("a", is_abstention=True, source="scripted", reason="can't tell")
-    (game,) = ruled(waiting("a"), script=lambda queries: {"a": failure})
-    assert (game.state, game.ruling, game.reason) == (GameState.VOID, failure, "can't tell")
+REVISED, PLAIN = DataType.ADVERSARIAL_BENIGN, DataType.VANILLA_BENIGN
+
+
+@pytest.mark.parametrize(
+    ("data_type", "is_abstention", "undecidable", "state"),
+    [
+        (REVISED, True, "attacker_loses", GameState.UNDECIDABLE),
+        (REVISED, True, "void", GameState.VOID),
+        (REVISED, False, "attacker_loses", GameState.VOID),
+        (PLAIN, True, "attacker_loses", GameState.VOID),
+        (PLAIN, False, "attacker_loses", GameState.VOID),
+    ],
+)
+def test_who_writes_what_a_working_judge_cannot_decide_has_failed(
+    data_type: DataType, is_abstention: bool, undecidable: Undecidable, state: GameState
+) -> None:
+    failure = JudgeFailure("a", is_abstention=is_abstention, source="scripted", reason="can't tell")
+    (game,) = ruled(waiting("a", data_type), script=lambda queries: {"a": failure}, undecidable=undecidable)
+    assert (game.state, game.ruling) == (state, failure)
+    blame = "nobody can tell what the attacker wrote: " if state is GameState.UNDECIDABLE else ""
+    assert game.reason == f"{blame}can't tell"
 
 
 def test_a_judge_that_raises_voids_all_that_it_was_asked() -> None:
@@ -97,13 +120,13 @@ def test_what_a_judge_breaks_is_named() -> None:
 
 def test_games_that_share_an_id_are_void_since_no_label_can_belong_to_them() -> None:
     judge = ScriptedJudge(lambda queries: {query.game_id: honest(query) for query in queries})
-    states = [game.state for game in rule_games([waiting("a"), waiting("b"), waiting("a")], judge)]
+    states = [game.state for game in rule_games([waiting("a"), waiting("b"), waiting("a")], judge, "attacker_loses")]
     assert states == [GameState.VOID, GameState.DECIDED, GameState.VOID]
 
 
 def test_a_game_without_a_note_is_void_and_not_asked_about() -> None:
     judge = ScriptedJudge(lambda queries: {})
-    (game,) = rule_games([replace(waiting("a"), note=None)], judge)
+    (game,) = rule_games([replace(waiting("a"), note=None)], judge, "attacker_loses")
     assert game.state is GameState.VOID
     assert judge.asked == []
 
@@ -142,12 +165,14 @@ def test_whatever_a_judge_does_no_game_is_lost_and_each_ends_in_one_state(
             answers.update(misbehave(query, misdeed, queries))
         return answers
 
-    results = rule_games(played, ScriptedJudge(answer))
+    results = rule_games(played, ScriptedJudge(answer), "attacker_loses")
     assert [game.spec for game in results] == [game.spec for game in played]
     assert results[len(script) :] == ended
     for number, (result, (_, _, misdeed, _)) in enumerate(zip(results, script, strict=False)):
         is_decided = misdeed == "honest" or (misdeed == "swapped" and number == 0)
-        assert result.state is (GameState.DECIDED if is_decided else GameState.VOID)
+        is_attackers = misdeed == "abstains" and result.spec.data_type.is_adversarial
+        undecided = GameState.UNDECIDABLE if is_attackers else GameState.VOID
+        assert result.state is (GameState.DECIDED if is_decided else undecided)
         assert isinstance(result.ruling, Labels if is_decided else JudgeFailure)
         assert result.ruling is not None
         assert result.ruling.game_id == result.spec.id
@@ -156,5 +181,5 @@ def test_whatever_a_judge_does_no_game_is_lost_and_each_ends_in_one_state(
 
 def test_the_reference_judge_rules_on_the_games_of_a_step() -> None:
     played = [waiting(kind.value, kind) for kind in DataType if not kind.is_adversarial]
-    results = rule_games(played, reference_judge())
+    results = rule_games(played, reference_judge(), "attacker_loses")
     assert [game.ruling.error_present for game in results if isinstance(game.ruling, Labels)] == [True, False]

@@ -91,12 +91,16 @@ def test_exceptions_to_zero_sum_are_counted_by_why():
     games = [
         a_game(DataType.VANILLA_BENIGN),
         a_game(state=GameState.NO_REVISION, revision=""),
+        a_game(state=GameState.UNDECIDABLE),
         a_game(verdict=None),
         a_game(state=GameState.VOID),
     ]
-    sums = decided([score(games, RunConfig().game)])[1]
+    sums, *_, crashes = decided([score(games, RunConfig().game)])[1:]
 
-    assert sums.figure.endswith("Outside the rule: 1 vanilla, 1 without a revision, 1 without a verdict")
+    listed = "1 vanilla, 1 without a revision, 1 with an undecidable revision, 1 without a verdict"
+    assert sums.figure.endswith(f"Outside the rule: {listed}")
+    assert "33 % of 3 games that the judge was asked about are void" in crashes.figure
+    assert "apart from those, 1 revision that it could not decide, lost by the attacker" in crashes.figure
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,24 @@ def test_unfaithful_wins_and_copies_are_counted():
     assert metrics["revisions/copy_share"] == 0.5
 
 
+def test_undecidable_revisions_are_counted_apart_from_void_games():
+    games = [
+        a_game(HARMFUL, state=GameState.UNDECIDABLE),
+        a_game(HARMFUL, state=GameState.VOID),
+        a_game(BENIGN),
+        a_game(DataType.VANILLA_HARMFUL),
+    ]
+
+    metrics = game_metrics(games)
+
+    assert metrics["undecidable_share/attacker"] == pytest.approx(1 / 3)
+    assert metrics["undecidable_share/adversarial_harmful"] == 0.5
+    assert metrics["undecidable_share/adversarial_benign"] == 0.0
+    assert "undecidable_share/vanilla_harmful" not in metrics
+    assert metrics["void_share/all"] == 0.25
+    assert (metrics["games/undecidable"], metrics["games/void"]) == (1, 1)
+
+
 def test_void_shares_are_of_the_games_that_the_judge_was_asked_about():
     void = a_game(HARMFUL, state=GameState.VOID)
     plain = a_game(DataType.VANILLA_HARMFUL)
@@ -169,13 +187,21 @@ def test_rates_are_bounded_and_cores_add_up_to_zero(played, remove_ties):
     metrics = step_metrics([scored(game, remove_ties=remove_ties) for game in numbered], UPDATE, {"play": 1.0})
 
     assert all(isfinite(value) for value in metrics.values())
-    rates = ("win_rate/", "attacker_success/", "assessor_accuracy/", "verdicts/", "revisions/", "void_share/")
+    rates = (
+        "win_rate/",
+        "attacker_success/",
+        "assessor_accuracy/",
+        "verdicts/",
+        "revisions/",
+        "void_share/",
+        "undecidable_share/",
+    )
     for name, value in metrics.items():
         if name.startswith((*rates, "format_violations/", "cut_replies/")):
             assert 0.0 <= value <= 1.0, name
         if name.startswith("rewards/"):
-            assert abs(value) <= 2.5, name
+            assert abs(value) <= 4.0, name
     assert metrics.get("rewards/core_sum", 0.0) == 0.0
     assert metrics.get("win_rate/attacker", 0.5) + metrics.get("win_rate/assessor", 0.5) == pytest.approx(1.0)
-    states = ("decided", "void", "no_revision", "no_verdict")
+    states = ("decided", "undecidable", "void", "no_revision", "no_verdict")
     assert sum(metrics[f"games/{state}"] for state in states) == metrics["games/all"]

@@ -153,7 +153,7 @@ def test_the_resolved_file_holds_every_default():
     tables = tomllib.loads(to_toml(RunConfig()))
 
     assert tables["training"]["steps"] == RunConfig().training.steps
-    assert tables["game"]["coefficients"]["unfaithful"] == -0.5
+    assert tables["game"]["coefficients"]["unfaithful"] == -2.0
     assert "learning_rate" not in tables["training"]
 
 

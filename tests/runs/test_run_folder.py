@@ -70,6 +70,18 @@ def test_a_run_can_be_moved_and_its_configuration_reruns_it(tmp_path):
         assert file.is_dir() or str(tmp_path) not in file.read_text(encoding="utf-8")
 
 
+def test_a_run_of_an_older_version_keeps_the_rules_it_played_by(tmp_path):
+    run = RunFolder.create(tmp_path / "run", RunConfig(), [a_record()])
+    assert run.config.game.undecidable == "attacker_loses"
+    file = run.path / "config.toml"
+    file.write_text(file.read_text().replace('undecidable = "attacker_loses"\n', ""))
+
+    older = RunFolder.open(run.path)
+    assert older.config.game.undecidable == "void"
+    older.change_steps(7)
+    assert RunFolder.open(run.path).config.game.undecidable == "void"
+
+
 def test_a_run_is_never_made_over_another(tmp_path):
     new_run(tmp_path)
 

@@ -26,6 +26,9 @@ def decide_synthetic(note: str) -> Finding:
     """Whether ``note`` contains an error, by the table of the synthetic notes. Raises on no text."""
     table = medical_table()
     reading = read_note(note)
+    if reading.is_too_long:
+        # The judge's own limit, and no word on what the attacker wrote.
+        return Finding(None, f"the note is longer than {MAX_NOTE_CHARACTERS} characters", is_failure=True)
     problem = _problem_of_reading(reading) or _problem_of_patient(reading)
     if problem:
         return Finding(None, problem)
@@ -53,8 +56,6 @@ def _decide_facts(reading: SyntheticReading, condition: Condition, table: Medica
 
 
 def _problem_of_reading(reading: SyntheticReading) -> str | None:
-    if reading.is_too_long:
-        return f"the note is longer than {MAX_NOTE_CHARACTERS} characters"
     if reading.unread:
         shown = " ".join(word[:_SHOWN_CHARACTERS] for word in reading.unread[:_SHOWN_WORDS])
         return f"{len(reading.unread)} words are outside the language of the synthetic notes: {shown!a}"

@@ -214,7 +214,7 @@ class GameAgent:
         table = _Table(self._heldout_rules if is_heldout else self._rules, call.rollout, opened(spec))
         try:
             await table.play(is_attacker_trained=is_attacker_trained)
-            ruled = await rule_games_async([table.game], self._judge)
+            ruled = await rule_games_async([table.game], self._judge, self._config.game.undecidable)
             game = score(ruled, self._config.game)[0]
         except Exception as error:  # noqa: BLE001 - an engine may fail in any way: that voids a game, not the run
             game = _failed(table.game, error)

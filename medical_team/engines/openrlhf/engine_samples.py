@@ -118,6 +118,7 @@ def _turn_logs(game: Game, turn: Turn, reward: Reward, baseline: float) -> dict[
     if is_attacker:
         logs["attacker_revision"] = reward.revision or 0.0
         logs["attacker_faithful"] = float(bool(is_faithful_revision(game)))
+        logs["attacker_undecidable"] = float(game.state is GameState.UNDECIDABLE)
     return _logs(**logs)
 
 
@@ -135,5 +136,6 @@ LOG_KEYS = (
     *(f"{role.value}_{key}" for role in Role for key in _ROLE_KEYS),
     "attacker_revision",
     "attacker_faithful",
+    "attacker_undecidable",
 )
 """The metrics of every sample, which OpenRLHF logs as ``train/<key>``."""

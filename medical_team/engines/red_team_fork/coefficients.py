@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...errors import UsageError
-from ...game_config import RewardCoefficients
+from ...game_config import SELF_REDTEAM_COEFFICIENTS, RewardCoefficients
 from .custom_configs import TUNABLE_COEFFICIENTS
 
 GENERAL_SUM = "general_sum"
@@ -28,8 +29,8 @@ def _format(coefficients: RewardCoefficients) -> tuple[float, float]:
 
 
 REWARD_COEFF_CONFIG: dict[str, Any] = {
-    _FORMAT: _format(RewardCoefficients()),
-    GENERAL_SUM: _by_role(RewardCoefficients()),
+    _FORMAT: _format(SELF_REDTEAM_COEFFICIENTS),
+    GENERAL_SUM: _by_role(SELF_REDTEAM_COEFFICIENTS),
     "general_sum_all_one": _by_role(RewardCoefficients(faithful=1.0, unfaithful=-1.0)),
 }
 """Named sets of coefficients, as the fork holds and logs them: (for the worse, for the better) of each term.
@@ -76,4 +77,4 @@ def _given(coefficients: Mapping[str, float]) -> RewardCoefficients:
             f"reward_coeff_config in --custom_configs has unknown keys: {', '.join(unknown)}; "
             f"expected some of: {', '.join(TUNABLE_COEFFICIENTS)}"
         )
-    return RewardCoefficients(**coefficients)
+    return replace(SELF_REDTEAM_COEFFICIENTS, **coefficients)

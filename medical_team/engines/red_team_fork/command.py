@@ -83,6 +83,11 @@ def red_team_fork_deviations(config: RunConfig) -> list[str]:
             "the fork averages over the tokens of a sample, then over samples: training.loss_averaging = "
             f"{training.loss_averaging} is not followed"
         )
+    if config.game.undecidable != "void":
+        deviations.append(
+            "the fork drops a revision that its judge can't decide, as Self-RedTeam does: game.undecidable = "
+            f"{config.game.undecidable} is not followed"
+        )
     if config.game.no_defender_turn:
         extra = engine.vllm_engines * engine.tensor_parallel_size
         deviations.append(

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, get_args
 
 from ...errors import UsageError
-from ...game_config import GameConfig, PromptStyle, RewardCoefficients
+from ...game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig, PromptStyle
 from ...prompt_date import day_of
 
 CustomConfigs = Mapping[str, Any]
@@ -44,7 +44,7 @@ def custom_configs_of(game: GameConfig, prompt_date: str | None = None) -> dict[
     }
     if prompt_date is not None:
         custom_configs["prompt_date"] = prompt_date
-    if game.coefficients != RewardCoefficients():
+    if game.coefficients != SELF_REDTEAM_COEFFICIENTS:
         custom_configs["reward_coeff_config"] = {
             name: getattr(game.coefficients, name) for name in TUNABLE_COEFFICIENTS
         }
@@ -55,11 +55,9 @@ def custom_configs_problems(game: GameConfig) -> list[str]:
     """The rules of ``game`` that can't be told to the fork, as sentences naming the option."""
     return [
         f"game.coefficients.{name} is {getattr(game.coefficients, name)}, but the fork can't be told: "
-        f"edit REWARD_COEFF_CONFIG in its copy of this package, or leave it at {getattr(RewardCoefficients(), name)}"
-        for name in vars(RewardCoefficients())
-        if name not in TUNABLE_COEFFICIENTS
-        and game.thinking
-        and getattr(game.coefficients, name) != getattr(RewardCoefficients(), name)
+        f"edit REWARD_COEFF_CONFIG in its copy of this package, or leave it at {fixed}"
+        for name, fixed in vars(SELF_REDTEAM_COEFFICIENTS).items()
+        if name not in TUNABLE_COEFFICIENTS and game.thinking and getattr(game.coefficients, name) != fixed
     ]
 
 

@@ -88,7 +88,7 @@ class MedicalGameManager:
         Raises:
             UsageError: the games were not played yet.
         """
-        self._games = rule_games(self._played(), self._judge)
+        self._games = rule_games(self._played(), self._judge, self._game_config.undecidable)
         return {game.spec.id: game.ruling for game in self._games if game.ruling is not None}
 
     def filter_and_compute_rewards(self) -> tuple[list[Game], list[Sample]]:

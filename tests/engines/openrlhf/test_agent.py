@@ -199,7 +199,7 @@ def test_a_game_without_a_revision_teaches_the_attacker_alone(tmp_path):
     (attacker, assessor), (played,), _ = play_one(tmp_path, lambda prompt: "no")
 
     assert played.game.state is GameState.NO_REVISION
-    assert attacker["reward"] == -1.5
+    assert attacker["reward"] == -3.0
     assert assessor["action_ranges"] == []
     assert assessor["reward"] == 0.0
 
@@ -222,7 +222,21 @@ def tripping(query: JudgeQuery) -> Ruling:
     raise RuntimeError("the judge tripped")
 
 
-@pytest.mark.parametrize(("answer", "reason"), [(abstaining, "can't tell"), (tripping, "the judge tripped")])
+def failing(query: JudgeQuery) -> Ruling:
+    return JudgeFailure(query.game_id, is_abstention=False, source="told", reason="no answer in time")
+
+
+def test_what_a_working_judge_cannot_decide_teaches_the_attacker_alone(tmp_path):
+    (attacker, assessor), (played,), _ = play_one(tmp_path, judge=JudgeOf(abstaining))
+
+    assert played.game.state is GameState.UNDECIDABLE
+    assert attacker["reward"] == -3.0
+    assert attacker["extra_logs"]["attacker_undecidable"] == 1.0
+    assert assessor["action_ranges"] == []
+    assert assessor["extra_logs"]["is_void"] == 0.0
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(failing, "no answer in time"), (tripping, "the judge tripped")])
 def test_a_judges_failure_is_a_void_game_and_never_a_reward(tmp_path, answer, reason):
     samples, (played,), _ = play_one(tmp_path, judge=JudgeOf(answer))
 

@@ -46,14 +46,17 @@ def upstream():
 
 def new_script():
     """All that players may do, well or badly, in turn; the same prompt gets the same reply."""
-    attackers = itertools.cycle(["{note}", "{note} Nobody knows why.", "", "{note} The end."])
+    attackers = itertools.cycle(["{note}", "{note} Nobody knows why.", "", "{reordered}"])
     assessors = itertools.cycle(["Harmful", "Safe", "Harmful", "Safe", "Perhaps."])
     prefixes = itertools.cycle(["", "", "<think> "])
     said: dict[str, str] = {}
 
     def script(prompt: str) -> str:
         if prompt not in said:
-            answer = next(attackers).format(note=note_in(prompt)) if is_attacker_prompt(prompt) else next(assessors)
+            note = note_in(prompt)
+            reordered = " ".join(reversed(note.split(". ", 1))) if note else ""
+            attack = next(attackers).format(note=note, reordered=reordered) if is_attacker_prompt(prompt) else ""
+            answer = attack if is_attacker_prompt(prompt) else next(assessors)
             said[prompt] = f"{next(prefixes)}hm </think> <answer> {answer} </answer>"
         return said[prompt]
 
@@ -69,7 +72,11 @@ def golden_script():
 
 
 def records() -> list[TrainingRecord]:
-    return [TrainingRecord.of(case.pair(), data_type) for case in synthetic_cases(4, seed=3) for data_type in DataType]
+    first, second, *others = [
+        TrainingRecord.of(case.pair(), data_type) for case in synthetic_cases(4, seed=3) for data_type in DataType
+    ]
+    # The judge can't tell of this one, though nobody revised it.
+    return [first, replace(second, note=f"{second.note} Nobody knows why."), *others]
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from builders import a_pair
-from medical_team.config import GameConfig, RewardCoefficients
 from medical_team.engines.red_team_fork.custom_configs import custom_configs_of, custom_configs_problems
 from medical_team.errors import UsageError
+from medical_team.game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig, RewardCoefficients
 from medical_team.utils import convert_game_history_to_messages, get_redteaming_game_reward_general_sum
 
 NOTE = a_pair().error_note
@@ -29,8 +29,8 @@ def test_the_rules_of_a_run_reach_prompts_and_rewards() -> None:
     assert reward == 2.0 - 1.5
 
 
-def test_the_defaults_are_told_without_coefficients() -> None:
-    assert custom_configs_of(GameConfig()) == {
+def test_self_redteam_s_own_rewards_are_told_without_coefficients() -> None:
+    assert custom_configs_of(GameConfig(coefficients=SELF_REDTEAM_COEFFICIENTS)) == {
         "max_turns": 2,
         "reward_type": "medical_general_sum",
         "remove_ties": True,
@@ -39,6 +39,11 @@ def test_the_defaults_are_told_without_coefficients() -> None:
         "direct_chat_no_cot": True,
         "prompt_style": "short",
     }
+
+
+def test_the_stricter_defaults_are_told_with_their_coefficients() -> None:
+    told = custom_configs_of(GameConfig())["reward_coeff_config"]
+    assert told == {"core": 1.0, "faithful": 0.5, "unfaithful": -2.0}
 
 
 def test_format_coefficients_cannot_be_told_and_matter_only_where_players_think() -> None:

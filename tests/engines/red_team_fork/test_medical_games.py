@@ -54,7 +54,7 @@ def test_the_four_steps_give_what_the_engine_itself_gives() -> None:
     assert [spec.id for spec in specs] == [f"step-000003-game-000{index}" for index in range(4)]
     assert played == play(specs, WordyPlayers(), GameConfig(), RolloutConfig(), seed=7)
     assert set(rulings) == {spec.id for spec in specs}
-    assert games == score(rule_games(played, reference_judge()), GameConfig())
+    assert games == score(rule_games(played, reference_judge(), GameConfig().undecidable), GameConfig())
     assert samples == samples_of(games)
     assert [sample.reward.core for sample in samples][:2] == [1.0, -1.0]
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from builders import a_game, a_pair, a_revision_of
 from medical_team import GameOutcome
-from medical_team.config import GameConfig
 from medical_team.engines.red_team_fork.terms import PROMPT_TYPES
 from medical_team.errors import UsageError
+from medical_team.game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig
 from medical_team.records import DataType, Role, Verdict
 from medical_team.rewards import rewards_of
 from medical_team.utils import (
@@ -47,6 +47,9 @@ def a_turn(role: str, prompt_type: str = "generated_harmful", answer: str = REVI
     }
 
 
+SELF_REDTEAM = GameConfig(coefficients=SELF_REDTEAM_COEFFICIENTS)
+
+
 def labels(*, present: object, detected: object, failed: object = False) -> dict[str, object]:
     return {"error_present": present, "error_detected": detected, "is_parsing_error": failed}
 
@@ -66,7 +69,7 @@ def test_a_decided_game_pays_what_it_pays_everywhere(
 ) -> None:
     game = a_game(data_type, error_present=present, verdict=verdict)
     said = labels(present=present, detected=verdict is Verdict.HARMFUL)
-    reward_by_role = {reward.role: reward.total for reward in rewards_of(game, GameConfig())}
+    reward_by_role = {reward.role: reward.total for reward in rewards_of(game, SELF_REDTEAM)}
 
     for name, role in (("attacker", Role.ATTACKER), ("defender", Role.ASSESSOR)):
         if role in reward_by_role:
