@@ -6,8 +6,10 @@ The raw text stays what official scoring is done against; what is played with is
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _LINE_END = re.compile(r"\r\n?")
+_ALIKE = str.maketrans(dict.fromkeys("‘’‚‛´`", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("‐‑‒–—−", "-"))
 
 
 def unify_line_ends(text: str) -> str:
@@ -23,20 +25,40 @@ def fold_white_space(text: str) -> str:
 def find_folded(sentence: str, text: str) -> list[tuple[int, int]]:
     """Start and end of each place where ``text`` holds ``sentence``, any white space for any other."""
     folded = fold_white_space(sentence)
-    count = fold_white_space(text).count(folded) if folded else 0
+    count = len(_exact_places(folded, fold_white_space(text))) if folded else 0
     if count == 0:
         return []
-    if text.count(sentence) == count:
-        return _exact_places(sentence, text)
+    exact = _exact_places(sentence, text)
+    if len(exact) == count:
+        # Far quicker than compiling a pattern for each sentence, and what nearly every note needs.
+        return exact
     pattern = r"\s+".join(map(re.escape, sentence.split()))
-    return [match.span() for match in re.finditer(pattern, text)]
+    return [match.span(1) for match in re.finditer(f"(?=({pattern}))", text)]
+
+
+def find_alike(sentence: str, text: str) -> list[tuple[int, int]]:
+    """As :func:`find_folded`, whatever the case, the kind of quotation marks and dashes, and the white space."""
+    wanted, _ = _alike(sentence)
+    folded, origins = _alike(text)
+    return [(origins[start], origins[end - 1] + 1) for start, end in _exact_places(wanted, folded)] if wanted else []
+
+
+def _alike(text: str) -> tuple[str, list[int]]:
+    """``text`` as it is compared, and where each of its characters comes from."""
+    folded: list[str] = []
+    origins: list[int] = []
+    for place, character in enumerate(text):
+        for part in unicodedata.normalize("NFKC", character.translate(_ALIKE)).casefold():
+            if not part.isspace():
+                folded.append(part)
+                origins.append(place)
+    return "".join(folded), origins
 
 
 def _exact_places(sentence: str, text: str) -> list[tuple[int, int]]:
-    # Far quicker than compiling a pattern for each sentence, and what nearly every note needs.
     places: list[tuple[int, int]] = []
     start = text.find(sentence)
     while start >= 0:
         places.append((start, start + len(sentence)))
-        start = text.find(sentence, start + len(sentence))
+        start = text.find(sentence, start + 1)
     return places

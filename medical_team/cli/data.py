@@ -38,6 +38,8 @@ class BuildArguments:
     error_types: tuple[str, ...] = ()
     """Use cases of these error types alone, by any name in the file, e.g. diagnosis "lab value" ("dosage" means
     pharmacotherapy where no type is called so)."""
+    strict: bool = False
+    """Refuse a row whose Corrected Text differs from Text by more than the sentence; else the two sentences decide."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class ValidateArguments:
 
     file: tyro.conf.Positional[Path]
     """The file to check."""
+    strict: bool = False
+    """As in `data build`: count a Corrected Text that differs by more than the sentence among the problems."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def _build(arguments: Sequence[str]) -> int:
         seed=chosen.seed,
         heldout=chosen.heldout,
         error_types=chosen.error_types,
+        is_strict=chosen.strict,
     )
     _tell_built(built)
     return 0
@@ -112,7 +117,7 @@ def _synth(arguments: Sequence[str]) -> int:
 
 def _validate(arguments: Sequence[str]) -> int:
     chosen = parse(ValidateArguments, "data validate", arguments)
-    valid = validate_file(chosen.file)
+    valid = validate_file(chosen.file, is_strict=chosen.strict)
     _say(
         f"{valid.path}: {valid.lines} {valid.kind}, no problem",
         *(f"  {name:<{max(map(len, valid.counts))}}  {count}" for name, count in valid.counts.items()),

@@ -49,6 +49,8 @@ def build_data_set(
     seed: int = DEFAULT_SEED,
     heldout: float | None = None,
     error_types: Sequence[str] = (),
+    *,
+    is_strict: bool = False,
 ) -> BuiltDataSet:
     """Build a data set from the MEDEC CSV at ``csv_path`` in the folder ``output_dir``.
 
@@ -59,6 +61,7 @@ def build_data_set(
         seed: decides which cases are used, held out, vanilla, and the order of the records.
         heldout: the fraction of the cases, above 0 and below 1, that is held out by near-duplicate group; None: none.
         error_types: use cases of these types alone; empty: all.
+        is_strict: refuse a row whose corrected text differs by more than the sentence, instead of mending it.
 
     Raises:
         DataError: the CSV can't be read, or no case of it can be used.
@@ -68,7 +71,7 @@ def build_data_set(
     _check_arguments(csv_path, output_dir, num_samples, seed, heldout)
     log = ReadingLog()
     with open_spool() as pairs, open_spool() as texts:
-        cases = _read_cases(csv_path, log, pairs, texts)
+        cases = _read_cases(csv_path, log, pairs, texts, is_strict)
         train, held = _choose(csv_path, cases, log, num_samples, seed, heldout, error_types)
         sets = {TRAIN_FILE: four_way_split(train, seed)}
         if heldout is not None:
@@ -92,7 +95,7 @@ def build_records(csv_path: Path, seed: int = DEFAULT_SEED) -> tuple[TrainingRec
     """
     log = ReadingLog()
     with open_spool() as pairs, open_spool() as texts:
-        cases = _read_cases(csv_path, log, pairs, texts)
+        cases = _read_cases(csv_path, log, pairs, texts, False)
         train, _ = _choose(csv_path, cases, log, None, seed, None, ())
         return tuple(records_of(four_way_split(train, seed), pairs, Spread()))
 
@@ -118,7 +121,7 @@ def _check_arguments(
             raise UsageError(f"{path} is there and was not written by this program; move it, or name another folder")
 
 
-def _read_cases(csv_path: Path, log: ReadingLog, pairs: Spool, texts: Spool) -> _Cases:
+def _read_cases(csv_path: Path, log: ReadingLog, pairs: Spool, texts: Spool, is_strict: bool) -> _Cases:
     cases = _Cases(pairs)
     twins = NearDuplicateGroups(texts)
     for note in read_medec(csv_path, log):
@@ -127,7 +130,7 @@ def _read_cases(csv_path: Path, log: ReadingLog, pairs: Spool, texts: Spool) -> 
             cases.correct_notes += 1
             continue
         try:
-            pair = make_pair(note, "", log.repairs)
+            pair = make_pair(note, "", log.repairs, is_strict=is_strict)
         except PairError as error:
             log.refuse(note.line, note.text_id, str(error))
             continue

@@ -20,8 +20,8 @@ from ..error_types import error_type_named
 from ..errors import DataError
 from ..mojibake import Misreading, decode_mojibake
 from ..records import Note
-from ..text_repair import fold_white_space, unify_line_ends
-from .sentences import numbered_sentences
+from ..sentences import END_MARKS, numbered_sentences, split_sentences
+from ..text_repair import find_alike, fold_white_space, unify_line_ends
 
 COLUMNS = (
     "Text ID",
@@ -60,8 +60,9 @@ class Repair(str, Enum):
     EMPTY_AS_NA = "empty cell of a correct note read as NA"
     ERROR_TYPE = "error type in another spelling"
     LAYOUT = "white space of the corrected note made that of the error note"
+    SENTENCE = "error sentence found in the text by its words, or corrected sentence given its end mark"
+    CORRECTED_TEXT = "corrected text with other changes outside the sentence made anew from the two sentences"
     NOTICE_SENTENCE_ID = "notice: Error Sentence ID names another sentence in Sentences (kept)"
-    NOTICE_ELSEWHERE = "notice: corrected note differs by more than the sentence (kept as given)"
     NOTICE_ALREADY_THERE = "notice: corrected sentence already stands in the error note (kept)"
 
 
@@ -202,7 +203,7 @@ def _rows(reader: _Reader, columns: Mapping[str, int], width: int, log: ReadingL
             _check_cells(cells, width)
             named = {column: cells[place] for column, place in columns.items()}
             repaired, repairs = _repaired(named)
-            sentences = numbered_sentences(repaired["Sentences"])
+            sentences = _sentences(repaired)
             note = _note(named | repaired, sentences, line, repairs)
             # The hash of the id, not the id: a file may be long. It never reaches what is written.
             first = line_of_id.setdefault(hash(note.text_id), line)
@@ -276,6 +277,12 @@ def _repaired(cells: Mapping[str, str]) -> tuple[dict[str, str], set[Repair]]:
     return stripped, found
 
 
+def _sentences(repaired: Mapping[str, str]) -> dict[int, str]:
+    """The sentences by the file's numbers, or by ours where it numbers none."""
+    numbered = numbered_sentences(repaired["Sentences"], repaired["Text"])
+    return numbered or dict(enumerate(split_sentences(repaired["Text"])))
+
+
 def _note(cells: Mapping[str, str], sentences: Mapping[int, str], line: int, found: set[Repair]) -> Note:
     """The note of a row whose ``cells`` are repaired."""
     text_id = fold_white_space(cells["Text ID"])
@@ -310,7 +317,7 @@ def _error_note(cells: Mapping[str, str], note: Note, named_sentence: str, found
         raise _RowError(f"Error Flag is 1, but {' and '.join(missing)} is {NOT_APPLICABLE} or empty")
     if note.error_sentence_id < 0:
         raise _RowError(f"Error Flag is 1, but Error Sentence ID is {note.error_sentence_id}")
-    if fold_white_space(named_sentence) != fold_white_space(cells["Error Sentence"]):
+    if not find_alike(cells["Error Sentence"].rstrip(END_MARKS), named_sentence):
         found.add(Repair.NOTICE_SENTENCE_ID)
     return replace(
         note,

@@ -1,8 +1,8 @@
 """From a note with an error to its case: the same note with and without the error, consistent in every part.
 
 What a pair promises: ``error_sentence`` stands in ``error_note`` and ``corrected_sentence`` in ``corrected_note``, word
-for word; the notes differ; and where the file allows it the notes differ in that sentence alone, white space included,
-so that layout never tells which of the two is right.
+for word; and the notes differ in that sentence alone, white space included, so that nothing else tells which of the two
+is right. Where the file's own corrected text differs elsewhere too, the pair of sentences decides.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from dataclasses import dataclass
 
 from ..records import Note, NotePair, Source
 from ..text_repair import find_folded, fold_white_space
+from .corrections import Correction, corrections_of, differences, likeness
 from .medec import Repair
 
 SYNTHETIC_PREFIX = "synthetic-"
 """Text ids of the synthetic notes start with this."""
+
+LEAST_LIKENESS = 0.75
+"""A corrected text that shares fewer of its words with the note is another note."""
 
 
 class PairError(Exception):
@@ -38,8 +42,11 @@ def source_of(text_id: str) -> Source:
     return Source.SYNTHETIC if text_id.startswith(SYNTHETIC_PREFIX) else Source.MEDEC
 
 
-def make_pair(note: Note, near_duplicate_group: str, repairs: Counter[Repair]) -> NotePair:
+def make_pair(note: Note, near_duplicate_group: str, repairs: Counter[Repair], *, is_strict: bool = False) -> NotePair:
     """The case of ``note``, which has an error; what had to be mended is counted in ``repairs``.
+
+    Args:
+        is_strict: refuse a note whose corrected text differs by more than the sentence, instead of mending it.
 
     Raises:
         PairError: the parts of the note contradict each other.
@@ -47,16 +54,16 @@ def make_pair(note: Note, near_duplicate_group: str, repairs: Counter[Repair]) -
     case = _error_case(note)
     if find_folded(case.corrected_sentence, case.text):
         repairs[Repair.NOTICE_ALREADY_THERE] += 1
-    error_sentence, corrected_sentence, corrected_note = _consistent(case, repairs)
+    correction = _correction(case, repairs, is_strict)
     return NotePair(
         case_id=note.text_id,
         near_duplicate_group=near_duplicate_group,
         source=source_of(note.text_id),
         error_type=case.error_type,
         error_note=case.text,
-        corrected_note=corrected_note,
-        error_sentence=error_sentence,
-        corrected_sentence=corrected_sentence,
+        corrected_note=correction.applied_to(case.text),
+        error_sentence=case.text[correction.start : correction.end],
+        corrected_sentence=correction.sentence,
     )
 
 
@@ -77,24 +84,29 @@ def _error_case(note: Note) -> _ErrorCase:
     return case
 
 
-def _consistent(case: _ErrorCase, repairs: Counter[Repair]) -> tuple[str, str, str]:
-    """The error sentence and the corrected sentence as their notes have them, and the corrected note."""
-    places = find_folded(case.error_sentence, case.text)
-    if not places:
+def _correction(case: _ErrorCase, repairs: Counter[Repair], is_strict: bool) -> Correction:
+    """Where the error stands in the text, and what should stand there."""
+    corrections = corrections_of(case.text, case.error_sentence, case.corrected_sentence)
+    if not corrections:
         raise PairError("Error Sentence does not occur in Text")
     wanted = _without_white_space(case.corrected_text)
-    for start, end in places:
-        corrected_note = case.text[:start] + case.corrected_sentence + case.text[end:]
+    for correction in corrections:
+        corrected_note = correction.applied_to(case.text)
         if _without_white_space(corrected_note) == wanted:
+            if correction.is_adjusted:
+                repairs[Repair.SENTENCE] += 1
             if corrected_note != case.corrected_text:
                 repairs[Repair.LAYOUT] += 1
-            return case.text[start:end], case.corrected_sentence, corrected_note
-    corrected_places = find_folded(case.corrected_sentence, case.corrected_text)
-    if not corrected_places:
+            return correction
+    best = max(corrections, key=lambda correction: likeness(correction.applied_to(case.text), case.corrected_text))
+    expected = best.applied_to(case.text)
+    if likeness(expected, case.corrected_text) < LEAST_LIKENESS:
         raise PairError("Corrected Text is not Text with its Error Sentence corrected")
-    repairs[Repair.NOTICE_ELSEWHERE] += 1
-    (start, end), (corrected_start, corrected_end) = places[0], corrected_places[0]
-    return case.text[start:end], case.corrected_text[corrected_start:corrected_end], case.corrected_text
+    if is_strict:
+        told = differences(expected, case.corrected_text)
+        raise PairError(f"Corrected Text differs from Text outside the corrected sentence: {told}")
+    repairs[Repair.CORRECTED_TEXT] += 1
+    return best
 
 
 def _without_white_space(text: str) -> str:

@@ -36,8 +36,12 @@ class ValidFile:
 _Check = Callable[[Any, int], list[str]]
 
 
-def validate_file(path: Path) -> ValidFile:
+def validate_file(path: Path, *, is_strict: bool = False) -> ValidFile:
     """Check a MEDEC CSV, or JSON lines of any kind that this program writes.
+
+    Args:
+        path: the file.
+        is_strict: of a MEDEC CSV, refuse also a row whose corrected text differs by more than the sentence.
 
     Raises:
         DataError: all problems of the file, each with its line.
@@ -45,7 +49,7 @@ def validate_file(path: Path) -> ValidFile:
     if path.is_dir():
         raise DataError(f"{path} can't be checked:", ["it is a folder; name a file in it"])
     if path.suffix.lower() == ".csv" or not _looks_like_json(path):
-        return _validate_csv(path)
+        return _validate_csv(path, is_strict)
     return _validate_jsonl(path)
 
 
@@ -58,7 +62,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     return numbered_lines(path)
 
 
-def _validate_csv(path: Path) -> ValidFile:
+def _validate_csv(path: Path, is_strict: bool) -> ValidFile:
     log = ReadingLog()
     counts: Counter[str] = Counter()
     for note in read_medec(path, log):
@@ -66,7 +70,7 @@ def _validate_csv(path: Path) -> ValidFile:
             counts["correct"] += 1
             continue
         try:
-            make_pair(note, "", log.repairs)
+            make_pair(note, "", log.repairs, is_strict=is_strict)
         except PairError as error:
             log.refuse(note.line, note.text_id, str(error))
         else:

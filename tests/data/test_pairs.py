@@ -22,9 +22,9 @@ NOTE = Note(
 )
 
 
-def pair_of(**changes):
+def pair_of(*, is_strict=False, **changes):
     repairs = Counter()
-    return make_pair(replace(NOTE, **changes), "g", repairs), repairs
+    return make_pair(replace(NOTE, **changes), "g", repairs, is_strict=is_strict), repairs
 
 
 def test_a_pair_is_the_note_with_and_without_its_error():
@@ -66,11 +66,81 @@ def test_of_two_places_of_the_sentence_the_corrected_one_is_meant():
     assert pair.corrected_note == "He is given 5000 mg. He rests. He is given 500 mg."
 
 
-def test_a_correction_that_stands_elsewhere_is_kept_as_given_and_told():
-    pair, repairs = pair_of(corrected_text="He is given 500 mg. He coughs. He rests.")
+@pytest.mark.parametrize(
+    ("corrected_text", "lost"),
+    [
+        # A word of the corrected sentence, a word elsewhere, a sentence; one put elsewhere; one more word.
+        ("He has coughed for days. is given 500 mg. He rests now.", "lost 'He'"),
+        ("He has coughed days. He is given 500 mg. He rests now.", "lost 'for'"),
+        ("He has coughed for days. He is given 500 mg.", "lost 'He rests now.'"),
+        ("He has coughed for days. He rests now. He is given 500 mg.", "lost 'He rests now.', gained 'He rests now.'"),
+        ("He has coughed for days. He is given 500 mg. He rests now and then.", "gained 'and then.'"),
+    ],
+)
+def test_where_the_corrected_text_differs_elsewhere_the_two_sentences_decide(corrected_text, lost):
+    text = "He has coughed for days. He is given 5000 mg. He rests now."
 
-    assert pair.corrected_note == "He is given 500 mg. He coughs. He rests."
-    assert repairs == {Repair.NOTICE_ELSEWHERE: 1}
+    pair, repairs = pair_of(text=text, corrected_text=corrected_text)
+
+    assert pair.corrected_note == text.replace("5000", "500")
+    assert repairs == {Repair.CORRECTED_TEXT: 1}
+    with pytest.raises(PairError) as refused:
+        pair_of(is_strict=True, text=text, corrected_text=corrected_text)
+    assert "differs from Text outside the corrected sentence: " in str(refused.value)
+    assert lost.split("'")[1].rstrip(".") in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "error_sentence", "corrected_sentence", "corrected_text", "pair_of_sentences"),
+    [
+        # A full stop that one of the sentences lacks.
+        (
+            *("He coughs. It is gout.", "It is gout", "It is lupus.", "He coughs. It is lupus."),
+            ("It is gout.", "It is lupus."),
+        ),
+        (
+            *("He coughs. It is gout.", "It is gout.", "It is lupus", "He coughs. It is lupus."),
+            ("It is gout.", "It is lupus."),
+        ),
+        # Another sentence end in the note: the wrong words go on there.
+        (
+            *("他咳嗽。诊断为痛风，予休息。", "诊断为痛风。", "诊断为狼疮。", "他咳嗽。诊断为狼疮，予休息。"),
+            ("诊断为痛风", "诊断为狼疮"),
+        ),
+        # Other quotation marks, another space, another case.
+        (
+            *(
+                "The patient’s pain is of 5mg. He rests.",
+                "the patient's pain is of 5 mg.",
+                "It is none.",
+                "It is none. He rests.",
+            ),
+            ("The patient’s pain is of 5mg.", "It is none."),
+        ),
+        # Only the wrong part, and the whole sentence right.
+        (
+            *(
+                "He coughs. The test is chi square.",
+                "chi square",
+                "The test is Fisher's.",
+                "He coughs. The test is Fisher's.",
+            ),
+            ("The test is chi square.", "The test is Fisher's."),
+        ),
+    ],
+)
+def test_a_sentence_is_found_by_its_words(text, error_sentence, corrected_sentence, corrected_text, pair_of_sentences):
+    pair, repairs = pair_of(
+        text=text,
+        error_sentence=error_sentence,
+        corrected_sentence=corrected_sentence,
+        corrected_text=corrected_text,
+        is_strict=True,
+    )
+
+    assert (pair.error_sentence, pair.corrected_sentence) == pair_of_sentences
+    assert pair.corrected_note == corrected_text
+    assert repairs == {Repair.SENTENCE: 1}
 
 
 def test_a_corrected_sentence_that_is_already_in_the_note_is_told():
