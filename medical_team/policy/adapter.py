@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers.pytorch_utils import Conv1D
 
 from ..errors import PolicyError
 from .quiet import quiet_transformers
+from .transformers_inside import Conv1D, name_model
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -39,7 +39,7 @@ def attach_adapter(model: PreTrainedModel, *, name: str, rank: int, generator_se
     from peft import get_peft_model
 
     # The base is named as the user named it: where it was loaded from is a path of this machine.
-    model.config._name_or_path = model.name_or_path = name
+    name_model(model, name)
     try:
         targets = _kept_by_peft(model, adaptable_layers(model), rank)
         if not targets:

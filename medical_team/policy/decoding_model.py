@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
 
 from ..errors import PolicyError
 from .forward_pass import ForwardPass
 from .key_values import attention_cache, has_sliding_windows
 from .own_cache import OwnCache, own_cache
-from .transformers_inside import default_cache, keep_rows, keeps_a_state
+from .transformers_inside import base_model_of, default_cache, keep_rows, keeps_a_state
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,8 +26,7 @@ class DecodingModel:
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
-        # LoRA is inside the layers; peft's wrapper around them only costs time.
-        base = cast("PreTrainedModel", model.get_base_model() if isinstance(model, PeftModel) else model)
+        base = base_model_of(model)
         self._model = base
         self._forward = ForwardPass(base)
         example = self.new_cache()

@@ -19,6 +19,7 @@ from ..config import DEMO_MODEL
 from ..data.synthetic.vocabulary import written_texts
 from ..prompts import assessor_prompt, attacker_prompt
 from ..records import DataType, Verdict
+from .transformers_inside import name_model
 
 CONTEXT_WINDOW = 512
 
@@ -70,7 +71,7 @@ def make_demo_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = LlamaForCausalLM(config)
-    model.config._name_or_path = DEMO_MODEL
+    name_model(model, DEMO_MODEL)
     return model.eval(), tokenizer
 
 

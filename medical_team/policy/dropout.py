@@ -6,7 +6,8 @@ Evaluation mode alone would not do: transformers recomputes activations in train
 from __future__ import annotations
 
 import torch
-from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]
+
+from .transformers_inside import is_dropout
 
 
 def switch_off_dropout(model: torch.nn.Module) -> None:
@@ -16,7 +17,7 @@ def switch_off_dropout(model: torch.nn.Module) -> None:
     computes: ``dropout``, ``attention_dropout``, ``attn_pdrop``, ``layerdrop``.
     """
     for module in model.modules():
-        if isinstance(module, _DropoutNd):
+        if is_dropout(module):
             module.p = 0.0
         for name, value in vars(module).items():
             if "drop" in name and isinstance(value, float):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 import torch
 
 from ..errors import PolicyError
-
-_FLAG = "gradient_checkpointing"
+from .transformers_inside import recomputing_modules
 
 
 def enable_gradient_checkpointing(model: torch.nn.Module, name: str) -> None:
@@ -36,7 +35,7 @@ def recomputing(model: torch.nn.Module) -> Generator[None]:
     a router, kernels that pass an adapter by) would part the learner from the sampler, so the modules that recompute
     are put into it alone, and not what is inside of them.
     """
-    chosen = list(_recomputing_modules(model))
+    chosen = list(recomputing_modules(model))
     for module in chosen:
         module.training = True
     try:
@@ -44,7 +43,3 @@ def recomputing(model: torch.nn.Module) -> Generator[None]:
     finally:
         for module in chosen:
             module.training = False
-
-
-def _recomputing_modules(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    return (module for module in model.modules() if vars(module).get(_FLAG, False))

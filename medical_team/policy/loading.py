@@ -41,6 +41,7 @@ from .model_folder import (
 from .quiet import quiet_transformers
 from .smollm2 import smollm2_folder
 from .tiny import make_tiny_model
+from .transformers_inside import name_model
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 """Where the weights of the policy that ships lie."""
@@ -101,8 +102,7 @@ def load_language_model(
         model, tokenizer = _load(name, device, dtype, notify, _MAX_ADAPTERS)
         _raise_without_chat_template(tokenizer, name)
         # What saved checkpoints and adapters name as their base; a cache's absolute path would not survive a move.
-        model.config._name_or_path = name
-        model.name_or_path = name
+        name_model(model, name)
         tokenizer.name_or_path = name
         eos_token_ids = _eos_token_ids(model, tokenizer, name)
         pad_token_id = _pad_token_id(model, tokenizer, eos_token_ids)

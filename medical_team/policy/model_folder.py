@@ -13,9 +13,9 @@ from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from ..errors import PolicyError
+from .transformers_inside import has_causal_head
 
 CONFIG_FILE = "config.json"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
@@ -165,7 +165,7 @@ def _architecture_problems(config: PreTrainedConfig) -> Iterator[str]:
         return
     architectures = config.architectures or []
     is_causal = not architectures or any(name.endswith(_CAUSAL_ARCHITECTURES) for name in architectures)
-    if not is_causal or config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    if not is_causal or not has_causal_head(config.model_type):
         named = ", ".join(architectures) or config.model_type
         yield f"it is no causal language model but {named}, which has no head that writes text"
 

@@ -48,10 +48,10 @@ def announcement(model: DecodingModel) -> str | None:
         )
     if path is RolloutPath.DRAINED:
         return (
-            f"{model.name} keeps more than plain keys and values (sliding windows, recurrent states), so no prompt can "
-            "take the place of a reply that is done: each batch waits for its longest reply. Where their lengths "
-            "differ much, drawing them takes up to twice as long; a larger rollout.batch_size helps where memory "
-            "allows it."
+            f"{model.name} keeps more than plain keys and values (sliding windows, recurrent states, shared layers): "
+            "no prompt can take the place of a reply that is done: each batch waits for its longest reply. Drawing "
+            "replies takes a sixth to a third longer where their lengths are spread evenly, and more than half as long "
+            "again where a few are far longer than the rest. A larger rollout.batch_size helps where memory allows it."
         )
     return None
 

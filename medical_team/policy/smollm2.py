@@ -37,6 +37,7 @@ from ..files import atomic_folder, cannot_write
 from .hub import Notify, cached_folder, download_folder
 from .model_folder import model_folder_problems
 from .quiet import quiet_transformers
+from .transformers_inside import name_model, without_quantisation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -222,18 +223,6 @@ def _read_gguf(gguf: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         [pre_tokenizers.Digits(individual_digits=True), tokenizer.backend_tokenizer.pre_tokenizer]
     )
     tokenizer.model_max_length = CONTEXT_WINDOW
-    return _without_quantisation(quantised), tokenizer
-
-
-def _without_quantisation(quantised: PreTrainedModel) -> PreTrainedModel:
-    """The same weights in a fresh model: one that was read from GGUF refuses to be saved."""
-    config = type(quantised.config)(
-        **{key: value for key, value in quantised.config.to_dict().items() if key != "quantization_config"}
-    )
-    config._name_or_path = SMOLLM2_MODEL
-    with torch.device("meta"):
-        fresh = type(quantised)(config)
-    fresh.load_state_dict(quantised.state_dict(), assign=True)
-    fresh.tie_weights()
-    fresh.generation_config = quantised.generation_config
-    return fresh
+    model = without_quantisation(quantised)
+    name_model(model, SMOLLM2_MODEL)
+    return model, tokenizer

@@ -24,6 +24,7 @@ from transformers import (
 
 from ..config import TINY_RANDOM_MODEL
 from .quiet import quiet_transformers
+from .transformers_inside import name_model
 
 Architecture = Literal["llama", "qwen2", "gemma3"]
 
@@ -62,8 +63,7 @@ def make_tiny_model(
         # The CPU's own generator: torch.manual_seed would seed the GPUs too, which fork_rng doesn't restore here.
         torch.default_generator.manual_seed(seed)
         model = _model(architecture, tokenizer)
-    model.config._name_or_path = TINY_RANDOM_MODEL
-    model.name_or_path = TINY_RANDOM_MODEL
+    name_model(model, TINY_RANDOM_MODEL)
     return model.eval(), tokenizer
 
 

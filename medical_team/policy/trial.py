@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
 
 from .forward_pass import ForwardPass
+from .transformers_inside import base_model_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -28,7 +28,7 @@ def hides_padding(model: PreTrainedModel) -> bool:
 
     RWKV, for example, takes a mask and doesn't look at it: padding before a text changes what it says, silently.
     """
-    base = cast("PreTrainedModel", model.get_base_model() if isinstance(model, PeftModel) else model)
+    base = base_model_of(model)
     if base not in _hiding:
         _hiding[base] = _tried_padding(ForwardPass(base))
     return _hiding[base]

@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import cast
+
+import gguf
+import peft
 import pytest
 import torch
 import transformers
 from decoding_cases import a_prompt, model_of
-from tiny_architectures import tiny_model
-from transformers import LlamaForCausalLM, cache_utils
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors.torch import load_file, save_file
+from tiny_architectures import TOKENIZER, tiny_model
+from transformers import AutoModelForCausalLM, LlamaForCausalLM, cache_utils
 
 from medical_team.policy.transformers_inside import (
     ATTENTION_LAYERS,
     CACHE_NAMES,
     RECURRENT_LAYERS,
+    Conv1D,
+    base_model_of,
     cache_of,
     cache_parameter,
     count_as,
     default_cache,
     has_attention_layers,
+    has_causal_head,
     has_recurrent_layers,
+    is_dropout,
     is_ordinary,
     keep_rows,
     keeps_a_state,
+    name_model,
+    recomputing_modules,
     takes,
+    without_quantisation,
 )
 
 VERSION = f"transformers {transformers.__version__}"
+PEFT_VERSION = f"peft {peft.__version__}"
 
 
 def prompt() -> torch.Tensor:
@@ -109,6 +127,143 @@ def test_reordering_a_cache_keeps_the_chosen_rows(model_type: str):
         reordered = model(input_ids=newest, use_cache=True, **{name: cache}).logits[:, -1]
         whole = model(input_ids=torch.cat((prompts[[2, 0]], newest), dim=1), use_cache=False).logits[:, -1]
     assert torch.allclose(reordered, whole, atol=1e-4), f"{VERSION}: Cache.reorder_cache leaves something behind"
+
+
+def test_what_is_saved_is_called_as_it_was_named(tmp_path: Path):
+    model = tiny_model("llama")
+    name_model(model, "owner/model")
+    adapted = get_peft_model(model, LoraConfig(target_modules=["q_proj"], task_type=TaskType.CAUSAL_LM))
+    adapted.save_pretrained(tmp_path, save_embedding_layers=False)
+    base = json.loads((tmp_path / "adapter_config.json").read_text())["base_model_name_or_path"]
+    assert base == "owner/model", f"{VERSION} no longer names a base after config._name_or_path"
+
+
+def test_models_that_write_text_are_told_from_others():
+    named = f"{VERSION} no longer lists causal models in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
+    assert has_causal_head("llama"), named
+    assert not has_causal_head("vit"), named
+
+
+def test_loading_tells_which_weights_are_missing_and_renames_others(tmp_path: Path):
+    tiny_model("llama").save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(
+        {f"inner.{key}": value for key, value in weights.items()}, tmp_path / "model.safetensors", {"format": "pt"}
+    )
+    _, information = AutoModelForCausalLM.from_pretrained(
+        tmp_path, output_loading_info=True, key_mapping={"^inner\\.": ""}
+    )
+    assert set(information["missing_keys"]) == {"model.norm.weight"}, f"{VERSION}: missing_keys or key_mapping changed"
+
+
+def test_weights_from_gguf_can_be_saved(tmp_path: Path):
+    model = tiny_model("llama", num_key_value_heads=4)
+    write_gguf(model, tmp_path / "model.gguf")
+    read = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf", dtype=torch.float32)
+    fresh = without_quantisation(read)
+    fresh.save_pretrained(tmp_path / "saved")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
+    for name, weight in read.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weight), f"{VERSION}: {name} of a GGUF file is not saved"
+
+
+def write_gguf(model: LlamaForCausalLM, path: Path) -> None:
+    """The least that transformers reads: shape, vocabulary and weights."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(config.vocab_size)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for key, weight in model.state_dict().items():
+        name = names.get_name(key, try_suffixes=(".weight",))
+        assert name is not None, key
+        writer.add_tensor(name, weight.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_modules_that_recompute_have_a_flag():
+    model = tiny_model("llama")
+    assert not list(recomputing_modules(model))
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    found = f"{VERSION} no longer marks modules that recompute with gradient_checkpointing"
+    assert len(list(recomputing_modules(model))) >= model.config.num_hidden_layers, found
+
+
+def test_dropout_layers_are_recognised():
+    kinds = (torch.nn.Dropout, torch.nn.Dropout1d, torch.nn.Dropout2d, torch.nn.AlphaDropout)
+    others = [kind.__name__ for kind in kinds if not is_dropout(kind(0.5))]
+    assert not others, f"torch {torch.__version__} no longer derives {others} from _DropoutNd"
+    assert not is_dropout(torch.nn.Identity())
+
+
+def test_gpt2_has_transposed_linear_layers():
+    layer = tiny_model("gpt2").get_submodule("transformer.h.0.mlp.c_fc")
+    assert isinstance(layer, Conv1D), f"{VERSION} no longer builds GPT-2 of Conv1D"
+    assert layer.weight.shape == (32, layer.nf)
+
+
+def test_a_saved_tokenizer_speaks_of_itself_in_known_words(tmp_path: Path):
+    TOKENIZER.save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    words = f"{VERSION} writes another tokenizer_config.json: {sorted(written)}"
+    assert written["tokenizer_class"] in ("TokenizersBackend", "PreTrainedTokenizerFast"), words
+    assert written.keys() & {"extra_special_tokens", "additional_special_tokens", "eos_token"}, words
+
+
+def an_adapted_model() -> PeftModel:
+    config = LoraConfig(r=2, target_modules=["q_proj"], task_type=TaskType.CAUSAL_LM, init_lora_weights=False)
+    return cast("PeftModel", get_peft_model(tiny_model("llama"), config))
+
+
+def test_a_base_model_computes_with_the_adapter_inside_of_it():
+    adapted = an_adapted_model()
+    base = base_model_of(adapted)
+    inside = f"{PEFT_VERSION} no longer has adapters inside of get_base_model()"
+    assert isinstance(base, LlamaForCausalLM), inside
+    assert torch.equal(base(input_ids=prompt()).logits, adapted(input_ids=prompt()).logits), inside
+    assert base_model_of(base) is base
+    with adapted.disable_adapter():
+        assert not torch.equal(base(input_ids=prompt()).logits, an_adapted_model()(input_ids=prompt()).logits), inside
+
+
+def test_loading_an_adapter_tells_what_is_missing_and_what_has_no_place(tmp_path: Path):
+    adapted = an_adapted_model()
+    weights = get_peft_model_state_dict(adapted)
+    absent = sorted(weights)[0]
+    changed = {"base_model.model.elsewhere.lora_A.weight": weights.pop(absent), **weights}
+    found = set_peft_model_state_dict(adapted, changed)
+    told = f"{PEFT_VERSION} no longer tells missing_keys and unexpected_keys"
+    assert [key for key in found.unexpected_keys if "elsewhere" in key], told
+    assert [key for key in found.missing_keys if ".lora_" in key], told
+    adapted.save_pretrained(tmp_path, save_embedding_layers=False)
+    again = adapted.load_adapter(str(tmp_path), "default")
+    assert not again.unexpected_keys, told
+    assert hasattr(again, "missing_keys"), told
+
+
+def test_an_adapted_layer_holds_what_was_there_before():
+    layers = [module for module in an_adapted_model().modules() if isinstance(module, LoraLayer)]
+    kinds = f"{PEFT_VERSION} no longer derives adapted layers from LoraLayer, around get_base_layer()"
+    assert len(layers) == 2, kinds
+    assert all(isinstance(cast("BaseTunerLayer", layer).get_base_layer(), torch.nn.Linear) for layer in layers), kinds
+
+
+def test_the_configuration_of_an_adapter_tells_its_targets():
+    adapted = an_adapted_model()
+    config = adapted.peft_config[adapted.active_adapter]
+    assert set(config.target_modules) == {"q_proj"}, f"{PEFT_VERSION} no longer keeps target_modules in peft_config"
+    assert not config.target_parameters, f"{PEFT_VERSION} no longer has target_parameters"
 
 
 class Wrapped(LlamaForCausalLM):

@@ -20,10 +20,11 @@ WITHOUT_CACHE = {"openai-gpt"}
 OF_ITS_OWN = {"minimax", "recurrent_gemma", "rwkv", "xlstm"}
 """A cache or state of the architecture's own making: prompts of one length speak together, until all are done."""
 
-RECURRENT = {
+IN_OTHER_LAYERS = {
     "bamba",
     "falcon_h1",
     "falcon_mamba",
+    "gemma3n_text",
     "granitemoehybrid",
     "jamba",
     "lfm2",
@@ -35,7 +36,7 @@ RECURRENT = {
     "qwen3_next",
     "zamba2",
 }
-"""Recurrent states, alone or beside keys and values, in transformers' ordinary cache: rows may leave."""
+"""Recurrent states, or keys and values that layers share, in transformers' ordinary cache: rows may leave."""
 
 WITHOUT_ROOM = {
     "bloom",
@@ -117,7 +118,7 @@ def test_each_architecture_takes_the_path_that_it_is_listed_under(architecture: 
     model = DecodingModel(tiny(architecture))
     assert model.reads_again == (architecture in WITHOUT_CACHE)
     assert model.can_pad == model.can_select_rows == (architecture not in OF_ITS_OWN)
-    assert model.can_share_prefix == (architecture not in WITHOUT_CACHE | OF_ITS_OWN | RECURRENT)
+    assert model.can_share_prefix == (architecture not in WITHOUT_CACHE | OF_ITS_OWN | IN_OTHER_LAYERS)
     assert model.can_pad_anywhere == (model.can_share_prefix and architecture not in WITHOUT_ROOM)
     assert model.max_rows == (1 if architecture == "rwkv" else None)
 
