@@ -12,6 +12,8 @@ from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .hub import HubAnswer, ask_hub
 from .hub_cache import cached_model, endpoint, hub_token, missing_in_model, offline_variable
 from .model_places import converted_folder, local_folder
+from .model_probe import LONGEST as PROBE_SECONDS
+from .model_probe import probe_seen
 from .subject import Subject
 
 FORK_MODELS = ("sentence-transformers/all-MiniLM-L6-v2", "alisawuffles/roberta-large-wanli")
@@ -128,6 +130,7 @@ GROUP = Group(
         Check("policy_model", policy, _SECONDS),
         Check("judge_model", judging, _SECONDS),
         Check("chat_template", chat_template, TEMPLATE_SECONDS, after="policy_model"),
+        Check("policy_probe", probe_seen, PROBE_SECONDS, after="policy_model"),
         Check("fork_models", of_fork, _SECONDS),
         Check("hub_token", token),
         Check("offline", offline),

@@ -10,7 +10,9 @@ import pytest
 
 from doctor_cases import fake_torch
 from medical_team.cli.main import main
+from medical_team.doctor import model_probe
 from medical_team.doctor.checks import GROUPS
+from medical_team.doctor.commands import Ended
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
 READY = ["--policy.model", "demo"]
@@ -20,6 +22,9 @@ READY = ["--policy.model", "demo"]
 def newcomer(tmp_path, monkeypatch):
     """An empty folder, an empty home, a terminal of 80 columns, and a torch that is imported at once."""
     monkeypatch.chdir(tmp_path)
+    # That torch loads no model.
+    found = Ended(0, '{"problem": "", "passes": 0.0, "sampler": 0.0}', "")
+    monkeypatch.setattr(model_probe, "run_command", lambda *_, **__: found)
     for name, value in {
         "HOME": str(tmp_path.parent / "home"),
         "XDG_CACHE_HOME": str(tmp_path.parent / "home" / "cache"),

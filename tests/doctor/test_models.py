@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 from hub_server import hub_server
+from tiny_architectures import save_tiny_architecture
 
 from chat_templates import LIST_TEMPLATE
 from doctor_cases import a_subject, look
 from medical_team.config import SMOLLM2_MODEL, JudgeConfig, PolicyConfig, RunConfig
 from medical_team.doctor.findings import Finding, Status
 from medical_team.engine_config import EngineConfig
+from medical_team.errors import PolicyError
+from medical_team.policy.policy import Policy
+from medical_team.policy.probe import probe_policy
 from medical_team.policy.tiny import save_tiny_model
 
 NAME = "someone/model"
@@ -213,3 +217,35 @@ def test_a_template_of_a_model_that_is_not_here_yet_is_left_for_later(tmp_path):
 
     assert finding.status is Status.SKIPPED
     assert f"{NAME} is not on this machine yet" in finding.found
+
+
+# The probe
+
+
+def probe(model: str | Path, **options) -> Finding:
+    config = RunConfig(policy=PolicyConfig(model=str(model), device="cpu"), **options)
+    return look("policy_probe", a_subject(config, OMP_NUM_THREADS="1"))
+
+
+def test_a_model_that_can_be_trained_passes_the_probe_of_a_run():
+    finding = probe("tiny-random")
+
+    assert finding.status is Status.OK
+    assert "sampler and learner differ by" in finding.found
+
+
+def test_a_model_that_can_t_be_trained_is_told_in_the_words_of_a_run(tmp_path):
+    save_tiny_architecture(tmp_path, "gemma3n_text")
+    with pytest.raises(PolicyError) as refused:
+        probe_policy(Policy(PolicyConfig(model=str(tmp_path), device="cpu"), seed=0))
+
+    finding = probe(tmp_path)
+
+    assert finding.status is Status.FAILED
+    assert finding.found == str(refused.value)
+
+
+def test_what_is_not_here_or_trained_elsewhere_is_not_probed(tmp_path):
+    finding = probe(NAME)
+    assert (finding.status, "when the run starts" in finding.found) == (Status.SKIPPED, True)
+    assert probe("tiny-random", engine=EngineConfig(kind="openrlhf")).status is Status.SKIPPED
