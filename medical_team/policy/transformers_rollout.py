@@ -9,32 +9,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 
 from ..config import RolloutConfig
 from ..game.rollout import Progress, PromptTooLong, Reply, RolloutRequest
-from .chat import decode_reply, encode_prompt
 from .decoding import DecodedReply, DecodingRequest, DecodingRules, decode
 from .decoding_model import DecodingModel
+from .encoding import EncodedRequest, encode_requests, groups_by_voice, reply_of
 from .policy import Policy
 from .prefix_cache import PrefixCache, common_prefix_length
 from .rollout_path import RolloutWork, announcement
 
 _SHORTEST_SHARED_PREFIX = 8
 """Tokens; to share fewer saves less than the extra pass over them costs."""
-
-
-@dataclass(frozen=True)
-class _EncodedRequest:
-    index: int
-    request: RolloutRequest
-    prompt_token_ids: tuple[int, ...]
-
-    @property
-    def decoding_request(self) -> DecodingRequest:
-        return DecodingRequest(self.prompt_token_ids, self.request.max_tokens, self.request.seed)
 
 
 class TransformersRollout:
@@ -69,19 +57,10 @@ class TransformersRollout:
         Raises:
             PolicyError: the model's probabilities are not numbers.
         """
-        replies: list[Reply | PromptTooLong | None] = [None] * len(requests)
-        fitting: list[_EncodedRequest] = []
-        for index, request in enumerate(requests):
-            prompt_token_ids = encode_prompt(
-                self._policy.tokenizer, request.prompt, request.reply_prefix, self._policy.day
-            )
-            refusal = self._refusal(len(prompt_token_ids), request.max_tokens)
-            if refusal is None:
-                fitting.append(_EncodedRequest(index, request, prompt_token_ids))
-            else:
-                replies[index] = refusal
-        done = len(requests) - len(fitting)
-        for (version, is_greedy), group in _groups(fitting).items():
+        fitting, refusals = encode_requests(self._policy, self._config, requests)
+        replies: dict[int, Reply | PromptTooLong] = dict(refusals)
+        done = len(refusals)
+        for (version, is_greedy), group in groups_by_voice(fitting).items():
             rules = DecodingRules(
                 temperature=self._config.temperature,
                 is_greedy=is_greedy,
@@ -96,53 +75,26 @@ class TransformersRollout:
                 for batch in speaker.batches(group):
                     drawn = speaker.draw(batch, lambda count, before=done: on_progress(before + count, len(requests)))
                     for encoded, reply in zip(batch, drawn, strict=True):
-                        replies[encoded.index] = self._reply(encoded, reply)
+                        replies[encoded.index] = reply_of(
+                            self._policy, encoded, reply.token_ids, reply.log_probs, is_finished=reply.is_finished
+                        )
                     done += len(batch)
                     tokens += sum(len(encoded.prompt_token_ids) for encoded in batch)
                     tokens += sum(len(reply.token_ids) for reply in drawn)
                 self._work.add(decoding_model, replies=len(group), tokens=tokens)
-        return [reply for reply in replies if reply is not None]
+        return [replies[index] for index in range(len(requests))]
 
     def _announce(self, model: DecodingModel) -> None:
         if not self._is_announced and (sentence := announcement(model)) is not None:
             self._warn(sentence)
         self._is_announced = True
 
-    def _refusal(self, prompt_tokens: int, max_tokens: int) -> PromptTooLong | None:
-        if prompt_tokens > self._config.max_prompt_tokens:
-            return PromptTooLong(
-                f"{prompt_tokens} tokens, rollout.max_prompt_tokens is {self._config.max_prompt_tokens}"
-            )
-        window = self._policy.context_window
-        if window is not None and prompt_tokens + max_tokens > window:
-            return PromptTooLong(
-                f"{prompt_tokens} tokens and a reply of up to {max_tokens}, the model's context window is {window}"
-            )
-        return None
-
-    def _reply(self, encoded: _EncodedRequest, drawn: DecodedReply) -> Reply:
-        return Reply(
-            text=decode_reply(self._policy.tokenizer, drawn.token_ids, self._policy.eos_token_ids),
-            prompt_token_ids=encoded.prompt_token_ids,
-            token_ids=drawn.token_ids,
-            log_probs=drawn.log_probs,
-            is_finished=drawn.is_finished,
-        )
-
-
-def _groups(requests: Sequence[_EncodedRequest]) -> dict[tuple[str, bool], list[_EncodedRequest]]:
-    """Requests by (version, is_greedy): what speaks with the same weights in the same way."""
-    groups: dict[tuple[str, bool], list[_EncodedRequest]] = {}
-    for encoded in requests:
-        groups.setdefault((encoded.request.speaker.version, encoded.request.is_greedy), []).append(encoded)
-    return groups
-
 
 class _Speaker:
     """One model with the weights of this moment, and the beginning that all prompts of this call share."""
 
     def __init__(
-        self, model: DecodingModel, rules: DecodingRules, group: Sequence[_EncodedRequest], batch_size: int
+        self, model: DecodingModel, rules: DecodingRules, group: Sequence[EncodedRequest], batch_size: int
     ) -> None:
         self._model = model
         self._rules = rules
@@ -154,7 +106,7 @@ class _Speaker:
         self._shared = prompts[0][:length] if is_worth_it else ()
         self._prefix: PrefixCache | None = None
 
-    def batches(self, group: Sequence[_EncodedRequest]) -> Iterator[Sequence[_EncodedRequest]]:
+    def batches(self, group: Sequence[EncodedRequest]) -> Iterator[Sequence[EncodedRequest]]:
         """What is drawn together: all at once where a request can take the place of one that is done.
 
         Prompts of similar lengths stand together. The longest come first, so that memory runs out early or never.
@@ -166,13 +118,16 @@ class _Speaker:
         for start in range(0, len(ordered), size):
             yield ordered[start : start + size]
 
-    def draw(self, batch: Sequence[_EncodedRequest], on_done: Callable[[int], None]) -> list[DecodedReply]:
-        requests = [encoded.decoding_request for encoded in batch]
+    def draw(self, batch: Sequence[EncodedRequest], on_done: Callable[[int], None]) -> list[DecodedReply]:
+        requests = [
+            DecodingRequest(encoded.prompt_token_ids, encoded.request.max_tokens, encoded.request.seed)
+            for encoded in batch
+        ]
         return decode(
             self._model, requests, self._rules, self._prefix_for(batch), batch_size=self._batch_size, on_done=on_done
         )
 
-    def _prefix_for(self, batch: Sequence[_EncodedRequest]) -> PrefixCache | None:
+    def _prefix_for(self, batch: Sequence[EncodedRequest]) -> PrefixCache | None:
         lengths = {len(encoded.prompt_token_ids) for encoded in batch}
         if not self._shared or (len(lengths) > 1 and not self._model.can_pad_anywhere):
             return None

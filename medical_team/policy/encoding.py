@@ -1,0 +1,73 @@
+"""What every rollout engine does before it draws anything: prompts to token ids, refusing those that don't fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..config import RolloutConfig
+from ..game.rollout import PromptTooLong, Reply, RolloutRequest
+from .chat import decode_reply, encode_prompt
+from .policy import Policy
+
+
+@dataclass(frozen=True)
+class EncodedRequest:
+    """A request whose prompt fits."""
+
+    index: int
+    """Its place among the requests of the call."""
+    request: RolloutRequest
+    prompt_token_ids: tuple[int, ...]
+
+
+def encode_requests(
+    policy: Policy, config: RolloutConfig, requests: Sequence[RolloutRequest]
+) -> tuple[list[EncodedRequest], dict[int, PromptTooLong]]:
+    """The requests that fit, in order, and by place why the others don't."""
+    fitting: list[EncodedRequest] = []
+    refusals: dict[int, PromptTooLong] = {}
+    for index, request in enumerate(requests):
+        prompt_token_ids = encode_prompt(policy.tokenizer, request.prompt, request.reply_prefix, policy.day)
+        refusal = _refusal(policy.context_window, config, len(prompt_token_ids), request.max_tokens)
+        if refusal is None:
+            fitting.append(EncodedRequest(index, request, prompt_token_ids))
+        else:
+            refusals[index] = refusal
+    return fitting, refusals
+
+
+def groups_by_voice(requests: Sequence[EncodedRequest]) -> dict[tuple[str, bool], list[EncodedRequest]]:
+    """Requests by (version, is_greedy): what speaks with the same weights in the same way."""
+    groups: dict[tuple[str, bool], list[EncodedRequest]] = {}
+    for encoded in requests:
+        groups.setdefault((encoded.request.speaker.version, encoded.request.is_greedy), []).append(encoded)
+    return groups
+
+
+def reply_of(
+    policy: Policy,
+    encoded: EncodedRequest,
+    token_ids: tuple[int, ...],
+    log_probs: tuple[float, ...],
+    *,
+    is_finished: bool,
+) -> Reply:
+    """The reply that the drawn tokens make."""
+    return Reply(
+        text=decode_reply(policy.tokenizer, token_ids, policy.eos_token_ids),
+        prompt_token_ids=encoded.prompt_token_ids,
+        token_ids=token_ids,
+        log_probs=log_probs,
+        is_finished=is_finished,
+    )
+
+
+def _refusal(window: int | None, config: RolloutConfig, prompt_tokens: int, max_tokens: int) -> PromptTooLong | None:
+    if prompt_tokens > config.max_prompt_tokens:
+        return PromptTooLong(f"{prompt_tokens} tokens, rollout.max_prompt_tokens is {config.max_prompt_tokens}")
+    if window is not None and prompt_tokens + max_tokens > window:
+        return PromptTooLong(
+            f"{prompt_tokens} tokens and a reply of up to {max_tokens}, the model's context window is {window}"
+        )
+    return None
