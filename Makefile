@@ -3,7 +3,9 @@
 #   make quickstart                     the whole thing, small, on this machine
 #   make test                           lint, types, import contract, tests
 #   make test-latest                    the same with the newest releases that pyproject.toml allows
-#   make lock                           choose the exact versions anew: requirements/package.txt and test.txt
+#   make vllm                           an environment of its own with vLLM for a CPU: .venv-vllm
+#   make test-vllm                      the tests that need vLLM, in that environment
+#   make lock                           choose the exact versions anew: requirements/package.txt, test.txt and vllm.txt
 #   make clean                          remove the environments and what was built
 #   make quickstart TORCH=torch==2.9.1  with another torch
 #   make test PYTHON=python3.13         with another Python, after `make clean`
@@ -13,14 +15,19 @@ PYTHON ?= python3
 VENV := .venv
 LATEST_VENV := .venv-latest
 LOCK_VENV := .venv-lock
+VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LATEST_PIP := $(LATEST_VENV)/bin/python -m pip --disable-pip-version-check -q
+VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check -q
 # One lock for every Python that pyproject.toml allows and every system, without torch: TORCH chooses that.
 COMPILE := $(LOCK_VENV)/bin/uv pip compile --config-file requirements/uv.toml --universal --python-version 3.11 \
 	--upgrade --no-emit-package torch --no-annotate --no-emit-index-url --custom-compile-command 'make lock' -q
+EXTRAS := --extra train --extra eval --extra judge
+# Beside torch: its relatives for pictures and sound, which don't import beside a torch for a CPU, and the compiler for GPUs.
+NOT_FOR_VLLM := $(foreach name,torchvision torchaudio torchcodec triton,--no-emit-package $(name))
 
-.PHONY: help quickstart test test-latest lint types imports tests lock clean
+.PHONY: help quickstart test test-latest vllm test-vllm lint types imports tests lock clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -70,13 +77,30 @@ test-latest:
 	$(MAKE) VENV=$(LATEST_VENV) test; status=$$?; \
 		$(LATEST_VENV)/bin/python scripts/compare_with_lock.py && exit $$status
 
+# vLLM wants another transformers than the lock above has, so it has a lock and an environment of its own. Its package
+# names a torch that no registry has beside PyTorch's own index: hence without dependencies, and torch comes last.
+$(VLLM_VENV)/.package: pyproject.toml requirements/vllm.txt
+	$(PYTHON) -m venv --clear $(VLLM_VENV)
+	$(VLLM_PIP) install --no-deps -r requirements/vllm.txt
+	$(VLLM_PIP) install '$(TORCH)'
+	$(VLLM_PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+vllm: $(VLLM_VENV)/.package
+
+test-vllm: $(VLLM_VENV)/.package
+	$(VLLM_VENV)/bin/python -m pytest -n 0 $(wildcard tests/*/test_vllm*.py)
+
 lock:
 	@test -x $(LOCK_VENV)/bin/uv || $(PYTHON) -m venv $(LOCK_VENV)
 	$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check -q install --upgrade uv
-	$(COMPILE) --all-extras pyproject.toml requirements/build.in requirements/test.in -o requirements/test.txt > /dev/null
-	$(COMPILE) --extra train --extra eval --extra judge pyproject.toml requirements/build.in \
+	$(COMPILE) $(EXTRAS) --extra dev pyproject.toml requirements/build.in requirements/test.in \
+		-o requirements/test.txt > /dev/null
+	$(COMPILE) $(EXTRAS) pyproject.toml requirements/build.in \
 		-c requirements/test.txt -o requirements/package.txt > /dev/null
+	$(COMPILE) $(EXTRAS) --extra dev pyproject.toml requirements/build.in requirements/test.in requirements/vllm.in \
+		--override requirements/vllm-overrides.txt $(NOT_FOR_VLLM) -o requirements/vllm.txt > /dev/null
 	git diff --stat requirements/
 
 clean:
-	rm -rf $(VENV) $(LATEST_VENV) $(LOCK_VENV) build dist
+	rm -rf $(VENV) $(LATEST_VENV) $(LOCK_VENV) $(VLLM_VENV) build dist

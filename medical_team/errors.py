@@ -51,6 +51,14 @@ class ModelUnavailableError(PolicyError):
     """A model is nowhere on this machine and can't be fetched, for example because there is no network."""
 
 
+class VllmError(PolicyError):
+    """A vLLM engine failed."""
+
+
+class VllmUnavailableError(VllmError):
+    """vLLM is not installed, or doesn't start with this model."""
+
+
 class JudgeError(MedicalTeamError, RuntimeError):
     """A judge can't be set up. (A judge that fails on a game gives a JudgeFailure instead.)"""
 

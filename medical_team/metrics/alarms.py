@@ -50,6 +50,7 @@ def alarms(history: Sequence[Values]) -> dict[str, str]:
         "near_duplicates": _near_duplicates(history),
         "format": _format(history),
         "kl": _kl(history),
+        "mismatch": _mismatch(history),
         "gamed": _gamed(history),
         "not_zero_sum": _not_zero_sum(history),
         "slow_judge": _slow_judge(history),
@@ -182,6 +183,19 @@ def _kl(history: Sequence[Values]) -> str | None:
     return (
         f"The policy is {kl:.2f} nats a token away from where it started. Raise training.kl_coefficient or lower "
         "training.learning_rate."
+    )
+
+
+def _mismatch(history: Sequence[Values]) -> str | None:
+    if not history or "rollout/mismatch_mean" not in history[-1]:
+        return None
+    mean, bound = history[-1]["rollout/mismatch_mean"], history[-1]["rollout/mismatch_bound"]
+    if mean <= bound:
+        return None
+    return (
+        f"The engine that draws replies gives them other probabilities than the policy that learns: {mean:.2g} nats a "
+        f"token, where rounding explains {bound:g}. It learns from what another policy said. Set rollout.engine to "
+        "transformers, or rollout.correction to truncated; where neither side computes in bf16, please report it."
     )
 
 

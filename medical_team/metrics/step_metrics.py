@@ -24,6 +24,10 @@
 | games/all, decided, undecidable, void, no_revision | counts |
 | games/no_verdict, ties | counts; a tie is an adversarial game without a verdict |
 | policy/... | what the update reports (:class:`..records.Update`); zero_variance_roles is their number |
+| rollout/mismatch_max, mismatch_mean | difference of the engine's log-probs and the learner's own, nats |
+| rollout/mismatch_kl | divergence of the two from these (k3), nats a token |
+| rollout/mismatch_bound | the mean that rounding explains at the precisions in force |
+| rollout/truncated_share | share of the tokens whose correction was cut, where rollout.correction is truncated |
 | policy/demonstration_loss | mean over demonstrations of their replies' mean cross-entropy, nats |
 | seconds/PHASE, total | wall-clock time |
 | speed/tokens_per_second | generated tokens by seconds of play |
@@ -251,6 +255,15 @@ def _learning_metrics(update: Update, *, has_games: bool) -> dict[str, float]:
             "policy/action_tokens": update.action_tokens,
             "policy/zero_variance_roles": len(update.zero_variance_roles),
         }
+    if (mismatch := update.mismatch) is not None:
+        metrics |= {
+            "rollout/mismatch_max": mismatch.largest,
+            "rollout/mismatch_mean": mismatch.mean,
+            "rollout/mismatch_kl": mismatch.kl,
+            "rollout/mismatch_bound": mismatch.bound,
+        }
+        if mismatch.truncated_share is not None:
+            metrics["rollout/truncated_share"] = mismatch.truncated_share
     return metrics
 
 

@@ -84,6 +84,11 @@ class Policy:
         """Whether log-probs of the same tokens repeat closely in another batch shape, as they do in fp32."""
         return self._compute_dtype is torch.float32
 
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """What forward passes compute in; weights that learn are in fp32 all the same."""
+        return self._compute_dtype
+
     def trainable_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """The parameters that learn, by name, in a fixed order."""
         return ((name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad)

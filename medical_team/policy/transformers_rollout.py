@@ -48,6 +48,12 @@ class TransformersRollout:
         """What drawing replies took since the last call, under the names of :mod:`..metrics.step_metrics`."""
         return self._work.take_metrics()
 
+    def rest(self) -> None:
+        """Nothing: it has no memory of its own."""
+
+    def close(self) -> None:
+        """Nothing: the policy goes on."""
+
     @torch.inference_mode()
     def generate(
         self, requests: Sequence[RolloutRequest], on_progress: Progress = lambda done, total: None

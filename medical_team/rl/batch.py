@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..policy.log_probs import PromptAndReply
-from ..records import Sample
+from ..records import Mismatch, Sample
 from .reinforce import Advantages
 
 
@@ -23,6 +23,9 @@ class Batch:
     kl_NR: torch.Tensor
     """Estimate of the KL against the reference policy at each action token."""
     advantages: Advantages
+    loss_weights_NR: torch.Tensor | None = None
+    """The correction of each token's loss for what the engine drew from another policy; None: there is none."""
+    mismatch: Mismatch | None = None
 
     @property
     def learnt_rows(self) -> list[int]:

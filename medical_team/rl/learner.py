@@ -21,6 +21,7 @@ from ..policy.policy import Policy
 from ..records import LIVING, Sample, Update
 from ..seeds import derived_random
 from .batch import Batch, microbatch_rows, padded_to, reply_mask
+from .mismatch import measured_mismatch, truncated_weights
 from .optimizer_state import OPTIMIZER_FILE, load_optimizer, save_optimizer
 from .protocols import POLICY_FOLDER, Experience
 from .reinforce import clipped_token_losses, kl_estimates, reinforce_advantages, token_weights
@@ -40,7 +41,7 @@ class ReinforceLearner:
 
     Args:
         policy: what learns.
-        config: the run's configuration.
+        config: the run's configuration, with the rollout engine that was chosen.
     """
 
     def __init__(self, policy: Policy, config: RunConfig) -> None:
@@ -50,6 +51,14 @@ class ReinforceLearner:
         self.optimizer = torch.optim.AdamW(
             self._parameters.values(), lr=config.learning_rate, weight_decay=config.training.weight_decay
         )
+
+    @property
+    def _is_corrected(self) -> bool:
+        return self._config.rollout.correction == "truncated"
+
+    @property
+    def _recomputes(self) -> bool:
+        return not self._policy.is_exact or self._config.rollout.engine == "vllm" or self._is_corrected
 
     def learn(self, experience: Experience, step: int) -> Update:
         """Take the optimizer updates of one step.
@@ -113,12 +122,14 @@ class ReinforceLearner:
 
     def _batch(self, samples: Sequence[Sample]) -> Batch:
         mask_NR = reply_mask(samples)
-        # In fp32 the sampler's log-probs are the learner's; in bf16 they differ by enough to disturb the ratio.
-        old_NR = (
-            padded_to(mask_NR, [sample.old_log_probs for sample in samples])
-            if self._policy.is_exact
-            else self.log_probs(samples)
-        )
+        drawn_NR = padded_to(mask_NR, [sample.old_log_probs for sample in samples])
+        # In fp32 the built-in engine's log-probs are the learner's. Others differ by enough to disturb the ratio.
+        old_NR = self.log_probs(samples) if self._recomputes else drawn_NR
+        weights_NR = truncated_weights(drawn_NR, old_NR) if self._is_corrected else None
+        mismatch = None
+        if self._recomputes:
+            is_exact = self._policy.is_exact and self._config.rollout.precision != "bf16"
+            mismatch = measured_mismatch(drawn_NR, old_NR, mask_NR, is_exact=is_exact, weights_NR=weights_NR)
         kl_NR = kl_estimates(old_NR, self.log_probs(samples, REFERENCE), mask_NR)
         advantages = reinforce_advantages(
             torch.tensor([sample.reward.total for sample in samples]),
@@ -128,7 +139,7 @@ class ReinforceLearner:
             kl_coefficient=self._config.training.kl_coefficient,
             normalization=self._config.training.normalization,
         )
-        return Batch(tuple(samples), mask_NR, old_NR, kl_NR, advantages)
+        return Batch(tuple(samples), mask_NR, old_NR, kl_NR, advantages, weights_NR, mismatch)
 
     def _minibatches(self, batch: Batch | None, step: int, sft: SupervisedBatch) -> Iterator[list[int]]:
         """The rows of each optimizer update; none where demonstrations alone are learnt from."""
@@ -205,6 +216,8 @@ class ReinforceLearner:
             self._config.training.clip_epsilon,
         )
         weights_BR = weights_BR[:, :width]
+        if batch.loss_weights_NR is not None:
+            losses_BR = losses_BR * batch.loss_weights_NR[rows, :width].to(device)
         loss = (losses_BR * weights_BR).sum()
         loss.backward()
         return loss.item(), (is_clipped_BR * tokens.reply_mask_BR * weights_BR).sum().item()
@@ -235,4 +248,5 @@ def _update(
         gradient_norm=mean(item.gradient_norm for item in updates),
         learning_rate=learning_rate,
         zero_variance_roles=batch.advantages.zero_variance_roles if batch else (),
+        mismatch=batch.mismatch if batch else None,
     )

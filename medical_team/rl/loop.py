@@ -67,6 +67,7 @@ def train(
         for step in range(first_step, run.total_steps):
             experience = source.collect(step, timer)
             with timer.phase("learn"):
+                rollout.rest()
                 update = learner.learn(experience, step)
                 rollout.follow()
             heldout = evaluation.when_due(step)

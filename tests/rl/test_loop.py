@@ -43,6 +43,10 @@ class ScriptedRollout:
     def follow(self) -> None:
         self.events.append("follow")
 
+    def rest(self) -> None: ...
+
+    def close(self) -> None: ...
+
     @staticmethod
     def _reply(request: RolloutRequest) -> Reply:
         is_attacker = request.speaker.role is Role.ATTACKER

@@ -1,0 +1,84 @@
+"""Which engine draws the replies of a run, and why that one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..config import RolloutConfig
+from ..errors import PolicyError, VllmUnavailableError
+from ..game.rollout import TrainingRollout
+from .policy import Policy
+from .transformers_rollout import TransformersRollout
+from .vllm_installed import vllm_version
+from .vllm_rollout import VllmRollout
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ChosenEngine:
+    """An engine that has started."""
+
+    rollout: TrainingRollout
+    config: RolloutConfig
+    """With the choice written out, so that a resumed run goes on with the same engine."""
+    reason: str
+    """A line for a person: which engine, and why."""
+
+
+def choose_engine(
+    policy: Policy,
+    config: RolloutConfig,
+    notify: Notify = lambda text: None,
+    warn: Notify = warnings.warn,
+) -> ChosenEngine:
+    """Start the engine that ``rollout.engine`` names. ``auto`` tries vLLM on a GPU, and says why where it isn't taken.
+
+    Args:
+        notify: told of restarts.
+        warn: told of what makes drawing slow.
+
+    Raises:
+        VllmUnavailableError: vLLM is asked for, and is not installed or doesn't start with this model.
+        PolicyError: an option is for the other engine.
+    """
+    if config.engine == "vllm":
+        return _vllm(policy, config, "as rollout.engine says", notify)
+    if config.engine == "transformers":
+        return _built_in(policy, config, warn, "as rollout.engine says")
+    if policy.device.type != "cuda":
+        return _built_in(policy, config, warn, "on a CPU it is exact and starts at once")
+    if vllm_version() is None:
+        return _built_in(policy, config, warn, "vLLM, which is faster, is not installed: docs/vllm.md")
+    try:
+        return _vllm(policy, config, "on a GPU, where it is installed", notify)
+    except VllmUnavailableError as error:
+        return _built_in(policy, config, warn, f"since {error}")
+
+
+def _vllm(policy: Policy, config: RolloutConfig, why: str, notify: Notify) -> ChosenEngine:
+    rollout = VllmRollout(policy, config, notify=notify)
+    correction = config.correction
+    if correction == "auto":
+        correction = "none" if rollout.dtype == policy.compute_dtype else "truncated"
+    chosen = replace(config, engine="vllm", correction=correction)
+    precision = str(rollout.dtype).removeprefix("torch.")
+    repeats = "" if policy.device.type == "cpu" else "; runs are not bit-exact with vLLM"
+    corrected = "" if correction == "none" else "; each token's loss is corrected for what the engine rounds otherwise"
+    return ChosenEngine(
+        rollout, chosen, f"Replies are drawn by {vllm_version()} in {precision}, {why}{corrected}{repeats}."
+    )
+
+
+def _built_in(policy: Policy, config: RolloutConfig, warn: Notify, why: str) -> ChosenEngine:
+    if config.precision != "auto":
+        raise PolicyError(
+            f"rollout.precision is {config.precision}, but the built-in engine computes as the policy does. Set it to "
+            "auto, or rollout.engine to vllm."
+        )
+    correction = "none" if config.correction == "auto" else config.correction
+    chosen = replace(config, engine="transformers", correction=correction)
+    reason = f"Replies are drawn by the built-in engine: {why}{'' if why.endswith('.') else '.'}"
+    return ChosenEngine(TransformersRollout(policy, config, warn=warn), chosen, reason)

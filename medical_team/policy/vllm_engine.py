@@ -1,0 +1,306 @@
+"""One vLLM engine in this process: starting it, giving it weights, drawing tokens.
+
+It starts from the policy's own configuration with random weights, and gets the policy's: so whatever the policy was
+loaded from, an adapter's folder or a GGUF file, the engine speaks with the same numbers. Everything that knows vLLM's
+own interface is here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config import RolloutConfig
+from ..errors import MedicalTeamError, VllmError, VllmUnavailableError
+from .policy import Policy
+from .quiet import quiet_transformers
+from .vllm_installed import check_installed
+
+# What vLLM raises is no tree of its own.
+VLLM_ERRORS = (
+    ImportError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    LookupError,
+    NotImplementedError,
+)
+
+_ENVIRONMENT = {
+    # In this process, whose policy gives it weights without copying them to another one.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    # The learner's threads are its own as well: it binds none of them to a core.
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_HOST_IP": "127.0.0.1",
+}
+_CPU_CACHE_BYTES = 2 * 2**30
+_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+_LIVE_ADAPTERS = 2
+_PROBE_TOKENS = 4
+_TOO_LARGE = ("out of memory", "memory on node", "less than desired", "no available memory", "kv cache")
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A version of the policy's LoRA adapter as a PEFT folder. No number and no name is ever used twice."""
+
+    number: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """A reply that is wanted, as token ids."""
+
+    prompt_token_ids: tuple[int, ...]
+    max_tokens: int
+    seed: int
+    adapter: Adapter | None = None
+
+
+@dataclass(frozen=True)
+class DrawnTokens:
+    """A reply, with its end token if it came to an end, and the log-prob of each token."""
+
+    token_ids: tuple[int, ...]
+    log_probs: tuple[float, ...]
+    is_finished: bool
+
+
+class VllmEngine:
+    """vLLM with the shape of ``policy``'s model, started and tried. It has no weights of worth until they are pushed.
+
+    Args:
+        policy: whose model it is, and where it computes.
+        config: limits and temperature.
+        dtype: what it computes in.
+        serves_adapters: serve LoRA adapters beside the weights.
+
+    Raises:
+        VllmUnavailableError: vLLM is not installed, or doesn't start with this model.
+    """
+
+    def __init__(self, policy: Policy, config: RolloutConfig, dtype: torch.dtype, *, serves_adapters: bool) -> None:
+        check_installed()
+        self._config = config
+        self._ends = sorted(policy.eos_token_ids)
+        self._can_sleep = policy.device.type == "cuda"
+        self._is_asleep = False
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        set_threads = torch.set_num_threads
+        try:
+            self._vllm: Any = importlib.import_module("vllm")
+            with _model_folder(policy) as folder:
+                self._llm: Any = self._vllm.LLM(**_options(policy, config, folder, dtype, serves_adapters))
+            self.draw([TokenRequest((self._ends[0],) * _PROBE_TOKENS, 1, 0)], is_greedy=True)
+        except VllmError as error:
+            raise VllmUnavailableError(_explanation(policy, error.__cause__ or error)) from error
+        except VLLM_ERRORS as error:
+            raise VllmUnavailableError(_explanation(policy, error)) from error
+        finally:
+            # On a CPU vLLM puts a function in its place that does nothing.
+            torch.set_num_threads = set_threads
+
+    def push(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        """Take over ``weights``, named as in a checkpoint, and forget what was computed with the old ones.
+
+        Raises:
+            VllmError: the engine failed.
+        """
+        with _told():
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": list(weights)})
+        self.forget()
+
+    def forget(self) -> None:
+        """Empty the cache of prompts' beginnings.
+
+        Raises:
+            VllmError: the engine failed.
+        """
+        with _told():
+            self._llm.reset_prefix_cache()
+
+    def draw(
+        self,
+        requests: Sequence[TokenRequest],
+        *,
+        is_greedy: bool,
+        on_done: Callable[[int], None] = lambda count: None,
+    ) -> list[DrawnTokens]:
+        """A reply for each request, in order.
+
+        Raises:
+            VllmError: the engine failed.
+        """
+        self.wake()
+        with _told():
+            self._llm.enqueue(
+                [{"prompt_token_ids": list(request.prompt_token_ids)} for request in requests],
+                [self._sampling(request, is_greedy) for request in requests],
+                lora_request=[self._lora_request(request.adapter) for request in requests],
+                use_tqdm=False,
+            )
+            outputs = self._llm.wait_for_completion(use_tqdm=lambda **_: _Progress(on_done))
+            return [_drawn(output.outputs[0]) for output in outputs]
+
+    def sleep(self) -> None:
+        """Give the GPU's memory back until :meth:`draw` or :meth:`wake`; on a CPU nothing."""
+        if self._can_sleep and not self._is_asleep:
+            with _told():
+                self._llm.sleep(level=1)
+            self._is_asleep = True
+
+    def wake(self) -> None:
+        """Take the GPU's memory again."""
+        if self._is_asleep:
+            with _told():
+                self._llm.wake_up()
+            self._is_asleep = False
+
+    def close(self) -> None:
+        """End the engine, so that another one can start."""
+        # What is left of an engine that died may fail once more.
+        with contextlib.suppress(*VLLM_ERRORS):
+            self._llm.llm_engine.engine_core.shutdown()
+        self._llm = None
+        with contextlib.suppress(*VLLM_ERRORS):
+            importlib.import_module("vllm.distributed").cleanup_dist_env_and_memory()
+
+    def _sampling(self, request: TokenRequest, is_greedy: bool) -> object:
+        # No top_p and no top_k: what they leave out would bias the ratios that are learnt from.
+        return self._vllm.SamplingParams(
+            temperature=0.0 if is_greedy else self._config.temperature,
+            seed=None if is_greedy else request.seed % 2**63,
+            max_tokens=request.max_tokens,
+            stop_token_ids=self._ends,
+            logprobs=0,
+            detokenize=False,
+        )
+
+    def _lora_request(self, adapter: Adapter | None) -> object:
+        if adapter is None:
+            return None
+        request_type = importlib.import_module("vllm.lora.request").LoRARequest
+        return request_type(f"version-{adapter.number}", adapter.number, str(adapter.folder))
+
+
+class _Progress:
+    """What vLLM takes for a progress bar."""
+
+    def __init__(self, on_done: Callable[[int], None]) -> None:
+        self.n = 0
+        self.postfix = ""
+        self.format_dict = {"elapsed": 1.0}
+        self._on_done = on_done
+
+    def update(self, count: int) -> None:
+        self.n += count
+        self._on_done(self.n)
+
+    def refresh(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@contextlib.contextmanager
+def _model_folder(policy: Policy) -> Generator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="medical-team-vllm-"))
+    policy_model: Any = policy.model
+    model = policy_model.get_base_model() if policy.config.adaptation == "lora" else policy_model
+    try:
+        with quiet_transformers():
+            model.config.save_pretrained(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _options(
+    policy: Policy, config: RolloutConfig, folder: Path, dtype: torch.dtype, serves_adapters: bool
+) -> dict[str, Any]:
+    longest = config.max_prompt_tokens + max(config.max_revision_tokens, config.max_verdict_tokens)
+    if policy.context_window is not None:
+        longest = min(longest, policy.context_window)
+    options: dict[str, Any] = {
+        "model": str(folder),
+        "load_format": "dummy",
+        "skip_tokenizer_init": True,
+        "dtype": str(dtype).removeprefix("torch."),
+        "seed": 0,
+        "distributed_executor_backend": "uni",
+        "max_model_len": longest,
+        "max_num_seqs": config.batch_size,
+        # A prompt that is read in parts would rewind its random numbers, which a CPU's generator can't.
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(longest, 4096),
+        "async_scheduling": False,
+        "logprobs_mode": "processed_logprobs",
+        "max_logprobs": 1,
+        "disable_log_stats": True,
+        "trust_remote_code": False,
+    }
+    if policy.device.type == "cuda":
+        options |= {"gpu_memory_utilization": config.gpu_memory_share, "enable_sleep_mode": True}
+    else:
+        options |= {"enforce_eager": True, "kv_cache_memory_bytes": _CPU_CACHE_BYTES}
+    if serves_adapters:
+        rank = next(each for each in _LORA_RANKS if each >= policy.config.lora_rank)
+        options |= {"enable_lora": True, "max_lora_rank": rank, "max_loras": _LIVE_ADAPTERS}
+    return options
+
+
+def can_serve_adapter(rank: int) -> bool:
+    """Whether vLLM takes LoRA adapters of this rank."""
+    return rank <= _LORA_RANKS[-1]
+
+
+def _drawn(output: Any) -> DrawnTokens:
+    token_ids = tuple(output.token_ids)
+    log_probs = tuple(
+        float(by_token[token_id].logprob) for token_id, by_token in zip(token_ids, output.logprobs, strict=True)
+    )
+    return DrawnTokens(token_ids, log_probs, is_finished=output.finish_reason == "stop")
+
+
+@contextlib.contextmanager
+def _told() -> Generator[None]:
+    try:
+        yield
+    except MedicalTeamError:
+        raise
+    except VLLM_ERRORS as error:
+        raise VllmError(f"vLLM failed: {_beginning(error)}") from error
+
+
+def _explanation(policy: Policy, error: BaseException) -> str:
+    text = str(error).lower()
+    head = f"vLLM doesn't start with {policy.config.model}: {_beginning(error)}"
+    if isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _TOO_LARGE):
+        wanted = "another rollout.gpu_memory_share" if policy.device.type == "cuda" else "more free memory"
+        return (
+            f"{head} Give it {wanted}, a smaller rollout.batch_size or rollout.max_prompt_tokens, or a smaller model."
+        )
+    if isinstance(error, ImportError):
+        return f"{head} It doesn't fit what is installed beside it: make vllm sets up an environment where it does."
+    return f'{head} Set rollout.engine to "transformers": the built-in engine takes every model.'
+
+
+def _beginning(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines[:2]) if lines else type(error).__name__
+    return text if text.endswith(".") else f"{text}."

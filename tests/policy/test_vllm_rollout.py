@@ -1,0 +1,164 @@
+"""The real vLLM, on a CPU."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from vllm_cases import CONFIG, learn_a_little, make_policy, requests_for, sample_of, save_model
+
+from medical_team.config import RunConfig
+from medical_team.errors import PolicyError, VllmError
+from medical_team.game.rollout import REFERENCE, PromptTooLong
+from medical_team.policy.policy import Policy
+from medical_team.policy.vllm_rollout import VllmRollout
+from medical_team.records import LIVING
+from medical_team.rl.learner import ReinforceLearner
+from needs import VLLM
+
+VLLM.module("vllm")
+
+ROUNDING = 2e-4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def policy(folder) -> Policy:
+    return make_policy(folder)
+
+
+@pytest.fixture(scope="module")
+def rollout(policy) -> Iterator[VllmRollout]:
+    rollout = VllmRollout(policy, CONFIG)
+    yield rollout
+    rollout.close()
+
+
+def mismatch(policy: Policy, replies, version: str = LIVING) -> float:
+    """The largest difference between the log-probs of the replies and the learner's own."""
+    samples = [sample_of(reply) for reply in replies]
+    own_NR = ReinforceLearner(policy, RunConfig(rollout=CONFIG)).log_probs(samples, version)
+    return max(
+        (own_NR[row, : len(sample.token_ids)] - torch.tensor(sample.old_log_probs)).abs().max().item()
+        for row, sample in enumerate(samples)
+    )
+
+
+def test_log_probs_are_the_learners_after_each_update(rollout, policy):
+    for update in range(3):
+        assert mismatch(policy, rollout.generate(requests_for(6))) < ROUNDING
+        learn_a_little(policy, update)
+        rollout.follow()
+    assert mismatch(policy, rollout.generate(requests_for(6))) < ROUNDING
+
+
+def test_the_reference_speaks_beside_the_policy_that_learns(rollout, policy):
+    requests = [*requests_for(3), *requests_for(3, REFERENCE)]
+    replies = rollout.generate(requests)
+
+    assert mismatch(policy, replies[:3]) < ROUNDING
+    assert mismatch(policy, replies[3:], REFERENCE) < ROUNDING
+    assert mismatch(policy, replies[3:]) > 100 * ROUNDING
+    assert mismatch(policy, rollout.generate(requests_for(3))) < ROUNDING
+
+
+def test_the_weights_that_learn_stay_as_they_are(rollout, policy):
+    before = {name: weight.clone() for name, weight in policy.model.state_dict().items()}
+    rollout.follow()
+    rollout.generate(requests_for(2))
+
+    assert all(torch.equal(weight, before[name]) for name, weight in policy.model.state_dict().items())
+    assert any(parameter.requires_grad for parameter in policy.model.parameters())
+
+
+def test_a_request_is_answered_alike_among_others_and_alone(rollout):
+    requests = requests_for(6)
+    together = rollout.generate(requests)
+
+    assert len({reply.token_ids for reply in together}) == len(together)
+    assert rollout.generate(requests) == together
+    assert [reply.token_ids for reply in rollout.generate(requests[::-1])][::-1] == [
+        reply.token_ids for reply in together
+    ]
+    assert rollout.generate(requests[2:3])[0].token_ids == together[2].token_ids
+    assert rollout.generate([]) == []
+
+
+def test_greedy_replies_ignore_the_seed(rollout):
+    one, other = requests_for(1, is_greedy=True)[0], replace(requests_for(1, is_greedy=True)[0], seed=7)
+
+    assert rollout.generate([one])[0].token_ids == rollout.generate([other])[0].token_ids
+
+
+def test_replies_end_with_their_end_token_or_at_the_limit(rollout, policy):
+    replies = rollout.generate([replace(each, max_tokens=48) for each in requests_for(24)])
+
+    for reply in replies:
+        assert len(reply.token_ids) == len(reply.log_probs)
+        assert reply.is_finished == (reply.token_ids[-1] in policy.eos_token_ids)
+        assert reply.is_finished or len(reply.token_ids) == 48
+    assert {reply.is_finished for reply in replies} == {True, False}
+
+
+def test_a_prompt_that_is_too_long_is_refused_and_progress_is_told(rollout):
+    told: list[tuple[int, int]] = []
+    requests = [*requests_for(3), replace(requests_for(1)[0], prompt="note " * 200)]
+    replies = rollout.generate(requests, lambda done, total: told.append((done, total)))
+
+    assert isinstance(replies[3], PromptTooLong)
+    assert "rollout.max_prompt_tokens" in replies[3].explanation
+    assert told[-1] == (4, 4)
+    assert sorted(told) == told
+
+
+def test_an_unknown_speaker_is_named(rollout):
+    with pytest.raises(PolicyError, match="no version 'step-7'"):
+        rollout.generate(requests_for(1, "step-7"))
+
+
+def test_an_engine_that_dies_is_started_again_once(folder, monkeypatch):
+    policy = make_policy(folder)
+    told: list[str] = []
+    rollout = VllmRollout(policy, CONFIG, notify=told.append)
+    expected = rollout.generate(requests_for(4))
+
+    def die(*_arguments, **_options):
+        raise RuntimeError("the engine core died")
+
+    monkeypatch.setattr(rollout._engine._llm, "wait_for_completion", die)
+    assert rollout.generate(requests_for(4)) == expected
+    assert len(told) == 1
+    assert "the engine core died" in told[0]
+
+    monkeypatch.setattr(rollout._engine._llm, "wait_for_completion", die)
+    with pytest.raises(VllmError, match="the engine core died"):
+        rollout.generate(requests_for(4))
+    rollout.close()
+
+
+def test_full_weights_follow_too(folder):
+    policy = make_policy(folder, "full")
+    rollout = VllmRollout(policy, CONFIG)
+    learn_a_little(policy, 1)
+    rollout.follow()
+    replies = rollout.generate([*requests_for(3), *requests_for(3, REFERENCE)])
+    rollout.close()
+
+    assert mismatch(policy, replies[:3]) < ROUNDING
+    assert mismatch(policy, replies[3:], REFERENCE) < ROUNDING
+
+
+def test_adapters_are_served_beside_the_weights(folder):
+    policy = make_policy(folder)
+    rollout = VllmRollout(policy, CONFIG, serves_adapters=True)
+    for update in range(3):
+        learn_a_little(policy, update)
+        rollout.follow()
+        replies = rollout.generate([*requests_for(3), *requests_for(3, REFERENCE)])
+        assert mismatch(policy, replies[:3]) < ROUNDING
+        assert mismatch(policy, replies[3:], REFERENCE) < ROUNDING
+    rollout.close()
