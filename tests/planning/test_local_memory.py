@@ -12,7 +12,8 @@ from medical_team.planning.planner import plan_of
 from medical_team.policy.policy import Policy
 from medical_team.policy.tiny import save_tiny_model
 from medical_team.records import Reward, Role, Sample
-from medical_team.rl.learner import Learner
+from medical_team.rl.learner import ReinforceLearner
+from medical_team.rl.protocols import Experience
 
 SAMPLING = RolloutConfig(max_prompt_tokens=64, max_revision_tokens=32, max_verdict_tokens=8)
 
@@ -27,8 +28,8 @@ def learnt(request, tmp_path):
     )
     config = replace(config, training=replace(config.training, learning_rate=1e-3))
     policy = Policy(config.policy, seed=1)
-    learner = Learner(policy, config)
-    learner.learn([a_sample(total) for total in (1.0, -1.0)], 0)
+    learner = ReinforceLearner(policy, config)
+    learner.learn(Experience(1e-3, tuple(a_sample(total) for total in (1.0, -1.0))), 0)
     return policy, learner, config
 
 
