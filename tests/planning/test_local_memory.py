@@ -62,8 +62,8 @@ def test_weights_take_what_the_plan_says(learnt):
 
 
 def test_gradients_take_what_the_plan_says(learnt):
-    _, learner, config = learnt
-    gradients = [parameter.grad for parameter in learner.parameters.values()]
+    policy, _, config = learnt
+    gradients = [parameter.grad for _, parameter in policy.trainable_parameters()]
 
     assert all(gradient is not None for gradient in gradients)
     assert planned(config, "gradients") == storage_bytes(gradients)
