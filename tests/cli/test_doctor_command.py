@@ -109,7 +109,7 @@ def test_the_core_dependencies_are_enough():
     program = """
 import sys
 class Absent:
-    names = {"torch", "transformers", "peft", "huggingface_hub", "fastapi", "uvicorn", "numpy", "tokenizers"}
+    names = {"torch", "transformers", "peft", "huggingface_hub", "fastapi", "uvicorn", "tokenizers"}
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
