@@ -46,7 +46,7 @@ def test_a_model_behind_a_server_is_audited_by_its_options(csv, tmp_path, capsys
 
 
 def test_rows_that_are_no_case_are_named(tmp_path, capsys):
-    csv = write_csv(tmp_path / "medec.csv", [*some_rows(2), an_error_row(9, Error_Type="typo")])
+    csv = write_csv(tmp_path / "medec.csv", [*some_rows(2), an_error_row(9, Error_Sentence="Nothing of this note.")])
     status, _, err = run(capsys, "audit", "--medec", csv)
     assert status == 0
     assert err.startswith("not used: line")

@@ -109,12 +109,12 @@ def test_an_unknown_key_names_the_nearest_one(tmp_path, text, suggestion):
 def test_bounds_and_contradictions_are_checked(tmp_path):
     problems = problems_in(
         tmp_path,
-        '[training]\ngames_per_step = 2\nminibatches_per_step = 4\n[game]\nerror_types = ["typo"]\n'
+        "[training]\ngames_per_step = 2\nminibatches_per_step = 4\n[game]\nmax_turns = 3\n"
         "no_attacker_turn = true\nno_defender_turn = true\n[rollout]\ntemperature = nan\n",
     )
 
     assert [problem.split(":")[0] for problem in problems] == ["line 3", "line 5", "line 6", "line 9"]
-    assert "unknown error type 'typo'" in problems[1]
+    assert "game.max_turns is 3" in problems[1]
     assert problems[3] == "line 9: rollout.temperature is nan, expected a finite number"
 
 
