@@ -105,9 +105,7 @@ def test_no_output_shows_a_token(capsys, form, monkeypatch):
     assert "secret-of-the-judge" not in printed.out + printed.err
 
 
-@pytest.mark.xfail(
-    reason="the probe's process finds a torch without Tensor here; the command itself passes", strict=False
-)
+@pytest.mark.xfail(reason="the probe's process finds a torch without Tensor; the command passes", strict=False)
 def test_the_core_dependencies_are_enough():
     program = """
 import sys
