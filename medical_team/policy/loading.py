@@ -204,6 +204,9 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
     if config.model_type == "gemma3":
         config = config.get_text_config()
         options["key_mapping"] = _GEMMA3_TEXT_KEYS
+    if getattr(config, "rescale_every", 0):
+        # RWKV would divide weights in place when it computes, against overflow in fp16, and they would be saved so.
+        cast("Any", config).rescale_every = 0
     try:
         model, information = cast("Any", AutoModelForCausalLM).from_pretrained(
             folder,
