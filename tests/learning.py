@@ -38,7 +38,8 @@ def drawn_samples(policy: Policy, count: int = 8) -> list[Sample]:
         for number in range(count)
     ]
     samples: list[Sample] = []
-    for number, reply in enumerate(TransformersRollout(policy, RolloutConfig(temperature=1.0)).generate(requests)):
+    rollout = TransformersRollout(policy, RolloutConfig(temperature=1.0), warn=lambda text: None)
+    for number, reply in enumerate(rollout.generate(requests)):
         assert isinstance(reply, Reply)
         role = Role.ATTACKER if number % 4 < 2 else Role.ASSESSOR
         total = 1.5 if number % 2 else -0.5

@@ -185,7 +185,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "shared_expert_intermediate_size": 16,
     },
     "recurrent_gemma": {"lru_width": 32, "attention_window_size": 16, "num_hidden_layers": 3},
-    "rwkv": {"attention_hidden_size": 32, "context_length": 2048},
+    "rwkv": {"attention_hidden_size": 32, "context_length": 2048, "rescale_every": 1},
     "seed_oss": {**_HEAD, "attention_dropout": 0.1, "residual_dropout": 0.1},
     "smollm3": {},
     "stablelm": {"hidden_dropout": 0.1, "attention_dropout": 0.1},
