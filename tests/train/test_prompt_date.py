@@ -143,17 +143,17 @@ class TestEvaluations:
 
     def prompts(self, monkeypatch) -> list[str]:
         """Where the prompts appear that a model in this process is asked."""
-        from medical_team.policy import transformers_rollout
+        from medical_team.policy import encoding
 
         seen: list[str] = []
-        encode = transformers_rollout.encode_prompt
+        encode = encoding.encode_prompt
 
         def watched(*arguments: object) -> tuple[int, ...]:
             token_ids = encode(*arguments)  # type: ignore[arg-type]
             seen.append(TOKENIZER.decode(token_ids).partition("Today is ")[2].partition(".")[0])
             return token_ids
 
-        monkeypatch.setattr(transformers_rollout, "encode_prompt", watched)
+        monkeypatch.setattr(encoding, "encode_prompt", watched)
         return seen
 
     def test_one_that_goes_on_keeps_its_day(self, model, csv, tmp_path, clock, monkeypatch):
