@@ -47,6 +47,7 @@ AdvantageNormalization = Literal["role", "batch"]
 LossAveraging = Literal["token-mean", "seq-mean-token-mean"]
 Adaptation = Literal["lora", "full"]
 Precision = Literal["auto", "fp32", "bf16"]
+Roles = Literal["shared", "separate"]
 Device = Literal["auto", "cpu", "cuda"]
 JudgeKind = Literal["reference", "model", "openai", "hybrid", "remote"]
 JudgeFallback = Literal["model", "openai", "remote"]
@@ -112,12 +113,15 @@ class JudgeConfig(Closed):
 
 @dataclass(frozen=True)
 class PolicyConfig(Closed):
-    """The language model that plays both roles."""
+    """The language model that plays, and how it learns."""
 
     model: str = SMOLLM2_MODEL
     """A Hugging Face name or folder of a causal model with a chat template, or "tiny-random"."""
     adaptation: Adaptation = "lora"
     """Train a LoRA adapter, or the full weights."""
+    roles: Roles = "shared"
+    """One policy plays both roles, or each role learns an adapter of its own on the same frozen base. Under "full"
+    "separate" keeps two sets of weights, and their optimizers: for small models."""
     lora_rank: int = bounded(16, minimum=1, maximum=1024)
     """Rank of the LoRA matrices; alpha is twice the rank."""
     device: Device = "auto"
@@ -269,6 +273,11 @@ def _combination_problems(config: RunConfig) -> Iterator[str]:
             yield f"policy.prompt_date: {error}"
     if not all(map(error_type_key, config.game.error_types)):
         yield "game.error_types: a name is empty; leave the list empty to play all types"
+    if config.policy.roles == "separate" and config.training.normalization == "batch":
+        yield (
+            'policy.roles is "separate", so each role learns from its own samples alone: set training.normalization to '
+            '"role"'
+        )
     if config.training.minibatches_per_step > config.training.games_per_step:
         yield (
             f"training.minibatches_per_step is {config.training.minibatches_per_step}, "

@@ -373,6 +373,9 @@ class Update(Closed):
     learning_rate: float
     zero_variance_roles: tuple[Role, ...]
     """Roles skipped in this step because all their rewards were equal, which leaves nothing to learn from."""
+    attacker_kl: float | None = None
+    """The same over one role's tokens, against the reference that this role's policy started from."""
+    assessor_kl: float | None = None
     demonstrations: int = 0
     """Those that were learnt from, alone or mixed into self-play."""
     demonstration_loss: float | None = None

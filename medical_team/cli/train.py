@@ -150,10 +150,13 @@ def conclude(path: Path, *, is_finished: bool, completed_steps: int) -> int:
             f"Go on with: medical-team {command} --resume {path}\n"
         )
         return EXIT_INTERRUPTED
+    is_pair = run.config.policy.roles == "separate"
+    own_attacker = f"  its attacker        {path / 'final' / 'attacker'}\n" if is_pair else ""
     every_game = f"  every game          {path / 'games.jsonl'}\n" if is_self_play else ""
     sys.stdout.write(
         f"\nDone: {completed_steps} steps. The run is in {path}\n"
         f"  the trained model   {path / 'final'}\n"
+        f"{own_attacker}"
         f"{every_game}"
         f"  metrics             {path / 'metrics.jsonl'} (or: tensorboard --logdir {path / 'tensorboard'})\n"
         f"  the configuration   {path / 'config.toml'}\n"

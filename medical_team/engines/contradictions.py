@@ -85,6 +85,11 @@ def _model_problems(config: RunConfig) -> Iterator[str]:
             "policy.adaptation is lora, and OpenRLHF can't send a LoRA adapter's weights to its rollout engines "
             "(OpenRLHF issue 1349): set policy.adaptation to full, or train with --engine local"
         )
+    if policy.roles == "separate":
+        yield (
+            "policy.roles is separate, and the engines train one model for both roles: set it to shared, or train with "
+            "--engine local"
+        )
     if policy.device == "cpu":
         yield "policy.device is cpu, and OpenRLHF needs GPUs: set it to auto, or train with --engine local"
     if policy.precision == "fp32":

@@ -7,9 +7,10 @@ from datetime import date
 
 from ..config import Device, Precision, RolloutConfig
 from ..game.rollout import Rollout
-from ..policy.frozen import FrozenPolicy
+from ..policy.frozen import frozen_policies
 from ..policy.probe import probe_policy
 from ..policy.transformers_rollout import TransformersRollout
+from ..records import Role
 
 
 def local_rollout(
@@ -26,6 +27,6 @@ def local_rollout(
     Raises:
         PolicyError: it can't be loaded or used.
     """
-    policy = FrozenPolicy(location, device=device, precision=precision, day=day, notify=notify)
-    probe_policy(policy)
-    return TransformersRollout(policy, rollout, warn=notify)
+    policies = frozen_policies(location, device=device, precision=precision, day=day, notify=notify)
+    probe_policy(policies.policy_of(Role.ASSESSOR))
+    return TransformersRollout(policies, rollout, warn=notify)

@@ -157,7 +157,7 @@ def _weights_of(path: Path) -> Path:
 def _fingerprint(path: Path) -> str:
     """A hash of the names, sizes, beginnings and ends of the weights: enough to tell models apart, and quick."""
     digest = hashlib.sha256()
-    for file in sorted(path.glob("*.safetensors")):
+    for file in sorted([*path.glob("*.safetensors"), *path.glob("attacker/*.safetensors")]):
         size = file.stat().st_size
         digest.update(f"{file.name} {size}\n".encode())
         with file.open("rb") as content:

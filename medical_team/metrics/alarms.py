@@ -177,8 +177,9 @@ def _format(history: Sequence[Values]) -> str | None:
 
 
 def _kl(history: Sequence[Values]) -> str | None:
-    kl = _recent(history, "policy/kl", FEW_STEPS, FEW_STEPS)
-    if kl is None or kl <= FAR_FROM_REFERENCE:
+    names = ["policy/kl", *(f"policy/kl/{role.value}" for role in Role)]
+    kl = max((_recent(history, name, FEW_STEPS, FEW_STEPS) or 0.0 for name in names), default=0.0)
+    if kl <= FAR_FROM_REFERENCE:
         return None
     return (
         f"The policy is {kl:.2f} nats a token away from where it started. Raise training.kl_coefficient or lower "

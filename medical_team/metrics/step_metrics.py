@@ -28,6 +28,7 @@
 | rollout/mismatch_kl | divergence of the two from these (k3), nats a token |
 | rollout/mismatch_bound | the mean that rounding explains at the precisions in force |
 | rollout/truncated_share | share of the tokens whose correction was cut, where rollout.correction is truncated |
+| policy/kl/ROLE | the KL over the role's tokens alone, against the reference of the role's policy |
 | policy/demonstration_loss | mean over demonstrations of their replies' mean cross-entropy, nats |
 | seconds/PHASE, total | wall-clock time |
 | speed/tokens_per_second | generated tokens by seconds of play |
@@ -249,6 +250,7 @@ def _learning_metrics(update: Update, *, has_games: bool) -> dict[str, float]:
         metrics |= {
             "policy/loss": update.loss,
             "policy/kl": update.kl,
+            **{f"policy/kl/{role.value}": kl for role, kl in _role_kl(update).items()},
             "policy/entropy": update.entropy,
             "policy/clip_fraction": update.clip_fraction,
             "policy/samples": update.samples,
@@ -265,6 +267,11 @@ def _learning_metrics(update: Update, *, has_games: bool) -> dict[str, float]:
         if mismatch.truncated_share is not None:
             metrics["rollout/truncated_share"] = mismatch.truncated_share
     return metrics
+
+
+def _role_kl(update: Update) -> dict[Role, float]:
+    by_role = {Role.ATTACKER: update.attacker_kl, Role.ASSESSOR: update.assessor_kl}
+    return {role: kl for role, kl in by_role.items() if kl is not None}
 
 
 def _speed_metrics(seconds: Mapping[str, float], tokens: int) -> dict[str, float]:

@@ -74,7 +74,12 @@ def computes_in_bf16(config: RunConfig) -> bool:
 def trained_parameters(config: RunConfig, shape: ModelShape) -> int:
     """How many parameters learn."""
     is_lora = config.policy.adaptation == "lora"
-    return shape.lora_parameters(config.policy.lora_rank) if is_lora else shape.parameters
+    each = shape.lora_parameters(config.policy.lora_rank) if is_lora else shape.parameters
+    return each * _learning_policies(config)
+
+
+def _learning_policies(config: RunConfig) -> int:
+    return 2 if config.policy.roles == "separate" else 1
 
 
 def _states(config: RunConfig, shape: ModelShape, *, is_gpu: bool) -> Iterator[MemoryPart]:
@@ -82,7 +87,9 @@ def _states(config: RunConfig, shape: ModelShape, *, is_gpu: bool) -> Iterator[M
     is_lora, is_bf16 = config.policy.adaptation == "lora", computes_in_bf16(config)
     each = BF16 if is_lora and is_bf16 else FP32
     weights = shape.parameters * each
-    yield MemoryPart("policy weights", weights, ALWAYS, f"{shape.parameters:,} parameters x {each} bytes")
+    copies = 1 if is_lora else _learning_policies(config)
+    said = f"{shape.parameters:,} parameters x {each} bytes" + (" x 2 roles" if copies > 1 else "")
+    yield MemoryPart("policy weights", copies * weights, ALWAYS, said)
     if is_lora:
         yield MemoryPart("LoRA adapter", trained * FP32, ALWAYS, f"{trained:,} parameters x 4 bytes")
     else:

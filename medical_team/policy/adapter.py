@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -15,7 +16,7 @@ from .quiet import quiet_transformers
 from .transformers_inside import Conv1D, name_model
 
 if TYPE_CHECKING:
-    from peft import LoraConfig
+    from peft import LoraConfig, PeftModel
     from transformers import PreTrainedModel
 
 _PROBE_TOKENS = 4
@@ -24,7 +25,9 @@ _STACKED = 3
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
 
 
-def attach_adapter(model: PreTrainedModel, *, name: str, rank: int, generator_seed: int) -> torch.nn.Module:
+def attach_adapter(
+    model: PreTrainedModel, *, name: str, rank: int, generator_seed: int, adapter: str = "default"
+) -> torch.nn.Module:
     """``model`` with a new LoRA adapter, whose alpha is twice its rank.
 
     Args:
@@ -32,6 +35,7 @@ def attach_adapter(model: PreTrainedModel, *, name: str, rank: int, generator_se
         name: the model's, as the user gave it; the saved adapter names it as its base.
         rank: of the matrices.
         generator_seed: decides their first values. No global random state is touched.
+        adapter: what it is called.
 
     Raises:
         PolicyError: the model has no layer that can be adapted, or PEFT refuses it.
@@ -46,12 +50,28 @@ def attach_adapter(model: PreTrainedModel, *, name: str, rank: int, generator_se
             raise PolicyError("it has no linear layer that could be adapted.")
         with torch.random.fork_rng(devices=[]), quiet_transformers():
             torch.default_generator.manual_seed(generator_seed)
-            return get_peft_model(model, _configuration(model, targets, rank))
+            return get_peft_model(model, _configuration(model, targets, rank), adapter_name=adapter)
     except (PolicyError, ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError) as error:
         raise PolicyError(
             f"no LoRA adapter can be attached to {name} ({type(model).__name__}): {error} Set policy.adaptation to "
             "full, or take another model."
         ) from error
+
+
+def add_adapter(model: PeftModel, adapter: str, *, like: str, generator_seed: int) -> None:
+    """One more adapter on ``model``, on the same layers as ``like``; who speaks stays as it is.
+
+    Args:
+        adapter: what it is called.
+        like: the adapter whose settings it takes.
+        generator_seed: decides its first values. No global random state is touched.
+    """
+    active = cast("str", model.active_adapter)
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
+        torch.default_generator.manual_seed(generator_seed)
+        model.add_adapter(adapter, copy.deepcopy(model.peft_config[like]))
+    model.set_adapter(active)
+    model.eval()
 
 
 def adaptable_layers(model: PreTrainedModel) -> list[str]:

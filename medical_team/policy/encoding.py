@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..config import RolloutConfig
 from ..game.rollout import PromptTooLong, Reply, RolloutRequest
 from .chat import decode_reply, encode_prompt
+from .pair import Policies
 from .policy import Policy
 
 
@@ -37,11 +38,15 @@ def encode_requests(
     return fitting, refusals
 
 
-def groups_by_voice(requests: Sequence[EncodedRequest]) -> dict[tuple[str, bool], list[EncodedRequest]]:
-    """Requests by (version, is_greedy): what speaks with the same weights in the same way."""
-    groups: dict[tuple[str, bool], list[EncodedRequest]] = {}
+def groups_by_voice(
+    policies: Policies, requests: Sequence[EncodedRequest]
+) -> dict[tuple[Policy, str, bool], list[EncodedRequest]]:
+    """Requests by (policy, version, is_greedy): what speaks with the same weights in the same way."""
+    groups: dict[tuple[Policy, str, bool], list[EncodedRequest]] = {}
     for encoded in requests:
-        groups.setdefault((encoded.request.speaker.version, encoded.request.is_greedy), []).append(encoded)
+        speaker = encoded.request.speaker
+        voice = policies.policy_of(speaker.role), speaker.version, encoded.request.is_greedy
+        groups.setdefault(voice, []).append(encoded)
     return groups
 
 

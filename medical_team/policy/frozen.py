@@ -8,7 +8,29 @@ from ..config import Device, PolicyConfig, Precision
 from .devices import choose_device, choose_dtype
 from .hub import Notify
 from .loading import load_language_model
-from .policy import Policy
+from .pair import Policies, PolicyPair, attacker_folder
+from .policy import SHARED, Policy
+
+
+def frozen_policies(
+    name: str,
+    *,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    day: date,
+    notify: Notify = lambda text: None,
+) -> Policies:
+    """What plays in the folder ``name``: one model, or the pair of a run whose roles have their own policies.
+
+    Raises:
+        PolicyError: a model can't be loaded or used.
+    """
+
+    def frozen(model: str) -> FrozenPolicy:
+        return FrozenPolicy(model, device=device, precision=precision, day=day, notify=notify)
+
+    attacker = attacker_folder(name)
+    return frozen(name) if attacker is None else PolicyPair(frozen(name), lambda: frozen(str(attacker)))
 
 
 class FrozenPolicy(Policy):
@@ -45,4 +67,5 @@ class FrozenPolicy(Policy):
         self.pad_token_id = language_model.pad_token_id
         self.context_window = language_model.context_window
         self.model = language_model.model.requires_grad_(False)
+        self._adapter, self._past = SHARED, {}
         self._reference_copy = language_model.model

@@ -28,8 +28,7 @@ def merged_weights(policy: Policy, version: str = LIVING) -> Iterator[tuple[str,
     Raises:
         PolicyError: there is no such version, or an adapter changes a weight that stands in several places.
     """
-    if version not in (LIVING, REFERENCE):
-        raise PolicyError(f"this policy has no version {version!r}: only {LIVING!r} and {REFERENCE!r} can speak")
+    has_adapter = policy.config.adaptation == "lora" and version != REFERENCE
     with policy.inference_context(version) as model:
         base: Any = model.get_base_model() if policy.config.adaptation == "lora" else model  # type: ignore[operator]
         weights: dict[str, torch.Tensor] = {}
@@ -38,7 +37,7 @@ def merged_weights(policy: Policy, version: str = LIVING) -> Iterator[tuple[str,
             if _LORA in name:
                 continue
             plain = name.replace(_BASE, ".")
-            is_adapted = version == LIVING and name.endswith(f"{_BASE}weight")
+            is_adapted = has_adapter and name.endswith(f"{_BASE}weight")
             weights[plain] = _merged(base.get_submodule(name.rpartition(_BASE)[0]), weight) if is_adapted else weight
             if is_adapted:
                 adapted[plain] = weight

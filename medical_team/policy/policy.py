@@ -1,8 +1,8 @@
-"""The shared policy: a language model that learns, and the frozen reference it started from.
+"""A policy: a language model that learns, the frozen reference it started from, and past selves.
 
-Under LoRA the reference is the same model with the adapter switched off, so there is no second copy. An adapter that
-the model came with is merged before ours is attached (``loading``); otherwise KL would be measured against the base
-model and undo a warm start. With full weights the reference is a frozen copy.
+Under LoRA all of them are one model: the reference has the adapter switched off, a past self is another adapter. An
+adapter that the model came with is merged before ours is attached (``loading``); otherwise KL would be measured against
+the base model and undo a warm start. With full weights the reference and each past self are frozen copies.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import copy
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from safetensors.torch import load_file
@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 from ..config import PolicyConfig
 from ..errors import PolicyError
 from ..game.rollout import REFERENCE
-from ..records import LIVING
+from ..records import LIVING, Role
 from ..seeds import derive_seed
-from .adapter import attach_adapter
+from .adapter import add_adapter, attach_adapter
 from .devices import choose_device, choose_dtype
 from .dropout import switch_off_dropout
 from .gradient_checkpointing import enable_gradient_checkpointing, recomputing
@@ -31,24 +31,32 @@ from .merging import merge_adapter
 from .quiet import quiet_transformers
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _WEIGHTS_FILES = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
 
 
+SHARED = "default"
+"""The name of the adapter of a policy that plays both roles: PEFT's own."""
+
+
 class Policy:
-    """Both players' shared model, without dropout, so that log-probs repeat.
+    """One player's model, or both players', without dropout, so that log-probs repeat.
 
     Args:
         config: which model, and how it is adapted.
         seed: the run's seed, for the first weights of a LoRA adapter.
         notify: told what takes long, such as fetching a model.
+        adapter: the name of its LoRA adapter; with the seed it decides the first weights.
 
     Raises:
         PolicyError: the model can't be loaded or used.
     """
 
-    def __init__(self, config: PolicyConfig, *, seed: int, notify: Notify = lambda text: None) -> None:
+    def __init__(
+        self, config: PolicyConfig, *, seed: int, notify: Notify = lambda text: None, adapter: str = SHARED
+    ) -> None:
         device = choose_device(config.device)
         self._compute_dtype = choose_dtype(config.precision, device)
         # Weights that are trained stay in fp32: a small update would vanish in bf16's eight bits.
@@ -63,13 +71,17 @@ class Policy:
         self.reply_end_token_id = language_model.reply_end_token_id
         self.pad_token_id = language_model.pad_token_id
         self.context_window = language_model.context_window
+        self._adapter = adapter
+        self._past: dict[str, PreTrainedModel | None] = {}
+        """Past selves by their names; None under LoRA, where an adapter of that name is on the model."""
         self._reference_copy: PreTrainedModel | None = None
         if config.adaptation == "lora":
             self.model = attach_adapter(
                 language_model.model,
                 name=config.model,
                 rank=config.lora_rank,
-                generator_seed=derive_seed(seed, "lora"),
+                generator_seed=_adapter_seed(seed, adapter),
+                adapter=adapter,
             )
         else:
             self._reference_copy = copy.deepcopy(language_model.model).requires_grad_(False)
@@ -78,6 +90,23 @@ class Policy:
         self.model.eval()
         if config.gradient_checkpointing:
             enable_gradient_checkpointing(self.model, config.model)
+
+    def beside(self, adapter: str, *, seed: int) -> Policy:
+        """Another policy that starts from the same model.
+
+        Under LoRA it is an adapter of its own on the same frozen base, else weights of its own with the same reference.
+        """
+        other = copy.copy(self)
+        other._adapter, other._past = adapter, {}
+        if self.config.adaptation == "lora":
+            add_adapter(self._peft_model, adapter, like=self._adapter, generator_seed=_adapter_seed(seed, adapter))
+        else:
+            other.model = copy.deepcopy(self.model)
+        return other
+
+    def policy_of(self, role: Role) -> Policy:
+        """The policy that plays ``role``: this one plays both."""
+        return self
 
     @property
     def is_exact(self) -> bool:
@@ -91,6 +120,10 @@ class Policy:
 
     def trainable_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """The parameters that learn, by name, in a fixed order."""
+        if self.config.adaptation == "lora":
+            # Which of a model's adapters want gradients changes with whoever speaks.
+            own = f".{self._adapter}."
+            return ((name, parameter) for name, parameter in self.model.named_parameters() if own in name)
         return ((name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad)
 
     @contextlib.contextmanager
@@ -101,29 +134,80 @@ class Policy:
 
     @contextlib.contextmanager
     def inference_context(self, version: str = LIVING) -> Generator[PreTrainedModel]:
-        """The model that computes, at the precision in force: the policy that learns, or its reference.
+        """The model that computes, at the precision in force: the policy that learns, its reference, or a past self.
 
         Raises:
             PolicyError: there is no such ``version``.
         """
-        if version not in (LIVING, REFERENCE):
-            raise PolicyError(f"this policy has no version {version!r}: only {LIVING!r} and {REFERENCE!r} can speak")
-        is_reference = version == REFERENCE
+        if version not in (LIVING, REFERENCE, *self._past):
+            known = ", ".join(map(repr, (LIVING, REFERENCE, *self._past)))
+            raise PolicyError(f"this policy has no version {version!r}: only {known} can speak")
         with contextlib.ExitStack() as stack:
             if self._compute_dtype is not torch.float32:
                 stack.enter_context(torch.autocast(self.device.type, dtype=self._compute_dtype))
-            model = self.model
-            if is_reference and self._reference_copy is not None:
-                model = self._reference_copy
-            elif is_reference:
+            if version == REFERENCE and self._reference_copy is not None:
+                yield self._reference_copy
+            elif version == REFERENCE:
                 stack.enter_context(self.model.disable_adapter())  # type: ignore[operator]
-            yield model  # type: ignore[misc]
+                yield self.model  # type: ignore[misc]
+            else:
+                yield self._past.get(version) or self._adapted(version)
+
+    @property
+    def past_versions(self) -> tuple[str, ...]:
+        """The names of the past selves that can speak."""
+        return tuple(self._past)
+
+    def add_past_version(self, name: str, folder: Path) -> None:
+        """Let the past self that :meth:`save` wrote to ``folder`` speak under ``name``.
+
+        Raises:
+            PolicyError: the folder doesn't hold weights of this policy.
+        """
+        if self.config.adaptation == "lora":
+            add_adapter(self._peft_model, self._past_adapter(name), like=self._adapter, generator_seed=0)
+            self._load_adapter(folder, self._past_adapter(name))
+            self._past[name] = None
+            return
+        if self._reference_copy is None:
+            raise PolicyError("a policy without a reference has no past selves")
+        past = copy.deepcopy(self._reference_copy)
+        self._load_full_weights(folder, past)
+        self._past[name] = past
+
+    def drop_past_version(self, name: str) -> None:
+        """Forget the past self ``name``."""
+        self._adapted(LIVING)
+        if self._past.pop(name) is None:
+            self._peft_model.delete_adapter(self._past_adapter(name))
+
+    @property
+    def _peft_model(self) -> PeftModel:
+        return cast("PeftModel", self.model)
+
+    def _past_adapter(self, name: str) -> str:
+        return f"{self._adapter}-{name}"
+
+    def _adapted(self, version: str) -> PreTrainedModel:
+        """The model with the adapter of the policy that learns, or of a past self, under LoRA."""
+        if self.config.adaptation == "lora":
+            wanted = self._adapter if version == LIVING else self._past_adapter(version)
+            if self._peft_model.active_adapter != wanted:
+                self._peft_model.set_adapter(wanted, inference_mode=version != LIVING)
+        return cast("PreTrainedModel", self.model)
 
     def save(self, folder: Path) -> None:
         """Write what has been learnt and the tokenizer: a PEFT adapter folder, or a full Hugging Face folder."""
         # Only an adapter's own matrices learn; peft would ask a hub whether the embeddings did.
-        options = {"save_embedding_layers": False} if self.config.adaptation == "lora" else {}
-        self._write(self.model, folder, **options)
+        if self.config.adaptation == "full":
+            self._write(self.model, folder)
+            return
+        self._write(self.model, folder, save_embedding_layers=False, selected_adapters=[self._adapter])
+        if self._adapter != SHARED:
+            # PEFT puts an adapter with a name into a folder of that name.
+            for file in (folder / self._adapter).iterdir():
+                file.rename(folder / file.name)
+            (folder / self._adapter).rmdir()
 
     def load_weights(self, folder: Path) -> None:
         """Take over the weights that :meth:`save` wrote; the reference stays what it is.
@@ -132,41 +216,50 @@ class Policy:
             PolicyError: the folder doesn't hold weights of this policy.
         """
         if self.config.adaptation == "lora":
-            self._load_adapter(folder)
+            self._load_adapter(folder, self._adapter)
         else:
-            self._load_full_weights(folder)
+            self._load_full_weights(folder, self.model)
 
-    def save_merged(self, folder: Path) -> None:
+    def save_merged(self, folder: Path, *, is_last: bool = True) -> None:
         """Write a full Hugging Face folder, with the adapter merged in. The policy can't be used afterwards.
+
+        Args:
+            folder: where it goes.
+            is_last: whether no other policy on the same base is needed any more; else a copy is merged.
 
         Raises:
             PolicyError: the merged model is another one than the policy.
         """
         model = self.model
         if self.config.adaptation == "lora":
-            model = merge_adapter(model, self.config.model)
+            self._adapted(LIVING)
+            model = merge_adapter(model if is_last else copy.deepcopy(model), self.config.model)
         self._write(model, folder)
 
-    def _write(self, model: torch.nn.Module, folder: Path, **options: bool) -> None:
+    def _write(self, model: torch.nn.Module, folder: Path, **options: object) -> None:
         with quiet_transformers():
             model.save_pretrained(folder, **options)  # type: ignore[operator]
             self.tokenizer.save_pretrained(folder)
 
-    def _load_adapter(self, folder: Path) -> None:
+    def _load_adapter(self, folder: Path, adapter: str) -> None:
         from peft import set_peft_model_state_dict
 
         weights = _read_weights(folder / _WEIGHTS_FILES["lora"])
-        result = set_peft_model_state_dict(self.model, weights)
-        absent = [key for key in result.missing_keys if ".lora_" in key]
+        result = set_peft_model_state_dict(self.model, weights, adapter_name=adapter)
+        absent = [key for key in result.missing_keys if ".lora_" in key and f".{adapter}." in key]
         if wrong := [*result.unexpected_keys, *absent]:
             raise PolicyError(f"{folder} holds an adapter of other layers than this policy's: {wrong[:3]} ...")
 
-    def _load_full_weights(self, folder: Path) -> None:
+    def _load_full_weights(self, folder: Path, model: torch.nn.Module) -> None:
         saved = type(self.model).from_pretrained(folder, use_safetensors=True, dtype=torch.float32)  # type: ignore[attr-defined]
         try:
-            self.model.load_state_dict(saved.state_dict())
+            model.load_state_dict(saved.state_dict())
         except RuntimeError as error:
             raise PolicyError(f"{folder} holds weights of another model: {error}") from error
+
+
+def _adapter_seed(seed: int, adapter: str) -> int:
+    return derive_seed(seed, "lora") if adapter == SHARED else derive_seed(seed, "lora", adapter)
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:

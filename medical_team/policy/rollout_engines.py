@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from ..config import RolloutConfig
 from ..errors import PolicyError, VllmUnavailableError
 from ..game.rollout import TrainingRollout
-from .policy import Policy
+from ..records import Role
+from .pair import Policies
 from .transformers_rollout import TransformersRollout
 from .vllm_installed import vllm_version
 from .vllm_rollout import VllmRollout
@@ -29,7 +30,7 @@ class ChosenEngine:
 
 
 def choose_engine(
-    policy: Policy,
+    policies: Policies,
     config: RolloutConfig,
     notify: Notify = lambda text: None,
     warn: Notify = warnings.warn,
@@ -45,21 +46,22 @@ def choose_engine(
         PolicyError: an option is for the other engine.
     """
     if config.engine == "vllm":
-        return _vllm(policy, config, "as rollout.engine says", notify)
+        return _vllm(policies, config, "as rollout.engine says", notify)
     if config.engine == "transformers":
-        return _built_in(policy, config, warn, "as rollout.engine says")
-    if policy.device.type != "cuda":
-        return _built_in(policy, config, warn, "on a CPU it is exact and starts at once")
+        return _built_in(policies, config, warn, "as rollout.engine says")
+    if policies.policy_of(Role.ASSESSOR).device.type != "cuda":
+        return _built_in(policies, config, warn, "on a CPU it is exact and starts at once")
     if vllm_version() is None:
-        return _built_in(policy, config, warn, "vLLM, which is faster, is not installed: docs/vllm.md")
+        return _built_in(policies, config, warn, "vLLM, which is faster, is not installed: docs/vllm.md")
     try:
-        return _vllm(policy, config, "on a GPU, where it is installed", notify)
+        return _vllm(policies, config, "on a GPU, where it is installed", notify)
     except VllmUnavailableError as error:
-        return _built_in(policy, config, warn, f"since {error}")
+        return _built_in(policies, config, warn, f"since {error}")
 
 
-def _vllm(policy: Policy, config: RolloutConfig, why: str, notify: Notify) -> ChosenEngine:
-    rollout = VllmRollout(policy, config, notify=notify)
+def _vllm(policies: Policies, config: RolloutConfig, why: str, notify: Notify) -> ChosenEngine:
+    policy = policies.policy_of(Role.ASSESSOR)
+    rollout = VllmRollout(policies, config, notify=notify)
     correction = config.correction
     if correction == "auto":
         correction = "none" if rollout.dtype == policy.compute_dtype else "truncated"
@@ -72,7 +74,7 @@ def _vllm(policy: Policy, config: RolloutConfig, why: str, notify: Notify) -> Ch
     )
 
 
-def _built_in(policy: Policy, config: RolloutConfig, warn: Notify, why: str) -> ChosenEngine:
+def _built_in(policies: Policies, config: RolloutConfig, warn: Notify, why: str) -> ChosenEngine:
     if config.precision != "auto":
         raise PolicyError(
             f"rollout.precision is {config.precision}, but the built-in engine computes as the policy does. Set it to "
@@ -81,4 +83,4 @@ def _built_in(policy: Policy, config: RolloutConfig, warn: Notify, why: str) -> 
     correction = "none" if config.correction == "auto" else config.correction
     chosen = replace(config, engine="transformers", correction=correction)
     reason = f"Replies are drawn by the built-in engine: {why}{'' if why.endswith('.') else '.'}"
-    return ChosenEngine(TransformersRollout(policy, config, warn=warn), chosen, reason)
+    return ChosenEngine(TransformersRollout(policies, config, warn=warn), chosen, reason)

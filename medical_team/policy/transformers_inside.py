@@ -46,6 +46,9 @@ PEFT:
   :mod:`.merging`.
 - ``peft_config`` holds the configuration that PEFT made of ours, with ``target_modules`` and, for experts in one
   parameter, ``target_parameters``. :mod:`.adapter`.
+- Several adapters stand on one model under names, which are part of their parameters' names; ``set_adapter`` says which
+  one computes, and lets its parameters want gradients unless ``inference_mode`` is given. ``save_pretrained`` writes an
+  adapter that isn't called ``default`` into a folder of its name. :mod:`.policy`, :mod:`.adapter`.
 - ``save_embedding_layers=False`` keeps ``save_pretrained`` from asking the hub. :mod:`.policy`.
 """
 

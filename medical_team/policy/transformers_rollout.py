@@ -14,10 +14,11 @@ import torch
 
 from ..config import RolloutConfig
 from ..game.rollout import Progress, PromptTooLong, Reply, RolloutRequest
+from ..records import Role
 from .decoding import DecodedReply, DecodingRequest, DecodingRules, decode
 from .decoding_model import DecodingModel
 from .encoding import EncodedRequest, encode_requests, groups_by_voice, reply_of
-from .policy import Policy
+from .pair import Policies
 from .prefix_cache import PrefixCache, common_prefix_length
 from .rollout_path import RolloutWork, announcement
 
@@ -26,16 +27,20 @@ _SHORTEST_SHARED_PREFIX = 8
 
 
 class TransformersRollout:
-    """The :class:`..game.rollout.Rollout` over a policy and its reference.
+    """The :class:`..game.rollout.Rollout` over policies of ours.
 
     Args:
-        policy: the model that speaks, and its reference.
+        policies: who plays which role, with its reference and past selves.
         config: temperature, limits, batch size.
         warn: told, once, that the model's architecture makes drawing slow.
     """
 
-    def __init__(self, policy: Policy, config: RolloutConfig, *, warn: Callable[[str], None] = warnings.warn) -> None:
-        self._policy = policy
+    def __init__(
+        self, policies: Policies, config: RolloutConfig, *, warn: Callable[[str], None] = warnings.warn
+    ) -> None:
+        self._policies = policies
+        # What the roles' policies read and write tokens with is the same.
+        self._policy = policies.policy_of(Role.ASSESSOR)
         self._config = config
         self._warn = warn
         self._is_announced = False
@@ -66,14 +71,14 @@ class TransformersRollout:
         fitting, refusals = encode_requests(self._policy, self._config, requests)
         replies: dict[int, Reply | PromptTooLong] = dict(refusals)
         done = len(refusals)
-        for (version, is_greedy), group in groups_by_voice(fitting).items():
+        for (policy, version, is_greedy), group in groups_by_voice(self._policies, fitting).items():
             rules = DecodingRules(
                 temperature=self._config.temperature,
                 is_greedy=is_greedy,
                 eos_token_ids=self._policy.eos_token_ids,
                 pad_token_id=self._policy.pad_token_id,
             )
-            with self._policy.inference_context(version) as model:
+            with policy.inference_context(version) as model:
                 decoding_model = DecodingModel(model)
                 self._announce(decoding_model)
                 speaker = _Speaker(decoding_model, rules, group, self._config.batch_size)

@@ -1,8 +1,8 @@
 """The rollout engine over vLLM, whose weights follow the policy that learns.
 
 On a CPU, and with full weights, it has one set of weights: who speaks next is pushed in, with the adapter merged. On a
-GPU a LoRA adapter is served beside the weights of the reference: each version under a new name, so that no cache can
-take one for another.
+GPU the LoRA adapters that learn are served beside the weights of the reference: each version under a new name, so that
+no cache can take one for another. A past self's weights are pushed in.
 
 A request's seed decides its reply. Requests of one call are drawn in their order and nothing that was computed for
 another call is used again, so a call with the same requests and weights repeats; on a CPU bit for bit.
@@ -18,16 +18,20 @@ from pathlib import Path
 import torch
 
 from ..config import RolloutConfig
-from ..errors import PolicyError, VllmError
+from ..errors import VllmError
 from ..game.rollout import REFERENCE, Progress, PromptTooLong, Reply, RolloutRequest
-from ..records import LIVING
+from ..records import LIVING, Role
 from .devices import choose_dtype
 from .encoding import EncodedRequest, encode_requests, groups_by_voice, reply_of
 from .merged_weights import merged_weights
+from .pair import Policies
 from .policy import Policy
 from .vllm_engine import Adapter, DrawnTokens, TokenRequest, VllmEngine, can_serve_adapter
 
 Notify = Callable[[str], None]
+
+Voice = tuple[Policy, str]
+"""A policy, and which version of it speaks."""
 
 _KEPT_ADAPTERS = 2
 
@@ -36,7 +40,7 @@ class VllmRollout:
     """The :class:`..game.rollout.TrainingRollout` over vLLM.
 
     Args:
-        policy: the model that speaks, and its reference.
+        policies: who plays which role, with its reference and past selves.
         config: temperature, limits, batch size.
         serves_adapters: serve the LoRA adapter beside the weights; None: on a GPU.
         notify: told of a restart.
@@ -47,13 +51,15 @@ class VllmRollout:
 
     def __init__(
         self,
-        policy: Policy,
+        policies: Policies,
         config: RolloutConfig,
         *,
         serves_adapters: bool | None = None,
         notify: Notify = lambda text: None,
     ) -> None:
-        self._policy = policy
+        self._policies = policies
+        # All policies have the shape, the tokens and the device of this one.
+        self._policy = policy = policies.policy_of(Role.ASSESSOR)
         self._config = config
         self._notify = notify
         wants_adapters = policy.device.type == "cuda" if serves_adapters is None else serves_adapters
@@ -68,8 +74,8 @@ class VllmRollout:
 
     def follow(self) -> None:
         """Speak with the new weights of the living policy from now on."""
-        self._living_adapter = None
-        if self._speaking == LIVING:
+        self._living_adapters = {}
+        if self._speaking is not None and self._speaking[1] == LIVING:
             self._speaking = None
 
     def take_metrics(self) -> dict[str, float]:
@@ -92,14 +98,14 @@ class VllmRollout:
         fitting, refusals = encode_requests(self._policy, self._config, requests)
         replies: dict[int, Reply | PromptTooLong] = dict(refusals)
         done = len(refusals)
-        for (version, is_greedy), group in groups_by_voice(fitting).items():
+        for (policy, version, is_greedy), group in groups_by_voice(self._policies, fitting).items():
             # The longest come first: fewer are left over at the end.
             ordered = sorted(group, key=lambda encoded: (-encoded.request.max_tokens, encoded.index))
 
             def on_done(count: int, before: int = done) -> None:
                 on_progress(before + count, len(requests))
 
-            drawn = self._draw(ordered, version, is_greedy, on_done)
+            drawn = self._draw(ordered, (policy, version), is_greedy, on_done)
             for encoded, tokens in zip(ordered, drawn, strict=True):
                 replies[encoded.index] = reply_of(
                     self._policy, encoded, tokens.token_ids, tokens.log_probs, is_finished=tokens.is_finished
@@ -115,16 +121,16 @@ class VllmRollout:
         self._adapters = []
 
     def _start(self) -> None:
-        self._speaking: str | None = None
-        self._living_adapter: Adapter | None = None
+        self._speaking: Voice | None = None
+        self._living_adapters: dict[Policy, Adapter] = {}
         self._engine = VllmEngine(self._policy, self._config, self.dtype, serves_adapters=self._serves_adapters)
 
     def _draw(
-        self, group: Sequence[EncodedRequest], version: str, is_greedy: bool, on_done: Callable[[int], None]
+        self, group: Sequence[EncodedRequest], voice: Voice, is_greedy: bool, on_done: Callable[[int], None]
     ) -> list[DrawnTokens]:
         """The replies of a group; an engine that dies is started again, once in a run, and the group drawn anew."""
         try:
-            return self._draw_once(group, version, is_greedy, on_done)
+            return self._draw_once(group, voice, is_greedy, on_done)
         except VllmError as error:
             if self._has_restarted:
                 raise
@@ -132,13 +138,13 @@ class VllmRollout:
             self._notify(f"{error} It is started again; what it was drawing is drawn anew.")
             self._engine.close()
             self._start()
-            return self._draw_once(group, version, is_greedy, on_done)
+            return self._draw_once(group, voice, is_greedy, on_done)
 
     def _draw_once(
-        self, group: Sequence[EncodedRequest], version: str, is_greedy: bool, on_done: Callable[[int], None]
+        self, group: Sequence[EncodedRequest], voice: Voice, is_greedy: bool, on_done: Callable[[int], None]
     ) -> list[DrawnTokens]:
         self._engine.wake()
-        adapter = self._let_speak(version)
+        adapter = self._let_speak(voice)
         requests = [
             TokenRequest(encoded.prompt_token_ids, encoded.request.max_tokens, encoded.request.seed, adapter)
             for encoded in group
@@ -147,31 +153,32 @@ class VllmRollout:
         self._engine.forget()
         return self._engine.draw(requests, is_greedy=is_greedy, on_done=on_done)
 
-    def _let_speak(self, version: str) -> Adapter | None:
-        """See to it that the engine has the weights of ``version``. Returns its adapter, where it has one."""
-        if not self._serves_adapters:
-            self._push(version)
+    def _let_speak(self, voice: Voice) -> Adapter | None:
+        """See to it that the engine has the weights of ``voice``. Returns its adapter, where it has one."""
+        policy, version = voice
+        if not self._serves_adapters or version != LIVING:
+            self._push(voice)
             return None
-        if version not in (LIVING, REFERENCE):
-            raise PolicyError(f"this policy has no version {version!r}: only {LIVING!r} and {REFERENCE!r} can speak")
-        self._push(REFERENCE)
-        if version == REFERENCE:
-            return None
-        if self._living_adapter is None:
-            self._living_adapter = self._saved_adapter()
-        return self._living_adapter
+        # Beside the adapters stands what all of them were trained on.
+        self._push((policy, REFERENCE))
+        if policy not in self._living_adapters:
+            self._living_adapters[policy] = self._saved_adapter(policy)
+        return self._living_adapters[policy]
 
-    def _push(self, version: str) -> None:
-        if self._speaking != version:
-            self._engine.push(merged_weights(self._policy, version))
-            self._speaking = version
+    def _push(self, voice: Voice) -> None:
+        if voice[1] == REFERENCE and self._policy.config.adaptation == "lora":
+            # The adapters of a pair stand on one base.
+            voice = self._policy, REFERENCE
+        if self._speaking != voice:
+            self._engine.push(merged_weights(*voice))
+            self._speaking = voice
 
-    def _saved_adapter(self) -> Adapter:
+    def _saved_adapter(self, policy: Policy) -> Adapter:
         self._number += 1
         adapter = Adapter(self._number, Path(tempfile.mkdtemp(prefix=f"medical-team-adapter-{self._number}-")))
-        self._policy.save(adapter.folder)
+        policy.save(adapter.folder)
         self._adapters.append(adapter)
-        while len(self._adapters) > _KEPT_ADAPTERS:
+        while len(self._adapters) > _KEPT_ADAPTERS * len(Role):
             shutil.rmtree(self._adapters.pop(0).folder, ignore_errors=True)
         return adapter
 

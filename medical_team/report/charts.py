@@ -60,7 +60,7 @@ CHARTS = (
     )),
     Chart("Void games by category", "share", _by_category("void_share/{}", list(DataType))),
     Chart("Undecidable revisions by category", "share", _by_category("undecidable_share/{}", _ADVERSARIAL)),
-    Chart("KL from the reference policy", "nats", (("policy/kl", "KL"),)),
+    Chart("KL from the reference policy", "nats", (("policy/kl", "both roles"), *_by_role("policy/kl/{}"))),
     Chart("Entropy of the policy", "nats", (("policy/entropy", "entropy"),)),
     Chart("Loss on demonstrations", "nats", (("policy/demonstration_loss", "a token"),)),
     Chart("Length of replies", "tokens", _by_role("reply_tokens/{}")),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..policy.log_probs import PromptAndReply
-from ..records import Mismatch, Sample
+from ..records import Mismatch, Role, Sample
 from .reinforce import Advantages
 
 
@@ -37,6 +37,11 @@ class Batch:
     def token_mean(self, values_NR: torch.Tensor) -> float:
         """The mean of ``values_NR`` over all action tokens."""
         return float(values_NR[self.mask_NR].mean())
+
+    def role_mean(self, values_NR: torch.Tensor, role: Role) -> float | None:
+        """The mean of ``values_NR`` over the action tokens of ``role``; None where it has none."""
+        rows = [row for row, sample in enumerate(self.samples) if sample.role is role]
+        return float(values_NR[rows][self.mask_NR[rows]].mean()) if rows else None
 
 
 def reply_mask(samples: Sequence[PromptAndReply]) -> torch.Tensor:

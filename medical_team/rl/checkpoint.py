@@ -4,6 +4,9 @@ step-000010/
     checkpoint.json          what it is; its presence marks the folder as complete
     policy/                  a Hugging Face folder: weights (a LoRA adapter, or full), tokenizer, model card
     optimizer.safetensors    AdamW's state
+
+Where each role has a policy of its own, these are the assessor's, and the attacker's are policy/attacker/ and
+attacker_optimizer.safetensors.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from ..errors import TrainingError
 from ..files import atomic_folder
 from ..metrics.card_figures import criteria_table, figures_table
 from ..metrics.step_metrics import BALANCED_ACCURACY
+from ..policy.pair import ATTACKER_FOLDER
 from ..records import Source
 from ..runs.checkpoints import MARKER
 from ..runs.folder import RunFolder
@@ -50,8 +54,13 @@ def save_checkpoint(run: RunFolder, learner: Learner, completed_steps: int) -> P
     with atomic_folder(path) as folder:
         learner.save(folder)
         _write_card(run, completed_steps, folder / POLICY_FOLDER)
-        adaptation = run.config.policy.adaptation
-        marker = {"format": FORMAT, "completed_steps": completed_steps, "adaptation": adaptation}
+        policy = run.config.policy
+        marker = {
+            "format": FORMAT,
+            "completed_steps": completed_steps,
+            "adaptation": policy.adaptation,
+            "roles": policy.roles,
+        }
         (folder / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
     best = run.checkpoints.best()
     run.checkpoints.prune(run.config.checkpoints.keep_last, best.step if best else None)
@@ -76,6 +85,8 @@ def restore_latest(run: RunFolder, learner: Learner) -> int:
         raise TrainingError(f"{path} has format {marker.get('format')}, expected {FORMAT}: another version wrote it")
     if marker.get("adaptation") != run.config.policy.adaptation:
         raise TrainingError(f"{path} was written with policy.adaptation = {marker.get('adaptation')!r}")
+    if marker.get("roles", "shared") != run.config.policy.roles:
+        raise TrainingError(f"{path} was written with policy.roles = {marker.get('roles', 'shared')!r}")
     learner.restore(path)
     run.rewind(completed_steps)
     return completed_steps
@@ -102,6 +113,8 @@ def _write_card(run: RunFolder, completed_steps: int, folder: Path, more_tables:
         tables=[figures_table([metrics.values for metrics in run.metrics()]), *more_tables],
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
+    if (folder / ATTACKER_FOLDER).is_dir():
+        (folder / ATTACKER_FOLDER / "README.md").write_text(card, encoding="utf-8")
 
 
 def _sources(run: RunFolder) -> tuple[Source, ...]:

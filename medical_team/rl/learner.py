@@ -18,7 +18,7 @@ from ..metrics.step_metrics import BYTES_PER_GIB
 from ..policy.devices import gpu_memory_share, peak_memory_bytes
 from ..policy.log_probs import reply_log_probs, token_batch
 from ..policy.policy import Policy
-from ..records import LIVING, Sample, Update
+from ..records import LIVING, Role, Sample, Update
 from ..seeds import derived_random
 from .batch import Batch, microbatch_rows, padded_to, reply_mask
 from .mismatch import measured_mismatch, truncated_weights
@@ -37,15 +37,17 @@ class _OptimizerUpdate:
 
 
 class ReinforceLearner:
-    """REINFORCE++ over one policy for both roles.
+    """REINFORCE++ over one policy, for both roles or for one.
 
     Args:
         policy: what learns.
         config: the run's configuration, with the rollout engine that was chosen.
+        part: of a pair: the folder of this policy inside of the other one's.
     """
 
-    def __init__(self, policy: Policy, config: RunConfig) -> None:
+    def __init__(self, policy: Policy, config: RunConfig, *, part: str = "") -> None:
         self._policy = policy
+        self._part = part
         self._config = config
         self._parameters = dict(policy.trainable_parameters())
         self.optimizer = torch.optim.AdamW(
@@ -83,8 +85,8 @@ class ReinforceLearner:
 
     def save(self, folder: Path) -> None:
         """Write the policy, as a Hugging Face folder, and the optimizer's state."""
-        self._policy.save(folder / POLICY_FOLDER)
-        save_optimizer(self.optimizer, self._parameters, folder / OPTIMIZER_FILE)
+        self._policy.save(folder / POLICY_FOLDER / self._part)
+        save_optimizer(self.optimizer, self._parameters, folder / self._optimizer_file)
 
     def restore(self, folder: Path) -> None:
         """Take over what :meth:`save` wrote; the reference stays what it is.
@@ -93,12 +95,21 @@ class ReinforceLearner:
             PolicyError: the weights can't be read.
             TrainingError: they, or the optimizer's state, belong to another policy.
         """
-        self._policy.load_weights(folder / POLICY_FOLDER)
-        load_optimizer(self.optimizer, self._parameters, folder / OPTIMIZER_FILE)
+        self._policy.load_weights(folder / POLICY_FOLDER / self._part)
+        load_optimizer(self.optimizer, self._parameters, folder / self._optimizer_file)
 
-    def export(self, folder: Path) -> None:
-        """Write the trained model as one Hugging Face folder. Nothing can be learnt afterwards."""
-        self._policy.save_merged(folder)
+    def export(self, folder: Path, *, is_last: bool = True) -> None:
+        """Write the trained model as one Hugging Face folder. Nothing can be learnt afterwards.
+
+        Args:
+            folder: where it goes; of a pair: where the pair goes.
+            is_last: whether no other policy on the same base is exported after it.
+        """
+        self._policy.save_merged(folder / self._part, is_last=is_last)
+
+    @property
+    def _optimizer_file(self) -> str:
+        return f"{self._part}_{OPTIMIZER_FILE}" if self._part else OPTIMIZER_FILE
 
     def device_metrics(self) -> dict[str, float]:
         """The peak memory of the step, and the GPU's share of it, as far as they are known."""
@@ -241,6 +252,8 @@ def _update(
         action_tokens=int(batch.mask_NR.sum()) if batch else 0,
         loss=mean(item.loss for item in updates),
         kl=batch.token_mean(batch.kl_NR) if batch else 0.0,
+        attacker_kl=batch.role_mean(batch.kl_NR, Role.ATTACKER) if batch else None,
+        assessor_kl=batch.role_mean(batch.kl_NR, Role.ASSESSOR) if batch else None,
         entropy=-batch.token_mean(batch.old_log_probs_NR) if batch else 0.0,
         clip_fraction=mean(item.clip_fraction for item in updates),
         demonstrations=len(sft.demonstrations),

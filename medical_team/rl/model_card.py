@@ -54,8 +54,16 @@ _SELF_PLAY = {
     "by": "by self-play",
     "judge": "Judge: {judge}. What the judge could not decide gave no reward.",
     "method": (
-        "REINFORCE++ (arXiv 2501.03262) with one shared policy for both roles, as in Self-RedTeam (arXiv 2506.07468).\n"
+        "REINFORCE++ (arXiv 2501.03262), as in Self-RedTeam (arXiv 2506.07468). {roles}\n"
         "Every game, with its labels and rewards, is in the `games.jsonl` of the run that wrote this card."
+    ),
+}
+
+_ROLES = {
+    "shared": "One shared policy plays both roles.",
+    "separate": (
+        "Each role has a policy of its own, from the same start. The folder itself is the assessor; the attacker is\n"
+        "in its folder `attacker`."
     ),
 }
 
@@ -63,7 +71,7 @@ _WARM_START = {
     "what": "a warm start for medical self-red-teaming",
     "by": "on demonstrations",
     "judge": "Judge: reference. It accepted every demonstrated revision.",
-    "method": "Supervised learning from demonstrations of verdicts and of revisions, one shared policy for both roles.",
+    "method": "Supervised learning from demonstrations of verdicts and of revisions. {roles}",
 }
 
 
@@ -95,7 +103,7 @@ def model_card(
         what=texts["what"],
         by=texts["by"],
         judge=texts["judge"].format(judge=config.judge.kind),
-        method=texts["method"],
+        method=texts["method"].format(roles=_ROLES[config.policy.roles]),
         settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
         outcome=_OUTCOME.format(tables="\n\n".join(shown)) if (shown := [table for table in tables if table]) else "",
     )

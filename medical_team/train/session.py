@@ -22,15 +22,15 @@ from ..judge.protocol import Judge
 from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
 from ..policy.devices import cpu_only_torch_warning, hardware
-from ..policy.policy import Policy
+from ..policy.pair import Policies, load_policies
 from ..policy.probe import probe_policy
 from ..policy.rollout_engines import ChosenEngine, choose_engine
 from ..prompt_date import asks_for_day, today
-from ..records import TrainingRecord
+from ..records import Role, TrainingRecord
 from ..rl.interruption import stop_on_signal
-from ..rl.learner import ReinforceLearner
 from ..rl.listeners import Listener, ListenerGroup
 from ..rl.loop import TrainingResult, train
+from ..rl.role_learners import make_learner
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder, RunKind
 from ..runs.places import settled
@@ -60,16 +60,17 @@ def start_run(
     RunFolder.check_is_free(path)
     records, heldout = load_sets(config)
     _check_apart(records, heldout)
-    policy = _policy(config, told)
+    policies = _policies(config, told)
+    policy = policies.policy_of(Role.ASSESSOR)
     check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
     judge = _judge(config.judge, records, told)
     if kind == "warm-start" or config.training.demonstration_coefficient > 0:
         check_demonstrations_fit(records, policy, config)
-    engine = choose_engine(policy, config.rollout, told.notice, told.warn)
+    engine = choose_engine(policies, config.rollout, told.notice, told.warn)
     config = replace(config, rollout=engine.config)
     run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device), kind=kind)
     with run.locked():
-        return _train(run, policy, engine, judge, told)
+        return _train(run, policies, engine, judge, told)
 
 
 def resume_run(
@@ -95,19 +96,20 @@ def resume_run(
         if steps is not None and steps != run.total_steps:
             run.change_steps(steps)
         judge = _judge(run.config.judge, run.training_records(), told)
-        policy = _policy(run.config, told)
+        policies = _policies(run.config, told)
+        policy = policies.policy_of(Role.ASSESSOR)
         if not run.is_day_saved and asks_for_day(policy.tokenizer.chat_template):
             told.warn(
                 "This run was saved without the day that its chat template is told. It is told the day on which the "
                 f"run was made, {policy.day}; steps that were played on later days may have had other prompts."
             )
-        engine = choose_engine(policy, run.config.rollout, told.notice, told.warn)
-        return _train(run, policy, engine, judge, told)
+        engine = choose_engine(policies, run.config.rollout, told.notice, told.warn)
+        return _train(run, policies, engine, judge, told)
 
 
-def _train(run: RunFolder, policy: Policy, engine: ChosenEngine, judge: Judge, told: Listener) -> TrainingResult:
+def _train(run: RunFolder, policies: Policies, engine: ChosenEngine, judge: Judge, told: Listener) -> TrainingResult:
     told.notice(engine.reason)
-    learner = ReinforceLearner(policy, replace(run.config, rollout=engine.config))
+    learner = make_learner(policies, replace(run.config, rollout=engine.config))
     try:
         with stop_on_signal(lambda: told.notice(STOP_NOTICE)) as stop:
             return train(run, learner, engine.rollout, judge, [told], stop=stop)
@@ -115,13 +117,13 @@ def _train(run: RunFolder, policy: Policy, engine: ChosenEngine, judge: Judge, t
         engine.rollout.close()
 
 
-def _policy(config: RunConfig, told: Listener) -> Policy:
+def _policies(config: RunConfig, told: Listener) -> Policies:
     if warning := cpu_only_torch_warning():
         told.warn(warning)
     told.notice(f"Loading {config.policy.model} ...")
-    policy = Policy(config.policy, seed=config.training.seed, notify=told.notice)
-    probe_policy(policy)
-    return policy
+    policies = load_policies(config.policy, seed=config.training.seed, notify=told.notice)
+    probe_policy(policies.policy_of(Role.ASSESSOR))
+    return policies
 
 
 def _judge(config: JudgeConfig, records: Sequence[TrainingRecord], told: Listener) -> Judge:

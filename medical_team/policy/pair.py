@@ -1,0 +1,87 @@
+"""Who plays which role: one policy plays both, or each role has its own, an adapter on the same frozen base.
+
+On disk the folder of a pair is the assessor's, which is what it is trained for: whoever opens it as one model gets the
+assessor. The attacker lies inside of it, in :data:`ATTACKER_FOLDER`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..config import PolicyConfig
+from ..errors import PolicyError
+from ..records import Role
+from .hub import Notify
+from .model_folder import is_adapter_folder
+from .policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ATTACKER_FOLDER = "attacker"
+"""Inside of the assessor's folder: the attacker's own model or adapter."""
+
+
+class Policies(Protocol):
+    """Who plays which role."""
+
+    def policy_of(self, role: Role) -> Policy:
+        """The policy that plays ``role``."""
+        ...
+
+
+class PolicyPair:
+    """A policy for each role.
+
+    Args:
+        assessor: plays the assessor.
+        attacker: gives what plays the attacker; asked once, when it is needed.
+    """
+
+    def __init__(self, assessor: Policy, attacker: Callable[[], Policy]) -> None:
+        self._assessor = assessor
+        self._load_attacker = attacker
+        self._attacker: Policy | None = None
+
+    def policy_of(self, role: Role) -> Policy:
+        """The policy that plays ``role``."""
+        if role is Role.ASSESSOR:
+            return self._assessor
+        if self._attacker is None:
+            self._attacker = self._load_attacker()
+        return self._attacker
+
+
+def load_policies(config: PolicyConfig, *, seed: int, notify: Notify = lambda text: None) -> Policies:
+    """The policies of ``config``, each with its reference.
+
+    Raises:
+        PolicyError: a model can't be loaded or used, or a pair can't go on as ``config`` says.
+    """
+    own_attacker = attacker_folder(config.model)
+    if config.roles == "shared":
+        if own_attacker is not None:
+            notify(
+                f"{config.model} has an attacker of its own; with policy.roles = shared its assessor plays both roles"
+            )
+        return Policy(config, seed=seed, notify=notify)
+    if own_attacker is not None and config.adaptation == "lora":
+        raise PolicyError(
+            f"{config.model} has an attacker of its own, and two adapters need one base: set policy.adaptation to "
+            f"full, or name a folder without {ATTACKER_FOLDER}/ in policy.model."
+        )
+    assessor = Policy(config, seed=seed, notify=notify, adapter=Role.ASSESSOR.value)
+    if own_attacker is not None:
+        attacker = Policy(replace(config, model=str(own_attacker)), seed=seed, notify=notify)
+    else:
+        attacker = assessor.beside(Role.ATTACKER.value, seed=seed)
+    return PolicyPair(assessor, lambda: attacker)
+
+
+def attacker_folder(model: str) -> Path | None:
+    """Where the attacker of the pair in the folder ``model`` lies; None for a model that plays both roles."""
+    folder = Path(model).expanduser() / ATTACKER_FOLDER
+    is_model = folder.is_dir() and ((folder / "config.json").is_file() or is_adapter_folder(folder))
+    return folder if is_model else None
