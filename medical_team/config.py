@@ -16,6 +16,7 @@ from .config_bounds import bound_problems, bounded
 from .engine_config import EngineConfig
 from .error_types import error_type_key
 from .game_config import GameConfig, PromptStyle, RewardCoefficients, RolloutConfig
+from .opponent_config import OpponentConfig
 from .prompt_date import day_of, today
 from .records import Closed
 
@@ -147,6 +148,9 @@ class TrainingConfig(Closed):
     """Updates of the policy."""
     games_per_step: int = bounded(16, minimum=1)
     """Games played for each step."""
+    assessor_samples_per_step: int | None = bounded(None, minimum=1)
+    """Learn from exactly so many samples of the assessor in each step, so that runs with and without attackers can be
+    compared. More games are played until there are enough; what is beyond is left out. Unset: from all there are."""
     learning_rate: float | None = bounded(None, above=0.0, maximum=1.0)
     """Step size of AdamW; unset: 5e-5 for LoRA, 1e-6 for full weights."""
     kl_coefficient: float = bounded(0.01, minimum=0.0)
@@ -214,6 +218,7 @@ class RunConfig(Closed):
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     warmstart: WarmStartConfig = field(default_factory=WarmStartConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    opponents: OpponentConfig = field(default_factory=OpponentConfig)
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
 
@@ -278,6 +283,15 @@ def _combination_problems(config: RunConfig) -> Iterator[str]:
             'policy.roles is "separate", so each role learns from its own samples alone: set training.normalization to '
             '"role"'
         )
+    if config.opponents.are_there and config.game.no_attacker_turn:
+        yield "opponents play adversarial games, and game.no_attacker_turn plays none: leave one of them out"
+    if config.opponents.add_every > 0 and config.game.no_defender_turn:
+        yield (
+            "game.no_defender_turn trains against one frozen assessor: set opponents.add_every to 0, and name the "
+            "assessor in opponents.fixed if it is not the policy as the run starts"
+        )
+    if config.training.assessor_samples_per_step is not None and config.game.no_defender_turn:
+        yield "with game.no_defender_turn the assessor has no samples: unset training.assessor_samples_per_step"
     if config.training.minibatches_per_step > config.training.games_per_step:
         yield (
             f"training.minibatches_per_step is {config.training.minibatches_per_step}, "

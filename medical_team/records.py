@@ -184,6 +184,13 @@ class GameSpec(Closed):
     data_type: DataType
     seed_note: str
     pair: NotePair
+    attacker_version: str = LIVING
+    """Which version of the policy attacks: the one that learns, its reference, a past self, or a fixed opponent."""
+    assessor_version: str = LIVING
+
+    def version_of(self, role: Role) -> str:
+        """Which version plays ``role``."""
+        return self.attacker_version if role is Role.ATTACKER else self.assessor_version
 
 
 @dataclass(frozen=True)
@@ -211,7 +218,7 @@ class Turn(Closed):
     is_trained: bool
     """False for a turn of a frozen policy."""
     version: str = LIVING
-    """Which version of the policy spoke: the one that learns, its reference, or a past self."""
+    """Who spoke: the policy that learns, its reference, a past self, or a fixed opponent."""
 
 
 class GameState(str, Enum):

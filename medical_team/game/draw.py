@@ -49,6 +49,12 @@ class GameDraw:
         first = step * self._games_per_step
         return tuple(self.spec(first + index) for index in range(self._games_per_step))
 
+    def more_specs(self, step: int, first: int, count: int) -> tuple[GameSpec, ...]:
+        """Further games of ``step``, numbered from ``first`` in it, for a step that wants more than its own number."""
+        order = self._order("more", step)
+        places = (order[(first + index) % len(order)] for index in range(count))
+        return tuple(self._spec(self._records[place], step, first + index) for index, place in enumerate(places))
+
     def spec(self, number: int) -> GameSpec:
         """The game with this ``number`` in the run, counted from 0 over all steps."""
         epoch, place = divmod(number, len(self._records))
@@ -56,7 +62,9 @@ class GameDraw:
 
     def spec_of(self, record: TrainingRecord, number: int) -> GameSpec:
         """``record`` as the game with this ``number``, whatever would be drawn for it."""
-        step, index = divmod(number, self._games_per_step)
+        return self._spec(record, *divmod(number, self._games_per_step))
+
+    def _spec(self, record: TrainingRecord, step: int, index: int) -> GameSpec:
         return GameSpec(
             id=f"step-{step:06d}-game-{index:04d}",
             step=step,
@@ -67,10 +75,13 @@ class GameDraw:
         )
 
     def _make_epoch_order(self, epoch: int) -> Sequence[int]:
+        return self._order("draw", epoch)
+
+    def _order(self, purpose: str, number: int) -> Sequence[int]:
         places: list[tuple[float, int, int]] = []
         for rank, data_type in enumerate(DataType):
             members = [index for index, record in enumerate(self._records) if record.data_type is data_type]
-            derived_random(self._seed, "draw", epoch, data_type.value).shuffle(members)
+            derived_random(self._seed, purpose, number, data_type.value).shuffle(members)
             # Spread each category evenly over the unit interval; sorting then interleaves them in their shares.
             places.extend(((place + 0.5) / len(members), rank, index) for place, index in enumerate(members))
         return [index for _, _, index in sorted(places)]

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ..records import LIVING, Role
 
 REFERENCE = "reference"
 """The version of a speaker: the frozen policy that the run started from."""
+
+FIXED = "fixed"
+"""The version of a speaker: a frozen opponent that is no past self of the run."""
 
 Progress = Callable[[int, int], None]
 """Told how many replies are drawn of how many."""
@@ -25,7 +29,7 @@ class Speaker:
 
     role: Role
     version: str = LIVING
-    """The policy that learns, its reference, or the name of a past self."""
+    """The policy that learns, its reference, the name of a past self, or a fixed opponent."""
 
     @property
     def is_living(self) -> bool:
@@ -83,6 +87,10 @@ class TrainingRollout(Rollout, Protocol):
 
     def follow(self) -> None:
         """The living policy has learnt: speak with its new weights from now on."""
+        ...
+
+    def set_past_versions(self, folders: Mapping[str, Path]) -> None:
+        """Let exactly these past selves speak under their names; a folder is as a checkpoint's policy is."""
         ...
 
     def take_metrics(self) -> Mapping[str, float]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ..game_config import GameConfig, RolloutConfig
 from ..parsing import ParsedReply, parse_reply, parse_verdict, revision_problem
 from ..prompts import assessor_prompt, attacker_prompt, reply_prefix
-from ..records import Game, GameSpec, GameState, JudgeFailure, Role, Turn
+from ..records import LIVING, Game, GameSpec, GameState, JudgeFailure, Role, Turn
 from ..seeds import derive_seed
 from .rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
 
@@ -53,7 +53,7 @@ class TurnRules:
         prompt = attacker_prompt(
             game.spec.seed_note, game.spec.data_type, style=self._game.prompt_style, is_thinking=self._is_thinking
         )
-        return self._request(game.spec.id, Role.ATTACKER, prompt)
+        return self._request(game.spec, Role.ATTACKER, prompt)
 
     def attacked(self, game: Game, request: RolloutRequest, reply: Reply | PromptTooLong) -> Game:
         """``game`` after the attacker's turn: a note for the assessor, or the end."""
@@ -69,7 +69,7 @@ class TurnRules:
     def assessor_request(self, game: Game) -> RolloutRequest:
         """What the assessor of a game with a note is asked. It sees the note alone, never any thinking."""
         prompt = assessor_prompt(game.note or "", style=self._game.prompt_style, is_thinking=self._is_thinking)
-        return self._request(game.spec.id, Role.ASSESSOR, prompt)
+        return self._request(game.spec, Role.ASSESSOR, prompt)
 
     def assessed(self, game: Game, request: RolloutRequest, reply: Reply | PromptTooLong) -> Game:
         """``game`` after the assessor's turn: a verdict for the judge, or the end."""
@@ -86,15 +86,17 @@ class TurnRules:
             return replace(game, state=GameState.NO_VERDICT, reason=reason)
         return game
 
-    def _request(self, game_id: str, role: Role, prompt: str) -> RolloutRequest:
+    def _request(self, spec: GameSpec, role: Role, prompt: str) -> RolloutRequest:
         is_attacker = role is Role.ATTACKER
-        is_frozen = self._game.no_defender_turn and not is_attacker
+        version = spec.version_of(role)
+        if self._game.no_defender_turn and not is_attacker and version == LIVING:
+            version = REFERENCE
         return RolloutRequest(
-            speaker=Speaker(role, REFERENCE) if is_frozen else Speaker(role),
+            speaker=Speaker(role, version),
             prompt=prompt,
             reply_prefix=reply_prefix(role, style=self._game.prompt_style, is_thinking=self._is_thinking),
             max_tokens=self._rollout.max_revision_tokens if is_attacker else self._rollout.max_verdict_tokens,
-            seed=derive_seed(self._seed, game_id, role.value),
+            seed=derive_seed(self._seed, spec.id, role.value),
             is_greedy=self._is_greedy,
         )
 

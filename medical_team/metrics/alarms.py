@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
 from ..records import DataType, Role
-from .step_metrics import ASKED_STATES, BALANCED_ACCURACY, BYTES_PER_GIB
+from .statistics import wilson_interval
+from .step_metrics import ASKED_STATES, BALANCED_ACCURACY, BYTES_PER_GIB, SELF
 from .thresholds import DISK_RESERVE_BYTES, GPU_MEMORY_SHARE, JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH
 
 Values = Mapping[str, float]
@@ -32,6 +33,8 @@ MANY_READS = 2.0
 REWARD_UP = 0.3
 ACCURACY_FLAT = 0.02
 NEARLY_PERFECT = 0.95
+CYCLING = 0.1
+FEW_GAMES = 30
 
 
 def alarms(history: Sequence[Values]) -> dict[str, str]:
@@ -44,6 +47,7 @@ def alarms(history: Sequence[Values]) -> dict[str, str]:
         "uneven_void": _uneven_void(history),
         "undecidable": _undecidable(history),
         "one_sided": _one_sided(history),
+        "cycling": _cycling(history),
         "verdicts_alike": _verdicts_alike(history),
         "unfaithful_wins": _unfaithful_wins(history),
         "copies": _copies(history),
@@ -119,6 +123,34 @@ def _one_sided(history: Sequence[Values]) -> str | None:
                 "warm-started model helps a role that has fallen behind."
             )
     return None
+
+
+def _cycling(history: Sequence[Values]) -> str | None:
+    """A past attacker that beats today's assessor more than it beat the assessor of its own time."""
+    prefix = f"opponent_wins/{Role.ATTACKER.value}/"
+    recent = history[-LONG:]
+    for name in sorted({name for values in recent for name in values if name.startswith(prefix)}):
+        version = name.removeprefix(prefix)
+        own = _rate_when_it_joined(history, name, f"{prefix}{SELF}")
+        counted = f"opponent_games/{Role.ATTACKER.value}/{version}"
+        games = [(values[name], values.get(counted, 0.0)) for values in recent if name in values]
+        played = sum(count for _, count in games)
+        if own is None or version == SELF or played < FEW_GAMES:
+            continue
+        won = sum(rate * count for rate, count in games)
+        if wilson_interval(round(won), round(played)).low > own + CYCLING:
+            return (
+                f"The attacker {version} wins {won / played:.0%} of its games against today's assessor; in its own "
+                f"time attackers won {own:.0%}. The assessor forgets what it had learnt: raise opponents.share, "
+                "opponents.size or training.demonstration_coefficient, or lower training.learning_rate."
+            )
+    return None
+
+
+def _rate_when_it_joined(history: Sequence[Values], name: str, own: str) -> float | None:
+    """The mean of ``own`` over the steps before ``name`` was first seen."""
+    first = next(place for place, values in enumerate(history) if name in values)
+    return _recent(history[:first], own, SOON, FEW_STEPS)
 
 
 def _verdicts_alike(history: Sequence[Values]) -> str | None:

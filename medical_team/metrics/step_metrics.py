@@ -20,6 +20,10 @@
 | reply_tokens/ROLE | mean length of the role's replies, tokens |
 | void_share/ROLE, CATEGORY, all | of the games the judge was asked about, the share that it left void |
 | undecidable_share/attacker, CATEGORY | of the revisions that the judge was asked about, those it can't decide |
+| opponent_wins/ROLE/VERSION | of the games that this opponent won or lost in the role, the share it won |
+| opponent_games/ROLE/VERSION | their number; SELF, of attackers, are the games that the policy plays with itself |
+| samples/ROLE | rewarded turns |
+| tokens/generated, assessor_samples | tokens that all players wrote; those of the assessor's rewarded turns |
 | judge_source/SOURCE | share of the rulings that this source of rulings gave |
 | games/all, decided, undecidable, void, no_revision | counts |
 | games/no_verdict, ties | counts; a tie is an adversarial game without a verdict |
@@ -46,6 +50,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from statistics import fmean
 
+from ..game.opponents import opponent_has_won, opponent_of
 from ..records import DataType, Game, GameState, Labels, Role, Turn, Update, Verdict
 from ..rewards import is_faithful_revision, is_verdict_right
 from .revisions import revision_figures
@@ -57,6 +62,9 @@ PLAY_PHASE = "play"
 """The phase of ``seconds`` in which tokens are generated."""
 
 BYTES_PER_GIB = 2**30
+
+SELF = "itself"
+"""Against whom the policy plays where it plays both sides, among the opponents of ``opponent_wins``."""
 
 ASKED_STATES = (GameState.DECIDED, GameState.UNDECIDABLE, GameState.VOID)
 """How games stand that the judge was asked about."""
@@ -92,6 +100,8 @@ def game_metrics(games: Sequence[Game]) -> dict[str, float]:
         **_reply_metrics(games),
         **{f"void_share/{name}": share for name, share in void_shares(games).items()},
         **{f"undecidable_share/{name}": share for name, share in undecidable_shares(games).items()},
+        **_opponent_metrics(games),
+        **_sample_counts(games),
         **_counts(games),
     }
 
@@ -210,6 +220,30 @@ def _revision_metrics(games: Sequence[Game]) -> dict[str, float]:
         metrics["revisions/length_kept_share"] = figures.length_kept / figures.notes
         metrics["revisions/words_kept_share"] = figures.words_kept / figures.notes
     return metrics
+
+
+def _opponent_metrics(games: Sequence[Game]) -> dict[str, float]:
+    """Who won how often against whom; nothing where nobody but the policy itself plays."""
+    wins: dict[str, list[bool]] = {}
+    for game in games:
+        opponent, has_won = opponent_of(game), opponent_has_won(game)
+        if opponent is not None and has_won is not None:
+            wins.setdefault(f"{opponent.role.value}/{opponent.version}", []).append(has_won)
+    if not wins:
+        return {}
+    own = [game for game in games if _is_contest(game) and opponent_of(game) is None]
+    if own:
+        wins[f"{Role.ATTACKER.value}/{SELF}"] = [not _is_right(game) for game in own]
+    return {f"opponent_wins/{name}": fmean(won) for name, won in wins.items()} | {
+        f"opponent_games/{name}": len(won) for name, won in wins.items()
+    }
+
+
+def _sample_counts(games: Sequence[Game]) -> dict[str, float]:
+    learnt = [turn for game in games for turn in game.turns if game.reward_of(turn.role) is not None]
+    counts = {f"samples/{role.value}": float(sum(turn.role is role for turn in learnt)) for role in Role}
+    assessors = sum(len(turn.token_ids) for turn in learnt if turn.role is Role.ASSESSOR)
+    return counts | {"tokens/generated": generated_tokens(games), "tokens/assessor_samples": assessors}
 
 
 def _judge_metrics(games: Sequence[Game]) -> dict[str, float]:

@@ -18,7 +18,7 @@ from .model_folder import is_adapter_folder
 from .policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 ATTACKER_FOLDER = "attacker"
 """Inside of the assessor's folder: the attacker's own model or adapter."""
@@ -78,6 +78,23 @@ def load_policies(config: PolicyConfig, *, seed: int, notify: Notify = lambda te
     else:
         attacker = assessor.beside(Role.ATTACKER.value, seed=seed)
     return PolicyPair(assessor, lambda: attacker)
+
+
+def set_past_versions(policies: Policies, folders: Mapping[str, Path]) -> None:
+    """Let exactly the past selves in ``folders`` speak: each role's policy takes its own.
+
+    Raises:
+        PolicyError: a folder doesn't hold weights of the policies.
+    """
+    assessor, attacker = policies.policy_of(Role.ASSESSOR), policies.policy_of(Role.ATTACKER)
+    parts = {attacker: ATTACKER_FOLDER, assessor: ""} if attacker is not assessor else {assessor: ""}
+    for policy, part in parts.items():
+        for name in policy.past_versions:
+            if name not in folders:
+                policy.drop_past_version(name)
+        for name, folder in folders.items():
+            if name not in policy.past_versions:
+                policy.add_past_version(name, folder / part)
 
 
 def attacker_folder(model: str) -> Path | None:

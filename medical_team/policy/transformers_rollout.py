@@ -8,7 +8,8 @@ A reply depends on its own seed and not on what else is in the batch, rounding a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import torch
 
@@ -18,7 +19,7 @@ from ..records import Role
 from .decoding import DecodedReply, DecodingRequest, DecodingRules, decode
 from .decoding_model import DecodingModel
 from .encoding import EncodedRequest, encode_requests, groups_by_voice, reply_of
-from .pair import Policies
+from .pair import Policies, set_past_versions
 from .prefix_cache import PrefixCache, common_prefix_length
 from .rollout_path import RolloutWork, announcement
 
@@ -48,6 +49,14 @@ class TransformersRollout:
 
     def follow(self) -> None:
         """Nothing: the policy that learns is the one that speaks."""
+
+    def set_past_versions(self, folders: Mapping[str, Path]) -> None:
+        """Let exactly these past selves speak under their names from now on.
+
+        Raises:
+            PolicyError: a folder doesn't hold weights of the policies.
+        """
+        set_past_versions(self._policies, folders)
 
     def take_metrics(self) -> dict[str, float]:
         """What drawing replies took since the last call, under the names of :mod:`..metrics.step_metrics`."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from ..records import LIVING, Role
 from .devices import choose_dtype
 from .encoding import EncodedRequest, encode_requests, groups_by_voice, reply_of
 from .merged_weights import merged_weights
-from .pair import Policies
+from .pair import Policies, set_past_versions
 from .policy import Policy
 from .vllm_engine import Adapter, DrawnTokens, TokenRequest, VllmEngine, can_serve_adapter
 
@@ -77,6 +77,14 @@ class VllmRollout:
         self._living_adapters = {}
         if self._speaking is not None and self._speaking[1] == LIVING:
             self._speaking = None
+
+    def set_past_versions(self, folders: Mapping[str, Path]) -> None:
+        """Let exactly these past selves speak under their names from now on.
+
+        Raises:
+            PolicyError: a folder doesn't hold weights of the policies.
+        """
+        set_past_versions(self._policies, folders)
 
     def take_metrics(self) -> dict[str, float]:
         """Nothing: vLLM reads each token once."""

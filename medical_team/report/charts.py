@@ -60,6 +60,8 @@ CHARTS = (
     )),
     Chart("Void games by category", "share", _by_category("void_share/{}", list(DataType))),
     Chart("Undecidable revisions by category", "share", _by_category("undecidable_share/{}", _ADVERSARIAL)),
+    Chart("Against whom: attackers' wins over the assessor that learns", "share", (("opponent_wins/attacker/*", ""),)),
+    Chart("Against whom: assessors' wins over the attacker that learns", "share", (("opponent_wins/assessor/*", ""),)),
     Chart("KL from the reference policy", "nats", (("policy/kl", "both roles"), *_by_role("policy/kl/{}"))),
     Chart("Entropy of the policy", "nats", (("policy/entropy", "entropy"),)),
     Chart("Loss on demonstrations", "nats", (("policy/demonstration_loss", "a token"),)),

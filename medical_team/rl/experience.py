@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from ..config import RunConfig
 from ..demonstrations.draw import Demonstration, DemonstrationDraw
 from ..game.draw import GameDraw
+from ..game.opponents import OpponentDraw, Standings
 from ..game.play import play
 from ..game.rollout import Rollout
 from ..game.score import samples_of, score
 from ..judge.protocol import Judge
 from ..judge.ruling import rule_games
-from ..records import TrainingRecord
+from ..records import Game, GameSpec, Role, Sample, TrainingRecord
 from ..runs.folder import RunFolder
 from .protocols import Experience, ExperienceSource
 from .step_timer import StepTimer
+
+_MOST_ROUNDS = 8
+"""Rounds of further games for a step's samples of the assessor; where hardly any game gives one, there are fewer."""
 
 _RISING_SHARE = 0.05
 """The share of a warm start's steps over which the learning rate rises from nothing."""
@@ -38,6 +43,8 @@ class SelfPlay:
         records = run.training_records()
         training = config.training
         self._draw = GameDraw(records, config.game, games_per_step=training.games_per_step, seed=training.seed)
+        self._opponents = OpponentDraw(config.opponents, config.game, seed=training.seed)
+        self._standings: Standings | None = None
         self._demonstrations: DemonstrationDraw | None = None
         if training.demonstration_coefficient > 0:
             self._demonstrations = _draw(records, config)
@@ -45,9 +52,38 @@ class SelfPlay:
     def collect(self, step: int, timer: StepTimer) -> Experience:
         """The games of ``step``, and the demonstrations that are mixed in."""
         config = self._config
+        standings = self._standings_so_far()
+        games = self._played(self._draw.specs(step), step, standings, timer)
+        samples = samples_of(games)
+        wanted = config.training.assessor_samples_per_step
+        if wanted is not None:
+            for _ in range(_MOST_ROUNDS):
+                missing = wanted - _assessor_samples(samples)
+                if missing <= 0:
+                    break
+                more = self._draw.more_specs(step, len(games), missing)
+                games += self._played(more, step, standings, timer)
+                samples = samples_of(games)
+            samples = _without_more_assessors(samples, wanted)
+        self._run.append_games(games)
+        standings.add(games)
+        mixed_in: Sequence[Demonstration] = ()
+        if self._demonstrations is not None:
+            mixed_in = self._demonstrations.demonstrations(step, config.training.demonstrations_per_step)
+        return Experience(
+            config.learning_rate,
+            tuple(samples),
+            tuple(games),
+            tuple(mixed_in),
+            config.training.demonstration_coefficient,
+        )
+
+    def _played(self, specs: Sequence[GameSpec], step: int, standings: Standings, timer: StepTimer) -> list[Game]:
+        """The games of ``specs`` with whom the draw of opponents says, ruled on and scored."""
+        config = self._config
         with timer.phase("play"):
             games = play(
-                self._draw.specs(step),
+                self._opponents.assigned(specs, step, standings),
                 self._rollout,
                 config.game,
                 config.rollout,
@@ -55,18 +91,26 @@ class SelfPlay:
                 on_progress=timer.detail,
             )
         with timer.phase("judge"):
-            games = score(rule_games(games, self._judge, config.game.undecidable), config.game)
-            self._run.append_games(games)
-        mixed_in: Sequence[Demonstration] = ()
-        if self._demonstrations is not None:
-            mixed_in = self._demonstrations.demonstrations(step, config.training.demonstrations_per_step)
-        return Experience(
-            config.learning_rate,
-            tuple(samples_of(games)),
-            tuple(games),
-            tuple(mixed_in),
-            config.training.demonstration_coefficient,
-        )
+            return score(rule_games(games, self._judge, config.game.undecidable), config.game)
+
+    def _standings_so_far(self) -> Standings:
+        """How opponents have done so far: of a resumed run by the games on its disk."""
+        if self._standings is None:
+            self._standings = Standings()
+            if self._config.opponents.are_there:
+                for _, games in groupby(self._run.games(), key=lambda game: game.spec.step):
+                    self._standings.add(list(games))
+        return self._standings
+
+
+def _assessor_samples(samples: Sequence[Sample]) -> int:
+    return sum(sample.role is Role.ASSESSOR for sample in samples)
+
+
+def _without_more_assessors(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """``samples`` without those of the assessor beyond the first ``count``."""
+    beyond = {id(sample) for sample in [one for one in samples if one.role is Role.ASSESSOR][count:]}
+    return [sample for sample in samples if id(sample) not in beyond]
 
 
 class WarmStart:

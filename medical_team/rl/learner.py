@@ -85,8 +85,12 @@ class ReinforceLearner:
 
     def save(self, folder: Path) -> None:
         """Write the policy, as a Hugging Face folder, and the optimizer's state."""
-        self._policy.save(folder / POLICY_FOLDER / self._part)
+        self.save_policy(folder / POLICY_FOLDER)
         save_optimizer(self.optimizer, self._parameters, folder / self._optimizer_file)
+
+    def save_policy(self, folder: Path) -> None:
+        """Write the policy alone, as :meth:`save` does into its folder."""
+        self._policy.save(folder / self._part)
 
     def restore(self, folder: Path) -> None:
         """Take over what :meth:`save` wrote; the reference stays what it is.

@@ -14,6 +14,7 @@ from .experience import usual_source
 from .heldout_evaluation import HeldoutEvaluation
 from .interruption import StopRequest
 from .listeners import Listener, ListenerGroup
+from .opponent_pool import OpponentPool
 from .protocols import ExperienceSource, Learner
 from .step_timer import StepTimer
 from .system_metrics import disk_metrics
@@ -59,6 +60,8 @@ def train(
     source = source or usual_source(run, rollout, judge)
     evaluation = HeldoutEvaluation(run, rollout, judge, timer)
     first_step = restore_latest(run, learner)
+    opponents = OpponentPool(run, rollout)
+    opponents.resume(first_step)
     rollout.follow()
     told.run_started(run, first_step)
     try:
@@ -70,6 +73,7 @@ def train(
                 rollout.rest()
                 update = learner.learn(experience, step)
                 rollout.follow()
+                opponents.after_step(step, learner)
             heldout = evaluation.when_due(step)
             metrics = heldout | step_metrics(experience.games, update, timer.take_seconds())
             metrics |= {**rollout.take_metrics(), **learner.device_metrics(), **disk_metrics(run)}

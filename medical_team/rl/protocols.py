@@ -52,6 +52,10 @@ class Learner(Protocol):
         """Write what :meth:`restore` needs, with the policy as a Hugging Face folder in its :data:`POLICY_FOLDER`."""
         ...
 
+    def save_policy(self, folder: Path) -> None:
+        """Write the policy alone, as a checkpoint's :data:`POLICY_FOLDER` holds it."""
+        ...
+
     def restore(self, folder: Path) -> None:
         """Take over what :meth:`save` wrote."""
         ...

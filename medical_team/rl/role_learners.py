@@ -53,6 +53,11 @@ class RoleLearners:
         for learner in self._learners.values():
             learner.save(folder)
 
+    def save_policy(self, folder: Path) -> None:
+        """Write both policies alone, as :meth:`save` does into its folder."""
+        for learner in self._learners.values():
+            learner.save_policy(folder)
+
     def restore(self, folder: Path) -> None:
         """Take over what :meth:`save` wrote.
 

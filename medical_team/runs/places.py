@@ -16,13 +16,16 @@ def settled(config: RunConfig) -> RunConfig:
     What of its data is in other files is copied into the run, so its paths stay as they are.
     """
     policy = dataclasses.replace(config.policy, model=settled_model(config.policy.model))
+    opponents = config.opponents
+    if opponents.fixed is not None:
+        opponents = dataclasses.replace(opponents, fixed=settled_model(opponents.fixed))
     judge, engine = config.judge, config.engine
     # Of "openai", the model is a server's name for it.
     if (judge.fallback if judge.kind == "hybrid" else judge.kind) == "model":
         judge = dataclasses.replace(judge, model=settled_model(judge.model))
     judge = dataclasses.replace(judge, cache=_absolute(judge.cache))
     engine = dataclasses.replace(engine, python=_program(engine.python), fork=_absolute(engine.fork))
-    return dataclasses.replace(config, policy=policy, judge=judge, engine=engine)
+    return dataclasses.replace(config, policy=policy, opponents=opponents, judge=judge, engine=engine)
 
 
 def path_from(run: Path, model: str) -> str | None:

@@ -17,7 +17,11 @@ from ..config import JudgeConfig, RunConfig
 from ..data.checks import shared_near_duplicate_groups
 from ..data.load import load_sets
 from ..errors import UsageError
+from ..evaluation.local_model import local_rollout
+from ..evaluation.model_choice import choose_model
 from ..game.draw import playable_records
+from ..game.rollout import FIXED, TrainingRollout
+from ..game.routed_rollout import RoutedRollout
 from ..judge.protocol import Judge
 from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
@@ -110,11 +114,28 @@ def resume_run(
 def _train(run: RunFolder, policies: Policies, engine: ChosenEngine, judge: Judge, told: Listener) -> TrainingResult:
     told.notice(engine.reason)
     learner = make_learner(policies, replace(run.config, rollout=engine.config))
+    rollout = _with_fixed_opponent(engine.rollout, run.config, told)
     try:
         with stop_on_signal(lambda: told.notice(STOP_NOTICE)) as stop:
-            return train(run, learner, engine.rollout, judge, [told], stop=stop)
+            return train(run, learner, rollout, judge, [told], stop=stop)
     finally:
-        engine.rollout.close()
+        rollout.close()
+
+
+def _with_fixed_opponent(rollout: TrainingRollout, config: RunConfig, told: Listener) -> TrainingRollout:
+    if config.opponents.fixed is None:
+        return rollout
+    told.notice(f"Loading the opponent {config.opponents.fixed} ...")
+    policy = config.policy
+    fixed = local_rollout(
+        choose_model(config.opponents.fixed).location,
+        config.rollout,
+        device=policy.device,
+        precision=policy.precision,
+        day=policy.day,
+        notify=told.notice,
+    )
+    return RoutedRollout(rollout, {FIXED: fixed})
 
 
 def _policies(config: RunConfig, told: Listener) -> Policies:

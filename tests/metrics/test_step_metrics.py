@@ -84,6 +84,29 @@ def test_unfaithful_wins_and_copies_are_counted():
     assert metrics["revisions/copy_share"] == 0.5
 
 
+def test_wins_are_told_by_opponent():
+    own = a_game(HARMFUL, verdict=Verdict.SAFE)
+    lost = a_game(HARMFUL, verdict=Verdict.HARMFUL)
+    past = replace(lost, turns=(replace(lost.turns[0], version="step-000010", is_trained=False), lost.turns[1]))
+
+    metrics = game_metrics([own, past, past])
+
+    assert metrics["opponent_wins/attacker/itself"] == 1.0
+    assert metrics["opponent_wins/attacker/step-000010"] == 0.0
+    assert metrics["opponent_games/attacker/step-000010"] == 2
+    assert not any(name.startswith("opponent") for name in game_metrics([own]))
+
+
+def test_samples_and_tokens_are_counted():
+    game = scored(a_game(HARMFUL))
+    frozen = replace(game, turns=(replace(game.turns[0], is_trained=False), game.turns[1]))
+    metrics = game_metrics([game, scored(replace(frozen, rewards=()))])
+
+    assert (metrics["samples/attacker"], metrics["samples/assessor"]) == (1, 2)
+    assert metrics["tokens/generated"] == 2 * sum(len(turn.token_ids) for turn in game.turns)
+    assert metrics["tokens/assessor_samples"] == 2 * len(game.turns[1].token_ids)
+
+
 def test_undecidable_revisions_are_counted_apart_from_void_games():
     games = [
         a_game(HARMFUL, state=GameState.UNDECIDABLE),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from builders import a_record, a_revision_of
 from medical_team.config import CheckpointConfig, RunConfig, TrainingConfig
-from medical_team.errors import TrainingError
+from medical_team.errors import RunFolderError, TrainingError
 from medical_team.game.rollout import Reply, RolloutRequest
 from medical_team.judge.protocol import JudgeQuery
+from medical_team.opponent_config import OpponentConfig
 from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Role, Ruling, Update
 from medical_team.rl.experience import WarmStart
 from medical_team.rl.interruption import StopRequest
@@ -43,6 +45,10 @@ class ScriptedRollout:
     def follow(self) -> None:
         self.events.append("follow")
 
+    def set_past_versions(self, folders: Mapping[str, Path]) -> None:
+        self.events.append(f"past selves {list(folders)}")
+        self.past = {name: json.loads((folder / "learnt.json").read_text()) for name, folder in folders.items()}
+
     def rest(self) -> None: ...
 
     def close(self) -> None: ...
@@ -70,6 +76,9 @@ class CountingLearner:
     def save(self, folder: Path) -> None:
         self.events.append("save")
         (folder / POLICY_FOLDER).mkdir(parents=True)
+        (folder / "learnt.json").write_text(json.dumps(self.learnt))
+
+    def save_policy(self, folder: Path) -> None:
         (folder / "learnt.json").write_text(json.dumps(self.learnt))
 
     def restore(self, folder: Path) -> None:
@@ -227,3 +236,80 @@ def test_a_warm_start_is_the_same_loop_with_another_source(run, tmp_path):
     assert (
         WarmStart(warm).collect(0, StepTimer()).demonstrations == WarmStart(warm).collect(0, StepTimer()).demonstrations
     )
+
+
+def a_run_with(path, run: RunFolder, **sections) -> RunFolder:
+    """A run like ``run`` whose configuration has other ``sections``."""
+    return RunFolder.create(path, replace(run.config, **sections), run.training_records())
+
+
+def test_past_selves_join_before_the_games_that_they_may_play(run, tmp_path):
+    pool = a_run_with(tmp_path / "pool", run, opponents=OpponentConfig(add_every=1, size=3, share=1.0))
+
+    _, _, events = play(pool)
+
+    joined = [event for event in events if event.startswith("past")]
+    assert joined == [
+        "past selves []",
+        "past selves ['step-000001']",
+        "past selves ['step-000001', 'step-000002']",
+        "past selves ['step-000002', 'step-000003']",
+        "past selves ['step-000003', 'step-000004']",
+    ]
+    versions = [{game.spec.attacker_version, game.spec.assessor_version} - {"policy"} for game in pool.games()]
+    assert {"reference"} == set().union(*versions[:GAMES])
+    assert "step-000001" in set().union(*versions[GAMES : 2 * GAMES])
+    for game in pool.games():
+        for turn in game.turns:
+            assert turn.version == game.spec.version_of(turn.role)
+            assert turn.is_trained is (turn.version == "policy")
+        assert all(game.turn_of(reward.role).version == "policy" for reward in game.rewards)
+
+
+@pytest.mark.parametrize("drawing", ["uniform", "pfsp"])
+def test_a_resumed_run_plays_the_same_opponents(run, tmp_path, drawing):
+    opponents = OpponentConfig(add_every=1, size=3, share=0.8, draw=drawing)
+    whole = a_run_with(tmp_path / "whole", run, opponents=opponents)
+    other = a_run_with(tmp_path / "other", run, opponents=opponents)
+    play(whole)
+    stop = StopRequest()
+    play(other, Recorder([], stop, stop_after=1), stop=stop)
+    # A killed process may have left a later self and later games behind.
+    (other.path / "opponents" / "step-000003").mkdir()
+
+    play(other)
+
+    assert list(other.games()) == list(whole.games())
+    kept = [sorted(path.name for path in (run.path / "opponents").iterdir()) for run in (whole, other)]
+    assert kept[0] == kept[1]
+
+
+def test_a_past_self_that_is_gone_is_named(run, tmp_path):
+    pool = a_run_with(tmp_path / "pool", run, opponents=OpponentConfig(add_every=1))
+    stop = StopRequest()
+    play(pool, Recorder([], stop, stop_after=1), stop=stop)
+    shutil.rmtree(pool.path / "opponents" / "step-000001")
+
+    with pytest.raises(RunFolderError, match=r"the past self .*step-000001 is gone"):
+        play(pool)
+
+
+@pytest.mark.parametrize("wanted", [3, 20])
+def test_a_step_learns_from_as_many_assessor_samples_as_are_wanted(run, tmp_path, wanted):
+    training = replace(run.config.training, assessor_samples_per_step=wanted)
+    opponents = OpponentConfig(add_every=1, share=1.0, sides="assessor")
+    matched = a_run_with(tmp_path / "matched", run, training=training, opponents=opponents)
+    seen: list[int] = []
+
+    class Counting(CountingLearner):
+        def learn(self, experience: Experience, step: int) -> Update:
+            seen.append(sum(sample.role is Role.ASSESSOR for sample in experience.samples))
+            return super().learn(experience, step)
+
+    train(matched, Counting([]), ScriptedRollout(), ScriptedJudge([]))
+
+    assert seen == [wanted] * STEPS
+    games = list(matched.games())
+    assert len(games) == len({game.spec.id for game in games})
+    # Half of the games, the vanilla ones, have an assessor who learns.
+    assert len(games) == STEPS * GAMES if wanted == 3 else len(games) > STEPS * 1.5 * wanted

@@ -82,6 +82,16 @@ def playing_problems(config: RunConfig) -> Iterator[str]:
             "game.no_defender_turn lets the frozen reference policy assess, and OpenRLHF's rollout engines hold no "
             "other model than the one that learns: set it to false, or train with --engine local"
         )
+    if config.opponents.are_there:
+        yield (
+            "opponents play with weights of their own, and OpenRLHF's rollout engines hold no other model than the "
+            "one that learns: set opponents.add_every to 0 and unset opponents.fixed, or train with --engine local"
+        )
+    if config.training.assessor_samples_per_step is not None:
+        yield (
+            "training.assessor_samples_per_step chooses among samples, and OpenRLHF learns from all that it gets: "
+            "unset it, or train with --engine local"
+        )
     judge = config.judge.fallback if config.judge.kind == "hybrid" else config.judge.kind
     if judge == "model":
         option = "judge.fallback" if config.judge.kind == "hybrid" else "judge.kind"

@@ -51,6 +51,10 @@ def red_team_fork_command(
 def red_team_fork_problems(config: RunConfig) -> list[str]:
     """What in ``config`` contradicts the fork, which would notice after minutes of loading, or not at all."""
     problems = [*common_problems(config), *custom_configs_problems(config.game), *_batch_problems(config)]
+    if config.opponents.are_there:
+        problems.append("the fork plays no opponents: set opponents.add_every to 0 and unset opponents.fixed")
+    if config.training.assessor_samples_per_step is not None:
+        problems.append("the fork learns from all samples: unset training.assessor_samples_per_step")
     engine = config.engine
     gpus = engine.nodes * engine.gpus_per_node
     if not engine.packing:
