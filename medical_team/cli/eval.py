@@ -12,6 +12,7 @@ from .arguments import unknown_command
 COMMANDS = {
     "crossplay": "every checkpoint's attacker against every checkpoint's assessor",
     "compare": "evaluations side by side: is one better, and how sure is that?",
+    "exploit": "how often do attackers mislead an assessor that are trained against it?",
     "games": "models as assessors and as attackers on held-out notes",
     "medec": "a model, or a baseline, on the texts of a MEDEC CSV",
     "score": "the official metrics of a submission file",

@@ -55,6 +55,8 @@ class CrossplayArguments:
     """Folder for crossplay.json, crossplay.svg and games.jsonl."""
     games: int = 32
     """Games of each pair: half with an error, half without."""
+    attackers: tuple[str, ...] = ()
+    """Runs or models that only attack: attackers of other runs and seeds, whom no assessor here has met."""
     start: bool = True
     """Whether the models that the runs started from play too."""
     seed: int = 42
@@ -83,28 +85,31 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parse(CrossplayArguments, "eval crossplay", with_judge_spelled_out(arguments))
     entrants = _entrants(chosen)
     refuse_occupied(chosen.output)
+    guests = _guests(chosen, entrants)
+    players = {**entrants, **guests}
     records = load_records(str(chosen.data))
     specs = game_specs(records, chosen.games, chosen.seed, is_vanilla_too=False)
-    for entrant in entrants.values():
+    for entrant in players.values():
         check_heldout([spec.pair for spec in specs], entrant.rules, is_kept=chosen.keep_training_notes)
     judge = make_judge(chosen.judge, [record.pair for record in records], remark, load_scorer)
     names = list(entrants)
     played = play_all(
         names,
-        lambda name: _player(name, entrants[name], chosen),
+        lambda name: _player(name, players[name], chosen),
         specs,
         judge,
         seed=chosen.seed,
+        guests=list(guests),
         on_progress=remark,
     )
-    result = crossplay(names, played, seed=chosen.seed)
+    result = crossplay(names, played, seed=chosen.seed, guests=list(guests))
     settings = {
         "format": _FORMAT,
         "judge": judge.name,
         "records": chosen.data.name,
         "games": len(specs),
         "seed": chosen.seed,
-        "prompt_dates": {name: _day(entrant, chosen).isoformat() for name, entrant in entrants.items()},
+        "prompt_dates": {name: _day(entrant, chosen).isoformat() for name, entrant in players.items()},
     }
     with atomic_folder(chosen.output, replace=False) as folder:
         content = {"settings": settings, **dataclasses.asdict(result)}
@@ -136,6 +141,16 @@ def _entrants(chosen: CrossplayArguments) -> dict[str, _Entrant]:
     return entrants
 
 
+def _guests(chosen: CrossplayArguments, entrants: dict[str, _Entrant]) -> dict[str, _Entrant]:
+    guests: dict[str, _Entrant] = {}
+    for name in chosen.attackers:
+        choice = choose_model(name)
+        if choice.is_baseline:
+            raise UsageError(f"{name} is a baseline, which can't attack: name a run or a model")
+        guests[_free_name(choice.label, {**entrants, **guests})] = _Entrant(choice, choice)
+    return guests
+
+
 def _free_name(label: str, taken: dict[str, _Entrant]) -> str:
     """The label, numbered where runs of the same name lie in different places."""
     numbered = [label, *(f"{label} ({number})" for number in range(2, len(taken) + 3))]
@@ -160,24 +175,28 @@ def _day(entrant: _Entrant, chosen: CrossplayArguments) -> date:
 
 
 def _report(result: Crossplay) -> str:
-    numbers = {name: str(index + 1) for index, name in enumerate(result.entrants)}
+    numbers = {name: str(index + 1) for index, name in enumerate(result.rows)}
     matrix = [
         [
             f"{numbers[attacker]}  {attacker}",
             *(figure(result.cell(attacker, assessor).assessor_win_rate, 2) for assessor in result.entrants),
         ]
-        for attacker in result.entrants
+        for attacker in result.rows
     ]
     rating_rows = [
-        [f"{numbers[name]}  {name}", *_rating_cells(result.attackers[name]), *_rating_cells(result.assessors[name])]
-        for name in result.entrants
+        [
+            f"{numbers[name]}  {name}",
+            *_rating_cells(result.attackers[name]),
+            *(_rating_cells(result.assessors[name]) if name in result.assessors else ("-", "-")),
+        ]
+        for name in result.rows
     ]
     void = sum(cell.void for cell in result.cells)
     games = void + sum(cell.games for cell in result.cells)
     return "\n".join(
         [
             "How often the assessor (column) wins against the attacker (row):",
-            table(["", *numbers.values()], matrix),
+            table(["", *(numbers[name] for name in result.entrants)], matrix),
             "Ratings (the mean attacker has 1000; differences alone mean something):",
             table(["", "as attacker", "95% interval", "as assessor", "95% interval"], rating_rows),
             f"{games} games, {void} of them void: the judge can't tell.\n",

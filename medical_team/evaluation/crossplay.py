@@ -43,14 +43,21 @@ class Crossplay:
 
     entrants: tuple[str, ...]
     cells: tuple[Cell, ...]
-    """By attacker, then by assessor, both in the order of the entrants."""
+    """By attacker, then by assessor, both in the order of the entrants, after whom guests attack."""
     attackers: dict[str, Rating]
     assessors: dict[str, Rating]
+    guests: tuple[str, ...] = ()
+    """Who only attacks: attackers that none of the assessors was trained with."""
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """All attackers."""
+        return (*self.entrants, *self.guests)
 
     def cell(self, attacker: str, assessor: str) -> Cell:
         """The games of ``attacker`` against ``assessor``."""
         width = len(self.entrants)
-        return self.cells[self.entrants.index(attacker) * width + self.entrants.index(assessor)]
+        return self.cells[self.rows.index(attacker) * width + self.entrants.index(assessor)]
 
 
 def play_all(
@@ -60,6 +67,7 @@ def play_all(
     judge: Judge,
     *,
     seed: int,
+    guests: Sequence[str] = (),
     on_progress: Progress = lambda _: None,
 ) -> dict[tuple[str, str], list[Game]]:
     """The games of each attacker and assessor, in the order of ``specs``.
@@ -68,34 +76,42 @@ def play_all(
         entrants: names, each different.
         load: gives the player of a name. Called twice for each, so that one model is in memory at a time.
         specs: adversarial games, the same for every pair.
+        guests: further names, who only attack.
     """
     openings: dict[str, list[Game]] = {}
-    for name in entrants:
+    for name in (*entrants, *guests):
         on_progress(f"{name} attacks")
         openings[name] = attacked(specs, load(name), seed, lambda _: None)
     games: dict[tuple[str, str], list[Game]] = {}
     for assessor in entrants:
         on_progress(f"{assessor} assesses")
         player = load(assessor)
-        for attacker in entrants:
+        for attacker in openings:
             games[attacker, assessor] = assessed(openings[attacker], player, judge, seed, lambda _: None)
     return games
 
 
-def crossplay(entrants: Sequence[str], games: dict[tuple[str, str], list[Game]], *, seed: int = 0) -> Crossplay:
+def crossplay(
+    entrants: Sequence[str],
+    games: dict[tuple[str, str], list[Game]],
+    *,
+    seed: int = 0,
+    guests: Sequence[str] = (),
+) -> Crossplay:
     """The matrix of win rates and the ratings, with intervals over the near-duplicate groups of the notes.
 
     Args:
         games: of each attacker and assessor, all of the same specs in the same order.
+        guests: who only attacked.
     """
     any_games = games[entrants[0], entrants[0]]
     bootstrap = GroupBootstrap([game.spec.pair.near_duplicate_group for game in any_games], seed=seed)
-    size = len(entrants)
-    wins, losses = np.zeros((size, size)), np.zeros((size, size))
+    rows, size = (*entrants, *guests), len(entrants)
+    wins, losses = np.zeros((len(rows), size)), np.zeros((len(rows), size))
     drawn_wins: list[list[np.ndarray]] = []
     drawn_losses: list[list[np.ndarray]] = []
     cells: list[Cell] = []
-    for row, attacker in enumerate(entrants):
+    for row, attacker in enumerate(rows):
         drawn_wins.append([])
         drawn_losses.append([])
         for column, assessor in enumerate(entrants):
@@ -115,8 +131,9 @@ def crossplay(entrants: Sequence[str], games: dict[tuple[str, str], list[Game]],
     return Crossplay(
         entrants=tuple(entrants),
         cells=tuple(cells),
-        attackers=dict(zip(entrants, rated(attackers, attacker_draws), strict=True)),
+        attackers=dict(zip(rows, rated(attackers, attacker_draws), strict=True)),
         assessors=dict(zip(entrants, rated(assessors, assessor_draws), strict=True)),
+        guests=tuple(guests),
     )
 
 

@@ -20,10 +20,10 @@ _DARK, _LIGHT = "#1a1a1a", "#ffffff"
 
 def heatmap(crossplay: Crossplay) -> str:
     """An SVG document: attackers in rows, assessors in columns, in each cell how often the assessor wins."""
-    labels = [_shortened(name) for name in crossplay.entrants]
+    labels = [_shortened(name) for name in crossplay.rows]
     left = _MARGIN + int(max(map(len, labels)) * _LETTER) + _MARGIN
-    top, size = left + 24, len(labels) * _CELL
-    width, height = left + size + _MARGIN, top + size + _MARGIN
+    top = left + 24
+    width, height = left + len(crossplay.entrants) * _CELL + _MARGIN, top + len(labels) * _CELL + _MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         'font-family="system-ui, sans-serif" font-size="13" role="img" aria-labelledby="title">',
@@ -36,9 +36,11 @@ def heatmap(crossplay: Crossplay) -> str:
         parts.append(
             f'<text x="{left - 8}" y="{top + middle + 5}" text-anchor="end" fill="{_DARK}">{escape(label)}</text>'
         )
+        if index >= len(crossplay.entrants):
+            continue
         x, y = left + middle + 5, top - 8
         parts.append(f'<text transform="translate({x} {y}) rotate(-90)" fill="{_DARK}">{escape(label)}</text>')
-    for row, attacker in enumerate(crossplay.entrants):
+    for row, attacker in enumerate(crossplay.rows):
         for column, assessor in enumerate(crossplay.entrants):
             rate = crossplay.cell(attacker, assessor).assessor_win_rate
             parts += _cell(left + column * _CELL, top + row * _CELL, rate)

@@ -62,7 +62,7 @@ CHARTS = (
     Chart("Undecidable revisions by category", "share", _by_category("undecidable_share/{}", _ADVERSARIAL)),
     Chart("Against whom: attackers' wins over the assessor that learns", "share", (("opponent_wins/attacker/*", ""),)),
     Chart("Against whom: assessors' wins over the attacker that learns", "share", (("opponent_wins/assessor/*", ""),)),
-    Chart("KL from the reference policy", "nats", (("policy/kl", "both roles"), *_by_role("policy/kl/{}"))),
+    Chart("KL from the reference policy", "nats", (("policy/kl", "KL"), *_by_role("policy/kl/{}"))),
     Chart("Entropy of the policy", "nats", (("policy/entropy", "entropy"),)),
     Chart("Loss on demonstrations", "nats", (("policy/demonstration_loss", "a token"),)),
     Chart("Length of replies", "tokens", _by_role("reply_tokens/{}")),

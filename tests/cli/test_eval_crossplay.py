@@ -57,6 +57,18 @@ def test_checkpoints_and_what_they_started_from_play_each_other(a_run, heldout, 
     assert len((tmp_path / "out" / "games.jsonl").read_text().splitlines()) == 8
 
 
+def test_attackers_of_elsewhere_only_attack(a_run, heldout, tmp_path, capsys):
+    status, out, _ = run(
+        capsys, a_run, "--attackers", TINY_RANDOM_MODEL, "--data", heldout, "--games", "2", "-o", tmp_path / "out"
+    )
+
+    assert status == 0
+    assert "3  tiny-random (2)" in out
+    content = json.loads((tmp_path / "out" / "crossplay.json").read_text(encoding="utf-8"))
+    assert content["guests"] == ["tiny-random (2)"]
+    assert len(content["cells"]) == 6
+
+
 def test_one_model_alone_has_nobody_to_play(a_run, heldout, tmp_path, capsys):
     status, _, err = run(capsys, a_run, "--no-start", "--data", heldout, "-o", tmp_path / "out")
 

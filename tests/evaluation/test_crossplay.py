@@ -78,6 +78,21 @@ def test_ratings_put_the_better_player_of_each_role_first(result):
     assert interval.low <= result.assessors["alarmist"].value <= interval.high
 
 
+def test_guests_attack_and_never_assess():
+    games = play_all(["expert", "alarmist"], a_player, SPECS, reference_judge(), seed=1, guests=["silent"])
+    result = crossplay(["expert", "alarmist"], games, seed=1, guests=["silent"])
+
+    assert [(cell.attacker, cell.assessor) for cell in result.cells][-2:] == [
+        ("silent", "expert"),
+        ("silent", "alarmist"),
+    ]
+    assert result.cell("silent", "alarmist").assessor_win_rate == 0.5
+    assert set(result.attackers) == {"expert", "alarmist", "silent"}
+    assert set(result.assessors) == {"expert", "alarmist"}
+    texts = [element.text for element in ElementTree.fromstring(heatmap(result)).iter()]
+    assert texts.count("silent") == 1
+
+
 def test_games_are_kept_under_ids_that_say_who_played(games):
     named = named_games(games)
 

@@ -1,0 +1,115 @@
+"""Training best-response attackers: against one frozen assessor, with nothing else to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..config import DataConfig, RunConfig
+from ..errors import UsageError
+from ..game_config import GameConfig
+from ..opponent_config import OpponentConfig
+from ..records import DataType, Game, TrainingRecord
+from ..rl.listeners import Listener
+from ..runs.folder import RunFolder
+from .session import resume_run, start_run
+
+
+def best_response_config(base: RunConfig, *, start: str, assessor: str, data: Path, steps: int, seed: int) -> RunConfig:
+    """The configuration of one attacker's training.
+
+    The attacker learns by the usual rules, whatever the run of ``base`` had: undecidable and unfaithful revisions don't
+    pay, and nobody else learns. Model size, learning rate and limits are those of ``base``.
+
+    Args:
+        base: of the run whose assessor is attacked.
+        start: the model that the attacker starts from.
+        assessor: the model that is attacked.
+        data: adversarial records.
+        steps: how long it learns.
+        seed: of everything random.
+    """
+    usual = GameConfig()
+    return replace(
+        base,
+        data=DataConfig(train=str(data)),
+        game=replace(
+            base.game,
+            no_attacker_turn=False,
+            no_defender_turn=True,
+            undecidable=usual.undecidable,
+            reward_type=usual.reward_type,
+            coefficients=usual.coefficients,
+        ),
+        policy=replace(base.policy, model=start, roles="shared"),
+        training=replace(
+            base.training,
+            steps=steps,
+            seed=seed,
+            normalization="role",
+            demonstration_coefficient=0.0,
+            assessor_samples_per_step=None,
+        ),
+        opponents=OpponentConfig(fixed=assessor),
+        engine=RunConfig().engine,
+    )
+
+
+def all_attacked(records: Sequence[TrainingRecord]) -> list[TrainingRecord]:
+    """``records`` with an attacker in every one."""
+    kinds = {True: DataType.ADVERSARIAL_HARMFUL, False: DataType.ADVERSARIAL_BENIGN}
+    return [replace(record, data_type=kinds[record.data_type.is_harmful]) for record in records]
+
+
+def trained_attacker(config: RunConfig, path: Path, listeners: Sequence[Listener] = ()) -> Path | None:
+    """The attacker of the run at ``path``, which is made, gone on with, or taken as it is if it is complete.
+
+    Returns:
+        The folder of its model; None if somebody asked it to stop.
+
+    Raises:
+        UsageError: another attacker lies there.
+        MedicalTeamError: something else that the user can mend.
+    """
+    if not (path / "run.json").is_file():
+        is_finished = start_run(config, path, listeners).is_finished
+    else:
+        run = RunFolder.open(path)
+        if _asked(run.config) != _asked(config):
+            raise UsageError(f"{path} holds an attacker that was trained otherwise: name another folder with -o")
+        is_finished = run.final_path.is_dir() or resume_run(path, listeners).is_finished
+    return RunFolder.open(path).final_path if is_finished else None
+
+
+def _asked(config: RunConfig) -> tuple[object, ...]:
+    """What tells one attacker from another, places and days aside."""
+    names = [Path(name).name for name in (config.policy.model, config.opponents.fixed or "")]
+    return (*names, config.game, config.training.steps, config.training.seed, config.training.games_per_step)
+
+
+class StepRemarks(Listener):
+    """Says now and then how far an attacker is.
+
+    Args:
+        name: of the attacker.
+        steps: how many there are.
+        say: takes a sentence.
+    """
+
+    def __init__(self, name: str, steps: int, say: Callable[[str], None]) -> None:
+        self._name = name
+        self._steps = steps
+        self._say = say
+        self._every = max(1, steps // 5)
+
+    def warn(self, text: str) -> None:
+        """Say it."""
+        self._say(f"warning: {self._name}: {text}")
+
+    def step_ended(self, step: int, games: Sequence[Game], metrics: Mapping[str, float]) -> None:
+        """Say how often the attacker wins, every fifth of the way."""
+        if (step + 1) % self._every == 0:
+            rate = metrics.get("win_rate/attacker")
+            wins = "" if rate is None else f", wins {rate:.0%} of the decided games"
+            self._say(f"{self._name}: step {step + 1} of {self._steps}{wins}")
