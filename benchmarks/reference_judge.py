@@ -21,8 +21,9 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from medical_team.data.medec import ReadingLog, read_medec  # noqa: E402
+from medical_team.data.medec import read_medec  # noqa: E402
 from medical_team.data.pairs import make_pair  # noqa: E402
+from medical_team.data.reading_log import ReadingLog  # noqa: E402
 from medical_team.judge.lexicon import is_drug  # noqa: E402
 from medical_team.judge.protocol import JudgeQuery  # noqa: E402
 from medical_team.judging import reference_judge  # noqa: E402

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,7 +29,11 @@ _RENAMED_KEYS = {b"twin_group": b"near_duplicate_group"}
 
 def to_line(record: Any) -> str:
     """One line of JSON for a dataclass, without the newline. Characters beyond ASCII stay as they are."""
-    return json.dumps(dataclasses.asdict(record), ensure_ascii=False, allow_nan=False)
+    values = dataclasses.asdict(record)
+    for name in _omitted_if_empty(cast("type[Any]", type(record))):
+        if not values[name]:
+            del values[name]
+    return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
 
 def from_line(line: str | bytes, record_type: type[RecordT]) -> RecordT:
@@ -114,6 +118,11 @@ def shortened(problems: list[str]) -> list[str]:
     if len(problems) <= MAX_PROBLEMS_SHOWN:
         return problems
     return [*problems[:MAX_PROBLEMS_SHOWN], f"and {len(problems) - MAX_PROBLEMS_SHOWN} more"]
+
+
+@cache
+def _omitted_if_empty(record_type: type[Any]) -> tuple[str, ...]:
+    return tuple(item.name for item in dataclasses.fields(record_type) if "omitted_if_empty" in item.metadata)
 
 
 def _with_present_names(line: str | bytes) -> bytes:

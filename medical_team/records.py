@@ -19,7 +19,8 @@ this module where nothing else is installed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Union
 
@@ -28,6 +29,10 @@ class Closed:
     """The base of what is read back from files: pydantic then refuses wrong types and unknown fields."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True}
+
+
+OMITTED_IF_EMPTY = {"omitted_if_empty": True}
+"""Marks a field that a line of JSON leaves out where it is empty."""
 
 
 class Role(str, Enum):
@@ -91,6 +96,7 @@ class Source(str, Enum):
 
     MEDEC = "medec"
     SYNTHETIC = "synthetic"
+    OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,9 @@ class Note(Closed):
     corrected_sentence: str | None
     corrected_text: str | None
     line: int
-    """Line of the CSV file on which the row starts, counted from 1."""
+    """Line of the file on which the row starts, counted from 1."""
+    metadata: dict[str, str] = field(default_factory=dict[str, str], hash=False)
+    """What else the file says of the note, by its columns' names."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +149,11 @@ class TrainingRecord(Closed):
     corrected_note: str
     error_sentence: str
     corrected_sentence: str
+    metadata: dict[str, str] = field(default_factory=dict[str, str], hash=False, metadata=OMITTED_IF_EMPTY)
+    """What else the file said of the case, by its columns' names."""
 
     @classmethod
-    def of(cls, pair: NotePair, data_type: DataType) -> TrainingRecord:
+    def of(cls, pair: NotePair, data_type: DataType, metadata: Mapping[str, str] | None = None) -> TrainingRecord:
         """The record of ``pair`` in which its note with or without the error plays a game of ``data_type``."""
         return cls(
             id=f"{pair.case_id}-{'harmful' if data_type.is_harmful else 'benign'}",
@@ -157,6 +167,7 @@ class TrainingRecord(Closed):
             corrected_note=pair.corrected_note,
             error_sentence=pair.error_sentence,
             corrected_sentence=pair.corrected_sentence,
+            metadata=dict(metadata or {}),
         )
 
     @property

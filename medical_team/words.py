@@ -36,9 +36,14 @@ class _Patterns:
     folded: re.Pattern[str]
 
 
+def has_unspaced_script(text: str) -> bool:
+    """Whether a part of ``text`` is in a script that puts no spaces between words."""
+    return not text.isascii() and _IS_UNSPACED.search(text) is not None
+
+
 def words_of(text: str) -> list[str]:
     """The words of ``text`` as written, in order."""
-    if text.isascii() or not _IS_UNSPACED.search(text):
+    if not has_unspaced_script(text):
         return text.split()
     return [word for token in text.split() for word in _words_of_token(token)]
 

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
-from needs import MEDEC, skipped_lines
+from needs import MEDEC, MEDERRBENCH, skipped_lines
 
 # Tests run side by side: a thread for each core in each of them would only get in the way. Set before torch is
 # imported, and inherited by the processes that tests start.
@@ -75,3 +75,12 @@ def medec_validation_csv(medec_folder: Path) -> Path:
     if not path.is_file():
         MEDEC.skip(f"{medec_folder} has no {MEDEC_VALIDATION_FILE}")
     return path
+
+
+@pytest.fixture(scope="session")
+def mederrbench_folder() -> Path:
+    """The folder with MedErrBench's validation sets, which are no part of the project either."""
+    folder = Path(os.environ.get("MEDICAL_TEAM_MEDERRBENCH") or REPOSITORY.parent / "shared" / "mederrbench")
+    if not folder.is_dir():
+        MEDERRBENCH.skip(f"there is no folder {folder}")
+    return folder

@@ -44,10 +44,15 @@ MACHINE_WITHOUT_GPU = Need("a machine without a GPU", "CUDA_VISIBLE_DEVICES= mak
 HATCHLING = Need("hatchling", _FROM_THE_LOCK)
 MAKE = Need("make", "apt-get install make")
 MEDEC = Need("MEDEC's validation set", "it is at github.com/abachaa/MEDEC; name its folder in MEDICAL_TEAM_MEDEC")
+MEDERRBENCH = Need(
+    "MedErrBench's validation sets",
+    "they are at github.com/congboma/MedErrBench; name their folder in MEDICAL_TEAM_MEDERRBENCH",
+)
 MOUNTING = Need("the right to mount a file system", "run the tests as root, outside of a container")
 OPENRLHF = Need("OpenRLHF 0.11.2", f"on Linux on x86-64 with Python 3.11 or 3.12, {_FROM_THE_LOCK}")
 ORDINARY_USER = Need("an ordinary user", "run the tests as anybody but root")
 PIP = Need("pip in this environment", "python -m ensurepip, or: uv pip install pip")
+PYARROW = Need("pyarrow", _FROM_THE_LOCK)
 PYTHON_3_10 = Need("Python 3.10", "install it so that python3.10 runs, for example with pyenv")
 SELENIUM = Need("selenium", _FROM_THE_LOCK)
 SMOLLM2 = Need("SmolLM2-135M-Instruct", "run medical-team quickstart --policy smollm2 once, with a network")

@@ -16,6 +16,7 @@ from ..data.convert import convert_records
 from ..data.formats import EngineFormat
 from ..data.output import CARD_PAGE, HELDOUT_FILE, TRAIN_FILE, BuiltDataSet
 from ..data.validate import validate_file
+from ..terminal_text import visible
 from .arguments import parse, unknown_command
 
 Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
@@ -23,10 +24,11 @@ Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 
 @dataclass(frozen=True)
 class BuildArguments:
-    """Make training records from a CSV with MEDEC's columns: two for each error case, in four equal categories."""
+    """Make training records from files in MEDEC's columns: two for each error case, in four equal categories."""
 
-    csv: tyro.conf.Positional[Path]
-    """A MEDEC CSV: the validation, test or training file, or one made by `data synth`."""
+    files: tyro.conf.Positional[tuple[Path, ...]]
+    """One file or several: MEDEC's validation, test or training CSV, one made by `data synth`, or any CSV, JSON lines
+    or Parquet file with these columns."""
     output: Output
     """Folder for train.jsonl, heldout.jsonl and the data card; an earlier data set in it is replaced."""
     num_samples: int | None = None
@@ -38,6 +40,9 @@ class BuildArguments:
     error_types: tuple[str, ...] = ()
     """Use cases of these error types alone, by any name in the file, e.g. diagnosis "lab value" ("dosage" means
     pharmacotherapy where no type is called so)."""
+    where: tuple[str, ...] = ()
+    """Use cases alone of which the file's other columns say so, e.g. Difficulty=Hard "Reasoning Type=Multi-hop".
+    Several values of one column: any of them."""
     strict: bool = False
     """Refuse a row whose Corrected Text differs from Text by more than the sentence; else the two sentences decide."""
 
@@ -56,7 +61,7 @@ class SynthArguments:
 
 @dataclass(frozen=True)
 class ValidateArguments:
-    """Check a MEDEC CSV, or JSON lines of any kind that this program writes; name every problem with its line."""
+    """Check notes in MEDEC's columns, or JSON lines of any kind that this program writes; name every problem."""
 
     file: tyro.conf.Positional[Path]
     """The file to check."""
@@ -91,12 +96,13 @@ def main(arguments: Sequence[str]) -> int:
 def _build(arguments: Sequence[str]) -> int:
     chosen = parse(BuildArguments, "data build", arguments)
     built = build_data_set(
-        chosen.csv,
+        chosen.files,
         chosen.output,
         num_samples=chosen.num_samples,
         seed=chosen.seed,
         heldout=chosen.heldout,
         error_types=chosen.error_types,
+        where=chosen.where,
         is_strict=chosen.strict,
     )
     _tell_built(built)
@@ -154,14 +160,15 @@ def _tell_built(built: BuiltDataSet) -> None:
 
 def _remarks(built: BuiltDataSet) -> list[str]:
     card: DataCard = built.card
-    remarks: list[str] = []
+    remarks = [f"{visible(file.name)}: {visible(remark)}" for file in card.files for remark in file.remarks]
     if card.num_samples is not None and card.num_samples > card.cases_used:
         remarks.append(
             f"Warning: --num-samples asks for {card.num_samples} error cases; all {card.cases_used} are used."
         )
     if card.refused:
-        remarks.append(f"Warning: {card.refused} of {card.rows} rows can't be used; the first: {card.refusals[0]}")
-        remarks.append("  All of them, with reasons: medical-team data validate, or the data card")
+        remarks.append(f"Warning: {card.refused} of {card.rows} rows can't be used:")
+        remarks += [f"  {visible(reason)}" for reason in card.refused_for]
+        remarks.append("  Row by row: the data card")
     if built.stale_heldout_removed:
         remarks.append(f"Removed {HELDOUT_FILE} of the earlier build: its cases may be in {TRAIN_FILE} now.")
     return remarks
@@ -181,9 +188,10 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 _HELP = """\
 medical-team data: build, make, check and convert data sets.
 
-  medical-team data build CSV [--num-samples N] [--seed S] [--heldout FRACTION] [--error-types T ...] -o DIR
+  medical-team data build FILE... [--num-samples N] [--seed S] [--heldout FRACTION] [--error-types T ...]
+                                  [--where COLUMN=VALUE ...] [--strict] -o DIR
   medical-team data synth --notes N --seed S -o CSV
-  medical-team data validate FILE
+  medical-team data validate FILE [--strict]
   medical-team data convert train.jsonl --to {openrlhf,red-team-fork} -o FILE
 
 medical-team data COMMAND --help tells more.

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 from ..records import DataType, Source
 
-CARD_FORMAT = "medical-team data card 1"
+CARD_FORMAT = "medical-team data card 2"
 
 MEDEC_LICENCE = (
     "Derived from MEDEC-MS (CC BY 4.0, https://github.com/abachaa/MEDEC): Asma Ben Abacha, Wen-wai Yim, Yujuan Fu, "
     "Zhaoyi Sun, Meliha Yetisgen, Fei Xia, Thomas Lin. MEDEC: A Benchmark for Medical Error Detection and Correction "
-    "in Clinical Notes. Findings of ACL 2025, 22539-22550. Changed: text repaired, notes paired with corrections. "
-    "A file from another source is under that source's licence."
+    "in Clinical Notes. Findings of ACL 2025, 22539-22550. Changed: text repaired, notes paired with corrections."
+)
+OTHER_LICENCE = (
+    "Notes of another data set than MEDEC: they are under its own licence, which its authors tell. "
+    "Changed: text repaired, notes paired with corrections."
 )
 SYNTHETIC_LICENCE = "Synthetic notes made by this software. They describe nobody and are not medical advice."
 
@@ -50,13 +53,26 @@ class SetCounts:
 
 
 @dataclass(frozen=True)
+class SourceFile:
+    """One of the files that a data set was made from."""
+
+    name: str
+    sha256: str
+    rows: int
+    error_cases: int
+    correct_notes: int
+    refused: int
+    remarks: list[str]
+    """How the file was read, where that is not as a matter of course."""
+
+
+@dataclass(frozen=True)
 class DataCard:
     """Everything worth knowing of a data set. It holds no note and no path."""
 
     format: str
     version: str
-    source_file: str
-    source_sha256: str
+    files: list[SourceFile]
     sources: list[str]
     licence: list[str]
     intended_use: str
@@ -65,6 +81,8 @@ class DataCard:
     heldout_fraction: float | None
     error_types: list[str]
     """The filter that was set; empty: all."""
+    where: list[str]
+    """What was asked for of the metadata, as COLUMN=VALUE; empty: nothing."""
     rows: int
     blank_rows: int
     correct_notes: int
@@ -80,9 +98,12 @@ class DataCard:
     edit_words: Quantiles | None
     """Words changed, added or removed from the error sentence to the corrected one (Levenshtein distance)."""
     repairs: dict[str, int]
-    """Rows or cases mended, for each kind of repair, over the whole file."""
+    """Rows or cases mended, for each kind of repair, over all files."""
     refused: int
+    refused_for: list[str]
+    """The refused rows by reason: how many, and the first of them."""
     refusals: list[str]
+    """The first refused rows, each with its reason."""
 
 
 def quantiles(counts: Counter[int]) -> Quantiles | None:
@@ -104,7 +125,7 @@ def quantiles(counts: Counter[int]) -> Quantiles | None:
 
 def licences(sources: Iterable[Source]) -> list[str]:
     """What to say of the rights in notes from ``sources``."""
-    texts = {Source.MEDEC: MEDEC_LICENCE, Source.SYNTHETIC: SYNTHETIC_LICENCE}
+    texts = {Source.MEDEC: MEDEC_LICENCE, Source.OTHER: OTHER_LICENCE, Source.SYNTHETIC: SYNTHETIC_LICENCE}
     return [texts[source] for source in sorted(set(sources))]
 
 
@@ -118,14 +139,14 @@ def card_as_markdown(card: DataCard) -> str:
     lines = [
         "# Data card",
         "",
-        f"Made by medical-team {card.version} from {_code(card.source_file)} (sha256 `{card.source_sha256}`), "
-        f"seed {card.seed}.",
+        f"Made by medical-team {card.version} from {_names(card)}, seed {card.seed}.",
         f"{card.intended_use}",
         "",
         *(f"- {text}" for text in card.licence),
         "",
-        "## The file it was made from",
+        "## The file it was made from" if len(card.files) == 1 else "## The files it was made from",
         "",
+        *_file_lines(card),
         f"{card.rows} rows: {card.error_cases} error cases that can be used, {card.correct_notes} correct notes, "
         f"{card.blank_rows} blank, {card.refused} refused. Correct notes are not played with: "
         "the benign note of a case is its own corrected text.",
@@ -140,9 +161,28 @@ def card_as_markdown(card: DataCard) -> str:
     return "\n".join(lines)
 
 
+def _names(card: DataCard) -> str:
+    return ", ".join(f"{_code(file.name)} (sha256 `{file.sha256}`)" for file in card.files)
+
+
+def _file_lines(card: DataCard) -> list[str]:
+    lines = [
+        f"- {_code(file.name)}: {remark}" if len(card.files) > 1 else f"- {remark}"
+        for file in card.files
+        for remark in (*_counts_of(file, len(card.files)), *map(_cell, file.remarks))
+    ]
+    return [*lines, ""] if lines else []
+
+
+def _counts_of(file: SourceFile, files: int) -> list[str]:
+    counts = f"{file.rows} rows, {file.error_cases} error cases, {file.correct_notes} correct, {file.refused} refused"
+    return [counts] if files > 1 else []
+
+
 def _options(card: DataCard) -> str:
     return "; ".join(
         [
+            *([f"where {_cell(' and '.join(card.where))}"] if card.where else []),
             f"cases used: {card.cases_used}" + (f" of {card.num_samples} asked for" if card.num_samples else ""),
             f"error types: {_cell(', '.join(card.error_types)) or 'all'}",
             f"held out: {card.heldout_fraction if card.heldout_fraction is not None else 'nothing'}",
@@ -187,7 +227,10 @@ def _refusal_lines(card: DataCard) -> list[str]:
     shown = [f"- {_cell(text)}" for text in card.refusals[:MAX_REFUSALS_ON_PAGE]]
     if card.refused > len(shown):
         shown.append(f"- and {card.refused - len(shown)} more")
-    return ["## Rows refused", "", *(shown or ["- none"])]
+    reasons = [f"- {_cell(reason)}" for reason in card.refused_for]
+    if not reasons:
+        return ["## Rows refused", "", "- none"]
+    return ["## Rows refused", "", "By reason:", "", *reasons, "", "Row by row:", "", *shown]
 
 
 def _code(text: str) -> str:

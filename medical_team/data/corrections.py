@@ -54,15 +54,24 @@ def likeness(one: str, other: str) -> float:
 
 def differences(before: str, after: str) -> str:
     """What ``after`` lost and gained, for a person to read."""
+    told: list[str] = []
+    lost: list[str] = []
+    gained: list[str] = []
     old, new = words_of(before), words_of(after)
-    told = [
-        f"lost {joined(old[operation.src_start : operation.src_end])!r}"
-        if operation.tag == "delete"
-        else f"gained {joined(new[operation.dest_start : operation.dest_end])!r}"
-        for operation in Indel.opcodes(old, new)
-        if operation.tag != "equal"
-    ]
+    for operation in [*Indel.opcodes(old, new), None]:
+        if operation is not None and operation.tag != "equal":
+            lost += old[operation.src_start : operation.src_end]
+            gained += new[operation.dest_start : operation.dest_end]
+        elif lost or gained:
+            told.append(_difference(joined(lost), joined(gained)))
+            lost, gained = [], []
     return ", ".join([*told[:_DIFFERENCES_SHOWN], *(["..."] if len(told) > _DIFFERENCES_SHOWN else [])])
+
+
+def _difference(lost: str, gained: str) -> str:
+    if lost and gained:
+        return f"{lost!r} became {gained!r}"
+    return f"lost {lost!r}" if lost else f"gained {gained!r}"
 
 
 def _with_other_marks(text: str, start: int, end: int, corrected: str) -> Iterator[Correction]:

@@ -14,9 +14,10 @@ from rapidfuzz.distance import Levenshtein
 from ..error_types import error_type_key, in_order
 from ..files import atomic_text, cannot_write
 from ..jsonl import from_line, to_line
-from ..records import DataType, ErrorType, NotePair, TrainingRecord
+from ..records import DataType, ErrorType, TrainingRecord
 from ..words import count_words, words_of
 from .card import DataCard, SetCounts, card_as_json, card_as_markdown, quantiles
+from .cases import StoredCase
 from .split import Seat
 from .spool import Spool
 
@@ -47,7 +48,7 @@ class Spread:
 def write_data_set(output_dir: Path, sets: Mapping[str, Sequence[Seat]], pairs: Spool, card: DataCard) -> BuiltDataSet:
     """Write each of ``sets``, by file name, and ``card``, completed with what the records show, to ``output_dir``.
 
-    ``pairs`` holds each case's pair as a line of JSON, by case number.
+    ``pairs`` holds each :class:`.cases.StoredCase` as a line of JSON, by case number.
 
     Raises:
         OutputError: a file can't be written. Nothing half-written is left behind.
@@ -81,8 +82,9 @@ def write_data_set(output_dir: Path, sets: Mapping[str, Sequence[Seat]], pairs: 
 def records_of(seats: Sequence[Seat], pairs: Spool, spread: Spread) -> Iterator[TrainingRecord]:
     """The record for each of ``seats``, in order; ``spread`` counts their lengths."""
     for seat in seats:
-        pair = from_line(pairs[seat.case.number], NotePair)
-        record = TrainingRecord.of(replace(pair, near_duplicate_group=f"twins-{seat.case.group}"), seat.data_type)
+        case = from_line(pairs[seat.case.number], StoredCase)
+        pair = replace(case.pair, near_duplicate_group=f"twins-{seat.case.group}")
+        record = TrainingRecord.of(pair, seat.data_type, case.metadata)
         spread.note_words[count_words(record.note)] += 1
         if seat.data_type.is_harmful:
             words = Levenshtein.distance(words_of(pair.error_sentence), words_of(pair.corrected_sentence))

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from ..records import Note, NotePair, Source
 from ..text_repair import find_folded, fold_white_space
 from .corrections import Correction, corrections_of, differences, likeness
-from .medec import Repair
+from .reading_log import Repair
 
 SYNTHETIC_PREFIX = "synthetic-"
 """Text ids of the synthetic notes start with this."""
+
+MEDEC_PREFIXES = ("ms-", "uw-")
+"""Text ids of MEDEC start with one of these: its two sources are MS and UW."""
 
 LEAST_LIKENESS = 0.75
 """A corrected text that shares fewer of its words with the note is another note."""
@@ -39,7 +42,9 @@ class _ErrorCase:
 
 def source_of(text_id: str) -> Source:
     """Where the note with ``text_id`` comes from."""
-    return Source.SYNTHETIC if text_id.startswith(SYNTHETIC_PREFIX) else Source.MEDEC
+    if text_id.startswith(SYNTHETIC_PREFIX):
+        return Source.SYNTHETIC
+    return Source.MEDEC if text_id.lower().startswith(MEDEC_PREFIXES) else Source.OTHER
 
 
 def make_pair(note: Note, near_duplicate_group: str, repairs: Counter[Repair], *, is_strict: bool = False) -> NotePair:

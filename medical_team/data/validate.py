@@ -16,8 +16,10 @@ from ..records import Game, TrainingRecord
 from .checks import RecordChecks
 from .formats import OpenRlhfRow, RedTeamForkRow, record_of_label, right_verdict
 from .kinds import Kind, kind_of_file, kind_of_line, known_kinds
-from .medec import MAX_REFUSALS_KEPT, ReadingLog, read_medec
+from .medec import read_medec
+from .object_table import is_note_object
 from .pairs import PairError, make_pair
+from .reading_log import ReadingLog
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,19 @@ _Check = Callable[[Any, int], list[str]]
 
 
 def validate_file(path: Path, *, is_strict: bool = False) -> ValidFile:
-    """Check a MEDEC CSV, or JSON lines of any kind that this program writes.
+    """Check notes in MEDEC's columns (CSV, JSON lines, Parquet), or JSON lines of any kind that this program writes.
 
     Args:
         path: the file.
-        is_strict: of a MEDEC CSV, refuse also a row whose corrected text differs by more than the sentence.
+        is_strict: of notes, refuse also a row whose corrected text differs by more than the sentence.
 
     Raises:
         DataError: all problems of the file, each with its line.
     """
     if path.is_dir():
         raise DataError(f"{path} can't be checked:", ["it is a folder; name a file in it"])
-    if path.suffix.lower() == ".csv" or not _looks_like_json(path):
-        return _validate_csv(path, is_strict)
+    if path.suffix.lower() == ".csv" or not _looks_like_json(path) or _holds_notes(path):
+        return _validate_notes(path, is_strict)
     return _validate_jsonl(path)
 
 
@@ -58,11 +60,16 @@ def _looks_like_json(path: Path) -> bool:
     return path.suffix.lower() in (".jsonl", ".json") or (first is not None and first[1].lstrip().startswith(b"{"))
 
 
+def _holds_notes(path: Path) -> bool:
+    first = next(iter(_lines(path)), None)
+    return first is not None and is_note_object(first[1])
+
+
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     return numbered_lines(path)
 
 
-def _validate_csv(path: Path, is_strict: bool) -> ValidFile:
+def _validate_notes(path: Path, is_strict: bool) -> ValidFile:
     log = ReadingLog()
     counts: Counter[str] = Counter()
     for note in read_medec(path, log):
@@ -76,17 +83,14 @@ def _validate_csv(path: Path, is_strict: bool) -> ValidFile:
         else:
             counts[note.error_type] += 1
     if log.refused:
-        problems = [str(refusal) for refusal in sorted(log.refusals, key=lambda refusal: refusal.line)]
-        unnamed = log.refused - len(problems)
-        if unnamed:
-            problems.append(f"and {unnamed} more after the first {MAX_REFUSALS_KEPT}")
-        raise DataError(f"{path}: {log.refused} of {log.rows} rows can't be used:", shortened(problems))
+        raise DataError(f"{path}: {log.refused} of {log.rows} rows can't be used:", list(map(str, log.reasons())))
     if not counts:
         raise DataError(f"{path} has no notes:", [f"all {log.rows} rows are blank"])
     remarks = [f"{log.repairs[repair]} rows: {repair.value}" for repair in sorted(log.repairs)]
     if log.blank_rows:
         remarks.insert(0, f"{log.blank_rows} rows are blank")
-    return ValidFile(path, "MEDEC notes", log.rows - log.blank_rows, dict(sorted(counts.items())), tuple(remarks))
+    rows = log.rows - log.blank_rows
+    return ValidFile(path, "notes", rows, dict(sorted(counts.items())), (*log.remarks, *remarks))
 
 
 def _validate_jsonl(path: Path) -> ValidFile:

@@ -80,7 +80,7 @@ def count(subject: Subject) -> Seen:
 def _expected(card: Mapping[str, Any], path: Path) -> tuple[int | None, str]:
     """How many records the file should have, and a few words on where they come from."""
     sets = {str(item.get("file")): int(item.get("records", 0)) for item in card.get("sets", [])}
-    known = KNOWN_FILES.get(str(card.get("source_sha256")))
+    known = KNOWN_FILES.get(_only_file(card))
     origin = ""
     if known is not None:
         name, unfiltered = known
@@ -94,10 +94,18 @@ def _expected(card: Mapping[str, Any], path: Path) -> tuple[int | None, str]:
     return sets.get(path.name), origin
 
 
+def _only_file(card: Mapping[str, Any]) -> str:
+    """The SHA-256 of the file that the records were made from, if it was one alone."""
+    files = card.get("files", [{"sha256": card.get("source_sha256")}])
+    return str(files[0].get("sha256")) if len(files) == 1 else ""
+
+
 def _filters(card: Mapping[str, Any]) -> str:
     parts: list[str] = []
     if card.get("error_types"):
         parts.append("its error types")
+    if card.get("where"):
+        parts.append("its metadata")
     if card.get("num_samples"):
         parts.append(f"{card['num_samples']} cases asked for")
     return " and ".join(parts)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.medec import ReadingLog, read_medec
+from ..data.medec import read_medec
 from ..data.pairs import PairError, make_pair
+from ..data.reading_log import ReadingLog
 from ..data.spool import open_spool
 from ..data.twins import NearDuplicateGroups
 from ..errors import DataError, UsageError

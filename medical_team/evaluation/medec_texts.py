@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.medec import NOT_APPLICABLE as _EMPTY
-from ..data.medec import MedecRow, ReadingLog, read_rows
+from ..data.medec import MedecRow, read_rows
+from ..data.reading_log import ReadingLog
 from ..data.spool import open_spool
 from ..data.twins import NearDuplicateGroups
 from ..errors import DataError, UsageError
@@ -19,7 +20,7 @@ from ..files import file_sha256
 from ..jsonl import shortened
 from ..records import Note
 from ..seeds import derived_random
-from ..words import count_words
+from ..words import count_words, has_unspaced_script
 from .official import Reference
 
 
@@ -142,6 +143,9 @@ def _remarks(log: ReadingLog, rows: Sequence[MedecRow]) -> Iterable[str]:
         row.cells["Corrected Sentence"].strip().startswith('"') or row.cells["Corrected Sentence"].strip().endswith('"')
         for row in rows
     )
+    unspaced = sum(has_unspaced_script(row.note.text) for row in rows)
+    if unspaced:
+        yield (f"kept: ROUGE tells words apart by spaces; of {unspaced} texts in scripts without any it says nothing")
     if quoted:
         yield (
             f"kept: {quoted} references with a quotation mark at an end, which is taken off candidates alone, so that "

@@ -38,7 +38,7 @@ def test_build_warns_of_refused_rows_and_of_too_few_cases(tmp_path, capsys):
 
     assert status == 0
     assert "Warning: --num-samples asks for 319 error cases; all 3 are used." in out
-    assert "Warning: 1 of 7 rows can't be used; the first: line" in out
+    assert "Warning: 1 of 7 rows can't be used:\n  1 row: Error Flag is 'typo', expected a number: line" in out
 
 
 def test_build_takes_the_checklists_names_of_error_types(csv, tmp_path, capsys):
@@ -85,7 +85,7 @@ def test_without_a_command_the_help_is_shown(capsys):
     status, out, _ = run(capsys)
 
     assert status == 2
-    assert "medical-team data build CSV" in out
+    assert "medical-team data build FILE..." in out
     assert run(capsys, "--help")[0] == 0
 
 

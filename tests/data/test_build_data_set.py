@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from medec_csv import a_correct_row, an_error_row, some_rows, write_csv
+from medec_csv import a_correct_row, an_error_row, csv_text, some_rows, write_csv
 from medical_team.data import build as build_module
 from medical_team.data import output as output_module
 from medical_team.data.build import build_data_set, build_records
 from medical_team.data.load import load_records
+from medical_team.data.reading_log import Repair
 from medical_team.errors import DataError, OutputError, UsageError
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType, ErrorType
@@ -103,8 +104,10 @@ def test_the_card_tells_counts_repairs_and_refusals_and_no_path(tmp_path):
     build_data_set(csv, tmp_path / "data", seed=5)
 
     card = json.loads((tmp_path / "data" / "data_card.json").read_text(encoding="utf-8"))
-    assert card["source_sha256"] == hashlib.sha256(csv.read_bytes()).hexdigest()
-    assert (card["source_file"], card["seed"]) == (csv.name, 5)
+    (source,) = card["files"]
+    assert source["sha256"] == hashlib.sha256(csv.read_bytes()).hexdigest()
+    assert (source["name"], source["rows"], card["seed"]) == (csv.name, 15, 5)
+    assert "1 row: Error Flag is 7, expected 0 or 1: line 32 (ms-val-14)" in card["refused_for"]
     assert (card["rows"], card["error_cases"], card["correct_notes"], card["refused"]) == (15, 6, 7, 2)
     assert card["repairs"]["white space at the ends stripped"] == 1
     assert any("Error Flag is 7" in refusal for refusal in card["refusals"])
@@ -163,6 +166,74 @@ def test_an_error_type_that_is_nowhere_is_told_with_those_that_are(tmp_path):
 
     with pytest.raises(UsageError, match=r"asks for anatomie; .* has diagnosis, management, treatment, pharmaco"):
         build_data_set(csv, tmp_path / "data", error_types=("diagnosis", "anatomie"))
+
+
+def test_several_files_make_one_data_set(tmp_path):
+    first = write_csv(tmp_path / "first.csv", some_rows(4))
+    again = [an_error_row(number, Text_ID=f"ms-val-{2 * (number - 4)}") for number in range(4, 8)]
+    copies = [an_error_row(number, Text_ID=f"copy-{number}") for number in range(2)]
+    second = write_csv(tmp_path / "second.csv", [*again, *copies, an_error_row(9, Error_Flag="9")])
+
+    built = build_data_set([first, second], tmp_path / "data", heldout=0.3)
+
+    train, held = records_in(tmp_path / "data"), records_in(tmp_path / "data", "heldout.jsonl")
+    cases = {record.case_id for record in (*train, *held)}
+    # Text ids that both files have are told apart by the file's name.
+    assert {"ms-val-0", "ms-val-6", "second-ms-val-0", "second-ms-val-6", "copy-0"} < cases
+    assert len(cases) == 10
+    # Near-duplicates are found across files, and never divided.
+    groups = {record.case_id: record.near_duplicate_group for record in (*train, *held)}
+    assert groups["copy-0"] == groups["ms-val-0"]
+    assert not {record.near_duplicate_group for record in train} & {record.near_duplicate_group for record in held}
+    assert [(file.name, file.error_cases, file.refused) for file in built.card.files] == [
+        ("first.csv", 4, 0),
+        ("second.csv", 6, 1),
+    ]
+    assert built.card.repairs["Text ID that another file has too made unique by its file's name"] == 4
+    assert built.card.refusals == ["second.csv, line 20 (ms-val-18): Error Flag is 9, expected 0 or 1"]
+    page = (tmp_path / "data" / "data_card.md").read_text(encoding="utf-8")
+    assert "`second.csv`: 7 rows, 6 error cases, 0 correct, 1 refused" in page
+    assert built.card.sources == ["medec", "other"]
+    assert "under its own licence" in built.card.licence[1]
+
+
+def test_other_columns_are_kept_as_metadata_and_choose_cases(tmp_path):
+    rows = [
+        an_error_row(number) | {"": str(number), "Difficulty": difficulty, "Reasoning Type": reasoning, "Empty": ""}
+        for number, (difficulty, reasoning) in enumerate(
+            [("Hard", "Multi-hop"), ("Easy", "Multi-hop"), ("hard ", "Single-hop"), ("Medium", "Multi hop")]
+        )
+    ]
+    csv = tmp_path / "notes.csv"
+    csv.write_text(csv_text(rows, list(rows[0])), encoding="utf-8", newline="")
+
+    build_data_set(csv, tmp_path / "all")
+    wanted = ["difficulty=hard", "Difficulty=MEDIUM", "reasoning type=multihop"]
+    built = build_data_set(csv, tmp_path / "some", where=wanted)
+
+    by_case = {record.case_id: record.metadata for record in records_in(tmp_path / "all")}
+    assert by_case["ms-val-2"] == {"Difficulty": "Easy", "Reasoning Type": "Multi-hop"}
+    assert {record.case_id for record in records_in(tmp_path / "some")} == {"ms-val-0", "ms-val-6"}
+    assert built.card.where == wanted
+    assert (built.card.error_cases, built.card.cases_used) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("Difficulty", "--where is 'Difficulty', expected a column and a value, e.g. Difficulty=Hard"),
+        ("=Hard", "--where is '=Hard'"),
+        ("Dificulty=Hard", r"asks for the column 'Dificulty'; .*notes\.csv has 'Difficulty'"),
+        ("Difficulty=Harder", r"asks for Difficulty=Harder; .*notes\.csv has 'Hard', 'Easy'"),
+    ],
+)
+def test_metadata_that_are_nowhere_are_told_with_those_that_are(tmp_path, where, message):
+    rows = [an_error_row(number) | {"Difficulty": value} for number, value in enumerate(["Hard", "Easy"])]
+    (tmp_path / "notes.csv").write_text(csv_text(rows, list(rows[0])), encoding="utf-8", newline="")
+
+    with pytest.raises(UsageError, match=message):
+        build_data_set(tmp_path / "notes.csv", tmp_path / "data", where=[where])
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path):
@@ -272,6 +343,21 @@ def test_the_validation_file_gives_638_records_in_four_equal_categories(medec_va
     for error_type, count in (("management", 168), ("diagnosis", 86), ("pharmacotherapy", 27), ("treatment", 25)):
         assert sum(record.error_type == error_type for record in records) == 2 * count
     assert not any(one.near_duplicate_group == other.near_duplicate_group for one, other in pairwise(records))
+
+
+@pytest.mark.parametrize(
+    ("name", "cases", "mended"),
+    [
+        ("EN", 54, {Repair.MAC_ROMAN: 38, Repair.CORRECTED_TEXT: 20, Repair.SENTENCE: 2}),
+        ("CN", 50, {Repair.SENTENCE: 1}),
+        ("ARA", 29, {Repair.OUTER_WHITE_SPACE: 27, Repair.SENTENCE: 1}),
+    ],
+)
+def test_every_error_case_of_mederrbench_is_used(mederrbench_folder, tmp_path, name, cases, mended):
+    card = build_data_set(mederrbench_folder / f"reviewed_data_{name}_validation.csv", tmp_path).card
+
+    assert (card.cases_used, card.refused) == (cases, 0)
+    assert {repair: card.repairs[repair.value] for repair in mended} == mended
 
 
 def test_a_held_out_tenth_of_the_validation_file_is_split_by_near_duplicate_group(medec_validation_csv, tmp_path):

@@ -2,9 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders import a_record
 from medec_csv import a_correct_row, an_error_row, csv_text, some_rows, write_csv
-from medical_team.data.medec import MAX_FIELD_CHARACTERS, ReadingLog, Repair, read_medec
+from medical_team.data import medec
+from medical_team.data.medec import read_medec
+from medical_team.data.reading_log import ReadingLog, Repair
+from medical_team.data.table_row import MAX_FIELD_CHARACTERS
 from medical_team.errors import DataError
+from medical_team.jsonl import to_line
 from medical_team.records import ErrorType
 from misreadings import as_cp1252, as_mac_roman
 
@@ -134,6 +139,48 @@ def test_sentences_that_span_lines_and_gaps_in_their_numbers_are_followed(tmp_pa
     assert log.repairs == {Repair.NOTICE_SENTENCE_ID: 1}
 
 
+def test_a_file_without_numbered_sentences_is_read_and_they_are_split_here(tmp_path):
+    row = an_error_row(0, Text="He coughs. He is given 5000 mg.", Error_Sentence="He is given 5000 mg.")
+    columns = [column for column in row if column != "Sentences"]
+    (tmp_path / "medec.csv").write_text(csv_text([row], columns), encoding="utf-8", newline="")
+
+    log = ReadingLog()
+    (read_row,) = medec.read_rows(tmp_path / "medec.csv", log)
+
+    assert read_row.sentences == {0: "He coughs.", 1: "He is given 5000 mg."}
+    assert not log.repairs
+
+
+@pytest.mark.parametrize("mark", ["", "N/A", "nan", "None", "<NA>"])
+def test_what_programs_write_for_nothing_is_read_as_na(tmp_path, mark):
+    columns = ("Error_Type", "Error_Sentence_ID", "Error_Sentence", "Corrected_Sentence", "Corrected_Text")
+
+    (note,), log = read_rows(tmp_path, a_correct_row(0, **dict.fromkeys(columns, mark)))
+
+    assert (note.has_error, note.error_sentence_id) == (False, -1)
+    assert log.repairs == {Repair.EMPTY_AS_NA: 1}
+    assert "Error Sentence is NA or empty" in refusal_of(tmp_path, an_error_row(0, Error_Sentence=mark))
+
+
+def test_the_own_text_of_a_correct_note_is_no_correction(tmp_path):
+    row = a_correct_row(0)
+
+    (note,), log = read_rows(tmp_path, row | {"Corrected Text": row["Text"]})
+
+    assert note.corrected_text is None
+    assert log.repairs == {Repair.REPEATED_TEXT: 1}
+
+
+@pytest.mark.parametrize(("flag", "has_error"), [("TRUE", True), ("False", False), ("1,0", True)])
+def test_flags_are_read_as_excel_and_pandas_write_them(tmp_path, flag, has_error):
+    row = an_error_row(0, Error_Flag=flag) if has_error else a_correct_row(0, Error_Flag=flag)
+
+    (note,), log = read_rows(tmp_path, row)
+
+    assert note.has_error is has_error
+    assert log.repairs == {Repair.FLAG: 1}
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -241,11 +288,13 @@ def test_columns_may_stand_in_another_order_among_others(tmp_path):
     ("content", "problem"),
     [
         (b"", "the file is empty"),
-        (b"Text ID,Text\r\n", "there is no column 'Sentences'"),
+        (b"Text ID,Text\r\n", "there is no column 'Error Flag'"),
         (b"Text,Text,Text\r\n", "the column 'Text' is there twice"),
-        (b'{"id": "a"}\n', "it looks like JSON lines"),
+        (b'{"id": "a"}\n', "line 1: there is no column 'Text ID'"),
+        (to_line(a_record()).encode(), "it holds training records; build from the file of notes"),
         (bytes(range(256)) * 9, "a binary file, or UTF-16"),
-        ("Text ID,Text\r\n".encode("utf-16"), "a binary file, or UTF-16"),
+        ("Text ID,Text\r\n".encode("utf-16-le"), "a binary file, or UTF-16"),
+        (b"\xff\xfe\x00\xd8,", "it is no UTF-16, though its first bytes say so"),
         (csv_text([]).encode(), "there is nothing below the header"),
     ],
 )

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.data.medec import ReadingLog, Repair, read_medec
+from medical_team.data.medec import read_medec
 from medical_team.data.pairs import PairError, make_pair, source_of
+from medical_team.data.reading_log import ReadingLog, Repair
 from medical_team.records import ErrorType, Note, Source
 
 NOTE = Note(
@@ -73,8 +74,8 @@ def test_of_two_places_of_the_sentence_the_corrected_one_is_meant():
         ("He has coughed for days. is given 500 mg. He rests now.", "lost 'He'"),
         ("He has coughed days. He is given 500 mg. He rests now.", "lost 'for'"),
         ("He has coughed for days. He is given 500 mg.", "lost 'He rests now.'"),
-        ("He has coughed for days. He rests now. He is given 500 mg.", "lost 'He rests now.', gained 'He rests now.'"),
-        ("He has coughed for days. He is given 500 mg. He rests now and then.", "gained 'and then.'"),
+        ("He has coughed for days. He rests now. He is given 500 mg.", "lost 'He rests now.'"),
+        ("He has coughed for days. He is given 500 mg. He rests now and then.", "'now.' became 'now and then.'"),
     ],
 )
 def test_where_the_corrected_text_differs_elsewhere_the_two_sentences_decide(corrected_text, lost):
@@ -87,7 +88,7 @@ def test_where_the_corrected_text_differs_elsewhere_the_two_sentences_decide(cor
     with pytest.raises(PairError) as refused:
         pair_of(is_strict=True, text=text, corrected_text=corrected_text)
     assert "differs from Text outside the corrected sentence: " in str(refused.value)
-    assert lost.split("'")[1].rstrip(".") in str(refused.value)
+    assert lost in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.data.medec import COLUMNS
+from medical_team.data.columns import COLUMNS
 from medical_team.data.synthetic import (
     MAX_CASES,
     SyntheticCase,

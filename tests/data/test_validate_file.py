@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from builders import a_game, a_record
 from medec_csv import a_correct_row, an_error_row, some_rows, write_csv
 from medical_team.data.formats import OpenRlhfRow, RedTeamForkRow, rows_of
+from medical_team.data.reading_log import Repair
 from medical_team.data.validate import validate_file
 from medical_team.errors import DataError
 from medical_team.jsonl import write_jsonl
@@ -51,20 +53,52 @@ def test_a_good_csv_is_counted_and_its_repairs_told(tmp_path):
 
     found = validate_file(write_csv(tmp_path / "medec.csv", rows))
 
-    assert (found.kind, found.lines) == ("MEDEC notes", 10)
+    assert (found.kind, found.lines) == ("notes", 10)
     assert found.counts["correct"] == 5
     assert found.remarks == ("1 rows: white space at the ends stripped",)
 
 
-def test_all_problems_of_a_csv_are_named_in_the_order_of_its_lines(tmp_path):
+def test_all_problems_of_a_csv_are_named(tmp_path):
     rows = [an_error_row(0, Error_Sentence="Nowhere."), an_error_row(1, Error_Flag="7"), a_correct_row(2)]
 
     problems = problems_of(write_csv(tmp_path / "medec.csv", rows)).splitlines()
 
     assert problems == [
-        "line 2 (ms-val-0): Error Sentence does not occur in Text",
-        "line 5 (ms-val-2): Error Flag is 7, expected 0 or 1",
+        "1 row: Error Sentence does not occur in Text: line 2 (ms-val-0)",
+        "1 row: Error Flag is 7, expected 0 or 1: line 5 (ms-val-2)",
     ]
+
+
+def test_rows_are_grouped_by_what_is_wrong_the_most_frequent_first(tmp_path):
+    rows = [an_error_row(0, Error_Sentence="Nowhere.")]
+    rows += [an_error_row(number, Error_Flag=str(number)) for number in range(2, 10)]
+
+    problems = problems_of(write_csv(tmp_path / "medec.csv", rows)).splitlines()
+
+    assert problems == [
+        "8 rows: Error Flag is ..., expected ... or ...: line 5 (ms-val-4), line 8 (ms-val-6), line 11 (ms-val-8), "
+        "line 14 (ms-val-10), line 17 (ms-val-12) and 3 more",
+        "1 row: Error Sentence does not occur in Text: line 2 (ms-val-0)",
+    ]
+
+
+def test_strict_counts_a_corrected_text_that_differs_elsewhere_among_the_problems(tmp_path):
+    row = an_error_row(0)
+    row["Corrected Text"] = row["Corrected Text"].replace("A visit is planned next week.", "A visit is planned.")
+    path = write_csv(tmp_path / "medec.csv", [row])
+
+    assert validate_file(path).remarks == (f"1 rows: {Repair.CORRECTED_TEXT.value}",)
+    with pytest.raises(DataError, match=r"outside the corrected sentence: 'planned next week\.' became"):
+        validate_file(path, is_strict=True)
+
+
+def test_notes_in_json_lines_are_checked_as_notes(tmp_path):
+    lines = [json.dumps(row) for row in [*some_rows(2), an_error_row(8, Error_Flag="9")]]
+    (tmp_path / "notes.jsonl").write_text("\n".join(lines[:4]), encoding="utf-8")
+    (tmp_path / "wrong.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+    assert validate_file(tmp_path / "notes.jsonl").counts["correct"] == 2
+    assert problems_of(tmp_path / "wrong.jsonl") == "1 row: Error Flag is 9, expected 0 or 1: line 5 (ms-val-16)"
 
 
 def test_all_problems_of_training_records_are_named(tmp_path):

@@ -25,6 +25,23 @@ def test_a_model_reads_the_repaired_text_and_is_scored_against_the_raw_one(tmp_p
     assert text.reference.correction == "He is given 1 Âµg."
 
 
+def test_sentences_have_their_numbers_also_where_all_stand_on_one_line(tmp_path):
+    row = a_correct_row(
+        Text="He takes 1 mg. 2 days later he rests.", Sentences="0 He takes 1 mg. 1 2 days later he rests."
+    )
+
+    (text,) = texts_of(tmp_path, row)
+
+    assert text.sentences == {0: "He takes 1 mg.", 1: "2 days later he rests."}
+
+
+def test_where_the_official_metrics_find_no_words_it_is_told(tmp_path):
+    medec = load_medec(write_csv(tmp_path / "medec.csv", [a_correct_row(0), a_correct_row(1, Text="患者发热。")]))
+
+    assert medec.texts[1].words == 4
+    assert "of 1 texts in scripts without any it says nothing" in medec.remarks[0]
+
+
 def test_near_duplicates_share_a_group(tmp_path):
     texts = texts_of(tmp_path, *some_rows(3))
 

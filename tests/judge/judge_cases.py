@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from medical_team.data.medec import ReadingLog, read_medec
+from medical_team.data.medec import read_medec
 from medical_team.data.pairs import make_pair
+from medical_team.data.reading_log import ReadingLog
 from medical_team.records import ErrorType, NotePair, Source
 
 NOTE = (

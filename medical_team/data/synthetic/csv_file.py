@@ -11,7 +11,8 @@ from pathlib import Path
 from ...errors import UsageError
 from ...files import atomic_text
 from ...records import ErrorType
-from ..medec import COLUMNS, NOT_APPLICABLE
+from ..columns import COLUMNS
+from ..medec import NOT_APPLICABLE
 from ..pairs import SYNTHETIC_PREFIX
 from .cases import RARE_SHARE, SyntheticCase, synthetic_cases
 from .language import Sentence, render_sentence

@@ -1,0 +1,105 @@
+"""What happened while a file was read: what was mended, which rows were refused and why."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+
+MAX_REFUSALS_KEPT = 1000
+MAX_ROWS_OF_A_REASON = 5
+
+_VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|-?\d+")
+
+
+class Repair(str, Enum):
+    """What was mended. Each is counted once a row, or once a case."""
+
+    MOJIBAKE = "double-encoded characters decoded"
+    MAC_ROMAN = "characters that were read as Mac Roman decoded"
+    LATIN_1 = "quotation marks and dashes that were read as latin-1 control characters decoded"
+    OUTER_WHITE_SPACE = "white space at the ends stripped"
+    LINE_ENDS = "line ends unified"
+    FLAG = 'flag or sentence number in another form ("1.0", "TRUE") read as an integer'
+    EMPTY_AS_NA = "empty cell of a correct note read as NA"
+    REPEATED_TEXT = "own text of a correct note under Corrected Text read as NA"
+    ERROR_TYPE = "error type in another spelling"
+    LAYOUT = "white space of the corrected note made that of the error note"
+    SENTENCE = "error sentence found in the text by its words, or corrected sentence given its end mark"
+    CORRECTED_TEXT = "corrected text with other changes outside the sentence made anew from the two sentences"
+    TEXT_ID = "Text ID that another file has too made unique by its file's name"
+    NOTICE_SENTENCE_ID = "notice: Error Sentence ID names another sentence in Sentences (kept)"
+    NOTICE_ALREADY_THERE = "notice: corrected sentence already stands in the error note (kept)"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A row that is not used, and why."""
+
+    line: int
+    text_id: str
+    reason: str
+    unit: str = "line"
+    """What ``line`` counts: lines, or the rows of a file that has no lines."""
+
+    @property
+    def place(self) -> str:
+        """Which row it is."""
+        return f"{self.unit} {self.line}" + (f" ({self.text_id})" if self.text_id else "")
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+@dataclass
+class RefusalGroup:
+    """Rows that are refused for one reason, numbers and quoted words aside."""
+
+    reason: str
+    """Of the first of them."""
+    is_uniform: bool = True
+    """Whether all have this very reason."""
+    count: int = 0
+    first: list[Refusal] = field(default_factory=list[Refusal])
+
+    def add(self, refusal: Refusal) -> None:
+        """Count one more."""
+        self.count += 1
+        self.is_uniform = self.is_uniform and refusal.reason == self.reason
+        if len(self.first) < MAX_ROWS_OF_A_REASON:
+            self.first.append(refusal)
+
+    def __str__(self) -> str:
+        rows = "1 row" if self.count == 1 else f"{self.count} rows"
+        reason = self.reason if self.is_uniform else _VARIABLE.sub("...", self.reason)
+        places = ", ".join(refusal.place for refusal in self.first)
+        more = f" and {self.count - len(self.first)} more" if self.count > len(self.first) else ""
+        return f"{rows}: {reason}: {places}{more}"
+
+
+@dataclass
+class ReadingLog:
+    """It fills as the rows of one file are taken; the first refusals are kept, all are counted."""
+
+    rows: int = 0
+    blank_rows: int = 0
+    refused: int = 0
+    unit: str = "line"
+    refusals: list[Refusal] = field(default_factory=list[Refusal])
+    repairs: Counter[Repair] = field(default_factory=Counter[Repair])
+    remarks: list[str] = field(default_factory=list[str])
+    """What is worth knowing of the file as a whole, such as what parts its columns."""
+    _groups: dict[str, RefusalGroup] = field(default_factory=dict[str, RefusalGroup])
+
+    def refuse(self, line: int, text_id: str, reason: str) -> None:
+        """Note a row that is not used."""
+        self.refused += 1
+        refusal = Refusal(line, text_id, reason, self.unit)
+        if len(self.refusals) < MAX_REFUSALS_KEPT:
+            self.refusals.append(refusal)
+        self._groups.setdefault(_VARIABLE.sub("...", reason), RefusalGroup(reason)).add(refusal)
+
+    def reasons(self) -> list[RefusalGroup]:
+        """The refused rows by reason, the most frequent first."""
+        return sorted(self._groups.values(), key=lambda group: -group.count)
