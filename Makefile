@@ -71,7 +71,7 @@ tests: $(VENV)/.dev
 test-latest: TORCH = torch
 test-latest:
 	$(PYTHON) -m venv --clear $(LATEST_VENV)
-	$(LATEST_PIP) install '$(TORCH)' -r requirements/build.in -e '.[train,eval,judge,dev]'
+	$(LATEST_PIP) install '$(TORCH)' -r requirements/build.in -e '.[train,eval,judge,parquet,dev]'
 	$(LATEST_PIP) install --no-deps -r requirements/test.in
 	touch $(LATEST_VENV)/.python $(LATEST_VENV)/.package $(LATEST_VENV)/.dev
 	$(MAKE) VENV=$(LATEST_VENV) test; status=$$?; \
@@ -94,7 +94,7 @@ test-vllm: $(VLLM_VENV)/.package
 lock:
 	@test -x $(LOCK_VENV)/bin/uv || $(PYTHON) -m venv $(LOCK_VENV)
 	$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check -q install --upgrade uv
-	$(COMPILE) $(EXTRAS) --extra dev pyproject.toml requirements/build.in requirements/test.in \
+	$(COMPILE) $(EXTRAS) --extra parquet --extra dev pyproject.toml requirements/build.in requirements/test.in \
 		-o requirements/test.txt > /dev/null
 	$(COMPILE) $(EXTRAS) pyproject.toml requirements/build.in \
 		-c requirements/test.txt -o requirements/package.txt > /dev/null
