@@ -44,6 +44,12 @@ def save_when_due(
         run.checkpoints.record_best(step + 1, BALANCED_ACCURACY, accuracy)
 
 
+def save_if_missing(run: RunFolder, learner: Learner, completed_steps: int) -> None:
+    """Save the state after ``completed_steps``, unless there is nothing to save or it is saved already."""
+    if completed_steps > (run.checkpoints.latest() or 0):
+        save_checkpoint(run, learner, completed_steps)
+
+
 def save_checkpoint(run: RunFolder, learner: Learner, completed_steps: int) -> Path:
     """Write the state after ``completed_steps`` and forget checkpoints that are not kept.
 

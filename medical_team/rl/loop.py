@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..errors import PolicyError
 from ..game.rollout import TrainingRollout
 from ..judge.protocol import Judge
 from ..metrics.step_metrics import step_metrics
 from ..runs.folder import RunFolder
-from .checkpoint import restore_latest, save_final, save_when_due
+from .checkpoint import restore_latest, save_final, save_if_missing, save_when_due
 from .experience import usual_source
 from .heldout_evaluation import HeldoutEvaluation
 from .interruption import StopRequest
@@ -68,7 +69,13 @@ def train(
         if first_step == 0:
             evaluation.before_training()
         for step in range(first_step, run.total_steps):
-            experience = source.collect(step, timer)
+            try:
+                experience = source.collect(step, timer)
+            except PolicyError:
+                # Nobody speaks any more; what was learnt so far must not be lost with it.
+                with timer.phase("save"):
+                    save_if_missing(run, learner, step)
+                raise
             with timer.phase("learn"):
                 rollout.rest()
                 update = learner.learn(experience, step)

@@ -12,7 +12,7 @@ import pytest
 
 from builders import a_record, a_revision_of
 from medical_team.config import CheckpointConfig, RunConfig, TrainingConfig
-from medical_team.errors import RunFolderError, TrainingError
+from medical_team.errors import RunFolderError, TrainingError, VllmError
 from medical_team.game.rollout import Reply, RolloutRequest
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.opponent_config import OpponentConfig
@@ -186,6 +186,23 @@ def test_a_stop_after_a_step_saves_and_the_resumed_run_ends_in_the_same_numbers(
     assert "started at 1" in events
     assert (second, resumed.learnt) == (whole, learner.learnt)
     assert list(other.games()) == list(run.games())
+
+
+def test_a_rollout_engine_that_dies_leaves_what_was_learnt(run):
+    class Dying(ScriptedRollout):
+        def generate(self, requests, on_progress=None):
+            if self.events.count("follow") == 2:
+                raise VllmError("vLLM failed: out of memory.")
+            return super().generate(requests, on_progress)
+
+    learner = CountingLearner([])
+    with pytest.raises(VllmError):
+        train(run, learner, Dying(), ScriptedJudge([]))
+
+    assert run.checkpoints.latest() == 1
+    _, resumed, events = play(run, Recorder(events := []), events=events)
+    assert "started at 1" in events
+    assert resumed.learnt == STEPS * (GAMES + GAMES // 2)
 
 
 def test_void_games_are_kept_and_nobody_learns_from_them(run):
