@@ -7,8 +7,8 @@ import pytest
 import torch
 from vllm_cases import CONFIG, learn_a_little, make_policy, requests_for, sample_of, save_model
 
-from medical_team.config import RunConfig
-from medical_team.errors import PolicyError, VllmError
+from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RunConfig
+from medical_team.errors import PolicyError, VllmError, VllmUnavailableError
 from medical_team.game.rollout import REFERENCE, PromptTooLong
 from medical_team.policy.policy import Policy
 from medical_team.policy.vllm_rollout import VllmRollout
@@ -162,3 +162,10 @@ def test_adapters_are_served_beside_the_weights(folder):
         assert mismatch(policy, replies[:3]) < ROUNDING
         assert mismatch(policy, replies[3:], REFERENCE) < ROUNDING
     rollout.close()
+
+
+def test_a_model_that_it_cannot_serve_is_named_with_the_remedy():
+    # Heads of 8 numbers, for which there is no kernel on a CPU.
+    policy = Policy(PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4), seed=1)
+    with pytest.raises(VllmUnavailableError, match=r"doesn't start with tiny-random.*\n?.*rollout\.engine"):
+        VllmRollout(policy, CONFIG)

@@ -28,7 +28,7 @@ def save_model(folder: Path) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        max_position_embeddings=1024,
+        max_position_embeddings=8192,
         tie_word_embeddings=True,
         initializer_range=0.2,
         bos_token_id=tokenizer.bos_token_id,

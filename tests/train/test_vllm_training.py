@@ -1,0 +1,64 @@
+"""Whole runs whose replies vLLM draws, on a CPU."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from vllm_cases import save_model
+
+from builders import a_record
+from medical_team.config import DataConfig
+from medical_team.jsonl import write_jsonl
+from medical_team.records import DataType
+from medical_team.rl.mismatch import EXACT_BOUND
+from medical_team.runs.config_file import load_config, load_preset
+from medical_team.train.session import resume_run, start_run
+from needs import VLLM
+
+VLLM.module("vllm")
+
+STEPS = 3
+MEASURED = ("seconds/", "speed/", "memory/", "disk/")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    write_jsonl(folder / "train.jsonl", [a_record(kind, id=kind.value) for kind in DataType])
+    preset = load_preset("smoke")
+    return replace(
+        preset,
+        data=DataConfig(train=str(folder / "train.jsonl")),
+        policy=replace(preset.policy, model=str(save_model(folder / "model"))),
+        rollout=replace(preset.rollout, engine="vllm"),
+        training=replace(preset.training, steps=STEPS, games_per_step=8, learning_rate=0.003, normalization="batch"),
+    )
+
+
+def values_of(run: Path) -> list[dict[str, float]]:
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [
+        {name: value for name, value in json.loads(line)["values"].items() if not name.startswith(MEASURED)}
+        for line in lines
+    ]
+
+
+def test_a_run_repeats_and_resumes_bit_for_bit(config, tmp_path):
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    start_run(config, whole)
+    start_run(replace(config, training=replace(config.training, steps=STEPS - 1)), resumed)
+    resume_run(resumed, steps=STEPS)
+
+    assert (whole / "games.jsonl").read_bytes() == (resumed / "games.jsonl").read_bytes()
+    assert values_of(whole) == values_of(resumed)
+    one, other = (load_file(run / "final" / "model.safetensors") for run in (whole, resumed))
+    assert all(torch.equal(weight, other[name]) for name, weight in one.items())
+    # Learnt all the same, from what the engine measurably said.
+    assert all(values["policy/gradient_norm"] > 0 for values in values_of(whole))
+    assert all(values["rollout/mismatch_mean"] < EXACT_BOUND for values in values_of(whole))
+    assert load_config(whole / "config.toml").rollout.engine == "vllm"
