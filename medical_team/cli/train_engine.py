@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import RunConfig
-from ..data.checks import shared_near_duplicate_groups
+from ..data.checks import refuse_shared_groups
 from ..data.load import load_sets
 from ..engines.advice import advice_for
 from ..engines.checkpoint_import import WriteCard, last_resumable_step
@@ -27,7 +27,6 @@ from ..engines.launch import (
 from ..errors import EngineError, UsageError
 from ..metrics.card_figures import criteria_table, figures_table
 from ..prompt_date import today
-from ..records import TrainingRecord
 from ..report.summary import void_summary
 from ..rl.model_card import model_card
 from ..runs.config_file import check_config
@@ -63,7 +62,7 @@ def launch_new(config: RunConfig, path: Path, *, is_dry: bool) -> int:
     if is_dry:
         return _print_launch(launch)
     records, heldout = load_sets(config)
-    _check_apart(records, heldout)
+    refuse_shared_groups(records, heldout)
     found = check_engine(launch, remark)
     check_judge_of(launch.config, records, remark)
     run = RunFolder.create(path, launch.config, records, heldout, found.versions)
@@ -196,13 +195,3 @@ def _card_writer(run: RunFolder) -> WriteCard:
 def _tell_deviations(config: RunConfig) -> None:
     for deviation in deviations(config):
         remark(f"note: {deviation}")
-
-
-def _check_apart(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRecord]) -> None:
-    shared = shared_near_duplicate_groups(records, heldout)
-    if shared:
-        raise UsageError(
-            f"{len(shared)} near-duplicate groups are in the training data and in the held-out data "
-            f"(for example {shared[0]}): held-out figures would be worthless. "
-            "Split one file with `data build --heldout`."
-        )

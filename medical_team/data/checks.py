@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ..errors import UsageError
 from ..records import NotePair, TrainingRecord
 from ..text_repair import fold_white_space
 
@@ -43,6 +44,21 @@ def shared_near_duplicate_groups(train: Iterable[TrainingRecord], heldout: Itera
     """Near-duplicate groups in both sets, sorted: evaluation on them leaks. Their names hold within one build."""
     groups = {record.near_duplicate_group for record in train}
     return sorted({record.near_duplicate_group for record in heldout} & groups)
+
+
+def refuse_shared_groups(train: Iterable[TrainingRecord], heldout: Iterable[TrainingRecord]) -> None:
+    """Refuse to evaluate on notes whose near-duplicates are trained on.
+
+    Raises:
+        UsageError: both sets hold notes of one near-duplicate group.
+    """
+    shared = shared_near_duplicate_groups(train, heldout)
+    if shared:
+        raise UsageError(
+            f"{len(shared)} near-duplicate groups are in the training data and in the held-out data "
+            f"(for example {shared[0]}): held-out figures would be worthless. "
+            "Split one file with `data build --heldout`."
+        )
 
 
 def _problems_alone(record: TrainingRecord) -> Iterator[str]:

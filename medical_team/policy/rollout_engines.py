@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..config import RolloutConfig
 from ..errors import PolicyError, VllmUnavailableError
 from ..game.rollout import TrainingRollout
 from ..records import Role
+from .hub import Notify
 from .pair import Policies
 from .transformers_rollout import TransformersRollout
 from .vllm_installed import vllm_version
 from .vllm_rollout import VllmRollout
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,11 @@ from ..game.rollout import REFERENCE, Progress, PromptTooLong, Reply, RolloutReq
 from ..records import LIVING, Role
 from .devices import choose_dtype
 from .encoding import EncodedRequest, encode_requests, groups_by_voice, reply_of
+from .hub import Notify
 from .merged_weights import merged_weights
 from .pair import Policies, set_past_versions
 from .policy import Policy
 from .vllm_engine import Adapter, DrawnTokens, TokenRequest, VllmEngine, can_serve_adapter
-
-Notify = Callable[[str], None]
 
 Voice = tuple[Policy, str]
 """A policy, and which version of it speaks."""

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..config import JudgeConfig, RunConfig
-from ..data.checks import shared_near_duplicate_groups
+from ..data.checks import refuse_shared_groups
 from ..data.load import load_sets
 from ..errors import UsageError
 from ..evaluation.local_model import local_rollout
@@ -63,7 +63,7 @@ def start_run(
     config = settled(config.resolved.begun_on(today()))
     RunFolder.check_is_free(path)
     records, heldout = load_sets(config)
-    _check_apart(records, heldout)
+    refuse_shared_groups(records, heldout)
     policies = _policies(config, told)
     policy = policies.policy_of(Role.ASSESSOR)
     check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
@@ -149,16 +149,6 @@ def _policies(config: RunConfig, told: Listener) -> Policies:
 
 def _judge(config: JudgeConfig, records: Sequence[TrainingRecord], told: Listener) -> Judge:
     return make_judge(config, (record.pair for record in records), told.notice, load_answer_scorer)
-
-
-def _check_apart(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRecord]) -> None:
-    shared = shared_near_duplicate_groups(records, heldout)
-    if shared:
-        raise UsageError(
-            f"{len(shared)} near-duplicate groups are in the training data and in the held-out data "
-            f"(for example {shared[0]}): held-out figures would be worthless. "
-            "Split one file with `data build --heldout`."
-        )
 
 
 def _versions() -> dict[str, str]:

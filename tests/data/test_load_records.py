@@ -5,10 +5,10 @@ import pytest
 from builders import a_record
 from medec_csv import some_rows, write_csv
 from medical_team.config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA, DataConfig, GameConfig, RunConfig
-from medical_team.data.checks import shared_near_duplicate_groups
+from medical_team.data.checks import refuse_shared_groups, shared_near_duplicate_groups
 from medical_team.data.load import load_records, load_sets
 from medical_team.data.synthetic import read_note
-from medical_team.errors import DataError
+from medical_team.errors import DataError, UsageError
 from medical_team.jsonl import to_line, write_jsonl
 from medical_team.records import DataType, ErrorType, Source
 
@@ -118,6 +118,14 @@ def test_shared_near_duplicate_groups_are_found():
 
     assert shared_near_duplicate_groups(train, [a_record(near_duplicate_group="b")]) == ["b"]
     assert shared_near_duplicate_groups(train, [a_record(near_duplicate_group="c")]) == []
+
+
+def test_held_out_notes_whose_near_duplicates_are_trained_on_are_refused():
+    train = [a_record(near_duplicate_group="a"), a_record(near_duplicate_group="b")]
+
+    refuse_shared_groups(train, [a_record(near_duplicate_group="c")])
+    with pytest.raises(UsageError, match=r"^1 near-duplicate groups .* \(for example b\).*data build --heldout"):
+        refuse_shared_groups(train, [a_record(near_duplicate_group="b")])
 
 
 def test_the_demo_data_is_in_the_demo_policys_language_and_the_same_each_time():
