@@ -114,8 +114,10 @@ def exported(run, tmp_path):
 def upstream_actor(exported):
     """OpenRLHF's own class that loads the model which learns, with stand-ins for what needs a GPU."""
     OPENRLHF.module("openrlhf")
+    stand_ins = ("ray", "ray.util", "ray.util.placement_group", "vllm", "deepspeed", "openrlhf.models.ring_attn_utils")
+    families = ("openrlhf", "ray", "vllm", "deepspeed")
     before = dict(sys.modules)
-    for name in ("ray", "ray.util", "ray.util.placement_group", "vllm", "deepspeed", "openrlhf.models.ring_attn_utils"):
+    for name in stand_ins:
         sys.modules[name] = stand_in = MagicMock(__path__=[])
         # transformers looks whether DeepSpeed is installed by its specification.
         stand_in.__spec__ = ModuleSpec(name, None)
@@ -124,9 +126,10 @@ def upstream_actor(exported):
     except ImportError as error:
         OPENRLHF.skip(f"its actor can't be imported: {error}")
     finally:
-        for name in set(sys.modules) - set(before):
+        # Parts of torch that were loaded meanwhile stay: they can't be loaded twice.
+        for name in [name for name in sys.modules if name.partition(".")[0] in families]:
             del sys.modules[name]
-        sys.modules.update(before)
+        sys.modules.update({name: module for name, module in before.items() if name.partition(".")[0] in families})
 
 
 def test_openrlhf_s_own_actor_opens_the_folder(exported, upstream_actor):
