@@ -76,6 +76,8 @@ def _found(forward: ForwardPass) -> OwnCache | None:
     cache: Any = None
     try:
         cache = forward(token_ids, torch.ones_like(token_ids))[1]
+    except torch.OutOfMemoryError:
+        raise
     except _FAILURES:
         return None
     if cache is None:
@@ -120,6 +122,8 @@ def _agrees(forward: ForwardPass, kind: OwnCache, token_ids_BN: torch.Tensor, *,
             logits_BV, made = forward(newest_BN, seen_BN, cache, is_masked=kind.has_attention)
             if not all(is_same(logits_BV[row], expected[row, end]) for row in starts):
                 return False
+    except torch.OutOfMemoryError:
+        raise
     except _FAILURES:
         return False
     return True
