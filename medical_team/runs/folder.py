@@ -47,7 +47,7 @@ from .append import GameLine, StepLine, abandon_from, append_lines, read_lines
 from .checkpoints import Checkpoints
 from .config_file import check_config, load_config, to_toml, with_older_rules
 from .lock import exclusive_lock
-from .places import found_again, path_from, settled
+from .places import found_again, path_from, settled, ways_to_other_models, with_other_models_found
 
 FORMAT = 1
 
@@ -84,6 +84,8 @@ class RunInfo(Closed):
     None where an older version saved it as it was typed."""
     model_beside: str | None = None
     """The way from the run's folder to that of the model, by which it is found where both were moved together."""
+    other_models_beside: dict[str, str] = field(default_factory=dict[str, str])
+    """The same for the judge's model and the fixed opponent, by the section that names it."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class RunFolder:
             kind=kind,
             model_source="folder" if is_folder_name(config.policy.model) else "name",
             model_beside=path_from(path, config.policy.model),
+            other_models_beside=ways_to_other_models(path, config),
         )
         try:
             with atomic_folder(path, replace=False) as folder:
@@ -374,6 +377,7 @@ def _as_begun(path: Path, info: RunInfo, config: RunConfig) -> RunConfig:
     is_decided = info.model_source is not None
     model = found_again(config.policy.model, path, info.model_beside, is_decided=is_decided)
     config = dataclasses.replace(config, policy=dataclasses.replace(config.policy, model=model))
+    config = with_other_models_found(config, path, info.other_models_beside)
     day = _day_of_creation(info)
     return config if day is None else config.begun_on(day)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from ..config import RunConfig
+from ..config import JudgeConfig, RunConfig
 from ..model_names import is_folder_name, settled_model
+
+_JUDGE, _OPPONENTS = "judge", "opponents"
 
 
 def settled(config: RunConfig) -> RunConfig:
@@ -20,8 +23,7 @@ def settled(config: RunConfig) -> RunConfig:
     if opponents.fixed is not None:
         opponents = dataclasses.replace(opponents, fixed=settled_model(opponents.fixed))
     judge, engine = config.judge, config.engine
-    # Of "openai", the model is a server's name for it.
-    if (judge.fallback if judge.kind == "hybrid" else judge.kind) == "model":
+    if _loads_its_judge(judge):
         judge = dataclasses.replace(judge, model=settled_model(judge.model))
     judge = dataclasses.replace(judge, cache=_absolute(judge.cache))
     engine = dataclasses.replace(engine, python=_program(engine.python), fork=_absolute(engine.fork))
@@ -50,6 +52,38 @@ def found_again(model: str, run: Path, way: str | None, *, is_decided: bool) -> 
         return model
     bases = (Path(), *run.resolve().parents)
     return next((found for base in bases if (found := settled_model(model, base)) != model), model)
+
+
+def ways_to_other_models(run: Path, config: RunConfig) -> dict[str, str]:
+    """:func:`path_from` for the judge's model and the fixed opponent, by the section that names it."""
+    ways = {section: path_from(run, model) for section, model in _other_models(config).items()}
+    return {section: way for section, way in ways.items() if way is not None}
+
+
+def with_other_models_found(config: RunConfig, run: Path, ways: Mapping[str, str]) -> RunConfig:
+    """``config`` with the judge's model and the fixed opponent where they are now, see :func:`found_again`."""
+    found = {
+        section: found_again(model, run, ways.get(section), is_decided=True)
+        for section, model in _other_models(config).items()
+    }
+    judge, opponents = config.judge, config.opponents
+    if _JUDGE in found:
+        judge = dataclasses.replace(judge, model=found[_JUDGE])
+    if _OPPONENTS in found:
+        opponents = dataclasses.replace(opponents, fixed=found[_OPPONENTS])
+    return dataclasses.replace(config, judge=judge, opponents=opponents)
+
+
+def _other_models(config: RunConfig) -> dict[str, str]:
+    models = {_JUDGE: config.judge.model} if _loads_its_judge(config.judge) else {}
+    if config.opponents.fixed is not None:
+        models[_OPPONENTS] = config.opponents.fixed
+    return models
+
+
+def _loads_its_judge(judge: JudgeConfig) -> bool:
+    # Of "openai", the model is a server's name for it.
+    return (judge.fallback if judge.kind == "hybrid" else judge.kind) == "model"
 
 
 def _absolute(path: str | None) -> str | None:

@@ -6,6 +6,7 @@ import pytest
 from builders import a_record
 from medical_team.config import DataConfig, JudgeConfig, PolicyConfig, RunConfig
 from medical_team.engine_config import EngineConfig
+from medical_team.opponent_config import OpponentConfig
 from medical_team.runs.config_file import load_config
 from medical_team.runs.folder import RunFolder
 from medical_team.runs.places import settled
@@ -85,6 +86,22 @@ def test_a_run_finds_its_model_where_both_were_moved_together(here):
     moved = here.rename(here.parent / "elsewhere")
 
     assert RunFolder.open(moved / "runs" / "one").config.policy.model == str(moved / "models" / "mine")
+
+
+def test_the_judge_s_model_and_the_fixed_opponent_are_found_there_too(here):
+    for name in ("judge", "opponent"):
+        (here / "models" / name).mkdir()
+    config = RunConfig(
+        judge=JudgeConfig(kind="hybrid", fallback="model", model="models/judge"),
+        opponents=OpponentConfig(fixed="models/opponent"),
+    )
+    RunFolder.create(here / "runs" / "one", config, [a_record()])
+    moved = here.rename(here.parent / "elsewhere")
+
+    found = RunFolder.open(moved / "runs" / "one").config
+
+    assert found.judge.model == str(moved / "models" / "judge")
+    assert found.opponents.fixed == str(moved / "models" / "opponent")
 
 
 def test_a_run_that_was_moved_alone_keeps_the_model_where_it_is(here):
