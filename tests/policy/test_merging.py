@@ -127,13 +127,23 @@ def test_a_weight_in_several_places_can_t_be_merged_and_that_is_said(tmp_path):
         load(tmp_path / "adapter")
 
 
-def test_a_merge_that_gives_another_model_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_merge_that_gives_another_model_is_refused(dtype, tmp_path, monkeypatch):
     save_tied_adapter(tmp_path, **TIED["a LoRA on the head"])
     monkeypatch.setattr(merging, "_untie_adapted_embeddings", lambda base: None)
     monkeypatch.setattr(merging, "_raise_if_shared", lambda base, name: None)
 
     with pytest.raises(PolicyError, match="the merged model's logits differ"):
-        load(tmp_path / "adapter")
+        load(tmp_path / "adapter", dtype)
+
+
+@pytest.mark.parametrize("case", TIED)
+def test_in_bf16_a_right_merge_is_accepted(case, tmp_path):
+    unmerged = save_tied_adapter(tmp_path, **TIED[case])
+
+    merged = load(tmp_path / "adapter", torch.bfloat16)
+
+    assert merging.relative_difference(logits(merged).float(), unmerged) < 0.1
 
 
 def test_a_head_that_nobody_adapted_stays_tied(tmp_path):
