@@ -101,7 +101,7 @@ class JudgeConfig(Closed):
     use_cache: bool = True
     """Keep the findings of "model" and "openai" on disk, so that resuming and re-judging ask nothing twice."""
     cache: str | None = None
-    """Folder of these findings; unset: medical-team/judge in the user's cache. Notes are kept as hashes alone."""
+    """Folder of these findings; unset: medical-team/judge in the user's cache. Only hashes of notes are kept."""
     concurrency: int = bounded(16, minimum=1, maximum=1024)
     """Requests to a server at a time."""
     queries_per_request: int = bounded(1024, minimum=1, maximum=65536)
@@ -280,7 +280,7 @@ def _combination_problems(config: RunConfig) -> Iterator[str]:
         yield "game.error_types: a name is empty; leave the list empty to play all types"
     if config.policy.roles == "separate" and config.training.normalization == "batch":
         yield (
-            'policy.roles is "separate", so each role learns from its own samples alone: set training.normalization to '
+            'policy.roles is "separate", so each role learns only from its own samples: set training.normalization to '
             '"role"'
         )
     if config.opponents.are_there and config.game.no_attacker_turn:

@@ -16,7 +16,7 @@ WeightSync = Literal["nccl", "gloo"]
 
 @dataclass(frozen=True)
 class EngineConfig(Closed):
-    """What trains: this process, or OpenRLHF on Ray. All but `kind` concerns OpenRLHF alone."""
+    """What trains: this process, or OpenRLHF on Ray. All keys but `kind` concern only OpenRLHF."""
 
     kind: EngineKind = "local"
     """"local" trains in this process, on a CPU or one GPU; "openrlhf" launches OpenRLHF 0.11.2 as it is; and

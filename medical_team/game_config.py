@@ -47,7 +47,7 @@ class GameConfig(Closed):
     max_turns: int = bounded(2, minimum=2, maximum=2)
     """Turns in a game: the attacker's, then the assessor's."""
     reward_type: RewardType = "medical_general_sum"
-    """medical_general_sum adds the revision and format terms to the core; medical_zero_sum is the core alone."""
+    """medical_general_sum adds the revision and format terms to the core; medical_zero_sum is only the core."""
     remove_ties: bool = True
     """Drop the attacker's sample of a game in which the assessor gave no verdict."""
     undecidable: Undecidable = "attacker_loses"

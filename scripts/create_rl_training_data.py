@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--num-samples", help="error cases to use; without it all")
     parser.add_argument("--seed", help="decides the split and the order")
     parser.add_argument("--heldout", help="fraction of the cases to hold out")
-    parser.add_argument("--error-types", nargs="+", help="use cases of these error types alone")
+    parser.add_argument("--error-types", nargs="+", help="use only cases of these error types")
     chosen = parser.parse_args()
     arguments = ["data", "build", chosen.input, "--output", chosen.output_dir]
     for option in ("num_samples", "seed", "heldout"):

@@ -123,7 +123,7 @@ def _allowed(item: Field[Any], kind: Any) -> str:
 def _bounds(item: Field[Any]) -> str:
     minimum, maximum, above = (item.metadata.get(name) for name in ("minimum", "maximum", "above"))
     if minimum is not None and minimum == maximum:
-        return f", {minimum} alone"
+        return f", only {minimum}"
     limits = [
         f"at least {minimum}" if minimum is not None else "",
         f"above {above}" if above is not None else "",

@@ -96,8 +96,8 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
             yield f"{first.label} and {side.label}: McNemar's test is for single runs, these are several"
             continue
         yield (
-            f"{first.label} and {side.label}: {side.mcnemar.only_first} items right in the first alone, "
-            f"{side.mcnemar.only_second} in the second alone; McNemar's exact p = {side.mcnemar.p:.3g}"
+            f"{first.label} and {side.label}: {side.mcnemar.only_first} items right only in the first, "
+            f"{side.mcnemar.only_second} only in the second; McNemar's exact p = {side.mcnemar.p:.3g}"
         )
     if len(comparison.sides) > 2:
         yield f"{len(comparison.sides) - 1} comparisons, not corrected for their number"

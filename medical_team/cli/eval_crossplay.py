@@ -197,7 +197,7 @@ def _report(result: Crossplay) -> str:
         [
             "How often the assessor (column) wins against the attacker (row):",
             table(["", *(numbers[name] for name in result.entrants)], matrix),
-            "Ratings (the mean attacker has 1000; differences alone mean something):",
+            "Ratings (the mean attacker has 1000; only differences mean something):",
             table(["", "as attacker", "95% interval", "as assessor", "95% interval"], rating_rows),
             f"{games} games, {void} of them void: the judge can't tell.\n",
             *([_MANY_VOID] if void > _MUCH * games else []),

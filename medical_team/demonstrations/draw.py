@@ -96,7 +96,7 @@ class DemonstrationDraw:
                 return self._revision(record, revision)
         raise UsageError(
             f"no revision could be demonstrated in {_TRIES} tries: the reference judge knows neutral wordings of too "
-            "few of these notes. Demonstrate verdicts alone: warmstart.attacker_share = 0.0."
+            "few of these notes. Demonstrate only verdicts: warmstart.attacker_share = 0.0."
         )
 
     def _verdict(self, record: TrainingRecord, says_harmful: bool) -> Demonstration:

@@ -78,7 +78,7 @@ def privacy(subject: Subject) -> Seen:
     if told is None:
         return ok("notes stay on this machine")
     return warning(
-        f"{told}. (This examination sends it synthetic notes alone.)",
+        f"{told}. (This examination sends it only synthetic notes.)",
         "serve the judge here: medical-team judge serve, and set judge.url to http://127.0.0.1:8000",
     )
 

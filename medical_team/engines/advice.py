@@ -37,7 +37,7 @@ _KNOWN = (
     (
         r"flash_attn|FlashAttention2 has been toggled on, but it cannot be used",
         "flash-attn doesn't work there: install it for that torch and CUDA, or set engine.attention to sdpa and "
-        "engine.packing to false (upstream OpenRLHF alone)",
+        "engine.packing to false (only upstream OpenRLHF)",
     ),
     (
         r"Failed to request RM|remote_rm|judge .*doesn't answer",

@@ -266,7 +266,7 @@ def _launch_problems(config: RunConfig, files: EngineFiles) -> Iterator[str]:
         yield f"the run's folder {files.run} has a comma or @ in its path, where the engines would cut it: rename it"
     if engine.nodes > 1 and engine.submission == "direct":
         yield (
-            f"engine.nodes is {engine.nodes}, and engine.submission direct uses this machine alone: start Ray on all "
+            f"engine.nodes is {engine.nodes}, and engine.submission direct uses only this machine: start Ray on all "
             "machines (docs/launch.md), and set engine.submission to ray-job"
         )
     if engine.nodes > 1 and judge.url is not None and is_on_this_machine(judge.url):

@@ -94,7 +94,7 @@ def _check_alike(first: Outcomes, other: Outcomes) -> None:
     missing = set(first.item_ids) ^ set(other.item_ids)
     if missing:
         raise UsageError(
-            f"{first.label} and {other.label} were not asked the same: {len(missing)} items are in one alone (for "
+            f"{first.label} and {other.label} were not asked the same: {len(missing)} items are in only one (for "
             f"example {min(missing)}). Evaluate both with the same data, --texts or --games, and --seed."
         )
 

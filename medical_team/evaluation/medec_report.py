@@ -80,7 +80,7 @@ def _remarks(settings: EvaluationSettings, metrics: MedecMetrics) -> Iterator[st
     if settings.prompt and settings.task == "assessor":
         yield (
             "Sentences and corrections are not asked for in this task (--task three-part asks for them): of "
-            "submission.txt the flags alone mean something."
+            "submission.txt only the flags mean something."
         )
     for metric in metrics.absent:
         yield f"{metric.name}: absent; {metric.reason}"

@@ -96,7 +96,7 @@ def playable_records(records: Sequence[TrainingRecord], config: GameConfig) -> S
     playable = [record for record in records if not config.no_defender_turn or record.data_type.is_adversarial]
     if not playable:
         raise UsageError(
-            "no record is left to play with: game.no_defender_turn plays adversarial records alone, "
+            "no record is left to play with: game.no_defender_turn plays only adversarial records, "
             "and the data has none"
         )
     return playable

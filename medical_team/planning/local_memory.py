@@ -128,7 +128,7 @@ def _work(config: RunConfig, shape: ModelShape, workload: Workload, *, is_gpu: b
     yield MemoryPart("scoring: logits", scored, (Phase.SCORING,), f"{said} x {_BYTES_PER_SCORED_LOGIT} bytes")
     is_checkpointed = config.policy.gradient_checkpointing
     kept = training_bytes(shape, tokens, precisions, is_checkpointed=is_checkpointed, is_padded=True)
-    how = "each layer's input alone (gradient checkpointing)" if is_checkpointed else "all layers' activations kept"
+    how = "only each layer's input (gradient checkpointing)" if is_checkpointed else "all layers' activations kept"
     yield MemoryPart(f"training: {name}", kept, (Phase.TRAINING,), f"{tokens:,} tokens in a micro-batch; {how}")
     trained = logits * _BYTES_PER_TRAINED_LOGIT
     yield MemoryPart("training: logits", trained, (Phase.TRAINING,), f"{said} x {_BYTES_PER_TRAINED_LOGIT} bytes")

@@ -127,7 +127,7 @@ def _work(config: RunConfig, shape: ModelShape) -> Iterator[MemoryPart]:
     kept = training_bytes(
         shape, tokens, PURE_BF16, is_checkpointed=is_checkpointed, is_padded=engine.attention != "flash_attention_2"
     )
-    how = "each layer's input alone (gradient checkpointing)" if is_checkpointed else "all layers' activations kept"
+    how = "only each layer's input (gradient checkpointing)" if is_checkpointed else "all layers' activations kept"
     yield MemoryPart("training: activations", kept, (Phase.TRAINING,), f"{said}; {how}")
     if engine.attention == "eager":
         scores = engine.micro_train_batch_size * shape.heads * longest**2 * (BF16 + FP32)

@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer one request."""
         if not self._is_for_us():
-            self._send(HTTPStatus.FORBIDDEN, "text/plain", "This server answers to 127.0.0.1 and localhost alone.\n")
+            self._send(HTTPStatus.FORBIDDEN, "text/plain", "This server answers only to 127.0.0.1 and localhost.\n")
             return
         address = urlsplit(self.path)
         if address.path == "/":

@@ -29,7 +29,7 @@ def test_evaluations_are_told_side_by_side_with_their_differences(evaluations, c
     line = next(line for line in out.splitlines() if line.startswith("flag_accuracy") and "copy-oracle" in line)
     assert line.split()[2] == "1.000"
     assert "+0.500" in line
-    assert "all-safe and copy-oracle: 0 items right in the first alone, 3 in the second alone" in err
+    assert "all-safe and copy-oracle: 0 items right only in the first, 3 only in the second" in err
     assert "not corrected" not in err
 
 

@@ -104,7 +104,7 @@ def test_evaluations_on_other_texts_cannot_be_compared(tmp_path):
     fewer = an_evaluation(tmp_path / "b", texts=TEXTS[1:])
     other_file = an_evaluation(tmp_path / "c", data_sha256="1")
 
-    with pytest.raises(UsageError, match="1 items are in one alone"):
+    with pytest.raises(UsageError, match="1 items are in only one"):
         compare([first, fewer])
     with pytest.raises(UsageError, match="only the same can be compared"):
         compare([first, other_file])
