@@ -13,6 +13,7 @@ from ..opponent_config import OpponentConfig
 from ..records import DataType, Game, TrainingRecord
 from ..rl.listeners import Listener
 from ..runs.folder import RunFolder
+from ..runs.places import settled
 from .session import resume_run, start_run
 
 
@@ -76,16 +77,22 @@ def trained_attacker(config: RunConfig, path: Path, listeners: Sequence[Listener
         is_finished = start_run(config, path, listeners).is_finished
     else:
         run = RunFolder.open(path)
-        if _asked(run.config) != _asked(config):
+        if _asked(run.config) != _asked(settled(config)):
             raise UsageError(f"{path} holds an attacker that was trained otherwise: name another folder with -o")
         is_finished = run.final_path.is_dir() or resume_run(path, listeners).is_finished
     return RunFolder.open(path).final_path if is_finished else None
 
 
 def _asked(config: RunConfig) -> tuple[object, ...]:
-    """What tells one attacker from another, places and days aside."""
-    names = [Path(name).name for name in (config.policy.model, config.opponents.fixed or "")]
-    return (*names, config.game, config.training.steps, config.training.seed, config.training.games_per_step)
+    """What tells one attacker from another. Models that moved together with their run are found again there."""
+    return (
+        config.policy.model,
+        config.opponents.fixed,
+        config.game,
+        config.training.steps,
+        config.training.seed,
+        config.training.games_per_step,
+    )
 
 
 class StepRemarks(Listener):
