@@ -5,7 +5,8 @@
 #   make test-latest                    the same with the newest releases that pyproject.toml allows
 #   make vllm                           an environment of its own with vLLM for a CPU: .venv-vllm
 #   make test-vllm                      the tests that need vLLM, in that environment
-#   make lock                           choose the exact versions anew: requirements/package.txt, test.txt and vllm.txt
+#   make test-adapters                  the tests that need evaluation harnesses, in an environment of their own: .venv-harnesses
+#   make lock                           choose the exact versions anew: requirements/*.txt
 #   make clean                          remove the environments and what was built
 #   make quickstart TORCH=torch==2.9.1  with another torch
 #   make test PYTHON=python3.13         with another Python, after `make clean`
@@ -13,11 +14,13 @@
 TORCH ?= torch==2.13.0
 PYTHON ?= python3
 VENV := .venv
+HARNESSES_VENV := .venv-harnesses
 LATEST_VENV := .venv-latest
 LOCK_VENV := .venv-lock
 VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+HARNESSES_PIP := $(HARNESSES_VENV)/bin/python -m pip --disable-pip-version-check -q
 LATEST_PIP := $(LATEST_VENV)/bin/python -m pip --disable-pip-version-check -q
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check -q
 # One lock for every Python that pyproject.toml allows and every system, without torch: TORCH chooses that.
@@ -27,7 +30,7 @@ EXTRAS := --extra train --extra eval --extra judge
 # Beside torch: its relatives for pictures and sound, which don't import beside a torch for a CPU, and the compiler for GPUs.
 NOT_FOR_VLLM := $(foreach name,torchvision torchaudio torchcodec triton,--no-emit-package $(name))
 
-.PHONY: help quickstart test test-latest vllm test-vllm lint types imports tests lock clean
+.PHONY: help quickstart test test-latest vllm test-vllm test-adapters lint types imports tests lock clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -91,6 +94,16 @@ vllm: $(VLLM_VENV)/.package
 test-vllm: $(VLLM_VENV)/.package
 	$(VLLM_VENV)/bin/python -m pytest -n 0 $(wildcard tests/*/test_vllm*.py)
 
+# Inspect and lm-evaluation-harness want other releases than the lock above has. No torch: a model is scripted or served.
+$(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
+	$(PYTHON) -m venv --clear $(HARNESSES_VENV)
+	$(HARNESSES_PIP) install --no-deps -r requirements/harnesses.txt
+	$(HARNESSES_PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+test-adapters: $(HARNESSES_VENV)/.package
+	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters
+
 lock:
 	@test -x $(LOCK_VENV)/bin/uv || $(PYTHON) -m venv $(LOCK_VENV)
 	$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check -q install --upgrade uv
@@ -100,7 +113,9 @@ lock:
 		-c requirements/test.txt -o requirements/package.txt > /dev/null
 	$(COMPILE) $(EXTRAS) --extra dev pyproject.toml requirements/build.in requirements/test.in requirements/vllm.in \
 		--override requirements/vllm-overrides.txt $(NOT_FOR_VLLM) -o requirements/vllm.txt > /dev/null
+	$(COMPILE) --extra inspect --extra dev pyproject.toml requirements/build.in requirements/harnesses.in \
+		-o requirements/harnesses.txt > /dev/null
 	git diff --stat requirements/
 
 clean:
-	rm -rf $(VENV) $(LATEST_VENV) $(LOCK_VENV) $(VLLM_VENV) build dist
+	rm -rf $(VENV) $(HARNESSES_VENV) $(LATEST_VENV) $(LOCK_VENV) $(VLLM_VENV) build dist

@@ -40,6 +40,7 @@ _FROM_THE_LOCK = "pip install --no-deps -r requirements/test.txt, as make test d
 AXE = Need("axe-core", _FROM_THE_LOCK)
 CHROMIUM = Need("Chromium and its driver", "apt-get install chromium chromium-driver")
 FILE_WITH_A_HOLE = Need("files with holes of a terabyte", "run the tests on another file system")
+INSPECT = Need("inspect_ai", "make test-adapters, which sets up an environment of its own for it")
 MACHINE_WITHOUT_GPU = Need("a machine without a GPU", "CUDA_VISIBLE_DEVICES= make test")
 HATCHLING = Need("hatchling", _FROM_THE_LOCK)
 MAKE = Need("make", "apt-get install make")

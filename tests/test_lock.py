@@ -23,7 +23,7 @@ def project(repository):
 @pytest.fixture(scope="module")
 def lines(repository):
     """The lines of each lock file that are no comments."""
-    files = {name: repository / "requirements" / f"{name}.txt" for name in ("package", "test", "vllm")}
+    files = {name: repository / "requirements" / f"{name}.txt" for name in ("package", "test", "vllm", "harnesses")}
     return {
         name: [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
         for name, path in files.items()
@@ -41,7 +41,7 @@ def locked(lines, python):
     }
 
 
-@pytest.mark.parametrize("name", ["package", "test", "vllm"])
+@pytest.mark.parametrize("name", ["package", "test", "vllm", "harnesses"])
 def test_a_lock_names_exact_versions_and_no_addresses(lines, name):
     for line in lines[name]:
         assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; .*)?", line), line
@@ -49,10 +49,12 @@ def test_a_lock_names_exact_versions_and_no_addresses(lines, name):
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_what_is_locked_lies_in_the_ranges(project, lines, python):
-    package, test, vllm = (locked(lines[name], python) for name in ("package", "test", "vllm"))
+    package, test, vllm, harnesses = (locked(lines[name], python) for name in lines)
     extras = project["optional-dependencies"]
     used = [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]
-    for versions, wanted in ((package, used), (test, [*used, *extras["dev"]]), (vllm, [*used, *extras["dev"]])):
+    tested = [*used, *extras["dev"]]
+    scored = [*project["dependencies"], *extras["eval"], *extras["inspect"][1:], *extras["dev"]]
+    for versions, wanted in ((package, used), (test, tested), (vllm, tested), (harnesses, scored)):
         for requirement in map(Requirement, wanted):
             name = canonicalize_name(requirement.name)
             if name != "torch":
@@ -86,8 +88,11 @@ def test_vllm_for_a_cpu_has_the_version_of_the_extra_for_a_gpu(project, lines):
 
 def test_what_users_install_has_upper_bounds(project):
     extras = project["optional-dependencies"]
-    for line in [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"], *extras["vllm"]]:
-        assert any(each.operator in ("<", "==") for each in Requirement(line).specifier), f"{line} has no upper bound"
+    names = ("judge", "train", "eval", "vllm", "inspect")
+    for line in [*project["dependencies"], *(line for name in names for line in extras[name])]:
+        assert line.startswith("medical-team[") or any(
+            each.operator in ("<", "==") for each in Requirement(line).specifier
+        ), f"{line} has no upper bound"
 
 
 def test_what_installed_packages_need_is_locked(lines):

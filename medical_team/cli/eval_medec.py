@@ -25,7 +25,7 @@ from ..evaluation.medec_texts import MedecFile, MedecText, choose_texts, load_me
 from ..evaluation.model_choice import ModelChoice, choose_model
 from ..evaluation.model_identity import identity_of
 from ..evaluation.predictions import FLAG_BASELINES, Prediction, baseline_predictions
-from ..evaluation.tasks import AssessorTask, Task, TaskName, ThreePartTask, prompt_template
+from ..evaluation.tasks import MAX_TOKENS, AssessorTask, Task, TaskName, ThreePartTask, prompt_template
 from ..evaluation.training_data import CheckedTexts, TrainingTexts, check_training_texts
 from ..game.rollout import Rollout
 from ..network.proxies import privacy_warning
@@ -36,7 +36,6 @@ from .arguments import parse
 _DEFAULT_TEMPERATURE = 0.7
 _MAX_PROMPT_TOKENS = 32768
 _MAX_SHOTS = 64
-_MAX_TOKENS = {("assessor", False): 16, ("assessor", True): 512, ("three-part", False): 160, ("three-part", True): 1024}
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def _examples(chosen: MedecArguments, checked: CheckedTexts) -> Examples:
 def _task(chosen: MedecArguments, model: ModelChoice, examples: Examples) -> Task:
     game, rollout = model.rules
     is_thinking = game.thinking if chosen.thinking is None else chosen.thinking
-    max_tokens = chosen.max_tokens or _MAX_TOKENS[chosen.task, is_thinking]
+    max_tokens = chosen.max_tokens or MAX_TOKENS[chosen.task, is_thinking]
     if chosen.task == "three-part":
         return ThreePartTask(is_thinking, max_tokens, examples.texts)
     if chosen.max_tokens is None and model.run and is_thinking is not game.thinking:

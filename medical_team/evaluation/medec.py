@@ -77,11 +77,12 @@ def _predict_part(
     replies = rollout.generate([request for _, request in asked])
     votes: dict[str, list[Vote]] = {text.text_id: [] for text in texts}
     for (text, _), reply in zip(asked, replies, strict=True):
-        votes[text.text_id].append(_vote(task, text, reply))
+        votes[text.text_id].append(vote_of(task, text, reply))
     return [prediction_of(text, votes[text.text_id]) for text in texts]
 
 
-def _vote(task: Task, text: MedecText, reply: Reply | PromptTooLong) -> Vote:
+def vote_of(task: Task, text: MedecText, reply: Reply | PromptTooLong) -> Vote:
+    """What ``reply`` says of ``text``; a reply that can't be read, or was never drawn, is no verdict."""
     if isinstance(reply, PromptTooLong):
         return Vote("", None, problem="the prompt does not fit into the model")
     return task.read(reply.text, text, is_finished=reply.is_finished)

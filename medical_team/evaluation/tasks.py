@@ -21,6 +21,9 @@ from .predictions import Vote
 
 TaskName = Literal["assessor", "three-part"]
 
+MAX_TOKENS = {("assessor", False): 16, ("assessor", True): 512, ("three-part", False): 160, ("three-part", True): 1024}
+"""The longest reply by task and by whether it starts with thinking, where nobody says otherwise."""
+
 PAPER_PROMPT = """\
 The following is a medical narrative about a patient. You are a skilled medical doctor reviewing the clinical text. \
 The text is either correct or contains one error. The text has one sentence per line. Each line starts with the \

@@ -1,0 +1,1 @@
+"""MEDEC and the game inside other people's programs: one module for each, all over the same prompts and metrics."""

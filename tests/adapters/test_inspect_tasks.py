@@ -1,0 +1,132 @@
+"""MEDEC in the real Inspect, against its own mock model and against a served one."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from golden_replies import THREE_PART, VERDICT, figures_of_eval_medec, golden_reply
+from medical_team.evaluation.tasks import PAPER_PROMPT
+from needs import INSPECT
+from openai_server import a_completion, openai_server
+
+inspect_ai = INSPECT.module("inspect_ai")
+
+from inspect_ai._util.error import PrerequisiteError  # noqa: E402
+from inspect_ai.log import list_eval_logs, read_eval_log  # noqa: E402
+from inspect_ai.model import ModelOutput, ModelUsage, get_model  # noqa: E402
+
+from medical_team.adapters.inspect_tasks import medec, medec_reading, medec_verdict  # noqa: E402
+
+TASKS = [(medec, THREE_PART), (medec_verdict, VERDICT)]
+
+
+def mock_model(reply):
+    """A model that says what ``reply`` makes of the prompt."""
+
+    def output(messages, tools, tool_choice, config):
+        return reply(messages[-1].text)
+
+    return get_model("mockllm/model", custom_outputs=output)
+
+
+def a_reply(text, stop_reason="stop"):
+    output = ModelOutput.from_content("mockllm/model", text, stop_reason)
+    # Without it the mock counts tokens with a vocabulary that it fetches from the network.
+    output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
+    return output
+
+
+def evaluate(task, reply, tmp_path, **options):
+    return inspect_ai.eval(task, mock_model(reply), log_dir=str(tmp_path), display="none", **options)[0]
+
+
+def figures_of(log):
+    assert log.status == "success", log.error
+    return {name: metric.value for name, metric in log.results.scores[0].metrics.items()}
+
+
+@pytest.mark.parametrize(("make_task", "task"), TASKS)
+def test_the_figures_are_those_of_eval_medec_to_the_last_digit(make_task, task, csv, expected, tmp_path):
+    log = evaluate(make_task(str(csv)), lambda prompt: a_reply(golden_reply(prompt, task)), tmp_path)
+
+    assert figures_of(log) == expected[task]
+    assert 0 < expected[task]["flag_accuracy"] < 1
+    assert expected[task]["unreadable_reply_rate"] > 0
+
+
+def test_epochs_vote_as_samples_do(csv, tmp_path):
+    log = evaluate(medec(str(csv)), lambda prompt: a_reply(golden_reply(prompt, THREE_PART)), tmp_path, epochs=3)
+
+    assert figures_of(log) == figures_of_eval_medec(csv, THREE_PART, tmp_path / "three", "--samples", "3")
+
+
+def test_a_log_can_be_scored_again_without_the_csv(csv, expected, tmp_path):
+    log = evaluate(medec(str(csv)), lambda prompt: a_reply(golden_reply(prompt, THREE_PART)), tmp_path / "logs")
+    asked = [message.text for message in log.samples[0].messages if message.role == "user"]
+
+    assert len(asked) == 1
+    assert asked[0].startswith(PAPER_PROMPT)
+    again = inspect_ai.score(read_eval_log(log.location), medec_reading(THREE_PART), action="overwrite", display="none")
+    assert figures_of(again) == expected[THREE_PART]
+
+
+def test_a_reply_that_was_cut_while_it_thought_is_no_verdict(csv, tmp_path):
+    log = evaluate(
+        medec_verdict(str(csv), thinking=True), lambda prompt: a_reply("<think>Safe", "max_tokens"), tmp_path
+    )
+
+    assert figures_of(log)["unreadable_reply_rate"] == 1.0
+
+
+def test_a_text_that_does_not_fit_is_no_verdict_and_says_so(csv, tmp_path):
+    log = evaluate(medec(str(csv)), lambda prompt: a_reply("", "model_length"), tmp_path)
+
+    assert figures_of(log)["no_prediction_rate"] == 1.0
+    assert log.samples[0].scores["medec_reading"].explanation == "the prompt does not fit into the model"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, "name the MEDEC CSV"),
+        ({"medec": "nowhere.csv"}, "nowhere.csv can't be"),
+        ({"texts": 0}, "expected at least 1"),
+        ({"max_tokens": 0}, "max_tokens is 0"),
+        ({"prompt_style": "loud"}, "prompt_style is 'loud'"),
+    ],
+)
+def test_bad_input_is_what_inspect_prints_without_a_traceback(options, told, csv):
+    with pytest.raises(PrerequisiteError, match=told):
+        medec_verdict(**({"medec": str(csv)} if options and "medec" not in options else {}), **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [THREE_PART, VERDICT])
+def test_the_command_of_inspect_asks_a_server_on_this_machine(task, csv, expected, tmp_path):
+    name = {THREE_PART: "medical_team/medec", VERDICT: "medical_team/medec_verdict"}[task]
+    command = [sys.executable, "-m", "inspect_ai", "eval", name, "-T", f"medec={csv}", "--model", "openai-api/here/m"]
+    with openai_server(lambda body: served(body, task)) as server:
+        environment = {**os.environ, "HERE_BASE_URL": server.url, "HERE_API_KEY": "none"}
+        subprocess.run(
+            [*command, "--log-dir", str(tmp_path), "--display", "none"], env=environment, check=True, cwd=tmp_path
+        )
+
+    log = read_eval_log(list_eval_logs(str(tmp_path))[0])
+    assert figures_of(log) == expected[task]
+    assert {body["temperature"] for body in server.bodies} == {0.0}
+
+
+def served(body, task):
+    status, answer = a_completion(golden_reply(body["messages"][-1]["content"], task))
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    choices = [{"index": 0, **answer["choices"][0]}]
+    return status, {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": choices,
+        "usage": usage,
+    }
