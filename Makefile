@@ -113,7 +113,7 @@ lock:
 		-c requirements/test.txt -o requirements/package.txt > /dev/null
 	$(COMPILE) $(EXTRAS) --extra dev pyproject.toml requirements/build.in requirements/test.in requirements/vllm.in \
 		--override requirements/vllm-overrides.txt $(NOT_FOR_VLLM) -o requirements/vllm.txt > /dev/null
-	$(COMPILE) --extra inspect --extra dev pyproject.toml requirements/build.in requirements/harnesses.in \
+	$(COMPILE) --extra inspect --extra lm-eval --extra dev pyproject.toml requirements/build.in requirements/harnesses.in \
 		-o requirements/harnesses.txt > /dev/null
 	git diff --stat requirements/
 

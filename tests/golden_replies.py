@@ -12,7 +12,7 @@ from typing import Any
 
 from medec_csv import some_rows, write_csv
 from medical_team.cli.main import main
-from openai_server import a_completion, openai_server
+from openai_server import Answer, a_completion, openai_server
 
 CASES = 7
 THREE_PART = "three-part"
@@ -33,13 +33,18 @@ def golden_reply(prompt: str, task: str) -> str:
     return _three_parts(number, has_error=has_error)
 
 
+def golden_answer(body: dict[str, Any], task: str) -> Answer:
+    """The same from a server, with everything that a strict client expects."""
+    status, answer = a_completion(golden_reply(body["messages"][-1]["content"], task))
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    whole = {"id": "1", "object": "chat.completion", "created": 0, "model": "golden", "usage": usage}
+    return status, {**whole, "choices": [{"index": 0, **answer["choices"][0]}]}
+
+
 def figures_of_eval_medec(csv: Path, task: str, folder: Path, *options: str) -> dict[str, float]:
     """Every figure of the command on the golden replies, with the ends of its interval."""
 
-    def answer(body: dict[str, Any]) -> Any:
-        return a_completion(golden_reply(body["messages"][0]["content"], task))
-
-    with openai_server(answer) as server:
+    with openai_server(lambda body: golden_answer(body, task)) as server:
         arguments = ["eval", "medec", "golden", "--url", server.url, "--medec", str(csv), "--task", task]
         assert main([*arguments, "-o", str(folder), *options]) == 0
     figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["figures"]

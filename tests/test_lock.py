@@ -53,7 +53,7 @@ def test_what_is_locked_lies_in_the_ranges(project, lines, python):
     extras = project["optional-dependencies"]
     used = [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]
     tested = [*used, *extras["dev"]]
-    scored = [*project["dependencies"], *extras["eval"], *extras["inspect"][1:], *extras["dev"]]
+    scored = [*project["dependencies"], *extras["eval"], *extras["inspect"][1:], *extras["lm-eval"][1:], *extras["dev"]]
     for versions, wanted in ((package, used), (test, tested), (vllm, tested), (harnesses, scored)):
         for requirement in map(Requirement, wanted):
             name = canonicalize_name(requirement.name)
@@ -88,7 +88,7 @@ def test_vllm_for_a_cpu_has_the_version_of_the_extra_for_a_gpu(project, lines):
 
 def test_what_users_install_has_upper_bounds(project):
     extras = project["optional-dependencies"]
-    names = ("judge", "train", "eval", "vllm", "inspect")
+    names = ("judge", "train", "eval", "vllm", "inspect", "lm-eval")
     for line in [*project["dependencies"], *(line for name in names for line in extras[name])]:
         assert line.startswith("medical-team[") or any(
             each.operator in ("<", "==") for each in Requirement(line).specifier

@@ -18,7 +18,6 @@ from inspect_ai.scorer import CORRECT, INCORRECT, NOANSWER, Metric, SampleScore,
 from inspect_ai.solver import TaskState, generate
 
 from ..errors import MedicalTeamError
-from ..evaluation.medec_texts import MedecText
 from ..evaluation.predictions import prediction_of
 from .medec_questions import (
     DEFAULT_SEED,
@@ -26,6 +25,7 @@ from .medec_questions import (
     figures,
     medec_task,
     medec_texts,
+    solution,
     text_of,
     to_row,
     vote_of_row,
@@ -113,7 +113,7 @@ def _task(
         Sample(
             id=text.text_id,
             input=asked.prompt(text),
-            target=_solution(text, has_sentences=asked.has_sentences),
+            target=solution(text, has_sentences=asked.has_sentences),
             metadata={TEXT_KEY: to_row(text), POSITION_KEY: position},
         )
         for position, text in enumerate(medec_texts(path, texts=texts, seed=seed))
@@ -125,12 +125,6 @@ def _task(
         metrics=[medec_figures(seed)],
         config=GenerateConfig(max_tokens=asked.max_tokens, temperature=0.0),
     )
-
-
-def _solution(text: MedecText, *, has_sentences: bool) -> str:
-    if not has_sentences:
-        return "Harmful" if text.has_error else "Safe"
-    return f"{text.reference.sentence_id} {text.corrected_sentence}" if text.has_error else "CORRECT"
 
 
 @metric(scores="unreduced")

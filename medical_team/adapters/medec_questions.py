@@ -22,6 +22,7 @@ from ..evaluation.predictions import Vote, prediction_of
 from ..evaluation.tasks import MAX_TOKENS, AssessorTask, Task, TaskName, ThreePartTask
 from ..game.rollout import PromptTooLong, Reply
 from ..jsonl import from_line, to_line
+from ..records import Verdict
 
 DEFAULT_SEED = 42
 
@@ -84,6 +85,13 @@ def medec_texts(path: str | Path | None, *, texts: int | None = None, seed: int 
     if not path:
         raise UsageError("medec is missing: name the MEDEC CSV (it is at github.com/abachaa/MEDEC)")
     return choose_texts(load_medec(Path(path)).texts, texts, seed)
+
+
+def solution(text: MedecText, *, has_sentences: bool) -> str:
+    """The reply that is right, for a harness that shows it beside the model's."""
+    if not has_sentences:
+        return (Verdict.HARMFUL if text.has_error else Verdict.SAFE).value
+    return f"{text.reference.sentence_id} {text.corrected_sentence}" if text.has_error else "CORRECT"
 
 
 def vote_on(task: Task, text: MedecText, reply: str | None, *, is_finished: bool = True) -> Vote:

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from golden_replies import THREE_PART, VERDICT, figures_of_eval_medec, golden_reply
+from golden_replies import THREE_PART, VERDICT, figures_of_eval_medec, golden_answer, golden_reply
 from medical_team.evaluation.tasks import PAPER_PROMPT
 from needs import INSPECT
-from openai_server import a_completion, openai_server
+from openai_server import openai_server
 
 inspect_ai = INSPECT.module("inspect_ai")
 
@@ -107,7 +107,7 @@ def test_bad_input_is_what_inspect_prints_without_a_traceback(options, told, csv
 def test_the_command_of_inspect_asks_a_server_on_this_machine(task, csv, expected, tmp_path):
     name = {THREE_PART: "medical_team/medec", VERDICT: "medical_team/medec_verdict"}[task]
     command = [sys.executable, "-m", "inspect_ai", "eval", name, "-T", f"medec={csv}", "--model", "openai-api/here/m"]
-    with openai_server(lambda body: served(body, task)) as server:
+    with openai_server(lambda body: golden_answer(body, task)) as server:
         environment = {**os.environ, "HERE_BASE_URL": server.url, "HERE_API_KEY": "none"}
         subprocess.run(
             [*command, "--log-dir", str(tmp_path), "--display", "none"], env=environment, check=True, cwd=tmp_path
@@ -116,17 +116,3 @@ def test_the_command_of_inspect_asks_a_server_on_this_machine(task, csv, expecte
     log = read_eval_log(list_eval_logs(str(tmp_path))[0])
     assert figures_of(log) == expected[task]
     assert {body["temperature"] for body in server.bodies} == {0.0}
-
-
-def served(body, task):
-    status, answer = a_completion(golden_reply(body["messages"][-1]["content"], task))
-    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    choices = [{"index": 0, **answer["choices"][0]}]
-    return status, {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "m",
-        "choices": choices,
-        "usage": usage,
-    }
