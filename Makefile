@@ -6,6 +6,7 @@
 #   make vllm                           an environment of its own with vLLM for a CPU: .venv-vllm
 #   make test-vllm                      the tests that need vLLM, in that environment
 #   make test-adapters                  the tests that need evaluation harnesses, in an environment of their own: .venv-harnesses
+#   make test-medhelm                   the tests that need MedHELM, in an environment of its own: .venv-medhelm
 #   make lock                           choose the exact versions anew: requirements/*.txt
 #   make clean                          remove the environments and what was built
 #   make quickstart TORCH=torch==2.9.1  with another torch
@@ -17,20 +18,22 @@ VENV := .venv
 HARNESSES_VENV := .venv-harnesses
 LATEST_VENV := .venv-latest
 LOCK_VENV := .venv-lock
+MEDHELM_VENV := .venv-medhelm
 VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 HARNESSES_PIP := $(HARNESSES_VENV)/bin/python -m pip --disable-pip-version-check -q
 LATEST_PIP := $(LATEST_VENV)/bin/python -m pip --disable-pip-version-check -q
+MEDHELM_PIP := $(MEDHELM_VENV)/bin/python -m pip --disable-pip-version-check -q
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check -q
 # One lock for every Python that pyproject.toml allows and every system, without torch: TORCH chooses that.
 COMPILE := $(LOCK_VENV)/bin/uv pip compile --config-file requirements/uv.toml --universal --python-version 3.11 \
 	--upgrade --no-emit-package torch --no-annotate --no-emit-index-url --custom-compile-command 'make lock' -q
 EXTRAS := --extra train --extra eval --extra judge
 # Beside torch: its relatives for pictures and sound, which don't import beside a torch for a CPU, and the compiler for GPUs.
-NOT_FOR_VLLM := $(foreach name,torchvision torchaudio torchcodec triton,--no-emit-package $(name))
+NOT_BESIDE_TORCH := $(foreach name,torchvision torchaudio torchcodec triton,--no-emit-package $(name))
 
-.PHONY: help quickstart test test-latest vllm test-vllm test-adapters lint types imports tests lock clean
+.PHONY: help quickstart test test-latest vllm test-vllm test-adapters test-medhelm lint types imports tests lock clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -104,6 +107,17 @@ $(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
 test-adapters: $(HARNESSES_VENV)/.package
 	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters
 
+# MedHELM wants transformers 4 and other releases of what Inspect needs too.
+$(MEDHELM_VENV)/.package: pyproject.toml requirements/medhelm.txt
+	$(PYTHON) -m venv --clear $(MEDHELM_VENV)
+	$(MEDHELM_PIP) install --no-deps -r requirements/medhelm.txt
+	$(MEDHELM_PIP) install '$(TORCH)'
+	$(MEDHELM_PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+test-medhelm: $(MEDHELM_VENV)/.package
+	$(MEDHELM_VENV)/bin/python -m pytest -n 0 tests/adapters/test_medhelm.py
+
 lock:
 	@test -x $(LOCK_VENV)/bin/uv || $(PYTHON) -m venv $(LOCK_VENV)
 	$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check -q install --upgrade uv
@@ -112,10 +126,12 @@ lock:
 	$(COMPILE) $(EXTRAS) pyproject.toml requirements/build.in \
 		-c requirements/test.txt -o requirements/package.txt > /dev/null
 	$(COMPILE) $(EXTRAS) --extra dev pyproject.toml requirements/build.in requirements/test.in requirements/vllm.in \
-		--override requirements/vllm-overrides.txt $(NOT_FOR_VLLM) -o requirements/vllm.txt > /dev/null
+		--override requirements/vllm-overrides.txt $(NOT_BESIDE_TORCH) -o requirements/vllm.txt > /dev/null
 	$(COMPILE) --extra inspect --extra lm-eval --extra dev pyproject.toml requirements/build.in requirements/harnesses.in \
 		-o requirements/harnesses.txt > /dev/null
+	$(COMPILE) --extra medhelm --extra dev pyproject.toml requirements/build.in $(NOT_BESIDE_TORCH) \
+		-o requirements/medhelm.txt > /dev/null
 	git diff --stat requirements/
 
 clean:
-	rm -rf $(VENV) $(HARNESSES_VENV) $(LATEST_VENV) $(LOCK_VENV) $(VLLM_VENV) build dist
+	rm -rf $(VENV) $(HARNESSES_VENV) $(LATEST_VENV) $(LOCK_VENV) $(MEDHELM_VENV) $(VLLM_VENV) build dist

@@ -46,6 +46,7 @@ MACHINE_WITHOUT_GPU = Need("a machine without a GPU", "CUDA_VISIBLE_DEVICES= mak
 HATCHLING = Need("hatchling", _FROM_THE_LOCK)
 MAKE = Need("make", "apt-get install make")
 MEDEC = Need("MEDEC's validation set", "it is at github.com/abachaa/MEDEC; name its folder in MEDICAL_TEAM_MEDEC")
+MEDHELM = Need("medhelm", "make test-medhelm, which sets up an environment of its own for it")
 MEDERRBENCH = Need(
     "MedErrBench's validation sets",
     "they are at github.com/congboma/MedErrBench; name their folder in MEDICAL_TEAM_MEDERRBENCH",

@@ -10,6 +10,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+LOCKS = ("package", "test", "vllm", "harnesses", "medhelm")
 PYTHONS = ("3.11", "3.12", "3.13")
 # What TORCH brings: torch itself, and with a CUDA build NVIDIA's libraries and Triton.
 LEFT_TO_TORCH = re.compile(r"torch.*|triton|nvidia-.*|cuda-.*")
@@ -23,7 +24,7 @@ def project(repository):
 @pytest.fixture(scope="module")
 def lines(repository):
     """The lines of each lock file that are no comments."""
-    files = {name: repository / "requirements" / f"{name}.txt" for name in ("package", "test", "vllm", "harnesses")}
+    files = {name: repository / "requirements" / f"{name}.txt" for name in LOCKS}
     return {
         name: [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
         for name, path in files.items()
@@ -41,7 +42,7 @@ def locked(lines, python):
     }
 
 
-@pytest.mark.parametrize("name", ["package", "test", "vllm", "harnesses"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_names_exact_versions_and_no_addresses(lines, name):
     for line in lines[name]:
         assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; .*)?", line), line
@@ -49,12 +50,15 @@ def test_a_lock_names_exact_versions_and_no_addresses(lines, name):
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_what_is_locked_lies_in_the_ranges(project, lines, python):
-    package, test, vllm, harnesses = (locked(lines[name], python) for name in lines)
+    package, test, vllm, harnesses, medhelm = (locked(lines[name], python) for name in lines)
     extras = project["optional-dependencies"]
     used = [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]
     tested = [*used, *extras["dev"]]
-    scored = [*project["dependencies"], *extras["eval"], *extras["inspect"][1:], *extras["lm-eval"][1:], *extras["dev"]]
-    for versions, wanted in ((package, used), (test, tested), (vllm, tested), (harnesses, scored)):
+    scored = [*project["dependencies"], *extras["eval"], *extras["dev"]]
+    asked = [*scored, *extras["inspect"][1:], *extras["lm-eval"][1:]]
+    holistic = [*scored, *extras["medhelm"][1:]]
+    wanted_of = ((package, used), (test, tested), (vllm, tested), (harnesses, asked), (medhelm, holistic))
+    for versions, wanted in wanted_of:
         for requirement in map(Requirement, wanted):
             name = canonicalize_name(requirement.name)
             if name != "torch":
@@ -88,7 +92,7 @@ def test_vllm_for_a_cpu_has_the_version_of_the_extra_for_a_gpu(project, lines):
 
 def test_what_users_install_has_upper_bounds(project):
     extras = project["optional-dependencies"]
-    names = ("judge", "train", "eval", "vllm", "inspect", "lm-eval")
+    names = ("judge", "train", "eval", "vllm", "inspect", "lm-eval", "medhelm")
     for line in [*project["dependencies"], *(line for name in names for line in extras[name])]:
         assert line.startswith("medical-team[") or any(
             each.operator in ("<", "==") for each in Requirement(line).specifier
