@@ -6,6 +6,7 @@
 #   make vllm                           an environment of its own with vLLM for a CPU: .venv-vllm
 #   make test-vllm                      the tests that need vLLM, in that environment
 #   make test-adapters                  the tests that need evaluation harnesses, in an environment of their own: .venv-harnesses
+#   make test-verifiers                 the tests that need verifiers, in an environment of its own: .venv-verifiers
 #   make test-medhelm                   the tests that need MedHELM, in an environment of its own: .venv-medhelm
 #   make lock                           choose the exact versions anew: requirements/*.txt
 #   make clean                          remove the environments and what was built
@@ -19,12 +20,14 @@ HARNESSES_VENV := .venv-harnesses
 LATEST_VENV := .venv-latest
 LOCK_VENV := .venv-lock
 MEDHELM_VENV := .venv-medhelm
+VERIFIERS_VENV := .venv-verifiers
 VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 HARNESSES_PIP := $(HARNESSES_VENV)/bin/python -m pip --disable-pip-version-check -q
 LATEST_PIP := $(LATEST_VENV)/bin/python -m pip --disable-pip-version-check -q
 MEDHELM_PIP := $(MEDHELM_VENV)/bin/python -m pip --disable-pip-version-check -q
+VERIFIERS_PIP := $(VERIFIERS_VENV)/bin/python -m pip --disable-pip-version-check -q
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check -q
 # One lock for every Python that pyproject.toml allows and every system, without torch: TORCH chooses that.
 COMPILE := $(LOCK_VENV)/bin/uv pip compile --config-file requirements/uv.toml --universal --python-version 3.11 \
@@ -33,7 +36,7 @@ EXTRAS := --extra train --extra eval --extra judge
 # Beside torch: its relatives for pictures and sound, which don't import beside a torch for a CPU, and the compiler for GPUs.
 NOT_BESIDE_TORCH := $(foreach name,torchvision torchaudio torchcodec triton,--no-emit-package $(name))
 
-.PHONY: help quickstart test test-latest vllm test-vllm test-adapters test-medhelm lint types imports tests lock clean
+.PHONY: help quickstart test test-latest vllm test-vllm test-adapters test-verifiers test-medhelm lint types imports tests lock clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -107,6 +110,16 @@ $(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
 test-adapters: $(HARNESSES_VENV)/.package
 	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters
 
+# And verifiers wants an older client of OpenAI's protocol than Inspect does.
+$(VERIFIERS_VENV)/.package: pyproject.toml environments/medical_team_verifiers/pyproject.toml requirements/verifiers.txt
+	$(PYTHON) -m venv --clear $(VERIFIERS_VENV)
+	$(VERIFIERS_PIP) install --no-deps -r requirements/verifiers.txt
+	$(VERIFIERS_PIP) install --no-deps --no-build-isolation -e . -e environments/medical_team_verifiers
+	@touch $@
+
+test-verifiers: $(VERIFIERS_VENV)/.package
+	$(VERIFIERS_VENV)/bin/python -m pytest -n 0 tests/environments
+
 # MedHELM wants transformers 4 and other releases of what Inspect needs too.
 $(MEDHELM_VENV)/.package: pyproject.toml requirements/medhelm.txt
 	$(PYTHON) -m venv --clear $(MEDHELM_VENV)
@@ -127,11 +140,14 @@ lock:
 		-c requirements/test.txt -o requirements/package.txt > /dev/null
 	$(COMPILE) $(EXTRAS) --extra dev pyproject.toml requirements/build.in requirements/test.in requirements/vllm.in \
 		--override requirements/vllm-overrides.txt $(NOT_BESIDE_TORCH) -o requirements/vllm.txt > /dev/null
-	$(COMPILE) --extra inspect --extra lm-eval --extra dev pyproject.toml requirements/build.in requirements/harnesses.in \
-		-o requirements/harnesses.txt > /dev/null
-	$(COMPILE) --extra medhelm --extra dev pyproject.toml requirements/build.in $(NOT_BESIDE_TORCH) \
+	$(COMPILE) --extra inspect --extra lm-eval pyproject.toml requirements/build.in requirements/pytest.in \
+		requirements/harnesses.in -o requirements/harnesses.txt > /dev/null
+	$(COMPILE) --extra medhelm pyproject.toml requirements/build.in requirements/pytest.in $(NOT_BESIDE_TORCH) \
 		-o requirements/medhelm.txt > /dev/null
+	$(COMPILE) --extra eval --extra judge pyproject.toml requirements/build.in requirements/pytest.in \
+		requirements/verifiers.in -o requirements/verifiers.txt > /dev/null
 	git diff --stat requirements/
 
 clean:
-	rm -rf $(VENV) $(HARNESSES_VENV) $(LATEST_VENV) $(LOCK_VENV) $(MEDHELM_VENV) $(VLLM_VENV) build dist
+	rm -rf $(VENV) $(HARNESSES_VENV) $(LATEST_VENV) $(LOCK_VENV) $(MEDHELM_VENV) $(VERIFIERS_VENV) \
+		$(VLLM_VENV) build dist

@@ -12,7 +12,7 @@ from typing import Any
 
 from medec_csv import some_rows, write_csv
 from medical_team.cli.main import main
-from openai_server import Answer, a_completion, openai_server
+from openai_server import Answer, a_whole_completion, openai_server
 
 CASES = 7
 THREE_PART = "three-part"
@@ -34,11 +34,8 @@ def golden_reply(prompt: str, task: str) -> str:
 
 
 def golden_answer(body: dict[str, Any], task: str) -> Answer:
-    """The same from a server, with everything that a strict client expects."""
-    status, answer = a_completion(golden_reply(body["messages"][-1]["content"], task))
-    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    whole = {"id": "1", "object": "chat.completion", "created": 0, "model": "golden", "usage": usage}
-    return status, {**whole, "choices": [{"index": 0, **answer["choices"][0]}]}
+    """The same from a server."""
+    return a_whole_completion(golden_reply(body["messages"][-1]["content"], task))
 
 
 def figures_of_eval_medec(csv: Path, task: str, folder: Path, *options: str) -> dict[str, float]:

@@ -61,6 +61,7 @@ SELENIUM = Need("selenium", _FROM_THE_LOCK)
 SMOLLM2 = Need("SmolLM2-135M-Instruct", "run medical-team quickstart --policy smollm2 once, with a network")
 TENSORBOARD = Need("tensorboard", _FROM_THE_LOCK)
 TRANSFORMERS_SERVE = Need("what transformers serve needs", "pip install 'transformers[serving]'")
+VERIFIERS = Need("verifiers", "make test-verifiers, which sets up an environment of its own for it")
 VLLM = Need("vLLM", "make test-vllm, which sets up an environment of its own for it")
 UVLOOP = Need("uvloop", "pip install uvloop")
 

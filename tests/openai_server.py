@@ -28,6 +28,14 @@ def a_completion(text: str, finish_reason: str = "stop") -> Answer:
     return 200, {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}]}
 
 
+def a_whole_completion(text: str, finish_reason: str = "stop") -> Answer:
+    """The same with everything that a strict client expects."""
+    status, answer = a_completion(text, finish_reason)
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    whole = {"id": "1", "object": "chat.completion", "created": 0, "model": "scripted", "usage": usage}
+    return status, {**whole, "choices": [{"index": 0, **answer["choices"][0]}]}
+
+
 @contextlib.contextmanager
 def openai_server(answer: Callable[[dict[str, Any]], Answer]) -> Iterator[ScriptedServer]:
     """Serve ``POST /v1/chat/completions``: ``answer`` is given each body. Other paths are a 404."""

@@ -10,7 +10,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = ("package", "test", "vllm", "harnesses", "medhelm")
+LOCKS = ("package", "test", "vllm", "harnesses", "medhelm", "verifiers")
 PYTHONS = ("3.11", "3.12", "3.13")
 # What TORCH brings: torch itself, and with a CUDA build NVIDIA's libraries and Triton.
 LEFT_TO_TORCH = re.compile(r"torch.*|triton|nvidia-.*|cuda-.*")
@@ -50,15 +50,15 @@ def test_a_lock_names_exact_versions_and_no_addresses(lines, name):
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_what_is_locked_lies_in_the_ranges(project, lines, python):
-    package, test, vllm, harnesses, medhelm = (locked(lines[name], python) for name in lines)
+    package, test, vllm, harnesses, medhelm, verifiers = (locked(lines[name], python) for name in lines)
     extras = project["optional-dependencies"]
     used = [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]
     tested = [*used, *extras["dev"]]
-    scored = [*project["dependencies"], *extras["eval"], *extras["dev"]]
+    scored = [*project["dependencies"], *extras["eval"]]
     asked = [*scored, *extras["inspect"][1:], *extras["lm-eval"][1:]]
     holistic = [*scored, *extras["medhelm"][1:]]
     wanted_of = ((package, used), (test, tested), (vllm, tested), (harnesses, asked), (medhelm, holistic))
-    for versions, wanted in wanted_of:
+    for versions, wanted in (*wanted_of, (verifiers, [*scored, *extras["judge"]])):
         for requirement in map(Requirement, wanted):
             name = canonicalize_name(requirement.name)
             if name != "torch":

@@ -1,0 +1,163 @@
+"""The game in the real verifiers, against a served model that plays as the test scripts it."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from builders import a_pair, a_record, a_revision_of, a_spec
+from medec_builders import ScriptedRollout
+from medical_team.game.play import play
+from medical_team.game.score import score
+from medical_team.game_config import GameConfig, RolloutConfig
+from medical_team.jsonl import write_jsonl
+from medical_team.judge.ruling import rule_games
+from medical_team.judging import reference_judge
+from medical_team.prompts import attacker_prompt
+from medical_team.records import DataType, GameState, Role
+from needs import VERIFIERS
+from openai_server import a_whole_completion, openai_server
+
+vf = VERIFIERS.module("verifiers.v1")
+VERIFIERS.module("medical_team_verifiers")
+
+from verifiers.v1.utils.loaders import load_environment, resolve_env_config  # noqa: E402
+
+ATTACKER_PROMPTS = {
+    attacker_prompt(spec.seed_note, spec.data_type, style="short", is_thinking=False): a_revision_of(spec.seed_note)
+    for spec in (a_spec(DataType.ADVERSARIAL_HARMFUL), a_spec(DataType.ADVERSARIAL_BENIGN))
+}
+
+UNDECIDABLE = "This gentleman, aged 40, came with a cough. He went home with something for his chest, taken daily."
+
+
+def reply_to(prompt, *, verdict="Harmful", revision=None):
+    if prompt in ATTACKER_PROMPTS:
+        return ATTACKER_PROMPTS[prompt] if revision is None else revision
+    return verdict
+
+
+def config_for(folder, data_types, rules=""):
+    """The block that a configuration of verifiers, or of prime-rl, gives to an environment."""
+    write_jsonl(folder / "train.jsonl", [a_record(data_type) for data_type in data_types])
+    (folder / "run.toml").write_text(rules, encoding="utf-8")
+    taskset = {"id": "medical-team-verifiers", "run": str(folder / "run.toml"), "data": str(folder / "train.jsonl")}
+    return {"taskset": taskset}
+
+
+def play_episodes(config, url):
+    """One episode of each task, in their order."""
+    environment = load_environment(resolve_env_config(config))
+    context = vf.ModelContext(
+        client=vf.EvalClientConfig(base_url=url, api_key_var="HERE_API_KEY"), model="m", sampling=vf.SamplingConfig()
+    )
+
+    async def run():
+        async with environment.serving():
+            return [await environment.run_episode(task, context) for task in environment.taskset]
+
+    return asyncio.run(run())
+
+
+def trace_of(episode, role):
+    return next((trace for trace in episode.traces if trace.agent.name == role.value), None)
+
+
+def expected_game(data_type, **how):
+    """The same game by this program's own loop."""
+    spec = replace(a_spec(data_type), id=a_record(data_type).id)
+    rollout = ScriptedRollout(lambda request: reply_to(request.prompt, **how))
+    games = play([spec], rollout, GameConfig(), RolloutConfig(), seed=42)
+    return score(rule_games(games, reference_judge(), GameConfig().undecidable), GameConfig())[0]
+
+
+class FailingJudge:
+    name = "failing"
+
+    async def rule(self, queries):
+        raise TimeoutError("away")
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("HERE_API_KEY", "none")
+
+
+@pytest.mark.parametrize("verdict", ["Harmful", "Safe", "Perhaps."])
+@pytest.mark.parametrize("revision", [None, UNDECIDABLE, "No."])
+def test_each_agent_gets_the_reward_that_our_own_loop_gives_it(tmp_path, verdict, revision):
+    how = {"verdict": verdict, "revision": revision}
+    with openai_server(lambda body: a_whole_completion(reply_to(body["messages"][0]["content"], **how))) as server:
+        episodes = play_episodes(config_for(tmp_path, list(DataType)), server.url)
+
+    assert [episode.ok for episode in episodes] == [True] * 4
+    for data_type, episode in zip(DataType, episodes, strict=True):
+        game = expected_game(data_type, **how)
+        for role in Role:
+            trace, reward = trace_of(episode, role), game.reward_of(role)
+            assert (trace is None) == (game.turn_of(role) is None)
+            if trace is not None:
+                assert trace.info["game"]["state"] == game.state.value
+                assert trace.agent.trainable == (reward is not None)
+                assert trace.reward == (reward.total if reward is not None else 0.0)
+
+
+def test_the_assessor_reads_the_revision_and_replies_are_as_long_as_the_rules_say(tmp_path):
+    rules = "[rollout]\nmax_revision_tokens = 77\nmax_verdict_tokens = 5\n"
+    with openai_server(lambda body: a_whole_completion(reply_to(body["messages"][0]["content"]))) as server:
+        play_episodes(config_for(tmp_path, [DataType.ADVERSARIAL_HARMFUL], rules), server.url)
+
+    asked, read = server.bodies
+    assert a_pair().error_note in asked["messages"][0]["content"]
+    assert a_revision_of(a_pair().error_note) in read["messages"][0]["content"]
+    assert a_pair().error_note not in read["messages"][0]["content"]
+    assert [asked["max_tokens"], read["max_tokens"]] == [77, 5]
+
+
+def test_a_void_game_teaches_nobody(tmp_path):
+    config = config_for(tmp_path, [DataType.ADVERSARIAL_HARMFUL], '[game]\nundecidable = "void"\n')
+    with openai_server(
+        lambda body: a_whole_completion(reply_to(body["messages"][0]["content"], revision=UNDECIDABLE))
+    ) as server:
+        episode = play_episodes(config, server.url)[0]
+
+    assert episode.ok
+    assert [trace.info["game"]["state"] for trace in episode.traces] == [GameState.VOID.value] * 2
+    assert [(trace.agent.trainable, trace.rewards) for trace in episode.traces] == [(False, {})] * 2
+    assert [trace.metrics["void"] for trace in episode.traces] == [1.0, 1.0]
+
+
+def test_a_judge_that_fails_makes_the_episode_an_error_and_no_reward(tmp_path, monkeypatch):
+    monkeypatch.setattr("medical_team_verifiers.env.make_async_judge", lambda *arguments: FailingJudge())
+    with openai_server(lambda body: a_whole_completion("Harmful")) as server:
+        episode = play_episodes(config_for(tmp_path, [DataType.VANILLA_HARMFUL]), server.url)[0]
+
+    assert not episode.ok
+    assert "the judge failed: TimeoutError: away" in episode.errors[0].message
+    assert [trace.rewards for trace in episode.traces] == [{}]
+
+
+def test_a_server_that_refuses_is_an_error_of_the_episode(tmp_path):
+    with openai_server(lambda body: (400, {"error": {"message": "no such model"}})) as server:
+        episodes = play_episodes(config_for(tmp_path, [DataType.ADVERSARIAL_HARMFUL]), server.url)
+
+    assert not episodes[0].ok
+    assert "no such model" in json.dumps([error.message for error in episodes[0].traces[0].errors])
+
+
+def test_an_opponent_can_be_another_model(tmp_path):
+    with openai_server(lambda body: a_whole_completion(reply_to(body["messages"][0]["content"]))) as server:
+        config = config_for(tmp_path, [DataType.ADVERSARIAL_HARMFUL]) | {"attacker": {"model": "another"}}
+        play_episodes(config, server.url)
+
+    assert [body["model"] for body in server.bodies] == ["another", "m"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [("[game]\nthinkng = true\n", "thinkng"), ("[judge]\nvotes = 0\n", "judge.votes")],
+)
+def test_bad_rules_are_told_when_the_environment_is_made(tmp_path, rules, told):
+    with pytest.raises(ValueError, match=told):
+        load_environment(resolve_env_config(config_for(tmp_path, [DataType.VANILLA_BENIGN], rules)))
