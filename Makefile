@@ -5,7 +5,7 @@
 #   make test-latest                    the same with the newest releases that pyproject.toml allows
 #   make vllm                           an environment of its own with vLLM for a CPU: .venv-vllm
 #   make test-vllm                      the tests that need vLLM, in that environment
-#   make test-adapters                  the tests that need evaluation harnesses, in an environment of their own: .venv-harnesses
+#   make test-adapters                  the tests that need evaluation harnesses or trackers, in an environment of their own: .venv-harnesses
 #   make test-verifiers                 the tests that need verifiers, in an environment of its own: .venv-verifiers
 #   make test-medhelm                   the tests that need MedHELM, in an environment of its own: .venv-medhelm
 #   make lock                           choose the exact versions anew: requirements/*.txt
@@ -100,7 +100,7 @@ vllm: $(VLLM_VENV)/.package
 test-vllm: $(VLLM_VENV)/.package
 	$(VLLM_VENV)/bin/python -m pytest -n 0 $(wildcard tests/*/test_vllm*.py)
 
-# Inspect and lm-evaluation-harness want other releases than the lock above has. No torch: a model is scripted or served.
+# Inspect, lm-evaluation-harness and the trackers want other releases than the lock above has. No torch: a model is scripted or served.
 $(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
 	$(PYTHON) -m venv --clear $(HARNESSES_VENV)
 	$(HARNESSES_PIP) install --no-deps -r requirements/harnesses.txt
@@ -108,7 +108,7 @@ $(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
 	@touch $@
 
 test-adapters: $(HARNESSES_VENV)/.package
-	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters
+	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters tests/report/test_tracking.py
 
 # And verifiers wants an older client of OpenAI's protocol than Inspect does.
 $(VERIFIERS_VENV)/.package: pyproject.toml environments/medical_team_verifiers/pyproject.toml requirements/verifiers.txt
@@ -140,7 +140,7 @@ lock:
 		-c requirements/test.txt -o requirements/package.txt > /dev/null
 	$(COMPILE) $(EXTRAS) --extra dev pyproject.toml requirements/build.in requirements/test.in requirements/vllm.in \
 		--override requirements/vllm-overrides.txt $(NOT_BESIDE_TORCH) -o requirements/vllm.txt > /dev/null
-	$(COMPILE) --extra inspect --extra lm-eval pyproject.toml requirements/build.in requirements/pytest.in \
+	$(COMPILE) --extra inspect --extra lm-eval --extra tracking pyproject.toml requirements/build.in requirements/pytest.in \
 		requirements/harnesses.in -o requirements/harnesses.txt > /dev/null
 	$(COMPILE) --extra medhelm pyproject.toml requirements/build.in requirements/pytest.in $(NOT_BESIDE_TORCH) \
 		-o requirements/medhelm.txt > /dev/null

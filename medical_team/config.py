@@ -19,6 +19,7 @@ from .game_config import GameConfig, PromptStyle, RewardCoefficients, RolloutCon
 from .opponent_config import OpponentConfig
 from .prompt_date import day_of, today
 from .records import Closed
+from .tracking_config import TrackingConfig
 
 __all__ = ["GameConfig", "PromptStyle", "RewardCoefficients", "RolloutConfig"]
 """Sections that the game itself needs, and which are imported from here with all others."""
@@ -221,6 +222,7 @@ class RunConfig(Closed):
     opponents: OpponentConfig = field(default_factory=OpponentConfig)
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     @property
     def learning_rate(self) -> float:

@@ -60,8 +60,10 @@ PYTHON_3_10 = Need("Python 3.10", "install it so that python3.10 runs, for examp
 SELENIUM = Need("selenium", _FROM_THE_LOCK)
 SMOLLM2 = Need("SmolLM2-135M-Instruct", "run medical-team quickstart --policy smollm2 once, with a network")
 TENSORBOARD = Need("tensorboard", _FROM_THE_LOCK)
+TRACKIO = Need("trackio", "make test-adapters, which sets up an environment of its own for it")
 TRANSFORMERS_SERVE = Need("what transformers serve needs", "pip install 'transformers[serving]'")
 VERIFIERS = Need("verifiers", "make test-verifiers, which sets up an environment of its own for it")
+WANDB = Need("wandb", "make test-adapters, which sets up an environment of its own for it")
 VLLM = Need("vLLM", "make test-vllm, which sets up an environment of its own for it")
 UVLOOP = Need("uvloop", "pip install uvloop")
 

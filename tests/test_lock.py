@@ -55,7 +55,7 @@ def test_what_is_locked_lies_in_the_ranges(project, lines, python):
     used = [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]
     tested = [*used, *extras["dev"]]
     scored = [*project["dependencies"], *extras["eval"]]
-    asked = [*scored, *extras["inspect"][1:], *extras["lm-eval"][1:]]
+    asked = [*scored, *extras["inspect"][1:], *extras["lm-eval"][1:], *extras["tracking"]]
     holistic = [*scored, *extras["medhelm"][1:]]
     wanted_of = ((package, used), (test, tested), (vllm, tested), (harnesses, asked), (medhelm, holistic))
     for versions, wanted in (*wanted_of, (verifiers, [*scored, *extras["judge"]])):
@@ -92,7 +92,7 @@ def test_vllm_for_a_cpu_has_the_version_of_the_extra_for_a_gpu(project, lines):
 
 def test_what_users_install_has_upper_bounds(project):
     extras = project["optional-dependencies"]
-    names = ("judge", "train", "eval", "vllm", "inspect", "lm-eval", "medhelm")
+    names = ("judge", "train", "eval", "vllm", "inspect", "lm-eval", "medhelm", "tracking")
     for line in [*project["dependencies"], *(line for name in names for line in extras[name])]:
         assert line.startswith("medical-team[") or any(
             each.operator in ("<", "==") for each in Requirement(line).specifier

@@ -6,8 +6,14 @@ from ..rl.listeners import Listener
 from .alarm_listener import AlarmListener
 from .display import Display
 from .tensorboard import TensorBoardListener
+from .tracking import TrackingListener
 
 
 def usual_listeners(display: Display) -> list[Listener]:
-    """``display``, TensorBoard's event files, and the alarms, which both speak through the display."""
-    return [display, TensorBoardListener(display.notice), AlarmListener(display.warn)]
+    """``display``, TensorBoard's event files, the trackers, and the alarms; all of them speak through the display."""
+    return [
+        display,
+        TensorBoardListener(display.notice),
+        TrackingListener(display.notice, display.warn),
+        AlarmListener(display.warn),
+    ]

@@ -1,0 +1,1 @@
+"""Weights & Biases and Trackio, each behind the same few methods."""

@@ -1,0 +1,219 @@
+"""Trackers as listeners: scripted ones anywhere, the real ones where they are installed."""
+
+import json
+import os
+import subprocess
+import sys
+import types
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from medical_team.config import RunConfig
+from medical_team.report.tracking import TrackingListener
+from medical_team.runs.folder import RunFolder
+from medical_team.tracking_config import TrackingConfig
+from needs import TRACKIO, WANDB
+from report_runs import a_record, a_step
+
+TRACKERS = "medical_team.report.trackers"
+
+
+def a_tracked_run(path, **tracking):
+    config = replace(RunConfig(), tracking=TrackingConfig(**tracking))
+    return RunFolder.create(path, config, [a_record()])
+
+
+def track(run, steps, said, first_step=0):
+    """Tell a listener of ``steps``, with the games of each."""
+    listener = TrackingListener(lambda text: said.append(("notice", text)), lambda text: said.append(("warn", text)))
+    listener.run_started(run, first_step)
+    for step in steps:
+        listener.step_ended(step, a_step(step), {"policy/kl": step / 10})
+    listener.run_ended()
+
+
+@dataclass
+class ScriptedTracker:
+    run: object
+    said: list
+    logged: list = field(default_factory=list)
+    error: Exception | None = None
+
+    def log(self, step, metrics, games):
+        if self.error is not None:
+            raise self.error
+        self.logged.append((step, metrics, games))
+
+    def finish(self):
+        self.logged.append("finished")
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def scripted(monkeypatch, said):
+    """Stands in for both packages; what was said when a tracker was started is kept with it."""
+    started = []
+
+    def start(run):
+        started.append(ScriptedTracker(run, list(said)))
+        return started[-1]
+
+    modules = {
+        "wandb_tracker": {"server_url": lambda: "https://api.wandb.ai", "WandbTracker": start},
+        "trackio_tracker": {"server_url": lambda space: f"https://hub.example/{space}", "TrackioTracker": start},
+    }
+    for name, members in modules.items():
+        module = types.ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, f"{TRACKERS}.{name}", module)
+    return started
+
+
+def test_nobody_is_told_without_a_tracker_in_the_configuration(tmp_path, scripted, said):
+    track(a_tracked_run(tmp_path / "run"), range(2), said)
+
+    assert (scripted, said) == ([], [])
+    assert not (tmp_path / "run" / "tracking").exists()
+
+
+def test_metrics_and_a_table_of_games_reach_each_tracker_and_none_of_them_is_online(tmp_path, scripted, said):
+    run = a_tracked_run(tmp_path / "run", trackers=("wandb", "trackio"), games_per_step=2)
+
+    track(run, range(2), said)
+
+    assert said == []
+    for tracker in scripted:
+        assert (tracker.run.is_online, tracker.run.space) == (False, None)
+        assert [entry[0] for entry in tracker.logged[:2]] == [0, 1]
+        assert tracker.logged[0][1] == {"policy/kl": 0.0}
+        assert [len(entry[2]) for entry in tracker.logged[:2]] == [2, 2]
+        assert tracker.logged[2:] == ["finished"]
+
+
+def test_a_table_holds_no_hidden_thinking(tmp_path, scripted, said):
+    run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
+    listener = TrackingListener(pytest.fail, pytest.fail)
+    listener.run_started(run, 0)
+    listener.step_ended(0, a_step(0, thinking="a secret thought"), {})
+
+    assert "a secret thought" not in json.dumps(scripted[0].logged)
+
+
+def test_without_games_no_note_reaches_a_tracker(tmp_path, scripted, said):
+    track(a_tracked_run(tmp_path / "run", trackers=("wandb",), games_per_step=0), range(1), said)
+
+    assert scripted[0].logged[0][2] == []
+
+
+def test_the_server_is_named_before_a_tracker_that_is_online_is_started(tmp_path, scripted, said):
+    online = {"trackers": ("wandb", "trackio"), "online": True, "space": "me/notes"}
+
+    track(a_tracked_run(tmp_path / "run", **online), [], said)
+
+    assert ["api.wandb.ai" in text for _, text in scripted[0].said] == [True]
+    assert "hub.example" in scripted[1].said[-1][1]
+    assert [kind for kind, _ in said] == ["warn", "warn"]
+    assert "notes of games" in said[0][1]
+
+
+def test_trackio_without_a_space_stays_here_and_says_so(tmp_path, scripted, said):
+    track(a_tracked_run(tmp_path / "run", trackers=("trackio",), online=True), [], said)
+
+    assert scripted[0].run.space is None
+    assert "tracking.space" in said[0][1]
+
+
+def test_a_resumed_run_is_the_same_run_wherever_its_folder_lies(tmp_path, scripted, said):
+    run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
+    track(run, range(2), said)
+    run.path.rename(tmp_path / "moved")
+    track(RunFolder.open(tmp_path / "moved"), range(2, 3), said, first_step=2)
+
+    assert len({tracker.run.id for tracker in scripted}) == 1
+
+
+def test_one_that_fails_is_named_once_and_the_other_goes_on(tmp_path, scripted, said):
+    listener = TrackingListener(lambda text: said.append(("notice", text)), pytest.fail)
+    listener.run_started(a_tracked_run(tmp_path / "run", trackers=("wandb", "trackio")), 0)
+    scripted[0].error = OSError("disk full")
+    for step in range(3):
+        listener.step_ended(step, [], {"policy/kl": 0.1})
+
+    assert said == [
+        ("notice", "No wandb: it failed with OSError: disk full. The metrics are in metrics.jsonl all the same.")
+    ]
+    assert len(scripted[1].logged) == 3
+
+
+@pytest.mark.parametrize("name", ["wandb", "trackio"])
+def test_one_that_is_not_installed_is_told_with_the_remedy(tmp_path, monkeypatch, said, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, f"{TRACKERS}.{name}_tracker", raising=False)
+
+    track(a_tracked_run(tmp_path / "run", trackers=(name,)), range(2), said)
+
+    assert len(said) == 1
+    assert "medical-team[tracking]" in said[0][1]
+
+
+REAL = """
+import sys
+from pathlib import Path
+from medical_team.report.tracking import TrackingListener
+from medical_team.runs.folder import RunFolder
+from report_runs import a_step
+
+run, first, last = RunFolder.open(Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
+listener = TrackingListener(sys.exit, sys.exit)
+listener.run_started(run, first)
+for step in range(first, last):
+    listener.step_ended(step, a_step(step), {"policy/kl": step / 10})
+listener.run_ended()
+"""
+
+
+def in_a_process(repository, run, first, last, **environment):
+    """What a tracker keeps for the life of a process must not reach other tests."""
+    paths = os.pathsep.join([str(repository / "tests"), str(repository)])
+    environment = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", **environment}
+    command = [sys.executable, "-c", REAL, str(run.path), str(first), str(last)]
+    subprocess.run(command, check=True, env=environment, cwd=run.path)
+
+
+@pytest.mark.slow
+def test_weights_and_biases_keeps_a_resumed_run_offline_under_one_id(tmp_path, repository):
+    WANDB.module("wandb")
+    run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
+    in_a_process(repository, run, 0, 2, WANDB_MODE="online", WANDB_BASE_URL="http://127.0.0.1:9")
+    in_a_process(repository, run, 2, 3)
+
+    folders = sorted((run.path / "tracking" / "wandb").glob("offline-run-*"))
+    tables = [path.read_text(encoding="utf-8") for path in (run.path / "tracking").rglob("*.table.json")]
+    assert len(folders) == 2
+    assert len({folder.name.rsplit("-", 1)[1] for folder in folders}) == 1
+    assert len(tables) == 3
+    assert a_record().note in json.loads(tables[0])["data"][0]
+
+
+@pytest.mark.slow
+def test_trackio_keeps_a_resumed_run_on_this_machine_whatever_the_environment_names(tmp_path, repository):
+    TRACKIO.module("trackio")
+    run = a_tracked_run(tmp_path / "run", trackers=("trackio",), project="tests")
+    kept = {"TRACKIO_DIR": str(tmp_path / "kept"), "TRACKIO_SPACE_ID": "somebody/public"}
+    in_a_process(repository, run, 0, 2, **kept)
+    in_a_process(repository, run, 2, 3, **kept)
+    code = (
+        "import json; from trackio.sqlite_storage import SQLiteStorage as kept\n"
+        "runs = kept.get_runs('tests')\n"
+        "print(json.dumps([[row['step'], row['policy/kl']] for run in runs for row in kept.get_logs('tests', run)]))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **kept}, check=True, capture_output=True, text=True
+    ).stdout
+
+    assert json.loads(told) == [[0, 0.0], [1, 0.1], [2, 0.2]]
