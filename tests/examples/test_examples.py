@@ -1,0 +1,61 @@
+import runpy
+
+import pytest
+
+from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_pair
+
+OWN = "note,wrong,right\n" + f'"{a_pair().error_note}","{ERROR_SENTENCE}","{CORRECTED_SENTENCE}"\n'
+
+
+@pytest.fixture
+def example(repository, monkeypatch, tmp_path):
+    """Loads an example of the checkout, in an empty folder, and gives its function ``main``."""
+    monkeypatch.chdir(tmp_path)
+    return lambda name: runpy.run_path(str(repository / "examples" / f"{name}.py"), run_name="example")["main"]
+
+
+def test_examples_are_short_enough_to_read(repository):
+    for path in sorted((repository / "examples").glob("*.py")):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 80, path.name
+
+
+def test_ten_games_are_played_and_read(example, capsys):
+    example("play_ten_games")(10)
+
+    out = capsys.readouterr().out
+    assert out.count("Game step-000000-game-") == 10
+    assert "of 10 games were decided" in out
+
+
+@pytest.mark.slow
+def test_the_toy_is_trained_and_leaves_a_report_and_a_model(example, capsys, tmp_path):
+    example("train_the_toy")("run", 2, 8)
+
+    assert capsys.readouterr().out.count("\nstep ") == 1
+    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+    assert (tmp_path / "run" / "final" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_own_notes_in_three_columns_make_an_assessor(example, capsys, tmp_path):
+    (tmp_path / "notes.csv").write_text(OWN, encoding="utf-8")
+
+    example("your_own_notes")("notes.csv", "run", "tiny-random", 1, 4)
+
+    assert "medical-team games run" in capsys.readouterr().out
+    assert (tmp_path / "run" / "final").is_dir()
+
+
+def test_a_row_that_cannot_be_used_is_named(example, tmp_path):
+    (tmp_path / "notes.csv").write_text(f"{OWN}A note.,Not in it.,Right.\n", encoding="utf-8")
+
+    with pytest.raises(ValueError, match="row 3: `wrong` must stand in `note` exactly once"):
+        example("your_own_notes")("notes.csv", "run", "tiny-random", 1, 4)
+
+
+def test_a_judge_of_ones_own_is_mostly_right_where_it_rules(example, capsys):
+    example("your_own_judge")()
+
+    right, wrong, abstained = (int(part.split()[0]) for part in capsys.readouterr().out.splitlines()[0].split(", "))
+    assert right > wrong
+    assert abstained > 0
