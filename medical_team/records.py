@@ -7,7 +7,7 @@
       -> Game                              the spec, its turns, its state; then the judge's ruling; then rewards
            Labels | JudgeFailure           the ruling: what the judge knows, or why it knows nothing
            Reward                          the terms of one player's reward, kept apart
-      -> Sample                            one trained turn as token ids, log-probs and its reward
+      -> Sample                            one trained turn with its reward: token ids, log-probs, a number
       -> Update                            what learning from a step's samples did to the policy
 
 Everything is a frozen dataclass of plain Python values, so that it can be written to JSON, compared and
@@ -348,14 +348,31 @@ class Game(Closed):
 
 @dataclass(frozen=True)
 class Sample(Closed):
-    """One trained turn. The action tokens are ``token_ids``, end-of-sequence included; the prompt is context."""
+    """One trained turn and its reward. The action tokens are the reply's, end-of-sequence included."""
 
     game_id: str
-    role: Role
-    prompt_token_ids: tuple[int, ...]
-    token_ids: tuple[int, ...]
-    old_log_probs: tuple[float, ...]
+    turn: Turn
     reward: Reward
+
+    @property
+    def role(self) -> Role:
+        """Who spoke."""
+        return self.turn.role
+
+    @property
+    def prompt_token_ids(self) -> tuple[int, ...]:
+        """The context, which nothing is learnt about."""
+        return self.turn.prompt_token_ids
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The action tokens."""
+        return self.turn.token_ids
+
+    @property
+    def old_log_probs(self) -> tuple[float, ...]:
+        """Of the action tokens, under the policy that drew them."""
+        return self.turn.log_probs
 
 
 @dataclass(frozen=True)

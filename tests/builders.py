@@ -185,17 +185,10 @@ def a_game(
     return replace(game, **changes)
 
 
-def a_sample(role: Role = Role.ASSESSOR, *, total: float = 1.0, **changes: Any) -> Sample:
-    """A trained turn of three tokens whose reward is all core."""
-    sample = Sample(
-        game_id="game-0",
-        role=role,
-        prompt_token_ids=(1, 2, 3),
-        token_ids=(4, 5, 0),
-        old_log_probs=(-0.5, -0.25, -0.125),
-        reward=Reward(role=role, core=total, revision=None, format=None, total=total),
-    )
-    return replace(sample, **changes)
+def a_sample(role: Role = Role.ASSESSOR, *, total: float = 1.0, game_id: str = "game-0", **changes: Any) -> Sample:
+    """A trained turn of three tokens, or with the ``changes``, whose reward is all core."""
+    reward = Reward(role=role, core=total, revision=None, format=None, total=total)
+    return Sample(game_id, a_turn(role, **changes), reward)
 
 
 data_types = st.sampled_from(list(DataType))

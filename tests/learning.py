@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import torch
 
+from builders import a_sample
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig, RunConfig, TrainingConfig
 from medical_team.game.rollout import Reply, RolloutRequest, Speaker
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_rollout import TransformersRollout
-from medical_team.records import Reward, Role, Sample
+from medical_team.records import Role, Sample
 from medical_team.rl.protocols import Experience
 
 LORA = PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4)
@@ -31,6 +32,18 @@ def experience(samples: Sequence[Sample], *, learning_rate: float = 1e-3, **more
     return Experience(learning_rate, tuple(samples), **more)
 
 
+def sample_of(reply: Reply, role: Role = Role.ATTACKER, *, total: float = 1.0, game_id: str = "game") -> Sample:
+    """What is learnt from a reply that got ``total``."""
+    return a_sample(
+        role,
+        total=total,
+        game_id=game_id,
+        prompt_token_ids=reply.prompt_token_ids,
+        token_ids=reply.token_ids,
+        log_probs=reply.log_probs,
+    )
+
+
 def drawn_samples(policy: Policy, count: int = 8) -> list[Sample]:
     """Replies of the policy, of both roles, rewarded alternately."""
     requests = [
@@ -43,16 +56,7 @@ def drawn_samples(policy: Policy, count: int = 8) -> list[Sample]:
         assert isinstance(reply, Reply)
         role = Role.ATTACKER if number % 4 < 2 else Role.ASSESSOR
         total = 1.5 if number % 2 else -0.5
-        samples.append(
-            Sample(
-                game_id=f"game-{number}",
-                role=role,
-                prompt_token_ids=reply.prompt_token_ids,
-                token_ids=reply.token_ids,
-                old_log_probs=reply.log_probs,
-                reward=Reward(role, total, None, None, total),
-            )
-        )
+        samples.append(sample_of(reply, role, total=total, game_id=f"game-{number}"))
     return samples
 
 

@@ -30,14 +30,5 @@ def _samples_of_game(game: Game) -> list[Sample]:
         turn = game.turn_of(reward.role)
         if turn is None:
             raise ValueError(f"game {game.spec.id} has a reward for the {reward.role.value} but no such turn")
-        samples.append(
-            Sample(
-                game_id=game.spec.id,
-                role=reward.role,
-                prompt_token_ids=turn.prompt_token_ids,
-                token_ids=turn.token_ids,
-                old_log_probs=turn.log_probs,
-                reward=reward,
-            )
-        )
+        samples.append(Sample(game.spec.id, turn, reward))
     return samples

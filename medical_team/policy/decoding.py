@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import PolicyError
+from ..game.rollout import Reply
 from .decoding_model import DecodingModel
+from .encoding import EncodedRequest
 from .key_values import drop_columns, join_rows
 from .prefix_cache import PrefixCache
 
@@ -32,15 +34,6 @@ _ROWS_FOR_ONE_TO_LEAVE = 8
 
 
 @dataclass(frozen=True)
-class DecodingRequest:
-    """One reply that is wanted. ``seed`` decides it, whatever else is in the batch; greedy decoding doesn't use it."""
-
-    prompt_token_ids: tuple[int, ...]
-    max_tokens: int
-    seed: int
-
-
-@dataclass(frozen=True)
 class DecodingRules:
     """What holds for all replies of a batch."""
 
@@ -48,31 +41,25 @@ class DecodingRules:
     is_greedy: bool
     eos_token_ids: frozenset[int]
     pad_token_id: int
-
-
-@dataclass(frozen=True)
-class DecodedReply:
-    """A reply with its end token, if it came to an end, and the log-prob of each token at the temperature."""
-
-    token_ids: tuple[int, ...]
-    log_probs: tuple[float, ...]
-    is_finished: bool
+    text_of: Callable[[Sequence[int]], str]
+    """What the tokens of a reply spell."""
 
 
 def decode(
     model: DecodingModel,
-    requests: Sequence[DecodingRequest],
+    requests: Sequence[EncodedRequest],
     rules: DecodingRules,
     prefix: PrefixCache | None = None,
     *,
     batch_size: int | None = None,
     on_done: Callable[[int], None] = lambda count: None,
-) -> list[DecodedReply]:
+) -> list[Reply]:
     """One reply for each request, in order.
 
     Args:
         model: what speaks.
-        requests: at least one. They begin in this order.
+        requests: at least one. They begin in this order. A request's seed decides its reply, whatever else is in the
+            batch; greedy decoding doesn't use it.
         rules: temperature, ends, padding.
         prefix: what all prompts begin with, each with at least one token more. Where the model can't have padding
             anywhere, the prompts must be of one length.
@@ -103,7 +90,7 @@ def decode(
             on_done(len(rows) - len(waiting) - len(going_on))
         if not going_on:
             if not waiting:
-                return [row.reply for row in rows]
+                return [row.reply(rules.text_of) for row in rows]
             speaking, batch = [], None
         elif model.can_select_rows and done * _ROWS_FOR_ONE_TO_LEAVE >= len(speaking):
             batch.select(going_on)
@@ -175,10 +162,10 @@ def _on_this_side(token_ids_B: torch.Tensor, log_probs_B: torch.Tensor) -> tuple
 class _Row:
     """A reply that is being drawn."""
 
-    def __init__(self, request: DecodingRequest) -> None:
-        self.prompt_token_ids = request.prompt_token_ids
-        self._limit = request.max_tokens
-        self._random = random.Random(request.seed)
+    def __init__(self, encoded: EncodedRequest) -> None:
+        self.prompt_token_ids = encoded.prompt_token_ids
+        self._limit = encoded.request.max_tokens
+        self._random = random.Random(encoded.request.seed)
         self._token_ids: list[int] = []
         self._log_probs: list[float] = []
         self._is_finished = False
@@ -201,9 +188,14 @@ class _Row:
         self._is_finished = token_id in eos_token_ids
         self.is_done = self._is_finished or len(self._token_ids) >= self._limit
 
-    @property
-    def reply(self) -> DecodedReply:
-        return DecodedReply(tuple(self._token_ids), tuple(self._log_probs), self._is_finished)
+    def reply(self, text_of: Callable[[Sequence[int]], str]) -> Reply:
+        return Reply(
+            text=text_of(self._token_ids),
+            prompt_token_ids=self.prompt_token_ids,
+            token_ids=tuple(self._token_ids),
+            log_probs=tuple(self._log_probs),
+            is_finished=self._is_finished,
+        )
 
 
 class _Batch:

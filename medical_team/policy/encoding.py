@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import RolloutConfig
-from ..game.rollout import PromptTooLong, Reply, RolloutRequest
-from .chat import decode_reply, encode_prompt
+from ..game.rollout import PromptTooLong, RolloutRequest
+from .chat import encode_prompt
 from .pair import Policies
 from .policy import Policy
 
@@ -48,24 +48,6 @@ def groups_by_voice(
         voice = policies.policy_of(speaker.role), speaker.version, encoded.request.is_greedy
         groups.setdefault(voice, []).append(encoded)
     return groups
-
-
-def reply_of(
-    policy: Policy,
-    encoded: EncodedRequest,
-    token_ids: tuple[int, ...],
-    log_probs: tuple[float, ...],
-    *,
-    is_finished: bool,
-) -> Reply:
-    """The reply that the drawn tokens make."""
-    return Reply(
-        text=decode_reply(policy.tokenizer, token_ids, policy.eos_token_ids),
-        prompt_token_ids=encoded.prompt_token_ids,
-        token_ids=token_ids,
-        log_probs=log_probs,
-        is_finished=is_finished,
-    )
 
 
 def _refusal(window: int | None, config: RolloutConfig, prompt_tokens: int, max_tokens: int) -> PromptTooLong | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +22,7 @@ from ..game.rollout import REFERENCE
 from ..records import LIVING, Role
 from ..seeds import derive_seed
 from .adapter import add_adapter, attach_adapter
+from .chat import decode_reply
 from .devices import choose_device, choose_dtype
 from .dropout import switch_off_dropout
 from .gradient_checkpointing import enable_gradient_checkpointing, recomputing
@@ -112,6 +113,10 @@ class Policy:
     def is_exact(self) -> bool:
         """Whether log-probs of the same tokens repeat closely in another batch shape, as they do in fp32."""
         return self._compute_dtype is torch.float32
+
+    def reply_text(self, token_ids: Sequence[int]) -> str:
+        """What the tokens of a reply spell, without its end."""
+        return decode_reply(self.tokenizer, token_ids, self.eos_token_ids)
 
     @property
     def compute_dtype(self) -> torch.dtype:

@@ -16,9 +16,9 @@ import torch
 from ..config import RolloutConfig
 from ..game.rollout import Progress, PromptTooLong, Reply, RolloutRequest
 from ..records import Role
-from .decoding import DecodedReply, DecodingRequest, DecodingRules, decode
+from .decoding import DecodingRules, decode
 from .decoding_model import DecodingModel
-from .encoding import EncodedRequest, encode_requests, groups_by_voice, reply_of
+from .encoding import EncodedRequest, encode_requests, groups_by_voice
 from .pair import Policies, set_past_versions
 from .prefix_cache import PrefixCache, common_prefix_length
 from .rollout_path import RolloutWork, announcement
@@ -86,6 +86,7 @@ class TransformersRollout:
                 is_greedy=is_greedy,
                 eos_token_ids=self._policy.eos_token_ids,
                 pad_token_id=self._policy.pad_token_id,
+                text_of=self._policy.reply_text,
             )
             with policy.inference_context(version) as model:
                 decoding_model = DecodingModel(model)
@@ -94,10 +95,7 @@ class TransformersRollout:
                 tokens = 0
                 for batch in speaker.batches(group):
                     drawn = speaker.draw(batch, lambda count, before=done: on_progress(before + count, len(requests)))
-                    for encoded, reply in zip(batch, drawn, strict=True):
-                        replies[encoded.index] = reply_of(
-                            self._policy, encoded, reply.token_ids, reply.log_probs, is_finished=reply.is_finished
-                        )
+                    replies |= {encoded.index: reply for encoded, reply in zip(batch, drawn, strict=True)}
                     done += len(batch)
                     tokens += sum(len(encoded.prompt_token_ids) for encoded in batch)
                     tokens += sum(len(reply.token_ids) for reply in drawn)
@@ -138,13 +136,9 @@ class _Speaker:
         for start in range(0, len(ordered), size):
             yield ordered[start : start + size]
 
-    def draw(self, batch: Sequence[EncodedRequest], on_done: Callable[[int], None]) -> list[DecodedReply]:
-        requests = [
-            DecodingRequest(encoded.prompt_token_ids, encoded.request.max_tokens, encoded.request.seed)
-            for encoded in batch
-        ]
+    def draw(self, batch: Sequence[EncodedRequest], on_done: Callable[[int], None]) -> list[Reply]:
         return decode(
-            self._model, requests, self._rules, self._prefix_for(batch), batch_size=self._batch_size, on_done=on_done
+            self._model, batch, self._rules, self._prefix_for(batch), batch_size=self._batch_size, on_done=on_done
         )
 
     def _prefix_for(self, batch: Sequence[EncodedRequest]) -> PrefixCache | None:

@@ -21,6 +21,9 @@ import torch
 
 from ..config import RolloutConfig
 from ..errors import MedicalTeamError, VllmError, VllmUnavailableError
+from ..game.rollout import Reply, RolloutRequest, Speaker
+from ..records import Role
+from .encoding import EncodedRequest
 from .policy import Policy
 from .quiet import quiet_transformers
 from .vllm_installed import check_installed
@@ -62,25 +65,6 @@ class Adapter:
     folder: Path
 
 
-@dataclass(frozen=True)
-class TokenRequest:
-    """A reply that is wanted, as token ids."""
-
-    prompt_token_ids: tuple[int, ...]
-    max_tokens: int
-    seed: int
-    adapter: Adapter | None = None
-
-
-@dataclass(frozen=True)
-class DrawnTokens:
-    """A reply, with its end token if it came to an end, and the log-prob of each token."""
-
-    token_ids: tuple[int, ...]
-    log_probs: tuple[float, ...]
-    is_finished: bool
-
-
 class VllmEngine:
     """vLLM with the shape of ``policy``'s model, started and tried. It has no weights of worth until they are pushed.
 
@@ -98,6 +82,7 @@ class VllmEngine:
         check_installed()
         self._config = config
         self._ends = sorted(policy.eos_token_ids)
+        self._text_of = policy.reply_text
         self._can_sleep = policy.device.type == "cuda"
         self._is_asleep = False
         for name, value in _ENVIRONMENT.items():
@@ -107,7 +92,7 @@ class VllmEngine:
             self._vllm: Any = importlib.import_module("vllm")
             with _model_folder(policy) as folder:
                 self._llm: Any = self._vllm.LLM(**_options(policy, config, folder, dtype, serves_adapters))
-            self.draw([TokenRequest((self._ends[0],) * _PROBE_TOKENS, 1, 0)], is_greedy=True)
+            self.draw([self._probe()], is_greedy=True)
         except VllmError as error:
             raise VllmUnavailableError(_explanation(policy, error.__cause__ or error)) from error
         except VLLM_ERRORS as error:
@@ -137,12 +122,13 @@ class VllmEngine:
 
     def draw(
         self,
-        requests: Sequence[TokenRequest],
+        requests: Sequence[EncodedRequest],
+        adapter: Adapter | None = None,
         *,
         is_greedy: bool,
         on_done: Callable[[int], None] = lambda count: None,
-    ) -> list[DrawnTokens]:
-        """A reply for each request, in order.
+    ) -> list[Reply]:
+        """A reply for each request, in order, with the weights that were pushed and ``adapter``.
 
         Raises:
             VllmError: the engine failed.
@@ -150,13 +136,13 @@ class VllmEngine:
         self.wake()
         with _told():
             self._llm.enqueue(
-                [{"prompt_token_ids": list(request.prompt_token_ids)} for request in requests],
-                [self._sampling(request, is_greedy) for request in requests],
-                lora_request=[self._lora_request(request.adapter) for request in requests],
+                [{"prompt_token_ids": list(encoded.prompt_token_ids)} for encoded in requests],
+                [self._sampling(encoded.request, is_greedy) for encoded in requests],
+                lora_request=[self._lora_request(adapter)] * len(requests),
                 use_tqdm=False,
             )
             outputs = self._llm.wait_for_completion(use_tqdm=lambda **_: _Progress(on_done))
-            return [_drawn(output.outputs[0]) for output in outputs]
+            return [self._reply(*drawn) for drawn in zip(requests, outputs, strict=True)]
 
     def sleep(self) -> None:
         """Give the GPU's memory back until :meth:`draw` or :meth:`wake`; on a CPU nothing."""
@@ -181,7 +167,7 @@ class VllmEngine:
         with contextlib.suppress(*VLLM_ERRORS):
             importlib.import_module("vllm.distributed").cleanup_dist_env_and_memory()
 
-    def _sampling(self, request: TokenRequest, is_greedy: bool) -> object:
+    def _sampling(self, request: RolloutRequest, is_greedy: bool) -> object:
         # No top_p and no top_k: what they leave out would bias the ratios that are learnt from.
         return self._vllm.SamplingParams(
             temperature=0.0 if is_greedy else self._config.temperature,
@@ -190,6 +176,21 @@ class VllmEngine:
             stop_token_ids=self._ends,
             logprobs=0,
             detokenize=False,
+        )
+
+    def _probe(self) -> EncodedRequest:
+        request = RolloutRequest(Speaker(Role.ASSESSOR), "", "", max_tokens=1, seed=0, is_greedy=True)
+        return EncodedRequest(0, request, (self._ends[0],) * _PROBE_TOKENS)
+
+    def _reply(self, encoded: EncodedRequest, answer: Any) -> Reply:
+        output = answer.outputs[0]
+        token_ids = tuple(output.token_ids)
+        return Reply(
+            text=self._text_of(token_ids),
+            prompt_token_ids=encoded.prompt_token_ids,
+            token_ids=token_ids,
+            log_probs=tuple(float(each[token].logprob) for token, each in zip(token_ids, output.logprobs, strict=True)),
+            is_finished=output.finish_reason == "stop",
         )
 
     def _lora_request(self, adapter: Adapter | None) -> object:
@@ -267,14 +268,6 @@ def _options(
 def can_serve_adapter(rank: int) -> bool:
     """Whether vLLM takes LoRA adapters of this rank."""
     return rank <= _LORA_RANKS[-1]
-
-
-def _drawn(output: Any) -> DrawnTokens:
-    token_ids = tuple(output.token_ids)
-    log_probs = tuple(
-        float(by_token[token_id].logprob) for token_id, by_token in zip(token_ids, output.logprobs, strict=True)
-    )
-    return DrawnTokens(token_ids, log_probs, is_finished=output.finish_reason == "stop")
 
 
 @contextlib.contextmanager

@@ -22,12 +22,12 @@ from ..errors import VllmError
 from ..game.rollout import REFERENCE, Progress, PromptTooLong, Reply, RolloutRequest
 from ..records import LIVING, Role
 from .devices import choose_dtype
-from .encoding import EncodedRequest, encode_requests, groups_by_voice, reply_of
+from .encoding import EncodedRequest, encode_requests, groups_by_voice
 from .hub import Notify
 from .merged_weights import merged_weights
 from .pair import Policies, set_past_versions
 from .policy import Policy
-from .vllm_engine import Adapter, DrawnTokens, TokenRequest, VllmEngine, can_serve_adapter
+from .vllm_engine import Adapter, VllmEngine, can_serve_adapter
 
 Voice = tuple[Policy, str]
 """A policy, and which version of it speaks."""
@@ -113,10 +113,7 @@ class VllmRollout:
                 on_progress(before + count, len(requests))
 
             drawn = self._draw(ordered, (policy, version), is_greedy, on_done)
-            for encoded, tokens in zip(ordered, drawn, strict=True):
-                replies[encoded.index] = reply_of(
-                    self._policy, encoded, tokens.token_ids, tokens.log_probs, is_finished=tokens.is_finished
-                )
+            replies |= {encoded.index: reply for encoded, reply in zip(ordered, drawn, strict=True)}
             done += len(group)
         return [replies[index] for index in range(len(requests))]
 
@@ -134,7 +131,7 @@ class VllmRollout:
 
     def _draw(
         self, group: Sequence[EncodedRequest], voice: Voice, is_greedy: bool, on_done: Callable[[int], None]
-    ) -> list[DrawnTokens]:
+    ) -> list[Reply]:
         """The replies of a group; an engine that dies is started again, once in a run, and the group drawn anew."""
         try:
             return self._draw_once(group, voice, is_greedy, on_done)
@@ -149,16 +146,12 @@ class VllmRollout:
 
     def _draw_once(
         self, group: Sequence[EncodedRequest], voice: Voice, is_greedy: bool, on_done: Callable[[int], None]
-    ) -> list[DrawnTokens]:
+    ) -> list[Reply]:
         self._engine.wake()
         adapter = self._let_speak(voice)
-        requests = [
-            TokenRequest(encoded.prompt_token_ids, encoded.request.max_tokens, encoded.request.seed, adapter)
-            for encoded in group
-        ]
         # A resumed run has no older calls to take beginnings from, and rounds otherwise where it reads them itself.
         self._engine.forget()
-        return self._engine.draw(requests, is_greedy=is_greedy, on_done=on_done)
+        return self._engine.draw(group, adapter, is_greedy=is_greedy, on_done=on_done)
 
     def _let_speak(self, voice: Voice) -> Adapter | None:
         """See to it that the engine has the weights of ``voice``. Returns its adapter, where it has one."""

@@ -12,7 +12,7 @@ def test_one_sample_for_each_trained_turn_with_its_own_tokens_and_reward():
     assert (attacker.role, assessor.role) == (Role.ATTACKER, Role.ASSESSOR)
     assert attacker.reward.core == 1.0 == -assessor.reward.core
     assert attacker.token_ids == game.turns[0].token_ids
-    assert attacker.old_log_probs == game.turns[0].log_probs
+    assert attacker.turn is game.turns[0]
 
 
 def test_a_void_game_gives_no_sample_but_stays():

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from builders import a_sample
 from medical_team.config import PolicyConfig, RolloutConfig, RunConfig
 from medical_team.planning.planner import plan_of
 from medical_team.policy.policy import Policy
 from medical_team.policy.tiny import save_tiny_model
-from medical_team.records import Reward, Role, Sample
+from medical_team.records import Sample
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.protocols import Experience
 
@@ -29,18 +30,13 @@ def learnt(request, tmp_path):
     config = replace(config, training=replace(config.training, learning_rate=1e-3))
     policy = Policy(config.policy, seed=1)
     learner = ReinforceLearner(policy, config)
-    learner.learn(Experience(1e-3, tuple(a_sample(total) for total in (1.0, -1.0))), 0)
+    learner.learn(Experience(1e-3, tuple(a_drawn_sample(total) for total in (1.0, -1.0))), 0)
     return policy, learner, config
 
 
-def a_sample(total: float) -> Sample:
-    return Sample(
-        game_id=f"game {total}",
-        role=Role.ASSESSOR,
-        prompt_token_ids=tuple(range(5, 25)),
-        token_ids=(30, 31, 32),
-        old_log_probs=(-5.0, -5.0, -5.0),
-        reward=Reward(Role.ASSESSOR, total, None, None, total),
+def a_drawn_sample(total: float) -> Sample:
+    return a_sample(
+        total=total, prompt_token_ids=tuple(range(5, 25)), token_ids=(30, 31, 32), log_probs=(-5.0, -5.0, -5.0)
     )
 
 

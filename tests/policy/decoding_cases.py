@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from tiny_architectures import tiny_model
 from transformers import GenerationConfig, PreTrainedModel
 
-from medical_team.policy.decoding import DecodedReply, DecodingRequest, DecodingRules
+from medical_team.game.rollout import Reply, RolloutRequest, Speaker
+from medical_team.policy.decoding import DecodingRules
+from medical_team.policy.encoding import EncodedRequest
 from medical_team.policy.tiny import make_tiny_model
+from medical_team.records import Role
 
 ARCHITECTURES = ("llama", "qwen2", "gemma3")
 WINDOW = 64
@@ -24,10 +27,10 @@ END = 2
 PAD = 0
 NEARLY_EQUAL = 1e-4
 
-NEVER_ENDS = DecodingRules(temperature=0.7, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD)
+NEVER_ENDS = DecodingRules(0.7, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD, text_of=str)
 """Nobody ends early, so that the lengths of replies are known."""
-GREEDY = DecodingRules(temperature=0.7, is_greedy=True, eos_token_ids=frozenset({END}), pad_token_id=PAD)
-SAMPLED = DecodingRules(temperature=0.7, is_greedy=False, eos_token_ids=frozenset({END}), pad_token_id=PAD)
+GREEDY = DecodingRules(0.7, is_greedy=True, eos_token_ids=frozenset({END}), pad_token_id=PAD, text_of=str)
+SAMPLED = DecodingRules(0.7, is_greedy=False, eos_token_ids=frozenset({END}), pad_token_id=PAD, text_of=str)
 
 
 @cache
@@ -40,8 +43,13 @@ def a_prompt(length: int, *, seed: int = 0) -> tuple[int, ...]:
     return tuple(torch.randint(10, VOCABULARY, (length,), generator=generator).tolist())
 
 
-def a_request(length: int, *, max_tokens: int = 12, seed: int = 0) -> DecodingRequest:
-    return DecodingRequest(a_prompt(length, seed=seed), max_tokens, seed)
+def request_of(prompt_token_ids: tuple[int, ...], max_tokens: int, seed: int) -> EncodedRequest:
+    """A request whose prompt is these tokens, whatever they spell."""
+    return EncodedRequest(0, RolloutRequest(Speaker(Role.ATTACKER), "", "", max_tokens, seed), prompt_token_ids)
+
+
+def a_request(length: int, *, max_tokens: int = 12, seed: int = 0) -> EncodedRequest:
+    return request_of(a_prompt(length, seed=seed), max_tokens, seed)
 
 
 REQUESTS = st.builds(
@@ -73,19 +81,23 @@ def tiny(architecture: str) -> PreTrainedModel:
     return model
 
 
-def requests_of(prompts: Sequence[int], replies: Sequence[int]) -> list[DecodingRequest]:
+def requests_of(prompts: Sequence[int], replies: Sequence[int]) -> list[EncodedRequest]:
     """Prompts and replies of these lengths."""
     generator = torch.Generator().manual_seed(3)
     return [
-        DecodingRequest(tuple(torch.randint(10, 200, (prompt,), generator=generator).tolist()), reply, seed)
+        request_of(tuple(torch.randint(10, 200, (prompt,), generator=generator).tolist()), reply, seed)
         for seed, (prompt, reply) in enumerate(zip(prompts, replies, strict=True))
     ]
 
 
-def generated_alone(model: PreTrainedModel, request: DecodingRequest) -> tuple[int, ...]:
+def generated_alone(model: PreTrainedModel, request: EncodedRequest) -> tuple[int, ...]:
     """The greedy reply of ``generate`` to this prompt alone, without any padding."""
     settings = GenerationConfig(
-        max_new_tokens=request.max_tokens, do_sample=False, eos_token_id=END, pad_token_id=PAD, repetition_penalty=1.0
+        max_new_tokens=request.request.max_tokens,
+        do_sample=False,
+        eos_token_id=END,
+        pad_token_id=PAD,
+        repetition_penalty=1.0,
     )
     prompt = torch.tensor([request.prompt_token_ids])
     with torch.inference_mode():
@@ -93,7 +105,7 @@ def generated_alone(model: PreTrainedModel, request: DecodingRequest) -> tuple[i
     return tuple(sequence[0, prompt.shape[1] :].tolist())
 
 
-def logits_of(model: PreTrainedModel, request: DecodingRequest, token_ids: Sequence[int]) -> torch.Tensor:
+def logits_of(model: PreTrainedModel, request: EncodedRequest, token_ids: Sequence[int]) -> torch.Tensor:
     """Logits at each token of a reply, [R, V], from one pass without padding or cache."""
     input_ids = torch.tensor([[*request.prompt_token_ids, *token_ids]])
     with torch.inference_mode():
@@ -102,7 +114,7 @@ def logits_of(model: PreTrainedModel, request: DecodingRequest, token_ids: Seque
 
 
 def assert_same_unless_nearly_equal(
-    model: PreTrainedModel, request: DecodingRequest, ours: Sequence[int], theirs: Sequence[int]
+    model: PreTrainedModel, request: EncodedRequest, ours: Sequence[int], theirs: Sequence[int]
 ) -> None:
     """The same tokens, up to a place where the two likeliest are so close that rounding may decide."""
     for place, (our_token, their_token) in enumerate(zip(ours, theirs, strict=False)):
@@ -114,7 +126,7 @@ def assert_same_unless_nearly_equal(
 
 
 def assert_log_probs_are_the_models(
-    model: PreTrainedModel, request: DecodingRequest, reply: DecodedReply, temperature: float
+    model: PreTrainedModel, request: EncodedRequest, reply: Reply, temperature: float
 ) -> None:
     log_probs_RV = torch.log_softmax(logits_of(model, request, reply.token_ids) / temperature, dim=-1)
     expected_R = log_probs_RV.gather(1, torch.tensor(reply.token_ids)[:, None])[:, 0]

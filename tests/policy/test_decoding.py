@@ -19,6 +19,7 @@ from decoding_cases import (
     assert_same_unless_nearly_equal,
     generated_alone,
     model_of,
+    request_of,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,15 +27,15 @@ from tiny_architectures import tiny_model
 from transformers import LlamaForCausalLM, PreTrainedModel
 
 from medical_team.errors import PolicyError
+from medical_team.game.rollout import Reply
 from medical_team.policy.decoding import (
-    DecodedReply,
-    DecodingRequest,
     DecodingRules,
     choose_tokens,
     decode,
     left_padded,
 )
 from medical_team.policy.decoding_model import DecodingModel
+from medical_team.policy.encoding import EncodedRequest
 from medical_team.policy.key_values import RoomyLayer
 from medical_team.policy.prefix_cache import PrefixCache
 
@@ -44,12 +45,12 @@ each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 @torch.inference_mode()
 def decoded(
     model: PreTrainedModel,
-    requests: Sequence[DecodingRequest],
+    requests: Sequence[EncodedRequest],
     rules: DecodingRules = SAMPLED,
     *,
     prefix: Sequence[int] = (),
     batch_size: int | None = None,
-) -> list[DecodedReply]:
+) -> list[Reply]:
     decoding_model = DecodingModel(model)
     shared = PrefixCache(decoding_model, prefix) if prefix else None
     return decode(decoding_model, requests, rules, shared, batch_size=batch_size)
@@ -58,7 +59,7 @@ def decoded(
 @each_architecture
 @settings(max_examples=25)
 @given(requests=st.lists(REQUESTS, min_size=1, max_size=9))
-def test_greedy_replies_are_those_of_generate(architecture: str, requests: list[DecodingRequest]):
+def test_greedy_replies_are_those_of_generate(architecture: str, requests: list[EncodedRequest]):
     """Each prompt in a batch against ``generate`` on the prompt alone, also where it is longer than the window."""
     model = model_of(architecture)
     for request, reply in zip(requests, decoded(model, requests, GREEDY), strict=True):
@@ -69,7 +70,7 @@ def test_greedy_replies_are_those_of_generate(architecture: str, requests: list[
 @settings(max_examples=25)
 @given(requests=st.lists(REQUESTS, min_size=2, max_size=9), data=st.data())
 def test_a_sampled_reply_does_not_depend_on_its_batch(
-    architecture: str, requests: list[DecodingRequest], data: st.DataObject
+    architecture: str, requests: list[EncodedRequest], data: st.DataObject
 ):
     model = model_of(architecture)
     together = decoded(model, requests)
@@ -122,7 +123,7 @@ def test_rows_are_dropped_in_chunks(monkeypatch: pytest.MonkeyPatch):
         "batch_select_indices",
         lambda layer, rows: (left.append(len(rows)), select(layer, rows)),
     )
-    never_ends = DecodingRules(temperature=1.0, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD)
+    never_ends = DecodingRules(1.0, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD, text_of=str)
     decoded(model_of("llama"), [a_request(3, max_tokens=1 + row, seed=row) for row in range(32)], never_ends)
     of_one_layer = left[::2]
     assert of_one_layer[:4] == [28, 24, 21, 18]
@@ -145,7 +146,7 @@ def test_who_takes_the_place_of_another_says_what_it_would_have_said_alone(
     lengths = lengths if DecodingModel(model).can_pad_anywhere else [lengths[0]] * len(lengths)
     prefix = a_request(shared, seed=99).prompt_token_ids if shared else ()
     requests = [
-        DecodingRequest((*prefix, *a_request(length, seed=place).prompt_token_ids), 1 + 7 * place % 19, seed=place)
+        request_of((*prefix, *a_request(length, seed=place).prompt_token_ids), 1 + 7 * place % 19, seed=place)
         for place, length in enumerate(lengths)
     ]
     rules = GREEDY if is_greedy else SAMPLED
@@ -170,7 +171,7 @@ def test_the_batch_stays_full_while_requests_wait(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(DecodingModel, "next_logits", counted)
     requests = [a_request(4, max_tokens=3 + place % 11, seed=place) for place in range(40)]
-    never_ends = DecodingRules(temperature=1.0, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD)
+    never_ends = DecodingRules(1.0, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD, text_of=str)
     done: list[int] = []
     model = DecodingModel(model_of("llama"))
     replies = decode(model, requests, never_ends, batch_size=8, on_done=done.append)
@@ -194,7 +195,7 @@ def test_a_shared_prefix_changes_nothing(architecture: str, shared: int, suffixe
     if not DecodingModel(model).can_pad_anywhere:
         suffixes = [suffixes[0]] * len(suffixes)
     requests = [
-        DecodingRequest((*prefix, *a_request(length, seed=place).prompt_token_ids), 8, seed=place)
+        request_of((*prefix, *a_request(length, seed=place).prompt_token_ids), 8, seed=place)
         for place, length in enumerate(suffixes)
     ]
     shared_replies = decoded(model, requests, GREEDY, prefix=prefix)
@@ -213,7 +214,7 @@ def test_padding_behind_a_prefix_would_be_silently_wrong_with_a_sliding_window()
     """Why it is refused: the padding uses the window up, and the row sees less of the prefix than it should."""
     model = model_of("gemma3")
     prefix = a_request(40, seed=99).prompt_token_ids
-    requests = [DecodingRequest((*prefix, *a_request(length).prompt_token_ids), 1, seed=0) for length in (1, 60)]
+    requests = [request_of((*prefix, *a_request(length).prompt_token_ids), 1, seed=0) for length in (1, 60)]
     wrong = decoded(model, requests, GREEDY, prefix=prefix)[0]
     with pytest.raises(AssertionError):
         assert_log_probs_are_the_models(model, requests[0], wrong, GREEDY.temperature)
@@ -223,9 +224,7 @@ def test_padding_behind_a_prefix_would_be_silently_wrong_with_a_sliding_window()
 def test_batches_that_share_a_prefix_have_a_cache_each(architecture: str):
     model = DecodingModel(model_of(architecture))
     beginning = a_request(WINDOW + 10, seed=99).prompt_token_ids
-    requests = [
-        DecodingRequest((*beginning, *a_request(20, seed=seed).prompt_token_ids), 20, seed) for seed in range(4)
-    ]
+    requests = [request_of((*beginning, *a_request(20, seed=seed).prompt_token_ids), 20, seed) for seed in range(4)]
     with torch.inference_mode():
         prefix = PrefixCache(model, beginning)
         first = decode(model, requests, SAMPLED, prefix)

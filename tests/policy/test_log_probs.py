@@ -20,7 +20,7 @@ def test_replies_of_many_lengths_are_read_as_if_each_were_alone(architecture: st
     prompts = requests_of([30, 12, 12, 3], [1, 1, 1, 1])
     replies = [request.prompt_token_ids[:length] for request, length in zip(prompts, (5, 9, 1, 3), strict=True)]
     samples = [
-        a_sample(prompt_token_ids=prompt.prompt_token_ids, token_ids=reply, old_log_probs=(0.0,) * len(reply))
+        a_sample(prompt_token_ids=prompt.prompt_token_ids, token_ids=reply, log_probs=(0.0,) * len(reply))
         for prompt, reply in zip(prompts, replies, strict=True)
     ]
     with torch.inference_mode():
@@ -38,7 +38,7 @@ def test_models_that_see_padding_whatever_the_mask_says_are_found_out():
 def test_gradients_flow_where_padding_is_put_behind():
     model = tiny("rwkv")
     (request,) = requests_of([6], [1])
-    sample = a_sample(prompt_token_ids=request.prompt_token_ids, token_ids=(9, 8), old_log_probs=(0.0, 0.0))
+    sample = a_sample(prompt_token_ids=request.prompt_token_ids, token_ids=(9, 8), log_probs=(0.0, 0.0))
     reply_log_probs(model, token_batch([sample], 0, model.device), 1.0).sum().backward()
     weight = model.get_input_embeddings().weight
     assert weight.grad is not None

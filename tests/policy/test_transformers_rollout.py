@@ -53,7 +53,7 @@ def replies(policy: Policy, requests, config: RolloutConfig = CONFIG) -> list[Re
 def test_the_samplers_log_probs_are_the_learners(policy):
     drawn = replies(policy, [a_request(number) for number in range(1, 7)])
     samples = [
-        a_sample(prompt_token_ids=reply.prompt_token_ids, token_ids=reply.token_ids, old_log_probs=reply.log_probs)
+        a_sample(prompt_token_ids=reply.prompt_token_ids, token_ids=reply.token_ids, log_probs=reply.log_probs)
         for reply in drawn
     ]
 

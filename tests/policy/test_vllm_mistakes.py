@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from vllm_cases import CONFIG, learn_a_little, make_policy, requests_for, sample_of, save_model
+from vllm_cases import CONFIG, learn_a_little, make_policy, requests_for, save_model
 
+from learning import sample_of
 from medical_team.config import RunConfig
 from medical_team.game.rollout import Reply
 from medical_team.policy import vllm_rollout

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from vllm_cases import CONFIG, learn_a_little, make_policy, requests_for, sample_of, save_model
+from vllm_cases import CONFIG, learn_a_little, make_policy, requests_for, save_model
 
+from learning import sample_of
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RunConfig
 from medical_team.errors import PolicyError, VllmError, VllmUnavailableError
 from medical_team.game.rollout import REFERENCE, PromptTooLong

@@ -11,8 +11,10 @@ from decoding_cases import NEVER_ENDS, assert_log_probs_are_the_models, requests
 from tiny_architectures import SHAPES, tiny_model
 from transformers import LlamaForCausalLM, PreTrainedModel
 
-from medical_team.policy.decoding import DecodedReply, DecodingRequest, decode
+from medical_team.game.rollout import Reply
+from medical_team.policy.decoding import decode
 from medical_team.policy.decoding_model import DecodingModel
+from medical_team.policy.encoding import EncodedRequest
 
 WITHOUT_CACHE = {"openai-gpt"}
 """Everything is read again for each token."""
@@ -73,7 +75,7 @@ def tokens_read(model: PreTrainedModel) -> Iterator[list[int]]:
 
 
 @torch.inference_mode()
-def drawn(model: DecodingModel, requests: Sequence[DecodingRequest], batch_size: int = 4) -> list[DecodedReply]:
+def drawn(model: DecodingModel, requests: Sequence[EncodedRequest], batch_size: int = 4) -> list[Reply]:
     return decode(model, requests, NEVER_ENDS, batch_size=batch_size)
 
 
@@ -103,9 +105,9 @@ def test_replies_that_end_one_after_another_are_right_and_read_a_few_times_at_mo
     with tokens_read(tiny(architecture)) as passes:
         replies = drawn(model, requests)
     for request, reply in zip(requests, replies, strict=True):
-        assert len(reply.token_ids) == request.max_tokens
+        assert len(reply.token_ids) == request.request.max_tokens
         assert_log_probs_are_the_models(tiny(architecture), request, reply, NEVER_ENDS.temperature)
-    needed = sum(len(request.prompt_token_ids) + request.max_tokens for request in requests)
+    needed = sum(len(request.prompt_token_ids) + request.request.max_tokens for request in requests)
     assert (sum(passes) < 2 * needed) == (architecture not in WITHOUT_CACHE)
 
 

@@ -8,10 +8,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from medical_team.config import PolicyConfig, RolloutConfig
-from medical_team.game.rollout import Reply, RolloutRequest, Speaker
+from medical_team.game.rollout import RolloutRequest, Speaker
 from medical_team.policy.policy import Policy
 from medical_team.policy.tiny import make_tiny_model
-from medical_team.records import LIVING, Reward, Role, Sample
+from medical_team.records import LIVING, Role
 
 CONFIG = RolloutConfig(
     engine="vllm", temperature=1.0, max_prompt_tokens=256, max_revision_tokens=48, max_verdict_tokens=8, batch_size=8
@@ -67,8 +67,3 @@ def requests_for(count: int, version: str = LIVING, *, is_greedy: bool = False, 
         )
         for number in range(first, first + count)
     ]
-
-
-def sample_of(reply: Reply) -> Sample:
-    reward = Reward(Role.ATTACKER, 1.0, None, None, 1.0)
-    return Sample("game", Role.ATTACKER, reply.prompt_token_ids, reply.token_ids, reply.log_probs, reward)

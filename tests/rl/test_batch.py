@@ -10,7 +10,7 @@ lengths = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 40)), min_size=1
 
 def samples_of(lengths_of_samples):
     return [
-        a_sample(prompt_token_ids=(1,) * prompt, token_ids=(2,) * reply, old_log_probs=(-1.0,) * reply)
+        a_sample(prompt_token_ids=(1,) * prompt, token_ids=(2,) * reply, log_probs=(-1.0,) * reply)
         for prompt, reply in lengths_of_samples
     ]
 

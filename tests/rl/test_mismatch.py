@@ -19,7 +19,8 @@ ENGINE_NR = torch.tensor([[-1.0, -2.0, -3.0], [-1.0, 0.0, 0.0]])
 
 def shifted(sample: Sample, by: float) -> Sample:
     """The sample as an engine would give it that thinks its tokens likelier by ``by`` nats."""
-    return replace(sample, old_log_probs=tuple(value + by for value in sample.old_log_probs))
+    log_probs = tuple(value + by for value in sample.old_log_probs)
+    return replace(sample, turn=replace(sample.turn, log_probs=log_probs))
 
 
 def learnt(rollout: RolloutConfig, by: float = 0.0):
