@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from .callbacks import Notify
 from .config import JudgeConfig, JudgeFallback, RunConfig, problems_of
 from .data.synthetic.judge import decide_synthetic
 from .errors import ConfigError, JudgeError
@@ -17,7 +18,7 @@ from .judge.hybrid import HybridJudge
 from .judge.model_judge import ModelJudge, ModelJudgeOptions
 from .judge.openai_scorer import connect_openai
 from .judge.protocol import AsyncJudge, Judge
-from .judge.questions import AnswerScorer, Notify
+from .judge.questions import AnswerScorer
 from .judge.reference import ReferenceJudge
 from .records import NotePair, Source
 

@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from .callbacks import Notify
 from .errors import EndpointError
 from .network.clients import make_client
 
@@ -85,7 +86,7 @@ class ChatClient:
         concurrency: int = 16,
         timeout_seconds: float = 120.0,
         patience_seconds: float = 600.0,
-        notify: Callable[[str], None] = lambda text: None,
+        notify: Notify = lambda text: None,
     ) -> None:
         base = _checked_url(base_url)
         self._url = f"{base}{_PATH}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from ..callbacks import Notify
 from ..config import Device, JudgeConfig, judge_problems
 from ..data.load import load_records
 from ..errors import ConfigError, MissingDependencyError, UsageError
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def make_service(chosen: ServeArguments, notify: Callable[[str], None]) -> JudgeService:
+def make_service(chosen: ServeArguments, notify: Notify) -> JudgeService:
     """The service that ``chosen`` asks for: flags, references and port are checked, no model is loaded.
 
     Raises:
@@ -112,7 +113,7 @@ def _judge_config(chosen: ServeArguments) -> JudgeConfig:
     return config
 
 
-def _references(chosen: ServeArguments, config: JudgeConfig, notify: Callable[[str], None]) -> tuple[NotePair, ...]:
+def _references(chosen: ServeArguments, config: JudgeConfig, notify: Notify) -> tuple[NotePair, ...]:
     if chosen.references is not None:
         records = load_records(chosen.references)
         pairs = tuple(dict.fromkeys(record.pair for record in records))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from ..callbacks import Notify, Progress
 from ..config import JudgeConfig
 from ..errors import MissingDependencyError
 from ..judge.questions import AnswerScorer
-from ..judging import Notify
 
 _OPTION = "--judge"
 _TORCH_LIBRARIES = ("torch", "transformers", "peft", "safetensors", "tokenizers")
@@ -56,7 +56,7 @@ def remark(text: str) -> None:
     sys.stderr.flush()
 
 
-def progress_of(things: str) -> Callable[[int, int], None]:
+def progress_of(things: str) -> Progress:
     """What shows, on a terminal, how many of how many ``things`` are done."""
 
     def show(done: int, total: int) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..callbacks import Notify
 from ..config import JudgeConfig
 from ..errors import JudgeError
 from ..judge.client import RemoteJudge, privacy_warning
@@ -28,7 +29,7 @@ class JudgeProbe:
     """For all of them, in one request."""
 
 
-def check_judge(config: JudgeConfig, records: Sequence[TrainingRecord], notify: Callable[[str], None]) -> JudgeProbe:
+def check_judge(config: JudgeConfig, records: Sequence[TrainingRecord], notify: Notify) -> JudgeProbe:
     """Ask the judge of ``config`` about notes of ``records``, as the agent inside upstream OpenRLHF will.
 
     Raises:
@@ -39,9 +40,7 @@ def check_judge(config: JudgeConfig, records: Sequence[TrainingRecord], notify: 
     return _probe(judge, [_query(pair, is_harmful, knows_case=True) for pair in pairs for is_harmful in (True, False)])
 
 
-def check_judge_without_cases(
-    config: JudgeConfig, records: Sequence[TrainingRecord], notify: Callable[[str], None]
-) -> JudgeProbe:
+def check_judge_without_cases(config: JudgeConfig, records: Sequence[TrainingRecord], notify: Notify) -> JudgeProbe:
     """The same as the fork will: with the notes' texts alone, and without a token.
 
     Raises:

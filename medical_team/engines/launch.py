@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ..callbacks import Notify
 from ..config import RunConfig
 from ..engine_config import EngineKind
 from ..errors import ConfigError, EngineError, MedicalTeamError
@@ -51,8 +52,6 @@ from .submission import (
     missing_program,
     ray_job_submission,
 )
-
-Notify = Callable[[str], None]
 
 _SPLITTING_CHARACTERS = ",@"
 """The engines take a data file's path apart at these."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from ..callbacks import Notify
 from ..errors import EngineError
 from ..files import cannot_write
 from ..terminal_text import encodable, visible
@@ -60,7 +61,7 @@ def follow(
     submission: Submission,
     log: Path,
     stream: IO[str],
-    notify: Callable[[str], None],
+    notify: Notify,
     on_progress: Callable[[], None] = lambda: None,
     progress_seconds: float = 15.0,
 ) -> Ending:
@@ -141,7 +142,7 @@ def _watch(
     process: subprocess.Popen[bytes],
     submission: Submission,
     requests: _StopRequests,
-    notify: Callable[[str], None],
+    notify: Notify,
     on_progress: Callable[[], None],
     progress_seconds: float,
 ) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..callbacks import Notify
 from ..config import RunConfig
-from ..game.play import Progress, play
+from ..game.play import play
 from ..game.rollout import Rollout
 from ..judge.protocol import Judge, JudgeQuery
 from ..records import DataType, GameSpec, Labels, TrainingRecord
@@ -28,7 +29,7 @@ def attack_notes(
     config: RunConfig,
     *,
     name: str,
-    on_progress: Progress = lambda _: None,
+    on_progress: Notify = lambda _: None,
 ) -> AttackedNotes:
     """Let the attacker revise the notes of ``records``, which are all adversarial, and ask the judge for the truth.
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..callbacks import Notify
 from ..judge.protocol import Judge
 from ..metrics.statistics import GroupBootstrap, Interval, interval_of
 from ..records import Closed, Game, GameSpec, GameState
 from .game_facts import is_assessor_right
-from .players import Player, Progress, assessed, attacked
+from .players import Player, assessed, attacked
 from .ratings import Rating, rated, ratings
 
 LoadPlayer = Callable[[str], Player]
@@ -68,7 +69,7 @@ def play_all(
     *,
     seed: int,
     guests: Sequence[str] = (),
-    on_progress: Progress = lambda _: None,
+    on_progress: Notify = lambda _: None,
 ) -> dict[tuple[str, str], list[Game]]:
     """The games of each attacker and assessor, in the order of ``specs``.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..game.rollout import Progress, PromptTooLong, Reply, RolloutRequest
+from ..callbacks import Progress
+from ..game.rollout import PromptTooLong, Reply, RolloutRequest
 from ..openai_chat import ChatClient, ChatRefusal, ChatRequest
 
 _SEEDS = 2**31

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..callbacks import Notify
 from ..config import RunConfig
-from ..game.play import Progress, play
+from ..game.play import play
 from ..game.rollout import Rollout
 from ..game.score import score
 from ..judge.protocol import Judge
@@ -35,7 +36,7 @@ def evaluate_heldout(
     config: RunConfig,
     *,
     step: int,
-    on_progress: Progress = lambda _: None,
+    on_progress: Notify = lambda _: None,
 ) -> HeldoutResult:
     """Let the assessor read held-out notes, the same in every evaluation of a run.
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..callbacks import Progress
 from ..error_types import error_type_key, in_order
 from ..judge.protocol import Judge, JudgeQuery
 from ..metrics.statistics import GroupBootstrap, Interval, interval_of
 from ..records import Closed, JudgeFailure, Labels, NotePair
 from .audit_items import CORRECTED_NOTE, ERROR_NOTE, REWRITES, AuditItem
 
-Progress = Callable[[int, int], None]
 _Mask = NDArray[np.bool_]
 
 QUERIES_AT_ONCE = 64

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 
+from ..callbacks import Notify
 from ..config import Device, Precision, RolloutConfig
 from ..game.rollout import Rollout
 from ..policy.frozen import frozen_policies
@@ -20,7 +20,7 @@ def local_rollout(
     device: Device = "auto",
     precision: Precision = "auto",
     day: date,
-    notify: Callable[[str], None] = lambda text: None,
+    notify: Notify = lambda text: None,
 ) -> Rollout:
     """Replies of the model at ``location``, whose chat template is told ``day``.
 

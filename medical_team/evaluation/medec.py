@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from ..callbacks import Progress
 from ..errors import DataError
 from ..game.rollout import PromptTooLong, Reply, Rollout
 from ..seeds import derive_seed
@@ -11,8 +12,6 @@ from .evaluation_folder import EvaluationFolder
 from .medec_texts import MedecText
 from .predictions import Prediction, Vote, prediction_of
 from .tasks import Task
-
-Progress = Callable[[int, int], None]
 
 TEXTS_AT_ONCE = 32
 """Texts between two writes to the disk."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..callbacks import Notify
 from ..judge.protocol import Judge
 from ..records import Game, GameSpec
 from .game_metrics import assessor_figures, attacker_figures
 from .medec_metrics import Figure
-from .players import Player, Progress, assessed, attacked
+from .players import Player, assessed, attacked
 
 SELF, ATTACK, ASSESS = "self", "attack", "assess"
 """How the ids of games begin: the model plays both roles, attacks its opponent, or assesses the opponent's notes."""
@@ -40,7 +41,7 @@ def play_model_games(
     judge: Judge,
     *,
     seed: int,
-    on_progress: Progress = lambda _: None,
+    on_progress: Notify = lambda _: None,
 ) -> ModelGames:
     """Play ``specs`` and measure the model in both roles.
 
@@ -60,7 +61,7 @@ def play_model_games(
 
 
 def _play(
-    specs: Sequence[GameSpec], attacker: Player, assessor: Player, judge: Judge, seed: int, on_progress: Progress
+    specs: Sequence[GameSpec], attacker: Player, assessor: Player, judge: Judge, seed: int, on_progress: Notify
 ) -> list[Game]:
     return assessed(attacked(specs, attacker, seed, on_progress), assessor, judge, seed, on_progress)
 

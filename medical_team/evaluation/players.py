@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..callbacks import Notify
 from ..config import GameConfig, RolloutConfig
 from ..errors import UsageError
 from ..game.play import assess, attack
@@ -13,8 +14,6 @@ from ..judge.protocol import Judge
 from ..judge.ruling import rule_games
 from ..records import DataType, Game, GameSpec, TrainingRecord
 from ..seeds import derived_random
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,12 @@ def game_specs(
     return specs
 
 
-def attacked(specs: Sequence[GameSpec], attacker: Player, seed: int, on_progress: Progress) -> list[Game]:
+def attacked(specs: Sequence[GameSpec], attacker: Player, seed: int, on_progress: Notify) -> list[Game]:
     """The games with the attackers' turns, drawn at their own temperature."""
     return attack(specs, attacker.rollout, attacker.game, attacker.rollout_config, seed=seed, on_progress=on_progress)
 
 
-def assessed(games: Sequence[Game], assessor: Player, judge: Judge, seed: int, on_progress: Progress) -> list[Game]:
+def assessed(games: Sequence[Game], assessor: Player, judge: Judge, seed: int, on_progress: Notify) -> list[Game]:
     """The games with the assessors' turns, greedy, and the judge's ruling."""
     played = assess(
         games,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from statistics import fmean
 
+from ..callbacks import Progress
 from ..config import GameConfig
 from ..game.score import score
 from ..judge.protocol import Judge
@@ -15,8 +16,6 @@ from ..judge.ruling import rule_games
 from ..records import Closed, DataType, Game, GameState, JudgeFailure, Labels, Role
 
 GAMES_AT_ONCE = 256
-
-Progress = Callable[[int, int], None]
 
 
 class Said(str, Enum):

@@ -6,14 +6,13 @@ without a revision or without a verdict ends in that state, with the reason, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from ..callbacks import Notify, Progress
 from ..game_config import GameConfig, RolloutConfig
 from ..records import Game, GameSpec, GameState
 from .rollout import Rollout
 from .turns import TurnRules, opened
-
-Progress = Callable[[str], None]
 
 
 def play(
@@ -24,7 +23,7 @@ def play(
     *,
     seed: int,
     is_greedy: bool = False,
-    on_progress: Progress = lambda _: None,
+    on_progress: Notify = lambda _: None,
 ) -> list[Game]:
     """Play ``specs`` up to the judge's ruling: one game for each, in order.
 
@@ -45,7 +44,7 @@ def attack(
     *,
     seed: int,
     is_greedy: bool = False,
-    on_progress: Progress = lambda _: None,
+    on_progress: Notify = lambda _: None,
 ) -> list[Game]:
     """The first half of :func:`play`: the attackers' turns. Vanilla games have none."""
     rules = TurnRules(game_config, rollout_config, seed=seed, is_greedy=is_greedy)
@@ -66,7 +65,7 @@ def assess(
     *,
     seed: int,
     is_greedy: bool = False,
-    on_progress: Progress = lambda _: None,
+    on_progress: Notify = lambda _: None,
 ) -> list[Game]:
     """The second half of :func:`play`: the assessors' turns in the games that have a note to read."""
     rules = TurnRules(game_config, rollout_config, seed=seed, is_greedy=is_greedy)
@@ -78,7 +77,7 @@ def assess(
     return _merged(games, played)
 
 
-def _counted(on_progress: Progress, text: str) -> Callable[[int, int], None]:
+def _counted(on_progress: Notify, text: str) -> Progress:
     return lambda done, total: on_progress(f"{text} {done}/{total}")
 
 

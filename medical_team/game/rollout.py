@@ -6,11 +6,12 @@ an engine that holds several sets of weights serves them together, another one a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..callbacks import Progress
 from ..records import LIVING, Role
 
 REFERENCE = "reference"
@@ -18,9 +19,6 @@ REFERENCE = "reference"
 
 FIXED = "fixed"
 """The version of a speaker: a frozen opponent that is no past self of the run."""
-
-Progress = Callable[[int, int], None]
-"""Told how many replies are drawn of how many."""
 
 
 @dataclass(frozen=True)

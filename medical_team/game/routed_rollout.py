@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .rollout import Progress, PromptTooLong, Reply, Rollout, RolloutRequest, Speaker, TrainingRollout
+from ..callbacks import Progress
+from .rollout import PromptTooLong, Reply, Rollout, RolloutRequest, Speaker, TrainingRollout
 
 
 class RoutedRollout:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from ..callbacks import Notify
 from .finding import Finding
 
 FILE = "findings.sqlite3"
@@ -48,7 +49,7 @@ class FindingCache:
         notify: told once when the cache can't be used.
     """
 
-    def __init__(self, folder: Path, notify: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, folder: Path, notify: Notify = lambda text: None) -> None:
         self.path = folder / FILE
         self._notify = notify
         self._is_usable = True

@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from ..callbacks import Notify
 from ..errors import EndpointError, JudgeError
 from ..network.clients import make_async_client, make_client
 from ..network.proxies import privacy_warning as warning_of
 from ..records import Ruling
-from .conversation import Conversation, NoReply, Notify, Outcome, Patience, Reply, Send, Sleep, Steps, Trouble
+from .conversation import Conversation, NoReply, Outcome, Patience, Reply, Send, Sleep, Steps, Trouble
 from .protocol import JudgeQuery
 
 GAMES_PER_REQUEST = 1024

@@ -26,6 +26,7 @@ from typing import TypeAlias, TypeVar, cast
 from pydantic import JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from ..callbacks import Notify
 from ..errors import JudgeError
 from ..records import Ruling
 from .protocol import JudgeQuery
@@ -92,7 +93,6 @@ class NoReply:
 
 Outcome: TypeAlias = Reply | NoReply
 Steps: TypeAlias = Generator[Send | Sleep, Outcome | None, _RESULT]
-Notify: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ..callbacks import Notify
 from ..config import JudgeConfig
 from ..errors import EndpointError, JudgeError
 from ..network.proxies import privacy_warning
 from ..openai_chat import ChatClient, ChatRefusal, ChatReply, ChatRequest
-from .questions import AnswerScores, ClosedQuestion, NoAnswer, Notify
+from .questions import AnswerScores, ClosedQuestion, NoAnswer
 
 _MAX_JSON_TOKENS = 32
 _MAX_TOKENS = 8

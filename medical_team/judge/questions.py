@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
-
-Notify = Callable[[str], None]
-"""Told, a sentence at a time, what takes long or what a person should know."""
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import torch
 
+from ..callbacks import Notify
 from ..config import JudgeConfig
 from ..errors import JudgeError, MissingDependencyError, PolicyError
 from ..judge.questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
 from ..model_names import is_hub_name
 from .chat import encode_prompt
 from .devices import choose_device, choose_dtype
-from .hub import Notify, cached_folder
+from .hub import cached_folder
 from .loading import LanguageModel, load_language_model
 from .trial import hides_padding
 

@@ -9,10 +9,11 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 
+from ..callbacks import Notify
 from ..config import Device
 from ..errors import PolicyError
 from .devices import choose_device
-from .hub import Notify, model_folder
+from .hub import model_folder
 from .quiet import quiet_transformers
 
 _TEXTS_AT_ONCE = 16

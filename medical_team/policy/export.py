@@ -17,9 +17,9 @@ from typing import Literal, cast
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..callbacks import Notify
 from ..errors import OutputError, PolicyError
 from ..files import atomic_folder
-from .hub import Notify
 from .loading import LanguageModel, load_language_model, load_unmerged
 from .merging import MERGING_TOLERANCE, relative_difference
 from .model_folder import CONFIG_FILE, TOKENIZER_CONFIG_FILE, read_json_object

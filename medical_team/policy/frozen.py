@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
+from ..callbacks import Notify
 from ..config import Device, PolicyConfig, Precision
 from .devices import choose_device, choose_dtype
-from .hub import Notify
 from .loading import load_language_model
 from .pair import Policies, PolicyPair, attacker_folder
 from .policy import SHARED, Policy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
@@ -13,6 +12,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from ..callbacks import Notify
 from ..config import TINY_RANDOM_MODEL
 from ..errors import ModelUnavailableError, PolicyError
 from ..model_names import is_folder_name, is_hub_name
@@ -26,8 +26,6 @@ from .model_folder import (
     model_folder_problems,
     raise_if_any,
 )
-
-Notify = Callable[[str], None]
 
 CONNECT_SECONDS = 5.0
 """How long the hub may take to answer at all, so that a machine without a network doesn't wait for minutes."""

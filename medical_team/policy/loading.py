@@ -20,13 +20,14 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from ..callbacks import Notify
 from ..chat_probe import MEND, probe_messages
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import PolicyError
 from ..model_names import is_folder_name
 from ..runs.folder import run_around
 from .chat import chat_template_problem
-from .hub import Notify, model_folder
+from .hub import model_folder
 from .memory import raise_if_too_large
 from .merging import load_adapter, merge_adapter
 from .model_folder import (

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ..callbacks import Notify
 from ..config import PolicyConfig
 from ..errors import PolicyError
 from ..records import Role
-from .hub import Notify
 from .model_folder import is_adapter_folder
 from .policy import Policy
 

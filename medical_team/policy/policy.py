@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from safetensors.torch import load_file
 
+from ..callbacks import Notify
 from ..config import PolicyConfig
 from ..errors import PolicyError
 from ..game.rollout import REFERENCE
@@ -26,7 +27,6 @@ from .chat import decode_reply
 from .devices import choose_device, choose_dtype
 from .dropout import switch_off_dropout
 from .gradient_checkpointing import enable_gradient_checkpointing, recomputing
-from .hub import Notify
 from .loading import load_language_model
 from .merging import merge_adapter
 from .quiet import quiet_transformers

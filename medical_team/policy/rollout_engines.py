@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 
+from ..callbacks import Notify
 from ..config import RolloutConfig
 from ..errors import PolicyError, VllmUnavailableError
 from ..game.rollout import TrainingRollout
 from ..records import Role
-from .hub import Notify
 from .pair import Policies
 from .transformers_rollout import TransformersRollout
 from .vllm_installed import vllm_version

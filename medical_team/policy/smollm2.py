@@ -31,10 +31,11 @@ import torch
 from filelock import FileLock, Timeout
 from tokenizers import pre_tokenizers
 
+from ..callbacks import Notify
 from ..config import SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import MissingDependencyError, ModelUnavailableError, PolicyError
 from ..files import atomic_folder, cannot_write
-from .hub import Notify, cached_folder, download_folder
+from .hub import cached_folder, download_folder
 from .model_folder import model_folder_problems
 from .quiet import quiet_transformers
 from .transformers_inside import name_model, without_quantisation

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
+from ..callbacks import Notify, Progress
 from ..config import RolloutConfig
-from ..game.rollout import Progress, PromptTooLong, Reply, RolloutRequest
+from ..game.rollout import PromptTooLong, Reply, RolloutRequest
 from ..records import Role
 from .decoding import DecodingRules, decode
 from .decoding_model import DecodingModel
@@ -36,9 +37,7 @@ class TransformersRollout:
         warn: told, once, that the model's architecture makes drawing slow.
     """
 
-    def __init__(
-        self, policies: Policies, config: RolloutConfig, *, warn: Callable[[str], None] = warnings.warn
-    ) -> None:
+    def __init__(self, policies: Policies, config: RolloutConfig, *, warn: Notify = warnings.warn) -> None:
         self._policies = policies
         # What the roles' policies read and write tokens with is the same.
         self._policy = policies.policy_of(Role.ASSESSOR)

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import torch
 
+from ..callbacks import Notify, Progress
 from ..config import RolloutConfig
 from ..errors import VllmError
-from ..game.rollout import REFERENCE, Progress, PromptTooLong, Reply, RolloutRequest
+from ..game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest
 from ..records import LIVING, Role
 from .devices import choose_dtype
 from .encoding import EncodedRequest, encode_requests, groups_by_voice
-from .hub import Notify
 from .merged_weights import merged_weights
 from .pair import Policies, set_past_versions
 from .policy import Policy

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from ..callbacks import Notify
 from ..metrics.alarms import alarms
 from ..records import Game
 from ..rl.listeners import Listener
@@ -17,7 +18,7 @@ class AlarmListener(Listener):
         warn: told a sentence that names what was seen and what to try.
     """
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
+    def __init__(self, warn: Notify) -> None:
         self._warn = warn
         self._history: list[Mapping[str, float]] = []
         self._told: set[str] = set()

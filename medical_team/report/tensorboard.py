@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..callbacks import Notify
 from ..records import Game
 from ..rl.listeners import Listener
 from ..runs.folder import RunFolder
@@ -18,7 +19,7 @@ class TensorBoardListener(Listener):
         notice: told, once, why nothing is written.
     """
 
-    def __init__(self, notice: Callable[[str], None]) -> None:
+    def __init__(self, notice: Notify) -> None:
         self._notice = notice
         self._writer: Any = None
 

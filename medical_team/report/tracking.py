@@ -6,6 +6,7 @@ import dataclasses
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
+from ..callbacks import Notify
 from ..files import atomic_text
 from ..network.proxies import privacy_warning
 from ..records import Game
@@ -27,7 +28,7 @@ class TrackingListener(Listener):
         warn: told where notes go, before any leaves this machine.
     """
 
-    def __init__(self, notice: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    def __init__(self, notice: Notify, warn: Notify) -> None:
         self._notice = notice
         self._warn = warn
         self._trackers: dict[TrackerName, Tracker] = {}

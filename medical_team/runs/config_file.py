@@ -18,11 +18,12 @@ from typing import Any, cast
 import tomli_w
 import tomllib
 
+from ..callbacks import Notify
 from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
 from ..model_names import settled_model
 from .config_problems import read_tables
-from .renamed_options import Notify, renamed_tables
+from .renamed_options import renamed_tables
 
 MAX_CONFIG_BYTES = 1024 * 1024
 

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-Notify = Callable[[str], None]
+from ..callbacks import Notify
 
 _SECTIONS = {"sampling": "rollout"}
 

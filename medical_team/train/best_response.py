@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..callbacks import Notify
 from ..config import DataConfig, RunConfig
 from ..errors import UsageError
 from ..game_config import GameConfig
@@ -104,7 +105,7 @@ class StepRemarks(Listener):
         say: takes a sentence.
     """
 
-    def __init__(self, name: str, steps: int, say: Callable[[str], None]) -> None:
+    def __init__(self, name: str, steps: int, say: Notify) -> None:
         self._name = name
         self._steps = steps
         self._say = say

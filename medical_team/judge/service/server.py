@@ -12,6 +12,7 @@ from types import FrameType
 
 import uvicorn
 
+from ...callbacks import Notify
 from ...errors import JudgeError, MedicalTeamError
 from ..protocol import Judge
 from .app import ServedJudge, ServiceStatus, make_app
@@ -43,7 +44,7 @@ class JudgeService:
         settings: ServiceSettings,
         *,
         token: str | None = None,
-        notify: Callable[[str], None] = lambda _: None,
+        notify: Notify = lambda _: None,
     ) -> None:
         self._load = load
         self._notify = notify
