@@ -9,6 +9,7 @@
 #   make test-verifiers                 the tests that need verifiers, in an environment of its own: .venv-verifiers
 #   make test-medhelm                   the tests that need MedHELM, in an environment of its own: .venv-medhelm
 #   make lock                           choose the exact versions anew: requirements/*.txt
+#   make api                            the modules' pages from their docstrings: build/api
 #   make clean                          remove the environments and what was built
 #   make quickstart TORCH=torch==2.9.1  with another torch
 #   make test PYTHON=python3.13         with another Python, after `make clean`
@@ -36,7 +37,7 @@ EXTRAS := --extra train --extra eval --extra judge
 # Beside torch: its relatives for pictures and sound, which don't import beside a torch for a CPU, and the compiler for GPUs.
 NOT_BESIDE_TORCH := $(foreach name,torchvision torchaudio torchcodec triton,--no-emit-package $(name))
 
-.PHONY: help quickstart test test-latest vllm test-vllm test-adapters test-verifiers test-medhelm lint types imports tests lock clean
+.PHONY: help quickstart test test-latest vllm test-vllm test-adapters test-verifiers test-medhelm lint types imports tests api lock clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -76,11 +77,14 @@ imports: $(VENV)/.dev
 tests: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+api: $(VENV)/.dev
+	$(BIN)/python scripts/write_api_pages.py build/api
+
 # The stamps tell the inner make that everything is installed.
 test-latest: TORCH = torch
 test-latest:
 	$(PYTHON) -m venv --clear $(LATEST_VENV)
-	$(LATEST_PIP) install '$(TORCH)' -r requirements/build.in -e '.[train,eval,judge,parquet,dev]'
+	$(LATEST_PIP) install '$(TORCH)' -r requirements/build.in -e '.[train,eval,judge,parquet,docs,dev]'
 	$(LATEST_PIP) install --no-deps -r requirements/test.in
 	touch $(LATEST_VENV)/.python $(LATEST_VENV)/.package $(LATEST_VENV)/.dev
 	$(MAKE) VENV=$(LATEST_VENV) test; status=$$?; \
@@ -134,7 +138,7 @@ test-medhelm: $(MEDHELM_VENV)/.package
 lock:
 	@test -x $(LOCK_VENV)/bin/uv || $(PYTHON) -m venv $(LOCK_VENV)
 	$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check -q install --upgrade uv
-	$(COMPILE) $(EXTRAS) --extra parquet --extra dev pyproject.toml requirements/build.in requirements/test.in \
+	$(COMPILE) $(EXTRAS) --extra parquet --extra docs --extra dev pyproject.toml requirements/build.in requirements/test.in \
 		-o requirements/test.txt > /dev/null
 	$(COMPILE) $(EXTRAS) pyproject.toml requirements/build.in \
 		-c requirements/test.txt -o requirements/package.txt > /dev/null

@@ -54,6 +54,7 @@ MEDERRBENCH = Need(
 MOUNTING = Need("the right to mount a file system", "run the tests as root, outside of a container")
 OPENRLHF = Need("OpenRLHF 0.11.2", f"on Linux on x86-64 with Python 3.11 or 3.12, {_FROM_THE_LOCK}")
 ORDINARY_USER = Need("an ordinary user", "run the tests as anybody but root")
+PDOC = Need("pdoc", _FROM_THE_LOCK)
 PIP = Need("pip in this environment", "python -m ensurepip, or: uv pip install pip")
 PYARROW = Need("pyarrow", _FROM_THE_LOCK)
 PYTHON_3_10 = Need("Python 3.10", "install it so that python3.10 runs, for example with pyenv")
