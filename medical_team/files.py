@@ -5,16 +5,28 @@ A full disk, a missing permission or a path that is a folder becomes one clear :
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from .errors import DataError, MedicalTeamError, OutputError
+
+_NO_ROOM = "Free space there or choose another place"
+_NO_PERMISSION = "Ask for permission to write there or choose another place"
+_REMEDIES = {
+    errno.ENOSPC: _NO_ROOM,
+    errno.EDQUOT: _NO_ROOM,
+    errno.EACCES: _NO_PERMISSION,
+    errno.EPERM: _NO_PERMISSION,
+    errno.EROFS: "The file system there can only be read: choose another place",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+}
 
 
 @contextmanager
@@ -32,7 +44,7 @@ def atomic_text(path: Path) -> Generator[IO[str]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _give_ordinary_permissions(temporary)
+        _give_permissions(Path(temporary), 0o666)
         Path(temporary).replace(path)
         temporary = None
     except MedicalTeamError:
@@ -58,11 +70,11 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Generator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        temporary.chmod(0o777 & ~_umask())
+        _give_permissions(temporary, 0o777)
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():
-                _give_ordinary_permissions(file)
+                _give_permissions(file, 0o666)
                 _sync(file)
         if replace:
             _replace_folder(path, temporary)
@@ -96,7 +108,8 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     if isinstance(error, OutputError):
         return error
     reason = error.strerror or str(error)
-    return OutputError(f"can't write {path}: {reason}. Free space there or choose another place; nothing was changed.")
+    remedy = _REMEDIES.get(error.errno or 0, "Choose another place")
+    return OutputError(f"can't write {path}: {reason}. {remedy}; nothing was changed.")
 
 
 def _replace_folder(path: Path, new: Path) -> None:
@@ -124,6 +137,8 @@ def _umask() -> int:
     return mask
 
 
-def _give_ordinary_permissions(path: str | Path) -> None:
-    # mkstemp and safetensors make files private; a data set or a checkpoint is shared like any other file.
-    Path(path).chmod(0o666 & ~_umask())
+def _give_permissions(path: Path, mode: int) -> None:
+    # mkstemp and safetensors make files private; a data set or a checkpoint is shared like any other file. A file
+    # system without permissions (CIFS, blobfuse) refuses, and then all files have the same anyway.
+    with suppress(OSError):
+        path.chmod(mode & ~_umask())

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import stat
@@ -251,3 +252,37 @@ def test_a_folder_gets_the_permissions_of_any_new_folder(tmp_path, umask, mask, 
         pass
 
     assert stat.S_IMODE((tmp_path / "checkpoint").stat().st_mode) == mode
+
+
+# File systems with rules of their own.
+
+
+def test_a_file_system_that_refuses_permissions_is_written_to_all_the_same(tmp_path, monkeypatch):
+    def refused(path, mode, **options):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "chmod", refused)
+
+    with atomic_text(tmp_path / "notes.txt") as file:
+        file.write("a note")
+    with atomic_folder(tmp_path / "model") as folder:
+        (folder / "config.json").write_text("{}", encoding="utf-8")
+
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "a note"
+    assert names_in(tmp_path / "model") == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Free space there or choose another place"),
+        (errno.EACCES, "Ask for permission to write there or choose another place"),
+        (errno.EROFS, "The file system there can only be read: choose another place"),
+        (errno.ENAMETOOLONG, "Choose a shorter name"),
+        (errno.EIO, "Choose another place"),
+    ],
+)
+def test_the_remedy_fits_what_was_wrong(number, remedy):
+    error = cannot_write(Path("run/games.jsonl"), OSError(number, os.strerror(number)))
+
+    assert str(error) == f"can't write run/games.jsonl: {os.strerror(number)}. {remedy}; nothing was changed."

@@ -11,6 +11,7 @@ from .. import __version__
 from ..errors import MedicalTeamError
 from ..network.proxies import loopback_exempted
 from .arguments import unknown_command
+from .surroundings import escape_what_streams_lack, give_a_home, open_closed_streams
 
 COMMANDS = {
     "quickstart": "the whole thing, small, on this machine: no GPU, no account",
@@ -34,6 +35,10 @@ EXIT_BROKEN_PIPE = 141
 
 def entry_point() -> None:
     """Run the command line and exit with its status."""
+    open_closed_streams()
+    escape_what_streams_lack()
+    if warning := give_a_home(os.environ):
+        sys.stderr.write(f"warning: {warning}\n")
     # For the libraries and programs that make connections of their own.
     os.environ.update(loopback_exempted(os.environ))
     sys.exit(main(sys.argv[1:]))

@@ -137,18 +137,25 @@ def _take_final(run: RunFolder, files: EngineFiles, write_card: WriteCard) -> st
 
 
 def _link_model(source: Path, target: Path, step: int, write_card: WriteCard) -> None:
-    shutil.copytree(source, target, copy_function=_link_or_copy, dirs_exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
+    # Not shutil.copytree: it fails where a file system refuses to set permissions and times.
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            _link_or_copy(path, place)
     # Written anew: the linked file is the engine's too.
     (target / _CARD).unlink(missing_ok=True)
     write_card(target, step)
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def _link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
         # Another file system, or one without links.
-        shutil.copy2(source, target)
+        shutil.copyfile(source, target)
 
 
 def _prune(run: RunFolder) -> None:
