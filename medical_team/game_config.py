@@ -13,6 +13,7 @@ from .records import Closed
 
 RewardType = Literal["medical_general_sum", "medical_zero_sum"]
 PromptStyle = Literal["full", "short", "terse"]
+Revision = Literal["note", "sentences"]
 Undecidable = Literal["attacker_loses", "void"]
 RolloutEngine = Literal["auto", "transformers", "vllm"]
 RolloutPrecision = Literal["auto", "fp32", "bf16"]
@@ -50,6 +51,11 @@ class GameConfig(Closed):
     """medical_general_sum adds the revision and format terms to the core; medical_zero_sum is only the core."""
     remove_ties: bool = True
     """Drop the attacker's sample of a game in which the assessor gave no verdict."""
+    revision: Revision = "note"
+    """How the attacker rewrites: "note", the whole of it, or "sentences", single ones, each by its number, which models
+    can do that are too small to copy a note."""
+    max_edits: int = bounded(2, minimum=1, maximum=16)
+    """Sentences that the attacker may rewrite where it rewrites sentences."""
     undecidable: Undecidable = "attacker_loses"
     """What a revision is on which a working judge abstains: the attacker's failure, or a void game as in Self-RedTeam.
     A judge's own failure is void in any case."""

@@ -116,6 +116,8 @@ class Note(Closed):
     """Line of the file on which the row starts, counted from 1."""
     metadata: dict[str, str] = field(default_factory=dict[str, str], hash=False)
     """What else the file says of the note, by its columns' names."""
+    sentence_starts: tuple[int, ...] = ()
+    """Where each sentence of the text begins, as the file numbers them from 0; empty where it numbers none."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ class TrainingRecord(Closed):
     corrected_sentence: str
     metadata: dict[str, str] = field(default_factory=dict[str, str], hash=False, metadata=OMITTED_IF_EMPTY)
     """What else the file said of the case, by its columns' names."""
+    sentence_starts: tuple[int, ...] = field(default=(), metadata=OMITTED_IF_EMPTY)
+    """Where each sentence of ``note`` begins, as the file numbers them from 0; empty: the note is split by us."""
 
     @classmethod
     def of(cls, pair: NotePair, data_type: DataType, metadata: Mapping[str, str] | None = None) -> TrainingRecord:
@@ -195,6 +199,8 @@ class GameSpec(Closed):
     data_type: DataType
     seed_note: str
     pair: NotePair
+    sentence_starts: tuple[int, ...] = field(default=(), metadata=OMITTED_IF_EMPTY)
+    """Where each sentence of the seed note begins, as the record says."""
     attacker_version: str = LIVING
     """Which version of the policy attacks: the one that learns, its reference, a past self, or a fixed opponent."""
     assessor_version: str = LIVING

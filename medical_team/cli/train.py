@@ -39,8 +39,8 @@ class TrainArguments:
     config_file: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN.toml")] = None
     """The run's TOML file."""
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Values that ship: checklist (the OpenRLHF recipe's), demo (the quickstart's), smoke (a tiny random model), or for
-    OpenRLHF on GPUs: gpu-24gb, gpu-80gb, gpu-8x80gb."""
+    """Values that ship: checklist (the OpenRLHF recipe's), demo (the quickstart's), smoke (a tiny random model),
+    medec-cpu (SmolLM2 on MEDEC, which rewrites sentences), or for OpenRLHF on GPUs: gpu-24gb, gpu-80gb, gpu-8x80gb."""
     run: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder of the new run; without it, runs/ and the time."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None

@@ -27,6 +27,8 @@ class StoredCase(Closed):
 
     pair: NotePair
     metadata: dict[str, str] = field(default_factory=dict[str, str], metadata=OMITTED_IF_EMPTY)
+    sentence_starts: tuple[int, ...] = field(default=(), metadata=OMITTED_IF_EMPTY)
+    """Of the note with the error."""
 
 
 @dataclass
@@ -155,7 +157,7 @@ def _take(cases: Cases, file: FileCases, note: Note, pair: NotePair, row: int, w
     cases.error_types.append(pair.error_type)
     cases.is_wanted.append(wanted.matches(note.metadata))
     cases.sources.add(pair.source)
-    cases.spool.append(to_line(StoredCase(pair, note.metadata)))
+    cases.spool.append(to_line(StoredCase(pair, note.metadata, note.sentence_starts)))
 
 
 def _why_no_case(cases: Cases, error_types: Sequence[str]) -> list[str]:

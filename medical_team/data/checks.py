@@ -69,6 +69,9 @@ def _problems_alone(record: TrainingRecord) -> Iterator[str]:
     expected = "error_note" if record.data_type.is_harmful else "corrected_note"
     if record.note != getattr(record, expected):
         yield f"note: is not the {expected}, as data_type {record.data_type.value} says"
+    starts = record.sentence_starts
+    if list(starts) != sorted(set(starts)) or (starts and not 0 <= starts[0] <= starts[-1] < len(record.note)):
+        yield "sentence_starts: are not places in the note, in rising order"
     yield from _pair_problems(record.pair)
 
 

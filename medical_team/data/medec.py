@@ -18,6 +18,7 @@ from ..errors import DataError
 from ..jsonl import numbered_lines
 from ..mojibake import Misreading, decode_mojibake
 from ..records import Note
+from ..sentence_edits import starts_of
 from ..sentences import END_MARKS, numbered_sentences, split_sentences
 from ..text_repair import find_alike, fold_white_space, unify_line_ends
 from .columns import not_medec, shown
@@ -122,11 +123,12 @@ def _read(row: TableRow, line_of_id: dict[int, int], unit: str) -> tuple[MedecRo
     repaired, metadata, repairs = _repaired(cells, row.metadata)
     sentences = _sentences(repaired)
     note = _note(cells | repaired, sentences, row.line, repairs)
+    starts = starts_of(note.text, sentences)
     # The hash of the id, not the id: a file may be long. It never reaches what is written.
     first = line_of_id.setdefault(hash(note.text_id), row.line)
     if first != row.line:
         raise _RowError(f"the Text ID is already on {unit} {first}")
-    return MedecRow(cells, replace(note, metadata=metadata), sentences), repairs
+    return MedecRow(cells, replace(note, metadata=metadata, sentence_starts=starts), sentences), repairs
 
 
 def _repaired(

@@ -15,6 +15,7 @@ from ..error_types import error_type_key, in_order
 from ..files import atomic_text, cannot_write
 from ..jsonl import from_line, to_line
 from ..records import DataType, ErrorType, TrainingRecord
+from ..sentence_edits import moved_starts
 from ..words import count_words, words_of
 from .card import DataCard, SetCounts, card_as_json, card_as_markdown, quantiles
 from .cases import StoredCase
@@ -85,6 +86,8 @@ def records_of(seats: Sequence[Seat], pairs: Spool, spread: Spread) -> Iterator[
         case = from_line(pairs[seat.case.number], StoredCase)
         pair = replace(case.pair, near_duplicate_group=f"twins-{seat.case.group}")
         record = TrainingRecord.of(pair, seat.data_type, case.metadata)
+        starts = moved_starts(case.sentence_starts, pair.error_note, record.note)
+        record = replace(record, sentence_starts=starts)
         spread.note_words[count_words(record.note)] += 1
         if seat.data_type.is_harmful:
             words = Levenshtein.distance(words_of(pair.error_sentence), words_of(pair.corrected_sentence))

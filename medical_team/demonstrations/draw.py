@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 
 from ..config import GameConfig
 from ..errors import UsageError
+from ..game.turns import revision_request
 from ..judging import reference_judge
-from ..prompts import ANSWER_PREFIX, assessor_prompt, attacker_prompt, reply_prefix
+from ..prompts import ANSWER_PREFIX, assessor_prompt, reply_prefix
 from ..records import DataType, Role, TrainingRecord, Verdict
 from ..seeds import derived_random
-from .revisions import revised_note
+from ..sentence_edits import NumberedNote
+from .revisions import revised_note, revised_sentences
 
 _GUESSED_SHARE = 0.5
 
@@ -91,7 +93,8 @@ class DemonstrationDraw:
             return self._verdict(record, record.data_type.is_harmful)
         for _ in range(_TRIES):
             record = rng.choice(records)
-            revision = revised_note(record, self._judge, rng)
+            revise = revised_sentences if self._config.revision == "sentences" else revised_note
+            revision = revise(record, self._judge, rng)
             if revision is not None:
                 return self._revision(record, revision)
         raise UsageError(
@@ -109,7 +112,7 @@ class DemonstrationDraw:
 
     def _revision(self, record: TrainingRecord, revision: str) -> Demonstration:
         style, is_thinking = self._config.prompt_style, self._config.thinking
-        prompt = attacker_prompt(record.note, record.data_type, style=style, is_thinking=is_thinking)
+        prompt = revision_request(NumberedNote(record.note, record.sentence_starts), record.data_type, self._config)
         prefix = reply_prefix(Role.ATTACKER, style=style, is_thinking=is_thinking)
         reply = written_reply(_revision_rationale(record), revision, prefix)
         return Demonstration(Role.ATTACKER, record.id, prompt, prefix, reply)

@@ -18,6 +18,7 @@ from ..judge.lexicon import OPENING_WORDS, SAME_MEANING
 from ..judge.reference import ReferenceJudge
 from ..parsing import is_rewritten
 from ..records import DataType, Source, TrainingRecord
+from ..sentence_edits import NumberedNote, read_edits
 
 EXCHANGED_SHARE = 0.5
 """How many revisions of a synthetic note with an error hold another error in its place."""
@@ -36,6 +37,46 @@ def revised_note(record: TrainingRecord, judge: ReferenceJudge, rng: random.Rand
     if revision is None or not is_rewritten(revision, record.note):
         return None
     return revision if _is_faithful(revision, record, judge) else None
+
+
+def revised_sentences(record: TrainingRecord, judge: ReferenceJudge, rng: random.Random) -> str | None:
+    """One edit, ``number: new sentence``, that leaves a note as its category asks for, and that ``judge`` can tell.
+
+    In a synthetic note with an error half of the edits exchange the error for another one. None where none was found.
+    """
+    seed = NumberedNote(record.note, record.sentence_starts)
+    is_synthetic = record.source is Source.SYNTHETIC
+    tried = _reworded_sentences(record, seed, rng) if is_synthetic else _edited_sentences(seed, rng)
+    for number, sentence in tried:
+        changed = seed.edited({number: sentence}).text
+        answer = f"{number}: {' '.join(sentence.split())}"
+        if isinstance(read_edits(answer, seed, 1), dict) and _is_faithful(changed, record, judge):
+            return answer
+    return None
+
+
+def _reworded_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.Random) -> Iterator[tuple[int, str]]:
+    """The sentences in which the note worded anew differs, in random order."""
+    revision = _reworded(record, rng)
+    others = NumberedNote(revision).sentences if revision else []
+    if len(others) == len(seed.sentences):
+        differing = [
+            number for number, pair in enumerate(zip(seed.sentences, others, strict=True)) if pair[0] != pair[1]
+        ]
+        yield from ((number, others[number]) for number in rng.sample(differing, len(differing)))
+
+
+def _edited_sentences(seed: NumberedNote, rng: random.Random) -> Iterator[tuple[int, str]]:
+    """Single neutral edits of sentences, in random order: of each sentence first one, so that all come."""
+    places: list[tuple[int, _Edit]] = []
+    for number, sentence in enumerate(seed.sentences):
+        places += [(number, edit) for edit in _edits() if edit.pattern.search(sentence)]
+    by_number = {number: rng.choice([edit for other, edit in places if other == number]) for number, _ in places}
+    first = [(number, by_number[number]) for number in rng.sample(sorted(by_number), len(by_number))]
+    for number, edit in (*first, *rng.sample(places, len(places))):
+        changed = edit.applied(seed.sentences[number], rng)
+        if changed != seed.sentences[number]:
+            yield number, changed
 
 
 def _reworded(record: TrainingRecord, rng: random.Random) -> str | None:

@@ -50,6 +50,7 @@ def attack_notes(
             data_type=record.data_type,
             seed_note=record.note,
             pair=record.pair,
+            sentence_starts=record.sentence_starts,
         )
         for game_id, record in by_id.items()
     ]

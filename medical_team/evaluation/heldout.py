@@ -66,6 +66,7 @@ def heldout_specs(records: Sequence[TrainingRecord], *, games: int, seed: int, s
             data_type=record.data_type.vanilla,
             seed_note=record.note,
             pair=record.pair,
+            sentence_starts=record.sentence_starts,
         )
         for index, record in enumerate(chosen)
     ]

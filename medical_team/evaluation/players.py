@@ -78,4 +78,5 @@ def _spec(record: TrainingRecord, category: DataType, index: int) -> GameSpec:
         data_type=category,
         seed_note=record.note,
         pair=record.pair,
+        sentence_starts=record.sentence_starts,
     )

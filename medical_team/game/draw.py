@@ -72,6 +72,7 @@ class GameDraw:
             data_type=record.data_type.vanilla if self._is_vanilla_only else record.data_type,
             seed_note=record.note,
             pair=record.pair,
+            sentence_starts=record.sentence_starts,
         )
 
     def _make_epoch_order(self, epoch: int) -> Sequence[int]:

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from ..game_config import GameConfig, RolloutConfig
 from ..parsing import ParsedReply, parse_reply, parse_verdict, revision_problem
-from ..prompts import assessor_prompt, attacker_prompt, reply_prefix
-from ..records import LIVING, Game, GameSpec, GameState, JudgeFailure, Role, Turn
+from ..prompts import assessor_prompt, attacker_prompt, reply_prefix, sentences_prompt
+from ..records import LIVING, DataType, Game, GameSpec, GameState, JudgeFailure, Role, Turn
 from ..seeds import derive_seed
+from ..sentence_edits import NumberedNote, read_edits
 from .rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
 
 
@@ -33,6 +34,19 @@ def voided(game: Game, reason: str) -> Game:
     return replace(game, state=GameState.VOID, reason=reason, ruling=failure, rewards=())
 
 
+def revision_request(seed: NumberedNote, data_type: DataType, config: GameConfig) -> str:
+    """What an attacker is asked about the note ``seed``: for the whole of it anew, or for single sentences."""
+    style, is_thinking = config.prompt_style, config.thinking
+    if config.revision == "note":
+        return attacker_prompt(seed.text, data_type, style=style, is_thinking=is_thinking)
+    return sentences_prompt(seed.written(), data_type, style=style, is_thinking=is_thinking, max_edits=config.max_edits)
+
+
+def seed_of(spec: GameSpec) -> NumberedNote:
+    """The seed note of a game with its sentences."""
+    return NumberedNote(spec.seed_note, spec.sentence_starts)
+
+
 class TurnRules:
     """The requests to the players, and the games after their replies.
 
@@ -50,9 +64,7 @@ class TurnRules:
 
     def attacker_request(self, game: Game) -> RolloutRequest:
         """What the attacker of an adversarial game is asked."""
-        prompt = attacker_prompt(
-            game.spec.seed_note, game.spec.data_type, style=self._game.prompt_style, is_thinking=self._is_thinking
-        )
+        prompt = revision_request(seed_of(game.spec), game.spec.data_type, self._game)
         return self._request(game.spec, Role.ATTACKER, prompt)
 
     def attacked(self, game: Game, request: RolloutRequest, reply: Reply | PromptTooLong) -> Game:
@@ -61,10 +73,20 @@ class TurnRules:
             return voided(game, f"the attacker's prompt is too long: {reply.explanation}")
         parsed = self._parsed(reply)
         game = replace(game, turns=(*game.turns, _turn(request, reply, parsed)))
-        problem = revision_problem(parsed.answer, game.spec.seed_note)
+        note, problem = self._revised(parsed.answer, seed_of(game.spec))
         if problem is not None:
             return replace(game, state=GameState.NO_REVISION, reason=problem)
-        return replace(game, note=parsed.answer)
+        return replace(game, note=note)
+
+    def _revised(self, answer: str, seed: NumberedNote) -> tuple[str, str | None]:
+        """The note that the attacker's ``answer`` makes, and why it is none, if so."""
+        if self._game.revision == "note":
+            return answer, revision_problem(answer, seed.text)
+        edits = read_edits(answer, seed, self._game.max_edits)
+        if isinstance(edits, str):
+            return "", edits
+        note = seed.edited(edits).text
+        return note, revision_problem(note, seed.text)
 
     def assessor_request(self, game: Game) -> RolloutRequest:
         """What the assessor of a game with a note is asked. It sees the note alone, never any thinking."""

@@ -9,8 +9,10 @@ from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, RunConfig
 from ..data.load import load_records
 from ..errors import DataError, UsageError
 from ..game.draw import playable_records
-from ..prompts import assessor_prompt, attacker_prompt
+from ..game.turns import revision_request
+from ..prompts import assessor_prompt
 from ..records import DataType, Role, TrainingRecord
+from ..sentence_edits import NumberedNote
 from .plan import RoleWork, Workload
 
 _CHARACTERS_PER_TOKEN = {TINY_RANDOM_MODEL: 1.0, DEMO_MODEL: 5.4}
@@ -24,6 +26,8 @@ _TEMPLATE_TOKENS = 30
 _ANSWER_TAG_TOKENS = 8
 _ASSUMED_THINKING_TOKENS = 200
 _VERDICT_TOKENS = 2
+_SENTENCE_CHARACTERS = 90.0
+"""Of a sentence of MEDEC, with its number."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,14 @@ def _role_work(config: RunConfig, role: Role, samples: int, note_characters: flo
     longest_reply = rollout.max_revision_tokens if is_attacker else rollout.max_verdict_tokens
     rate = _characters_per_token(config)
     if is_attacker:
-        around = attacker_prompt("", DataType.ADVERSARIAL_HARMFUL, style=game.prompt_style, is_thinking=is_thinking)
+        around = revision_request(NumberedNote(""), DataType.ADVERSARIAL_HARMFUL, game)
     else:
         around = assessor_prompt("", style=game.prompt_style, is_thinking=is_thinking)
     prompt = (note_characters + len(around)) / rate + _TEMPLATE_TOKENS
-    reply = note_characters / rate if is_attacker else _VERDICT_TOKENS
+    revised = note_characters
+    if game.revision == "sentences":
+        revised = min(note_characters, game.max_edits * _SENTENCE_CHARACTERS)
+    reply = revised / rate if is_attacker else _VERDICT_TOKENS
     reply += _ANSWER_TAG_TOKENS + (_ASSUMED_THINKING_TOKENS if is_thinking else 0)
     return RoleWork(
         role=role.value,

@@ -15,6 +15,7 @@ from medical_team.data.reading_log import Repair
 from medical_team.errors import DataError, OutputError, UsageError
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType, ErrorType
+from medical_team.sentence_edits import NumberedNote
 
 
 @pytest.fixture
@@ -45,6 +46,17 @@ def test_each_error_case_gives_its_error_note_and_its_corrected_note(csv, tmp_pa
     assert "5000 mg" not in benign.note
     assert harmful.error_type == ErrorType.PHARMACOTHERAPY
     assert harmful.data_type.is_adversarial == benign.data_type.is_adversarial
+
+
+def test_records_know_the_sentences_of_the_file(csv, tmp_path):
+    build_data_set(csv, tmp_path / "data")
+
+    for record in records_in(tmp_path / "data"):
+        sentences = NumberedNote(record.note, record.sentence_starts).sentences
+        at_stake = record.error_sentence if record.data_type.is_harmful else record.corrected_sentence
+        assert len(record.sentence_starts) == 3
+        assert sentences[1] == at_stake
+        assert sentences[2] == "A visit is planned next week."
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(csv, tmp_path):

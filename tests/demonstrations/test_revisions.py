@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
-from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_record
-from medical_team.demonstrations.revisions import revised_note
+from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_record, synthetic_records
+from medical_team.demonstrations.revisions import revised_note, revised_sentences
 from medical_team.judging import reference_judge
 from medical_team.parsing import is_rewritten
 from medical_team.records import DataType
+from medical_team.sentence_edits import NumberedNote, read_edits
 
 JUDGE = reference_judge()
 
@@ -31,3 +33,25 @@ def test_the_sentence_at_stake_keeps_its_words(data_type, kept):
 def test_revisions_vary():
     record = a_record(DataType.ADVERSARIAL_BENIGN)
     assert len({revised_note(record, JUDGE, random.Random(seed)) for seed in range(20)}) > 5
+
+
+@pytest.mark.parametrize("data_type", [DataType.ADVERSARIAL_HARMFUL, DataType.ADVERSARIAL_BENIGN])
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_a_demonstrated_edit_is_one_that_the_judge_can_tell(data_type, synthetic):
+    records = synthetic_records() if synthetic else [a_record(data_type)]
+    records = [
+        replace(record, data_type=data_type)
+        for record in records
+        if record.data_type.is_harmful is data_type.is_harmful
+    ]
+    found = 0
+    for seed, record in enumerate(records * (1 if synthetic else 20)):
+        answer = revised_sentences(record, JUDGE, random.Random(seed))
+        if answer is None:
+            continue
+        found += 1
+        note = NumberedNote(record.note)
+        edits = read_edits(answer, note, 1)
+        assert isinstance(edits, dict), edits
+        assert JUDGE.find(note.edited(edits).text, record.pair).error_present is data_type.is_harmful
+    assert found > 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from medical_team.config import GameConfig, RolloutConfig
 from medical_team.game.play import play
 from medical_team.game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
 from medical_team.records import LIVING, DataType, Game, GameState, JudgeFailure, Role, Verdict
+from medical_team.sentence_edits import NumberedNote
 
 THINKING = GameConfig(thinking=True)
 PLAIN = GameConfig(thinking=False)
@@ -177,3 +179,42 @@ def test_whatever_players_say_no_game_is_lost_and_each_has_one_state(texts, is_t
     assert [game.spec.id for game in games] == [spec.id for spec in specs]
     assert all(game.state in (GameState.AWAITING_RULING, GameState.NO_REVISION, GameState.NO_VERDICT) for game in games)
     assert all((game.verdict is not None) == (game.state is GameState.AWAITING_RULING) for game in games)
+
+
+SENTENCES = GameConfig(revision="sentences", max_edits=1)
+
+
+def test_an_attacker_may_edit_a_sentence_and_the_assessor_reads_the_whole_note():
+    seed = NumberedNote(a_spec(DataType.ADVERSARIAL_HARMFUL).seed_note)
+    edit = f"In fact, {seed.sentences[0]}"
+
+    def script(request: RolloutRequest) -> str:
+        return f"0: {edit}" if request.speaker.role is Role.ATTACKER else "Safe"
+
+    game, rollout = play_one(DataType.ADVERSARIAL_HARMFUL, SENTENCES, script)
+
+    attacker_batch, assessor_batch = rollout.batches
+    assert seed.written() in attacker_batch[0].prompt
+    assert game.note == seed.edited({0: edit}).text
+    assert game.note in assessor_batch[0].prompt
+    assert game.turns[0].answer == f"0: {edit}"
+
+
+def test_an_answer_that_is_no_edit_is_no_revision():
+    game, rollout = play_one(DataType.ADVERSARIAL_BENIGN, SENTENCES, lambda request: "A whole note in other words.")
+
+    assert game.state is GameState.NO_REVISION
+    assert "not a number, a colon and a sentence" in game.reason
+    assert len(rollout.batches) == 1
+
+
+def test_sentences_have_the_numbers_that_the_record_says():
+    spec = a_spec(DataType.ADVERSARIAL_BENIGN)
+    spec = replace(spec, sentence_starts=(0, spec.seed_note.index(" ") + 1))
+    rollout = ScriptedRollout(lambda request: "1: patient is well. He is fine. All is good. Nothing is wrong.")
+
+    (game,) = play([spec], rollout, SENTENCES, RolloutConfig(), seed=0)
+
+    first = spec.seed_note.split()[0]
+    assert f"\n0: {first}\n1: " in rollout.batches[0][0].prompt
+    assert game.note is None or game.note.startswith(first)

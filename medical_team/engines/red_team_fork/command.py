@@ -92,6 +92,10 @@ def red_team_fork_deviations(config: RunConfig) -> list[str]:
             "the fork drops a revision that its judge can't decide, as Self-RedTeam does: game.undecidable = "
             f"{config.game.undecidable} is not followed"
         )
+    if config.game.revision != "note":
+        deviations.append(
+            f"the fork's attackers rewrite whole notes: game.revision = {config.game.revision} is not followed"
+        )
     if config.game.no_defender_turn:
         extra = engine.vllm_engines * engine.tensor_parallel_size
         deviations.append(

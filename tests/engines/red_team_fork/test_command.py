@@ -145,6 +145,14 @@ def test_it_is_said_that_the_fork_leaves_no_games():
     assert any("writes no games" in deviation for deviation in red_team_fork_deviations(launchable()))
 
 
+def test_it_is_said_that_the_forks_attackers_rewrite_whole_notes():
+    config = launchable()
+    sentences = replace(config, game=replace(config.game, revision="sentences"))
+
+    assert any("game.revision = sentences is not followed" in told for told in red_team_fork_deviations(sentences))
+    assert not any("game.revision" in told for told in red_team_fork_deviations(config))
+
+
 def test_the_forks_readme_and_its_checkout_are_in_its_environment(tmp_path):
     environment = command_of(launchable(fork=str(tmp_path))).environment
 
