@@ -23,6 +23,9 @@ from ..sentence_edits import NumberedNote, read_edits
 EXCHANGED_SHARE = 0.5
 """How many revisions of a synthetic note with an error hold another error in its place."""
 
+AT_STAKE_SHARE = 0.5
+"""In how many notes an edit of the sentence at stake is looked for first."""
+
 _MOST_EDITS = 8
 _SENTENCE_STARTS = ("The", "He", "She", "His", "Her", "On", "There", "Physical")
 
@@ -46,7 +49,7 @@ def revised_sentences(record: TrainingRecord, judge: ReferenceJudge, rng: random
     """
     seed = NumberedNote(record.note, record.sentence_starts)
     is_synthetic = record.source is Source.SYNTHETIC
-    tried = _reworded_sentences(record, seed, rng) if is_synthetic else _edited_sentences(seed, rng)
+    tried = _reworded_sentences(record, seed, rng) if is_synthetic else _edited_sentences(record, seed, rng)
     for number, sentence in tried:
         changed = seed.edited({number: sentence}).text
         answer = f"{number}: {' '.join(sentence.split())}"
@@ -66,17 +69,22 @@ def _reworded_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.
         yield from ((number, others[number]) for number in rng.sample(differing, len(differing)))
 
 
-def _edited_sentences(seed: NumberedNote, rng: random.Random) -> Iterator[tuple[int, str]]:
-    """Single neutral edits of sentences, in random order: of each sentence first one, so that all come."""
-    places: list[tuple[int, _Edit]] = []
-    for number, sentence in enumerate(seed.sentences):
-        places += [(number, edit) for edit in _edits() if edit.pattern.search(sentence)]
-    by_number = {number: rng.choice([edit for other, edit in places if other == number]) for number, _ in places}
-    first = [(number, by_number[number]) for number in rng.sample(sorted(by_number), len(by_number))]
-    for number, edit in (*first, *rng.sample(places, len(places))):
-        changed = edit.applied(seed.sentences[number], rng)
-        if changed != seed.sentences[number]:
-            yield number, changed
+def _edited_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.Random) -> Iterator[tuple[int, str]]:
+    """Sentences with neutral edits, in random order; in a share of the notes the one at stake comes first.
+
+    Each comes with several edits, which a model learns sooner than to copy with one, and then with a single one.
+    """
+    numbers = rng.sample(range(len(seed.sentences)), len(seed.sentences))
+    at_stake = seed.number_of(record.error_sentence if record.data_type.is_harmful else record.corrected_sentence)
+    if at_stake is not None and rng.random() < AT_STAKE_SHARE:
+        numbers.sort(key=lambda number: number != at_stake)
+    for most_edits in (_MOST_EDITS, 1):
+        for number in numbers:
+            sentence = seed.sentences[number]
+            for edit in _tried_edits(sentence, rng)[:most_edits]:
+                sentence = edit.applied(sentence, rng)
+            if sentence != seed.sentences[number]:
+                yield number, sentence
 
 
 def _reworded(record: TrainingRecord, rng: random.Random) -> str | None:
