@@ -13,9 +13,11 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import MissingDependencyError, UsageError
+from ..metrics.card_metadata import card_metadata
 from ..metrics.licences import model_licence
 from ..model_names import model_title, repository_of, settled_model
 from ..runs.checkpoints import MARKER
+from ..runs.config_file import to_toml
 from ..runs.folder import RunFolder
 from .arguments import parse
 from .judging import remark
@@ -23,6 +25,7 @@ from .judging import remark
 _RUN_INFO = "run.json"
 _POLICY = "policy"
 _CARD = "README.md"
+_CONFIG = "medical_team.toml"
 _LIBRARIES = ("torch", "transformers", "peft", "safetensors", "huggingface_hub", "tokenizers")
 
 _PLAIN_CARD = """\
@@ -62,6 +65,10 @@ class ExportArguments:
     """Of a run: its best checkpoint, its final model or its latest checkpoint; unset: the first of these there is."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Of the written weights; auto keeps that of the checkpoint, and merges an adapter in fp32."""
+    push: Annotated[str | None, tyro.conf.arg(metavar="OWNER/NAME")] = None
+    """Send the folder to this repository on the Hugging Face hub too, with the run's configuration. It is private."""
+    public: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """With --push: everybody may read it. The model contains the attacker: docs/intended_use.md."""
     verify: bool = True
     """Load what was written and compare its logits with the source's, of an adapter unmerged; takes twice as long."""
 
@@ -79,8 +86,14 @@ class _Source:
 def main(arguments: Sequence[str]) -> int:
     """Run the command ``export``."""
     chosen = parse(ExportArguments, "export", arguments)
+    if chosen.public and chosen.push is None:
+        raise UsageError("--public says how to --push, which is not there: add --push OWNER/NAME, or leave it out")
     source = _source_of(chosen)
     export = _export_module()
+    if chosen.push is not None:
+        from ..policy.hub_push import check_repository
+
+        check_repository(chosen.push)
     exported = export.export_model(
         str(source.model),
         chosen.output,
@@ -103,7 +116,16 @@ def main(arguments: Sequence[str]) -> int:
         f"With OpenRLHF:       --actor.model_name_or_path {exported.folder}\n"
         f"Serve it:            vllm serve {exported.folder}\n"
     )
+    if chosen.push is not None:
+        sys.stdout.write(f"On the hub:          {_pushed(chosen.push, exported.folder, is_public=chosen.public)}\n")
     return 0
+
+
+def _pushed(repository: str, folder: Path, *, is_public: bool) -> str:
+    from ..policy.hub_push import push_folder
+
+    sent = "weights, which may remember notes, with their card and configuration,"
+    return push_folder(folder, repository, is_public=is_public, sent=sent, notify=remark)
 
 
 def _export_module() -> ModuleType:
@@ -170,6 +192,8 @@ def _card_writer(source: _Source, name: str) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         text = _plain_card(source, name) if source.run is None else _run_card(source, source.run)
         (folder / _CARD).write_text(text, encoding="utf-8")
+        if source.run is not None:
+            (folder / _CONFIG).write_text(to_toml(source.run.config), encoding="utf-8")
 
     return write
 
@@ -179,7 +203,11 @@ def _run_card(source: _Source, run: RunFolder) -> str:
 
     sources = {record.source for record in run.training_records()}
     what = f"the state after {source.steps} steps"
-    return model_card(run.config, source.steps, run.info.kind, sources=sources) + _MERGED.format(what=what)
+    history = [step.values for step in run.metrics() if step.step < source.steps]
+    names = sorted(each.value for each in sources)
+    metadata = card_metadata(run.path.name, run.config.policy.model, names, history)
+    card = model_card(run.config, source.steps, run.info.kind, sources=sources, metadata=metadata)
+    return card + _MERGED.format(what=what)
 
 
 def _plain_card(source: _Source, name: str) -> str:

@@ -82,19 +82,21 @@ def model_card(
     *,
     sources: Iterable[Source] = (),
     tables: Sequence[str] = (),
+    metadata: str = "",
 ) -> str:
     """A Markdown model card for the state after ``completed_steps`` of a run of ``kind``.
 
     Args:
         sources: where the notes that it was trained on come from.
         tables: Markdown tables of what came of it; empty ones are left out.
+        metadata: further lines of the front matter.
     """
     is_self_play = kind == "self-play"
     settings = _self_play_settings(config) if is_self_play else _warm_start_settings(config)
     settings = {"completed steps": completed_steps, **settings, **_shared_settings(config)}
     texts = _SELF_PLAY if is_self_play else _WARM_START
     return _CARD.format(
-        front_matter=_front_matter(config),
+        front_matter=_front_matter(config) + metadata,
         base=model_title(config.policy.model),
         steps=completed_steps,
         base_licence=model_licence(config.policy.model),

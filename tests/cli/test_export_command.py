@@ -9,12 +9,16 @@ from importlib.machinery import ModuleSpec
 from unittest.mock import MagicMock
 
 import pytest
+import tomllib
 import torch
+import yaml
 from transformers import AutoModelForCausalLM
 
+from hub_server import hub_server
 from medical_team.cli.main import main
 from medical_team.policy.quiet import quiet_transformers
 from medical_team.policy.tiny import save_tiny_model
+from medical_team.runs.config_file import config_from_tables
 from medical_team.runs.folder import RunFolder
 from needs import OPENRLHF
 
@@ -58,6 +62,32 @@ def test_the_card_names_base_licence_and_use(run, tmp_path, capsys):
     assert "not for clinical use" in card
     assert "after 2 steps" in card
     assert "medical-team export" in card
+
+
+def test_a_run_is_pushed_with_its_card_and_its_configuration(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_for_the_test_alone")
+    with hub_server() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        status, out, _ = export(capsys, run, "-o", tmp_path / "out", "--push", "me/model")
+
+    assert status == 0
+    assert f"{hub.url}/me/model" in out
+    sent = hub.files["me/model"]
+    assert {"model.safetensors", "config.json", "medical_team.toml", "README.md"} <= sent.keys()
+    assert config_from_tables(tomllib.loads(sent["medical_team.toml"].decode())) == RunFolder.open(run).config
+    assert "research-only" in yaml.safe_load(sent["README.md"].decode().split("---\n")[1])["tags"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"), [(["--public"], "add --push OWNER/NAME"), (["--push", "model"], "expected OWNER/NAME")]
+)
+def test_a_push_that_makes_no_sense_writes_nothing(run, tmp_path, capsys, options, told):
+    status, _, err = export(capsys, run, "-o", tmp_path / "out", *options)
+
+    assert status == 2
+    assert told in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_best_checkpoint_comes_first_and_another_can_be_chosen(run, tmp_path, capsys):

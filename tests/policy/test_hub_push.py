@@ -1,0 +1,77 @@
+import pytest
+
+from hub_server import hub_server
+from medical_team.errors import OutputError, UsageError
+from medical_team.policy.hub_push import push_folder
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    with hub_server() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_TOKEN", "hf_for_the_test_alone")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        yield hub
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "README.md").write_text("---\ntags:\n- research-only\n---\n# A model\n", encoding="utf-8")
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    return folder
+
+
+def push(folder, repository="me/model", *, is_public=False, said=None):
+    notify = (said if said is not None else []).append
+    return push_folder(folder, repository, is_public=is_public, sent="weights", notify=notify)
+
+
+def test_a_new_repository_is_private_and_gets_every_file(hub, folder):
+    assert push(folder) == f"{hub.url}/me/model"
+
+    assert hub.private == {"me/model": True}
+    assert hub.files["me/model"].keys() == {"README.md", "config.json"}
+    assert hub.files["me/model"]["README.md"] == (folder / "README.md").read_bytes()
+
+
+def test_it_is_public_only_where_that_is_said(hub, folder):
+    push(folder, is_public=True)
+
+    assert hub.private == {"me/model": False}
+
+
+def test_nothing_is_sent_to_a_public_repository_unasked(hub, folder):
+    hub.private["me/model"] = False
+
+    with pytest.raises(UsageError, match="everybody can read me/model"):
+        push(folder)
+    assert hub.files == {}
+    push(folder, is_public=True)
+    assert hub.files["me/model"]
+
+
+def test_a_hub_on_this_machine_needs_no_warning_and_another_is_named_first(hub, folder, monkeypatch):
+    said: list[str] = []
+    push(folder, said=said)
+    assert said == []
+
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    with pytest.raises(OutputError, match=r"me/model can't be written at http://hub\.invalid"):
+        push(folder, said=said)
+    assert "hub.invalid" in said[0]
+
+
+def test_a_refusal_says_what_to_do(hub, folder):
+    hub.status = 403
+
+    with pytest.raises(OutputError, match="hf auth login"):
+        push(folder)
+
+
+@pytest.mark.parametrize("name", ["model", "me/model/x", "me/", "../x/y"])
+def test_a_name_that_is_none_is_refused_before_anything_is_asked(hub, folder, name):
+    with pytest.raises(UsageError, match="expected OWNER/NAME"):
+        push(folder, name)
+    assert hub.private == {}
