@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -20,6 +19,7 @@ from .judge.openai_scorer import connect_openai
 from .judge.protocol import AsyncJudge, Judge
 from .judge.questions import AnswerScorer
 from .judge.reference import ReferenceJudge
+from .network.tokens import bearer_token
 from .records import NotePair, Source
 
 CLOSED_WORLDS = {Source.SYNTHETIC: decide_synthetic}
@@ -130,7 +130,7 @@ class _RemoteOptions(TypedDict):
 
 def _remote_options(config: JudgeConfig, notify: Notify) -> _RemoteOptions:
     return _RemoteOptions(
-        token=os.environ.get(config.token_variable, "").strip() or None,
+        token=bearer_token(config.token_variable),
         games_per_request=config.queries_per_request,
         timeout_seconds=config.timeout_seconds,
         patience_seconds=config.patience_seconds,

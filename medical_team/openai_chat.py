@@ -7,7 +7,6 @@ server that stays away) is an :class:`.errors.EndpointError`: no guess may take 
 from __future__ import annotations
 
 import json
-import os
 import random
 import threading
 import time
@@ -22,6 +21,7 @@ import httpx
 from .callbacks import Notify
 from .errors import EndpointError
 from .network.clients import make_client
+from .network.tokens import bearer_token
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 MAX_WAIT_SECONDS = 30.0
@@ -74,7 +74,8 @@ class ChatClient:
         notify: told, once, when the server is waited for.
 
     Raises:
-        EndpointError: ``base_url`` is no address, or the proxy of the environment for it can't be used.
+        EndpointError: ``base_url`` is no address, the token can't be one, or the proxy of the environment for the
+            address can't be used.
     """
 
     def __init__(
@@ -94,9 +95,11 @@ class ChatClient:
         self._concurrency = concurrency
         self._patience_seconds = patience_seconds
         self._notify = notify
-        self._is_waiting_told = False
+        self._told: set[str] = set()
+        self._limit_option = "max_tokens"
+        self._takes_temperature = True
         self._is_stopped = threading.Event()
-        token = os.environ.get(token_variable, "").strip() if token_variable else ""
+        token = bearer_token(token_variable) if token_variable else None
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._token_variable = token_variable
         self._client = make_client(base, headers=headers, timeout=timeout_seconds, max_connections=concurrency)
@@ -122,27 +125,53 @@ class ChatClient:
                 raise
 
     def _complete(self, request: ChatRequest) -> ChatReply | ChatRefusal:
-        body = {
-            "model": self._model,
-            "messages": [{"role": "user", "content": request.prompt}],
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            **({} if request.seed is None else {"seed": request.seed}),
-            **request.options,
-        }
         deadline = time.monotonic() + self._patience_seconds
         attempt = 0
         while True:
+            body = self._body(request)
             try:
                 status, headers, content = self._post(body)
             except httpx.TransportError as error:
                 problem, wait = f"{type(error).__name__}: {error}", None
             else:
+                if status == 400 and self._learns_from(content, body):
+                    continue
                 if status not in _RETRIED:
                     return self._answer(status, content)
                 problem, wait = f"status {status}: {_message(content)}", headers.get("retry-after")
             self._wait_or_give_up(problem, deadline, attempt, wait)
             attempt += 1
+
+    def _body(self, request: ChatRequest) -> dict[str, object]:
+        return {
+            "model": self._model,
+            "messages": [{"role": "user", "content": request.prompt}],
+            self._limit_option: request.max_tokens,
+            **({"temperature": request.temperature} if self._takes_temperature else {}),
+            **({} if request.seed is None else {"seed": request.seed}),
+            **request.options,
+        }
+
+    def _learns_from(self, content: bytes, body: Mapping[str, object]) -> bool:
+        """Whether the server refused an option of ``body``, as newer OpenAI models do. Later requests go without it."""
+        message = _message(content)
+        if "max_tokens" in body and "max_completion_tokens" in message:
+            self._limit_option = "max_completion_tokens"
+            return True
+        if "temperature" in body and "temperature" in message and "support" in message:
+            self._takes_temperature = False
+            self._notify_once(
+                f"{self._url} refuses temperature {body['temperature']} ({message}). None is sent: the server's own "
+                "holds, so replies are drawn at random and differ from call to call."
+            )
+            return True
+        return False
+
+    def _notify_once(self, text: str) -> None:
+        kind = text.partition("(")[0]
+        if kind not in self._told:
+            self._told.add(kind)
+            self._notify(text)
 
     def _post(self, body: Mapping[str, object]) -> tuple[int, httpx.Headers, bytes]:
         content = bytearray()
@@ -171,7 +200,10 @@ class ChatClient:
             )
         if status != 200:
             raise EndpointError(f"{self._url} refuses the request (status {status}: {message}).")
-        return _reply(content, self._url)
+        reply = _reply(content, self._url)
+        if advice := _thinking_advice(reply):
+            self._notify_once(f"{self._url} {advice}")
+        return reply
 
     def _wait_or_give_up(self, problem: str, deadline: float, attempt: int, retry_after: str | None) -> None:
         seconds = _seconds(retry_after)
@@ -183,15 +215,16 @@ class ChatClient:
                 f"{self._url} can't be asked ({problem}); it was waited for {self._patience_seconds:g} seconds. "
                 "Is the server running?"
             )
-        if not self._is_waiting_told:
-            self._is_waiting_told = True
-            self._notify(f"Waiting for {self._url} ({problem}) ...")
+        self._notify_once(f"Waiting for {self._url} ({problem}) ...")
         if self._is_stopped.wait(seconds):
             raise EndpointError(f"{self._url} was not asked again, because another request failed")
 
 
 def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     if parts.username or parts.password:
         raise EndpointError("the address holds a user or password; put a token into an environment variable instead")
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -214,6 +247,19 @@ def _reply(content: bytes, url: str) -> ChatReply:
             f"{content[:100]!r}). Give the base of an OpenAI-compatible API."
         ) from error
     return ChatReply(text, finish_reason != "length", cast("Mapping[str, Any]", choice))
+
+
+def _thinking_advice(reply: ChatReply) -> str | None:
+    """What to do where a model's thinking stands in the way of its answer."""
+    remedy = (
+        "Start the server with a parser for its model's thinking (vLLM: --reasoning-parser), switch the thinking off, "
+        "or raise the limit on tokens"
+    )
+    if reply.text.lstrip().startswith("<think>"):
+        return f"sends its model's thinking as a part of the reply, which may make it unreadable. {remedy}."
+    if not reply.text and not reply.is_finished:
+        return f"sends empty replies that end at the limit on tokens: the model thinks longer. {remedy}."
+    return None
 
 
 def _message(content: bytes) -> str:

@@ -109,6 +109,55 @@ def test_what_stops_every_request_alike_is_an_error_that_says_what_to_do(answer,
         ask(server.url, "a", "b", token_variable="SOME_TOKEN")
 
 
+def newer_model(body):
+    """What OpenAI's newer models say of options that they don't take."""
+    if "max_tokens" in body:
+        problem = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+        return 400, {"error": {"message": problem, "param": "max_tokens", "code": "unsupported_parameter"}}
+    if "temperature" in body:
+        problem = "Unsupported value: 'temperature' does not support 0. Only the default (1) is supported."
+        return 400, {"error": {"message": problem, "param": "temperature", "code": "unsupported_value"}}
+    return a_completion("Safe")
+
+
+def test_options_that_a_newer_model_refuses_are_left_out_from_then_on():
+    told = []
+    with openai_server(newer_model) as server:
+        replies = ask(server.url, "a", "b", "c", concurrency=1, notify=told.append)
+
+    assert [reply.text for reply in replies] == ["Safe"] * 3
+    assert len(server.bodies) == 2 + 3
+    assert server.bodies[-1]["max_completion_tokens"] == 8
+    assert not {"max_tokens", "temperature"} & server.bodies[-1].keys()
+    (sentence,) = told
+    assert "refuses temperature 0.0" in sentence
+    assert "drawn at random" in sentence
+
+
+def test_a_limit_that_is_too_large_is_an_error_and_not_another_option():
+    answer = 400, {"error": {"message": "max_tokens is too large: 8", "param": "max_tokens"}}
+    with openai_server(lambda body: answer) as server, pytest.raises(EndpointError, match="max_tokens is too large"):
+        ask(server.url, "a")
+
+
+@pytest.mark.parametrize(
+    ("message", "finish_reason", "problem"),
+    [
+        ({"content": "<think>\nHm."}, "stop", "its model's thinking as a part of the reply"),
+        ({"content": None, "reasoning_content": "Hm."}, "length", "empty replies that end at the limit"),
+    ],
+)
+def test_thinking_in_the_way_of_the_answer_is_told_once_with_what_to_do(message, finish_reason, problem):
+    answer = 200, {"choices": [{"message": message, "finish_reason": finish_reason}]}
+    told = []
+    with openai_server(lambda body: answer) as server:
+        ask(server.url, "a", "b", concurrency=1, notify=told.append)
+
+    (sentence,) = told
+    assert problem in sentence
+    assert "--reasoning-parser" in sentence
+
+
 def test_a_server_that_stays_away_is_given_up():
     with openai_server(lambda body: a_completion("Safe")) as server:
         url = server.url
@@ -117,7 +166,7 @@ def test_a_server_that_stays_away_is_given_up():
         ask(url, "a", patience_seconds=0.1)
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host/v1", "http://user:secret@host/v1"])
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host/v1", "http://user:secret@host/v1", "http://[::1/v1"])
 def test_an_address_that_cannot_be_one_is_refused_before_anything_is_sent(url):
     with pytest.raises(EndpointError) as caught:
         ask(url, "a")

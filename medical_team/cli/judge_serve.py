@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from ..judge.protocol import Judge
 from ..judge.service.settings import ServiceSettings
 from ..judging import make_judge
 from ..network.addresses import is_loopback
+from ..network.tokens import bearer_token
 from ..records import NotePair
 from .arguments import parse
 from .judging import load_scorer, with_judge_spelled_out
@@ -79,7 +79,7 @@ def make_service(chosen: ServeArguments, notify: Notify) -> JudgeService:
         raise
     config = _judge_config(chosen)
     pairs = _references(chosen, config, notify)
-    token = os.environ.get(config.token_variable, "").strip() or None
+    token = bearer_token(config.token_variable)
     if not 0 <= chosen.port <= 65535:
         raise UsageError(f"--port is {chosen.port}, expected 0 to 65535")
     listener = bound_socket(chosen.host, chosen.port)

@@ -83,7 +83,7 @@ def privacy_warning(url: str, *, sent: str, receiver: str) -> str | None:
         sent: what is sent, as the subject of a sentence in the plural.
         receiver: what is there, e.g. ``the judge``.
     """
-    if is_on_this_machine(url):
+    if is_on_this_machine(url) or not host_of(url):
         return None
     is_plain = scheme_of(url) == "http"
     through = ""
