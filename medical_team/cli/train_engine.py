@@ -168,10 +168,7 @@ def _way_on(run: RunFolder) -> str:
             f"Start a new run from its model after {latest} steps with: medical-team train {run.path / 'config.toml'} "
             f"--policy.model {model}\n(With engine.save_optimizer a run can be resumed instead.)"
         )
-    return (
-        "No checkpoint was saved yet: start again, with a lower checkpoints.save_every to lose less next time: "
-        f"medical-team train {run.path / 'config.toml'}"
-    )
+    return f"No checkpoint was saved yet. Start again with: medical-team train {run.path / 'config.toml'}"
 
 
 def _status_text(status: int) -> str:

@@ -19,8 +19,6 @@ from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .space import RUNS
 from .subject import Subject
 
-_LIBRARIES = ("ray", "vllm", "deepspeed", "flash-attn")
-"""What both engines import in any case."""
 _NAME_FORK = "--engine.fork selfplay-redteaming-reference   (the fork's checkout)"
 _OWN = "the local engine is this package"
 
@@ -40,8 +38,7 @@ def installed(subject: Subject) -> Seen:
     version = found.distributions.get("openrlhf") or "without a version"
     name = "the Self-RedTeam fork, openrlhf" if kind == "red-team-fork" else "OpenRLHF"
     seen = f"{name} {version} for Python {found.version}, {found.executable}"
-    missing = [library for library in _LIBRARIES if found.distributions.get(library) is None]
-    if missing:
+    if missing := found.missing_libraries:
         install = f"{found.executable} -m pip install {' '.join(missing)}"
         return failed(f"{seen}; it doesn't train without {', '.join(missing)}", install)
     if kind == "openrlhf" and (problem := playing_problem(found)):

