@@ -11,13 +11,17 @@ from typing import Annotated
 import tyro
 
 from ..data.build import DEFAULT_SEED, build_data_set
-from ..data.card import DataCard
+from ..data.card import DataCard, hub_page
 from ..data.convert import convert_records
 from ..data.formats import EngineFormat
-from ..data.output import CARD_PAGE, HELDOUT_FILE, TRAIN_FILE, BuiltDataSet
+from ..data.load import load_records
+from ..data.output import CARD_FILE, CARD_PAGE, HELDOUT_FILE, TRAIN_FILE, BuiltDataSet
 from ..data.validate import validate_file
+from ..errors import UsageError
+from ..records import Source
 from ..terminal_text import visible
 from .arguments import parse, unknown_command
+from .judging import remark
 
 Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 
@@ -43,6 +47,13 @@ class BuildArguments:
     where: tuple[str, ...] = ()
     """Use cases alone of which the file's other columns say so, e.g. Difficulty=Hard "Reasoning Type=Multi-hop".
     Several values of one column: any of them."""
+    push: Annotated[str | None, tyro.conf.arg(metavar="OWNER/NAME")] = None
+    """Send the data set to this repository on the Hugging Face hub too. It is private."""
+    public: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """With --push: everybody may read it."""
+    licence: str | None = None
+    """With --push: the licence under which notes that others wrote may be passed on, e.g. "CC BY 4.0". Without it only
+    synthetic notes are sent."""
     strict: bool = False
     """Refuse a row whose Corrected Text differs from Text by more than the sentence; else the two sentences decide."""
 
@@ -95,6 +106,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _build(arguments: Sequence[str]) -> int:
     chosen = parse(BuildArguments, "data build", arguments)
+    _check_push(chosen)
     built = build_data_set(
         chosen.files,
         chosen.output,
@@ -106,7 +118,42 @@ def _build(arguments: Sequence[str]) -> int:
         is_strict=chosen.strict,
     )
     _tell_built(built)
+    if chosen.push is not None:
+        _say(f"On the hub: {_pushed(chosen, chosen.push, built)}")
     return 0
+
+
+def _check_push(chosen: BuildArguments) -> None:
+    if chosen.push is None:
+        if chosen.public or chosen.licence is not None:
+            raise UsageError("--public and --licence say how to --push, which is not there: add --push OWNER/NAME")
+        return
+    from ..policy.hub_push import check_repository
+
+    check_repository(chosen.push)
+
+
+def _pushed(chosen: BuildArguments, repository: str, built: BuiltDataSet) -> str:
+    from ..policy.hub_push import push_folder
+
+    files = [counts.file for counts in built.card.sets]
+    sources = {record.source for file in files for record in load_records(str(built.folder / file))}
+    licence = (chosen.licence or "").strip()
+    if sources - {Source.SYNTHETIC} and not licence:
+        raise UsageError(
+            f"the notes in {built.folder} are of {', '.join(sorted(sources))} and were not sent: name the licence "
+            'under which you may pass them on, e.g. --licence "CC BY 4.0"'
+        )
+    return push_folder(
+        built.folder,
+        repository,
+        kind="dataset",
+        is_public=chosen.public,
+        sent="the notes of the data set",
+        notify=remark,
+        files=[*files, CARD_FILE],
+        page=hub_page(built.card, licence),
+    )
 
 
 def _synth(arguments: Sequence[str]) -> int:
@@ -189,7 +236,7 @@ _HELP = """\
 medical-team data: build, make, check and convert data sets.
 
   medical-team data build FILE... [--num-samples N] [--seed S] [--heldout FRACTION] [--error-types T ...]
-                                  [--where COLUMN=VALUE ...] [--strict] -o DIR
+                                  [--where COLUMN=VALUE ...] [--strict] [--push OWNER/NAME] -o DIR
   medical-team data synth --notes N --seed S -o CSV
   medical-team data validate FILE [--strict]
   medical-team data convert train.jsonl --to {openrlhf,red-team-fork} -o FILE

@@ -134,6 +134,22 @@ def card_as_json(card: DataCard) -> str:
     return json.dumps(dataclasses.asdict(card), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
 
+def hub_page(card: DataCard, licence: str) -> str:
+    """The card for people, with the front matter that the Hugging Face hub reads.
+
+    Args:
+        licence: under which the notes are passed on; empty for synthetic ones.
+    """
+    if not licence:
+        named = "license: apache-2.0\n"
+    elif licence.casefold().replace(" ", "-") == "cc-by-4.0":
+        named = "license: cc-by-4.0\n"
+    else:
+        named = f"license: other\nlicense_name: {json.dumps(licence, ensure_ascii=False)}\n"
+    tags = "".join(f"- {tag}\n" for tag in ("clinical-nlp", "research-only"))
+    return f"---\n{named}tags:\n{tags}---\n\n{card_as_markdown(card)}"
+
+
 def card_as_markdown(card: DataCard) -> str:
     """The card for people."""
     lines = [

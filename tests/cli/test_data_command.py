@@ -31,6 +31,43 @@ def test_build_tells_what_lies_where_and_what_to_do_next(csv, tmp_path, capsys):
     assert f"medical-team train --data.train {tmp_path / 'data' / 'train.jsonl'} --data.heldout" in out
 
 
+def test_notes_that_others_wrote_are_pushed_only_with_their_licence(csv, tmp_path, capsys, hub):
+    arguments = ["build", csv, "--heldout", "0.2", "-o", tmp_path / "data", "--push", "me/notes"]
+
+    status, _, err = run(capsys, *arguments)
+
+    assert status == 2
+    assert "are of medec and were not sent: name the licence" in err
+    assert (hub.private, hub.files) == ({}, {})
+
+    status, out, _ = run(capsys, *arguments, "--licence", "CC BY 4.0")
+
+    assert status == 0
+    assert f"{hub.url}/datasets/me/notes" in out
+    assert hub.private == {"me/notes": True}
+    sent = hub.files["me/notes"]
+    assert sent.keys() == {"README.md", "train.jsonl", "heldout.jsonl", "data_card.json"}
+    assert sent["train.jsonl"] == (tmp_path / "data" / "train.jsonl").read_bytes()
+    assert sent["README.md"].startswith(b"---\nlicense: cc-by-4.0\n")
+
+
+def test_synthetic_notes_are_pushed_without_further_ado(tmp_path, capsys, hub):
+    run(capsys, "synth", "--notes", "40", "-o", tmp_path / "synthetic.csv")
+
+    status, *_ = run(capsys, "build", tmp_path / "synthetic.csv", "-o", tmp_path / "data", "--push", "me/notes")
+
+    assert status == 0
+    assert "train.jsonl" in hub.files["me/notes"]
+
+
+def test_a_licence_without_a_push_is_refused_before_anything_is_written(csv, tmp_path, capsys):
+    status, _, err = run(capsys, "build", csv, "-o", tmp_path / "data", "--licence", "CC BY 4.0")
+
+    assert status == 2
+    assert "add --push OWNER/NAME" in err
+    assert not (tmp_path / "data").exists()
+
+
 def test_build_warns_of_refused_rows_and_of_too_few_cases(tmp_path, capsys):
     csv = write_csv(tmp_path / "medec.csv", [*some_rows(3), an_error_row(9, Error_Flag="typo")])
 

@@ -14,7 +14,6 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM
 
-from hub_server import hub_server
 from medical_team.cli.main import main
 from medical_team.policy.quiet import quiet_transformers
 from medical_team.policy.tiny import save_tiny_model
@@ -64,12 +63,8 @@ def test_the_card_names_base_licence_and_use(run, tmp_path, capsys):
     assert "medical-team export" in card
 
 
-def test_a_run_is_pushed_with_its_card_and_its_configuration(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", "hf_for_the_test_alone")
-    with hub_server() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        status, out, _ = export(capsys, run, "-o", tmp_path / "out", "--push", "me/model")
+def test_a_run_is_pushed_with_its_card_and_its_configuration(run, tmp_path, capsys, hub):
+    status, out, _ = export(capsys, run, "-o", tmp_path / "out", "--push", "me/model")
 
     assert status == 0
     assert f"{hub.url}/me/model" in out

@@ -1,17 +1,7 @@
 import pytest
 
-from hub_server import hub_server
 from medical_team.errors import OutputError, UsageError
 from medical_team.policy.hub_push import push_folder
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    with hub_server() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setenv("HF_TOKEN", "hf_for_the_test_alone")
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-        yield hub
 
 
 @pytest.fixture
