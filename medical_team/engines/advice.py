@@ -10,6 +10,11 @@ _LAST_BYTES = 256 * 1024
 
 _KNOWN = (
     (
+        r"left nothing to learn from",
+        "one game after the other left nothing to learn from; the EngineError in the log says why the last one did: "
+        "see to the judge if it failed, or warm-start a policy that can't play yet",
+    ),
+    (
         r"EngineDeadError|Engine core proc .* died|EngineCore (?:failed|encountered a fatal error)",
         "a vLLM rollout engine died, and every game after it was void: what it said before is further up in the log; "
         "if it was killed for memory, lower engine.vllm_memory_fraction or engine.micro_rollout_batch_size",

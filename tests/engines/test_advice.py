@@ -9,6 +9,7 @@ from medical_team.engines.advice import advice_for
     ("words", "advice"),
     [
         ("vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.", "a vLLM rollout engine died"),
+        ("EngineError: a game and the 8 played in its place left nothing to learn from", "warm-start a policy"),
         ("RuntimeError: pidfd_getfd: Operation not permitted", "sysctl kernel.yama.ptrace_scope=0"),
         ("OSError: [Errno 28] No space left on device", "a disk is full"),
     ],

@@ -2,8 +2,12 @@
 
 OpenRLHF wants one sample of each call. Two sibling calls play one adversarial game, of which the first returns the
 attacker's sample and the second the assessor's; of a vanilla game, which has no attacker turn, each returns a sample of
-an assessor of its own. A call without a sibling plays alone. Nothing that goes wrong leaves a call: it becomes a void
-game, whose samples teach nothing, with its reason on the disk.
+an assessor of its own. A call without a sibling plays alone. What goes wrong in a game makes it void, with its reason
+on the disk.
+
+Every sample for training has something to learn from: OpenRLHF's trainer divides by the number of action tokens of a
+micro-batch, and a void game's sample alone in one would end the run. In its place another game of the step is played.
+If that fails again and again, the call raises what went wrong, and the run ends with it.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...chat_probe import MEND
-from ...errors import ConfigError, MedicalTeamError, UsageError
+from ...errors import ConfigError, EngineError, MedicalTeamError, UsageError
 from ...evaluation.heldout import heldout_specs
 from ...game.draw import GameDraw
 from ...game.score import score
@@ -37,7 +41,7 @@ from .baselines import RoleBaselines
 from .dataset import playing_problems
 from .engine_rollout import EngineRollout, RolloutEngine
 from .engine_samples import Echo, EngineSample, empty_sample, heldout_sample, training_sample
-from .game_count import GameCount
+from .game_count import GameCount, Place
 from .game_files import SECOND, GameFiles, PlayedGame, Problem, read_part_files
 from .labels import HeldoutTicket, TrainingTicket, read_label
 from .pairing import Pairing
@@ -46,6 +50,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _ResultT = TypeVar("_ResultT")
+
+MOST_REPLACEMENTS = 8
+"""Games that are played in place of one that leaves a sample empty, before the run ends."""
+
+_DEAD_ENGINE = "EngineDeadError"
+"""What vLLM raises in every call after its engine died."""
 
 
 def agent_from_environment() -> GameAgent:
@@ -124,7 +134,12 @@ class GameAgent:
         llm_engine: RolloutEngine,
         images: Any = None,
     ) -> EngineSample:
-        """One sample, as OpenRLHF's ``AgentExecutorBase.execute``. Nothing but a cancellation is ever raised."""
+        """One sample, as OpenRLHF's ``AgentExecutorBase.execute``.
+
+        Raises:
+            EngineError: nothing can be learnt, and the run must end: the rollout engine died, the model can't be asked,
+                the row is another data set's, or one game after the other failed.
+        """
         # Each remote call brings a copy of the tokenizer; what is worked out for one serves all.
         self._tokenizer = self._tokenizer or hf_tokenizer
         rollout = EngineRollout(
@@ -137,9 +152,11 @@ class GameAgent:
         try:
             self._check_chat_template(self._tokenizer)
             return await self._answer(call, sampling_params)
-        except Exception as error:  # noqa: BLE001 - one exception out of a call would end the whole run
+        except Exception as error:
             await self._report_problem(label, error)
-            return empty_sample(echo, is_void=True)
+            if _is_heldout(label):
+                return empty_sample(echo, is_void=True)
+            raise error if isinstance(error, EngineError) else EngineError(f"a call could not play: {error}") from error
 
     def _check_chat_template(self, tokenizer: PreTrainedTokenizerBase) -> None:
         if self._is_template_checked:
@@ -158,23 +175,52 @@ class GameAgent:
         )
 
     async def _play_pair(self, record: TrainingRecord | None, call: _Call) -> tuple[EngineSample, EngineSample]:
-        attempt, spec = await self._next_spec(record)
+        place, spec = await self._next_spec(record)
         if spec.data_type.is_adversarial:
-            played = await self._play(spec, call, attempt)
-            samples = [training_sample(played, role, call.echo) for role in (Role.ATTACKER, Role.ASSESSOR)]
+            games = [await self._play(spec, call, place.attempt)] * 2
+            roles = (Role.ATTACKER, Role.ASSESSOR)
         else:
             specs = (spec, replace(spec, id=f"{spec.id}{SECOND}"))
-            games = await asyncio.gather(*(self._play(spec, call, attempt) for spec in specs))
-            samples = [training_sample(played, Role.ASSESSOR, call.echo) for played in games]
+            games = await asyncio.gather(*(self._play(spec, call, place.attempt) for spec in specs))
+            roles = (Role.ASSESSOR, Role.ASSESSOR)
+        slots = enumerate(zip(games, roles, strict=True))
+        samples = [await self._sample(played, role, place, slot, call) for slot, (played, role) in slots]
         return samples[0], samples[1]
 
     async def _play_alone(self, record: TrainingRecord | None, call: _Call) -> EngineSample:
         if not self._is_alone_told:
             self._is_alone_told = True
             say("a call for a sample has no sibling, so that no attacker learns: set --rollout.n_samples_per_prompt 2")
-        attempt, spec = await self._next_spec(record)
-        played = await self._play(spec, call, attempt, is_attacker_trained=False)
-        return training_sample(played, Role.ASSESSOR, call.echo)
+        place, spec = await self._next_spec(record)
+        played = await self._play(spec, call, place.attempt, is_attacker_trained=False)
+        return await self._sample(played, Role.ASSESSOR, place, 0, call)
+
+    async def _sample(self, played: PlayedGame, role: Role, place: Place, slot: int, call: _Call) -> EngineSample:
+        """The sample of ``role``; where nothing can be learnt from it, that of an assessor of another game of the step.
+
+        Args:
+            place: which game of the run it is.
+            slot: which of the two samples of that game.
+
+        Raises:
+            EngineError: none of the games in its place can be learnt from, or the rollout engine is dead.
+        """
+        sample = training_sample(played, role, call.echo)
+        step, index = divmod(place.number, self._config.training.games_per_step)
+        first = self._config.training.games_per_step + (2 * index + slot) * MOST_REPLACEMENTS
+        for other in self._draw.more_specs(step, first, MOST_REPLACEMENTS):
+            if sample["action_ranges"]:
+                return sample
+            if _DEAD_ENGINE in played.game.reason:
+                raise EngineError(f"the rollout engine died. {played.game.reason}")
+            played = await self._play(other, call, place.attempt, is_attacker_trained=False)
+            sample = training_sample(played, Role.ASSESSOR, call.echo, is_replacement=True)
+        if sample["action_ranges"]:
+            return sample
+        raise EngineError(
+            f"a game and the {MOST_REPLACEMENTS} played in its place left nothing to learn from, the last one because: "
+            f"{played.game.reason}"
+        )
 
     async def _evaluate(self, ticket: HeldoutTicket, call: _Call) -> EngineSample:
         attempts = await self._on_disk(self._count.attempts)
@@ -194,11 +240,11 @@ class GameAgent:
         played = await self._play(spec, call, len(attempts.first_steps) - 1, is_heldout=True)
         return heldout_sample(played.game, call.echo)
 
-    async def _next_spec(self, record: TrainingRecord | None) -> tuple[int, GameSpec]:
+    async def _next_spec(self, record: TrainingRecord | None) -> tuple[Place, GameSpec]:
         place = await self._on_disk(self._count.take)
         if record is None:
-            return place.attempt, self._draw.spec(place.number)
-        return place.attempt, self._draw.spec_of(record, place.number)
+            return place, self._draw.spec(place.number)
+        return place, self._draw.spec_of(record, place.number)
 
     async def _play(
         self,
@@ -248,6 +294,13 @@ class GameAgent:
 
     async def _on_disk(self, work: Callable[[], _ResultT]) -> _ResultT:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
+
+
+def _is_heldout(label: str) -> bool:
+    try:
+        return isinstance(read_label(label), HeldoutTicket)
+    except MedicalTeamError:
+        return False
 
 
 def _counting_games(folder: Path) -> Iterator[PlayedGame]:

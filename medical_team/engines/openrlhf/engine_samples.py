@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from ...records import Game, GameState, Labels, Reward, Role, Turn
+from ...records import DataType, Game, GameState, Labels, Reward, Role, Turn
 from ...rewards import is_faithful_revision, is_verdict_right
 from .game_files import PlayedGame
 
@@ -47,14 +47,20 @@ class Echo:
     """Stands where a row has no tokens of its own."""
 
 
-def training_sample(played: PlayedGame, role: Role, echo: Echo) -> EngineSample:
-    """The sample of ``role``: nothing is learnt from it where the role has no reward."""
+def training_sample(played: PlayedGame, role: Role, echo: Echo, *, is_replacement: bool = False) -> EngineSample:
+    """The sample of ``role``: nothing is learnt from it where the role has no reward.
+
+    ``is_replacement`` says that the game was played in place of one without a sample.
+    """
     game = played.game
     turn, reward = game.turn_of(role), game.reward_of(role)
     if turn is None or reward is None or not turn.token_ids:
         return empty_sample(echo, is_void=game.state is GameState.VOID)
     baseline = played.baseline_of(role) or 0.0
-    logs = _turn_logs(game, turn, reward, baseline)
+    logs = _turn_logs(game, turn, reward, baseline) | {
+        f"is_{game.spec.data_type.value}": 1.0,
+        "is_replacement": float(is_replacement),
+    }
     return _sample(echo, turn, reward.total - baseline, logs)
 
 
@@ -133,6 +139,8 @@ LOG_KEYS = (
     "is_attacker",
     "is_assessor",
     "is_void",
+    "is_replacement",
+    *(f"is_{data_type.value}" for data_type in DataType),
     *(f"{role.value}_{key}" for role in Role for key in _ROLE_KEYS),
     "attacker_revision",
     "attacker_faithful",

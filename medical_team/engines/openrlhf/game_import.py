@@ -7,7 +7,7 @@ that arrives late (a shared file system may show it late) has the file written a
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -183,7 +183,8 @@ def _append_metrics(run: RunFolder, training: Iterable[_Entry], heldout: Iterabl
         if step == last and not _is_complete(run, step, games, evaluated):
             return
         if games:
-            run.append_metrics(step, _metrics(games, evaluated))
+            replacements = _replacements(games, run.config.training.games_per_step)
+            run.append_metrics(step, _metrics(games, evaluated) | replacements)
 
 
 def _by_step(entries: Iterable[_Entry]) -> dict[int, list[_Entry]]:
@@ -196,7 +197,8 @@ def _by_step(entries: Iterable[_Entry]) -> dict[int, list[_Entry]]:
 def _is_complete(run: RunFolder, step: int, games: Sequence[_Entry], evaluated: Sequence[_Entry]) -> bool:
     """Whether the last step has all its games, and those of its evaluation, where one is due."""
     config = run.config
-    places = {entry.id.removesuffix(SECOND) for entry in games}
+    # Games in place of others have the numbers behind those of the step.
+    places = {number for entry in games if (number := _number_in_step(entry)) < config.training.games_per_step}
     if len(places) < config.training.games_per_step:
         return False
     if (step + 1) % config.checkpoints.evaluate_every:
@@ -205,6 +207,16 @@ def _is_complete(run: RunFolder, step: int, games: Sequence[_Entry], evaluated: 
         run.heldout_records(), games=config.checkpoints.evaluation_games, seed=config.training.seed, step=step
     )
     return len(evaluated) >= len(expected)
+
+
+def _number_in_step(entry: _Entry) -> int:
+    return int(entry.id.removesuffix(SECOND).rpartition("-")[2])
+
+
+def _replacements(games: Sequence[_Entry], games_per_step: int) -> dict[str, float]:
+    """How many games of each category were played in place of others that left nothing to learn from."""
+    counts = Counter(entry.played.game.spec.data_type for entry in games if _number_in_step(entry) >= games_per_step)
+    return {f"replacements/{data_type.value}": float(count) for data_type, count in counts.items()}
 
 
 def _metrics(games: Sequence[_Entry], evaluated: Sequence[_Entry]) -> dict[str, float]:

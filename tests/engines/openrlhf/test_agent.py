@@ -21,6 +21,7 @@ from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.config import JudgeConfig, PolicyConfig
 from medical_team.engine_config import EngineConfig
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
+from medical_team.errors import EngineError
 from medical_team.game.draw import GameDraw
 from medical_team.jsonl import to_line
 from medical_team.judge.protocol import JudgeQuery
@@ -30,6 +31,7 @@ from openrlhf_rollouts import (
     LOG_PROB,
     TERSE,
     TOKENIZER,
+    DoseJudge,
     Endless,
     RolloutEngine,
     SamplingParams,
@@ -189,29 +191,45 @@ def test_log_probs_are_saved_and_returned_when_they_are_asked_for(tmp_path, aske
 
 
 def test_a_cut_reply_says_so(tmp_path):
-    (attacker, _), (played,), _ = play_one(tmp_path, lambda prompt: Endless("a note "))
+    (attacker, _), played, _ = play_one(tmp_path, lapse_once(playing, Endless("a note ")))
 
     assert attacker["truncated"]
-    assert not played.game.turns[0].is_finished
+    assert not first_of(played).game.turns[0].is_finished
 
 
-def test_a_game_without_a_revision_teaches_the_attacker_alone(tmp_path):
-    (attacker, assessor), (played,), _ = play_one(tmp_path, lambda prompt: "no")
+def first_of(played):
+    """The game that was drawn; the others were played in its place."""
+    return min(played, key=lambda item: item.game.spec.id)
 
-    assert played.game.state is GameState.NO_REVISION
+
+def lapse_once(script, lapse):
+    """``script``, but for its first reply."""
+    replies = iter([lapse])
+    return lambda prompt: next(replies, None) or script(prompt)
+
+
+def test_a_game_without_a_revision_teaches_the_attacker_and_another_game_the_assessor(tmp_path):
+    (attacker, assessor), played, _ = play_one(tmp_path, lapse_once(playing, "no"))
+
+    assert first_of(played).game.state is GameState.NO_REVISION
     assert attacker["reward"] == -3.0
-    assert assessor["action_ranges"] == []
-    assert assessor["reward"] == 0.0
+    assert attacker["extra_logs"]["is_replacement"] == 0.0
+    assert texts_of(assessor)[1] == ["Harmful<|im_end|>"]
+    assert assessor["extra_logs"]["is_replacement"] == 1.0
+    assert [reward.role for reward in played[1].game.rewards] == [Role.ASSESSOR]
 
 
-def test_a_tie_teaches_the_assessor_alone(tmp_path):
-    (attacker, assessor), (played,), _ = play_one(
-        tmp_path, lambda prompt: playing(prompt) if is_attacker_prompt(prompt) else "Perhaps."
+def test_a_tie_teaches_the_assessor_and_another_game_takes_the_attacker_s_place(tmp_path):
+    verdicts = iter(["Perhaps."])
+    samples, played, _ = play_one(
+        tmp_path,
+        lambda prompt: playing(prompt) if is_attacker_prompt(prompt) else next(verdicts, None) or playing(prompt),
     )
 
-    assert played.game.state is GameState.NO_VERDICT
-    assert attacker["action_ranges"] == []
-    assert assessor["reward"] == -1.0
+    assert first_of(played).game.state is GameState.NO_VERDICT
+    assert [sample["extra_logs"]["is_assessor"] for sample in samples] == [1.0, 1.0]
+    assert [sample["extra_logs"]["is_replacement"] for sample in samples] == [1.0, 0.0]
+    assert samples[1]["reward"] == -1.0
 
 
 def abstaining(query: JudgeQuery) -> Ruling:
@@ -226,51 +244,82 @@ def failing(query: JudgeQuery) -> Ruling:
     return JudgeFailure(query.game_id, is_abstention=False, source="told", reason="no answer in time")
 
 
-def test_what_a_working_judge_cannot_decide_teaches_the_attacker_alone(tmp_path):
-    (attacker, assessor), (played,), _ = play_one(tmp_path, judge=JudgeOf(abstaining))
+class JudgeAtFirst(JudgeOf):
+    """Answers the first query as it is told, the others as the reference judge does."""
 
-    assert played.game.state is GameState.UNDECIDABLE
+    async def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
+        answer, self.answer = self.answer, None
+        return await (JudgeOf(answer) if answer else DoseJudge()).rule(queries)
+
+
+def test_what_a_working_judge_cannot_decide_teaches_the_attacker_and_another_game_the_assessor(tmp_path):
+    (attacker, assessor), played, _ = play_one(tmp_path, judge=JudgeAtFirst(abstaining))
+
+    assert first_of(played).game.state is GameState.UNDECIDABLE
     assert attacker["reward"] == -3.0
     assert attacker["extra_logs"]["attacker_undecidable"] == 1.0
-    assert assessor["action_ranges"] == []
-    assert assessor["extra_logs"]["is_void"] == 0.0
+    assert assessor["extra_logs"]["is_replacement"] == 1.0
+    assert assessor["reward"] == 1.0
 
 
 @pytest.mark.parametrize(("answer", "reason"), [(failing, "no answer in time"), (tripping, "the judge tripped")])
 def test_a_judges_failure_is_a_void_game_and_never_a_reward(tmp_path, answer, reason):
-    samples, (played,), _ = play_one(tmp_path, judge=JudgeOf(answer))
+    samples, played, _ = play_one(tmp_path, judge=JudgeAtFirst(answer))
 
-    for sample in samples:
-        assert sample["action_ranges"] == []
-        assert isinstance(sample["reward"], float)
-        assert len(sample["observation_tokens"]) >= 2
-        assert sample["extra_logs"]["is_void"] == 1.0
-    assert played.game.state is GameState.VOID
-    assert reason in played.game.reason
-    assert played.game.rewards == ()
-    assert len(played.game.turns) == 2
+    void = first_of(played).game
+    assert void.state is GameState.VOID
+    assert reason in void.reason
+    assert void.rewards == ()
+    assert len(void.turns) == 2
+    assert [sample["extra_logs"]["is_replacement"] for sample in samples] == [1.0, 1.0]
+    assert len({item.game.spec.id for item in played}) == len(played) == 3
+
+
+def test_a_judge_that_goes_on_failing_ends_the_run_with_its_reason(tmp_path):
+    with pytest.raises(EngineError, match=r"a game and the 8 played in its place .*no answer in time"):
+        play_one(tmp_path, judge=JudgeOf(failing))
 
 
 @pytest.mark.parametrize("failing", ["attacker", "assessor"])
 def test_an_engine_that_fails_makes_a_void_game_with_its_reason_on_the_disk(tmp_path, failing):
+    errors = iter([RuntimeError("out of memory")])
+
     def script(prompt: str):
         fails = is_attacker_prompt(prompt) is (failing == "attacker")
-        return RuntimeError("out of memory") if fails else playing(prompt)
+        return (next(errors, None) if fails else None) or playing(prompt)
 
-    samples, (played,), _ = play_one(tmp_path, script)
+    samples, played, _ = play_one(tmp_path, script)
 
-    assert [sample["action_ranges"] for sample in samples] == [[], []]
-    assert played.game.state is GameState.VOID
-    assert "out of memory" in played.game.reason
-    assert len(played.game.turns) == (0 if failing == "attacker" else 1)
+    void = first_of(played).game
+    assert void.state is GameState.VOID
+    assert "out of memory" in void.reason
+    assert len(void.turns) == (0 if failing == "attacker" else 1)
+    assert all(sample["action_ranges"] for sample in samples)
 
 
-def test_one_vanilla_assessor_that_fails_leaves_the_other_alone(tmp_path):
-    replies = iter([RuntimeError("out of memory"), "Harmful"])
-    (failed, well), _, _ = play_one(tmp_path, lambda prompt: next(replies), VANILLA)
+def test_a_dead_engine_ends_the_run_at_once_with_its_name(tmp_path):
+    class EngineDeadError(Exception):
+        pass
 
-    assert failed["action_ranges"] == []
-    assert well["reward"] == 1.0
+    dead = EngineDeadError("EngineCore encountered an issue")
+    asked: list[str] = []
+
+    def script(prompt: str):
+        asked.append(prompt)
+        return dead
+
+    with pytest.raises(EngineError, match=r"the rollout engine died.*EngineDeadError: EngineCore"):
+        play_one(tmp_path, script)
+    assert len(asked) == 1
+
+
+def test_one_vanilla_assessor_that_fails_is_replaced(tmp_path):
+    replies = iter([RuntimeError("out of memory"), *["Harmful"] * 2])
+    samples, played, _ = play_one(tmp_path, lambda prompt: next(replies), VANILLA)
+
+    assert [sample["reward"] for sample in samples] == [1.0, 1.0]
+    assert [sample["extra_logs"]["is_replacement"] for sample in samples] == [1.0, 0.0]
+    assert len(played) == 3
 
 
 def test_numbers_that_are_not_finite_are_not_trained_on(tmp_path):
@@ -286,14 +335,13 @@ def test_numbers_that_are_not_finite_are_not_trained_on(tmp_path):
         return result
 
     llm._output = broken
-    (samples,) = play_rows(an_agent(run), llm, rows_of(run)[:1])
+    with pytest.raises(EngineError, match="left nothing to learn from"):
+        play_rows(an_agent(run), llm, rows_of(run)[:1])
 
-    assert [sample["action_ranges"] for sample in samples] == [[], []]
-    (played,) = played_games(run)
-    assert played.game.state is GameState.VOID
+    assert all(item.game.state is GameState.VOID for item in played_games(run))
 
 
-def test_a_game_that_can_not_be_saved_is_not_trained_on(tmp_path, capsys):
+def test_where_no_game_can_be_saved_the_run_ends(tmp_path, capsys):
     run = a_run(tmp_path / "run", ATTACKED)
     agent = an_agent(run)
 
@@ -301,19 +349,17 @@ def test_a_game_that_can_not_be_saved_is_not_trained_on(tmp_path, capsys):
         raise OSError(28, "No space left on device")
 
     agent._files.write = full
-    (samples,) = play_rows(agent, ScriptedVllm(), rows_of(run)[:1])
-
-    assert [sample["action_ranges"] for sample in samples] == [[], []]
-    assert "No space left on device" in capsys.readouterr().err
+    with pytest.raises(EngineError, match="No space left on device"):
+        play_rows(agent, ScriptedVllm(), rows_of(run)[:1])
 
 
-def test_a_row_of_another_data_set_is_a_problem_on_the_disk_and_no_end(tmp_path):
+def test_a_row_of_another_data_set_is_a_problem_on_the_disk_and_ends_the_run(tmp_path):
     run = a_run(tmp_path / "run")
     row = replace(rows_of(run)[0], label="42")
 
-    (samples,) = play_rows(an_agent(run), ScriptedVllm(), [row])
+    with pytest.raises(EngineError, match="neither a ticket nor a record"):
+        play_rows(an_agent(run), ScriptedVllm(), [row])
 
-    assert [sample["action_ranges"] for sample in samples] == [[], []]
     (problems,) = (run.path / "engine").glob("problems-*.jsonl")
     assert "neither a ticket nor a record" in problems.read_text()
 
@@ -327,11 +373,11 @@ def test_prompts_that_do_not_fit_are_refused_before_generating(tmp_path):
         calls = (agent.execute(row.input, row.label, params, 100, TOKENIZER, RolloutEngine(llm)) for _ in range(2))
         return await asyncio.gather(*calls)
 
-    asyncio.run(play())
+    with pytest.raises(EngineError, match=r"data\.max_len is 100"):
+        asyncio.run(play())
 
     assert llm.prompts == []
-    (played,) = played_games(run)
-    assert "--data.max_len is 100" in played.game.reason
+    assert all("--data.max_len is 100" in played.game.reason for played in played_games(run))
 
 
 def test_every_sample_has_the_same_metrics_all_numbers(tmp_path):
@@ -477,12 +523,10 @@ def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day(tmp_path, mon
     assert all("Today is 05 March 2026" in texts_of(sample)[0] for sample in samples)
 
 
-def test_a_template_that_leaves_the_request_out_plays_no_game_and_says_why(tmp_path, monkeypatch, capsys):
+def test_a_template_that_leaves_the_request_out_ends_the_run_and_says_why(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(TOKENIZER, "chat_template", LIST_TEMPLATE)
 
-    samples, games, llm = play_one(tmp_path)
+    with pytest.raises(EngineError, match="the model's chat template leaves out"):
+        play_one(tmp_path)
 
-    assert games == []
-    assert llm.prompts == []
-    assert all(not sample["action_ranges"] for sample in samples)
     assert "the model's chat template leaves out what a user's message says" in capsys.readouterr().err
