@@ -5,6 +5,7 @@ Reading checks types and refuses unknown fields, and reports all problems of a f
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import hashlib
 import json
@@ -98,6 +99,9 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 number += 1
                 if len(line) > MAX_LINE_BYTES:
                     raise DataError(f"{path} can't be read:", [f"line {number} is longer than {MAX_LINE_BYTES} bytes"])
+                if number == 1:
+                    # Excel and PowerShell begin a UTF-8 file with it.
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if line.strip():
                     yield number, line
     except OSError as error:

@@ -60,3 +60,10 @@ def test_a_file_of_an_earlier_version_is_read_under_the_present_names():
 
     assert line != to_line(record)
     assert from_line(line, TrainingRecord) == record
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(to_line(PAIR) + "\n", encoding="utf-8-sig")
+
+    assert read_jsonl(path, NotePair) == [PAIR]

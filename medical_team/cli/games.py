@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,7 +30,7 @@ USUAL_LIMIT = 20
 CATEGORY = Literal["vanilla_harmful", "vanilla_benign", "adversarial_harmful", "adversarial_benign"]
 OUTCOME = Literal["error_found", "rightly_safe", "error_missed", "false_alarm", "undecided"]
 STATE = Literal["decided", "undecidable", "void", "no_revision", "no_verdict"]
-FORM = Literal["list", "text", "json", "csv", "jsonl"]
+FORM = Literal["list", "text", "json", "csv", "excel", "jsonl"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class GamesArguments:
     heldout: bool = False
     """The games of evaluations on held-out notes instead of those of training."""
     form: FORM = "list"
-    """list: a line each; text: each in full; json: a list of flat rows; csv: the same rows; jsonl: whole records."""
+    """list: a line each; text: each in full; json: a list of flat rows; csv: the same rows; excel: the same, marked as
+    UTF-8 for Excel; jsonl: whole records."""
     thinking: bool = False
     """With --form text: write the players' hidden thinking out."""
     limit: int | None = None
@@ -136,9 +137,12 @@ def _limit(chosen: GamesArguments) -> int | None:
 def _parts(games: Iterable[Game], chosen: GamesArguments) -> Iterator[str]:
     if chosen.form == "jsonl":
         return (f"{to_line(game)}\n" for game in games)
-    if chosen.form in ("json", "csv"):
+    if chosen.form in ("json", "csv", "excel"):
         rows = (game_row(game, is_heldout=chosen.heldout) for game in games)
-        return json_parts(rows) if chosen.form == "json" else csv_parts(rows)
+        if chosen.form == "json":
+            return json_parts(rows)
+        # Without the mark Excel takes a file for one of an older encoding.
+        return chain(["\ufeff"] if chosen.form == "excel" else [], csv_parts(rows))
     if chosen.form == "text":
         return (f"{format_game(game, is_thinking_shown=chosen.thinking)}\n" for game in games)
     return _list(games)

@@ -15,7 +15,9 @@ from ..jsonl import from_line, numbered_lines, shortened, validation_problems
 from ..records import TrainingRecord
 from .build import DEFAULT_SEED, build_records
 from .checks import RecordChecks
+from .foreign_format import check_format
 from .kinds import TRAINING_RECORDS, kind_of_file
+from .object_table import PARQUET_MARK
 from .synthetic.demo_world import UNSEEN_GROUP, heldout_records, played_records
 
 _DEMO_CASES = 2000
@@ -117,6 +119,7 @@ def _check_kind(path: Path) -> None:
         raise DataError(
             f"{path} can't be read:", [f"it is a folder; name the JSONL in it, e.g. {path / 'train.jsonl'}"]
         )
+    check_format(path)
     kind = kind_of_file(path)
     if kind is TRAINING_RECORDS:
         return
@@ -126,8 +129,8 @@ def _check_kind(path: Path) -> None:
     first = next(iter(numbered_lines(path)), None)
     if first is None:
         raise DataError(headline, ["the file is empty; make one with `medical-team data build CSV -o DIR`"])
-    if path.suffix.lower() == ".csv" or b"Text ID" in first[1]:
-        problem = f"it is a CSV; run `medical-team data build {path} -o data`, then name data/train.jsonl"
+    if path.suffix.lower() == ".csv" or b"Text ID" in first[1] or first[1].startswith(PARQUET_MARK):
+        problem = f"it holds notes; run `medical-team data build {path} -o data`, then name data/train.jsonl"
         raise DataError(headline, [problem])
     raise DataError(
         headline, [f"no line is one; the first is line {first[0]}. Make a file with `medical-team data build`"]

@@ -23,6 +23,7 @@ from ..sentences import END_MARKS, numbered_sentences, split_sentences
 from ..text_repair import find_alike, fold_white_space, unify_line_ends
 from .columns import not_medec, shown
 from .csv_table import csv_rows
+from .foreign_format import check_format
 from .kinds import kind_of_line
 from .object_table import PARQUET_MARK, jsonl_rows, parquet_rows
 from .reading_log import ReadingLog, Repair
@@ -100,6 +101,7 @@ def _table_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
         raise DataError(f"{path} can't be read:", ["it is a folder; name the file in it"])
     if path.exists() and not path.is_file():
         raise DataError(f"{path} can't be read:", ["it is no regular file; the file is read twice, so save it first"])
+    check_format(path)
     try:
         with path.open("rb") as file:
             start = file.read(len(PARQUET_MARK))

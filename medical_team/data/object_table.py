@@ -87,7 +87,8 @@ def _rows(objects: Iterator[tuple[int, Any]], path: Path, unit: str) -> Iterator
     for number, value in objects:
         if not isinstance(value, dict):
             if is_first:
-                raise not_medec(path, [f"{unit} {number} is no JSON object; a file of one array is no JSON lines"])
+                remedy = f"If the file is one array, make lines of it: jq -c '.[]' {path}"
+                raise not_medec(path, [f"{unit} {number} is no JSON object. {remedy}"])
             yield BrokenRow(number, "", "the line is no JSON object; is it cut off?")
             continue
         item = cast("_Object", value)

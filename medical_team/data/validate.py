@@ -14,6 +14,7 @@ from ..errors import DataError
 from ..jsonl import from_line, numbered_lines, shortened, validation_problems
 from ..records import Game, TrainingRecord
 from .checks import RecordChecks
+from .foreign_format import check_format
 from .formats import OpenRlhfRow, RedTeamForkRow, record_of_label, right_verdict
 from .kinds import Kind, kind_of_file, kind_of_line, known_kinds
 from .medec import read_medec
@@ -50,6 +51,7 @@ def validate_file(path: Path, *, is_strict: bool = False) -> ValidFile:
     """
     if path.is_dir():
         raise DataError(f"{path} can't be checked:", ["it is a folder; name a file in it"])
+    check_format(path)
     if path.suffix.lower() == ".csv" or not _looks_like_json(path) or _holds_notes(path):
         return _validate_notes(path, is_strict)
     return _validate_jsonl(path)

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from ..errors import DataError, RunFolderError
 from ..files import cannot_write
-from ..jsonl import from_line, numbered_lines, shortened, validation_problems
+from ..jsonl import from_line, numbered_lines
+from .package_versions import unreadable_line
 
 LineT = TypeVar("LineT")
 
@@ -125,8 +126,7 @@ def _parsed(line: bytes, line_type: type[LineT], path: Path, number: int) -> Lin
     try:
         return from_line(line, line_type)
     except ValidationError as error:
-        problems = [f"line {number}: {problem}" for problem in validation_problems(error)]
-        raise DataError(f"{path} is damaged:", shortened(problems)) from error
+        raise unreadable_line(path, number, error) from error
 
 
 def _kept_bytes(path: Path, step: int, line_type: type[GameLine] | type[StepLine]) -> tuple[int, int]:

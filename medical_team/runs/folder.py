@@ -38,7 +38,7 @@ from pydantic import ValidationError
 
 from .. import __version__
 from ..config import DataConfig, RunConfig
-from ..errors import OutputError, RunFolderError, TrainingError
+from ..errors import ConfigError, OutputError, RunFolderError, TrainingError
 from ..files import atomic_folder, atomic_text, cannot_write
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems, write_jsonl
 from ..model_names import is_folder_name, settled_model
@@ -47,13 +47,13 @@ from .append import GameLine, StepLine, abandon_from, append_lines, read_lines
 from .checkpoints import Checkpoints
 from .config_file import check_config, load_config, to_toml, with_older_rules
 from .lock import exclusive_lock
+from .package_versions import INFO_FILE, version_in, versions_told
 from .places import found_again, path_from, settled, ways_to_other_models, with_other_models_found
 
 FORMAT = 1
 
 RunKind = Literal["self-play", "warm-start"]
 
-_INFO = "run.json"
 _CONFIG = "config.toml"
 _TRAIN = "data/train.jsonl"
 _HELDOUT = "data/heldout.jsonl"
@@ -146,7 +146,7 @@ class RunFolder:
                 if heldout:
                     write_jsonl(folder / _HELDOUT, heldout)
                 cls._write_config(folder, config, has_heldout=bool(heldout))
-                with atomic_text(folder / _INFO) as file:
+                with atomic_text(folder / INFO_FILE) as file:
                     file.write(json.dumps(dataclasses.asdict(info), indent=2) + "\n")
         except OutputError as error:
             # Another process may have taken the place meanwhile; then that is what to tell.
@@ -164,20 +164,26 @@ class RunFolder:
             ConfigError: its configuration can't be used.
         """
         try:
-            content = (path / _INFO).read_bytes()
+            content = (path / INFO_FILE).read_bytes()
         except OSError as error:
-            raise RunFolderError(f"{path} is no run folder: it has no readable {_INFO}.") from error
+            raise RunFolderError(f"{path} is no run folder: it has no readable {INFO_FILE}.") from error
         try:
             info = from_line(content, RunInfo)
         except ValidationError as error:
             problems = "; ".join(validation_problems(error))
-            raise RunFolderError(f"{path / _INFO} is damaged or of another version: {problems}.") from error
+            raise RunFolderError(
+                f"{path / INFO_FILE} is damaged or of another version: {problems}. {versions_told(version_in(content))}"
+            ) from error
         if info.format != FORMAT:
             raise RunFolderError(
                 f"{path} has format {info.format}, written by version {info.package_version}; this is version "
                 f"{__version__}, which reads format {FORMAT}. Install the version that wrote it."
             )
-        return cls(path, info, with_older_rules(load_config(path / _CONFIG), path / _CONFIG))
+        try:
+            config = load_config(path / _CONFIG)
+        except ConfigError as error:
+            raise ConfigError(error.headline, [*error.problems, versions_told(info.package_version)]) from error
+        return cls(path, info, with_older_rules(config, path / _CONFIG))
 
     @staticmethod
     def check_is_free(path: Path) -> None:
@@ -355,13 +361,13 @@ def run_around(path: Path) -> RunFolder | None:
         RunFolderError: the run can't be read.
     """
     for parent in list(path.resolve().parents)[:_LEVELS_TO_RUN]:
-        if (parent / _INFO).is_file():
+        if (parent / INFO_FILE).is_file():
             return RunFolder.open(parent)
     return None
 
 
 def _refuse_occupied(path: Path) -> None:
-    if (path / _INFO).exists():
+    if (path / INFO_FILE).exists():
         raise RunFolderError(f"{path} already holds a run. Continue it with --resume, or name another folder.")
     if path.is_dir():
         foreign = next(iter(sorted(entry.name for entry in path.iterdir())), None)

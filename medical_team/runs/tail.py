@@ -10,7 +10,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from ..errors import DataError
-from ..jsonl import MAX_LINE_BYTES, from_line, shortened, validation_problems
+from ..jsonl import MAX_LINE_BYTES, from_line
+from .package_versions import unreadable_line
 
 LineT = TypeVar("LineT")
 
@@ -83,5 +84,4 @@ class LineTail:
         try:
             return from_line(line, line_type)
         except ValidationError as error:
-            problems = [f"line {self._lines + 1}: {problem}" for problem in validation_problems(error)]
-            raise DataError(f"{self.path} is damaged:", shortened(problems)) from error
+            raise unreadable_line(self.path, self._lines + 1, error) from error

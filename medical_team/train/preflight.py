@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..config import SMOLLM2_MODEL, RunConfig
 from ..demonstrations.draw import DemonstrationDraw
@@ -19,6 +19,7 @@ from ..runs.folder import RunFolder
 from ..sentence_edits import NumberedNote
 
 _LONGEST_CHECKED = 64
+_LONGEST_SHOWN = 5
 _DEMONSTRATIONS_CHECKED = 64
 
 
@@ -47,20 +48,33 @@ def check_prompts_fit(records: Sequence[TrainingRecord], policy: Policy, config:
     Raises:
         UsageError: they don't; it names the option and a value that does.
     """
-    longest = max(_prompt_tokens(record, policy, config) for record in _longest(records))
+    tokens = {record.id: _prompt_tokens(record, policy, config) for record in _longest(records)}
+    longest = max(tokens.values())
     rollout = config.rollout
+    reply = max(rollout.max_revision_tokens, rollout.max_verdict_tokens)
+    window = policy.context_window
+    if window is not None and longest + reply > window:
+        raise UsageError(
+            f"the longest prompt ({longest} tokens) and the longest reply ({reply}) need {longest + reply} tokens, the "
+            f"context window of {config.policy.model} is {window}. Lower rollout.max_revision_tokens or "
+            f"rollout.max_verdict_tokens, take another model, or leave out {_named(tokens, window - reply)}."
+        )
     if longest > rollout.max_prompt_tokens:
         raise UsageError(
             f"the longest prompt of the training data has {longest} tokens, more than rollout.max_prompt_tokens "
-            f"({rollout.max_prompt_tokens}). Set it to at least {longest}, or leave the longest notes out."
+            f"({rollout.max_prompt_tokens}). Set it to at least {longest}, or leave out "
+            f"{_named(tokens, rollout.max_prompt_tokens)}."
         )
-    needed = longest + max(rollout.max_revision_tokens, rollout.max_verdict_tokens)
-    if policy.context_window is not None and needed > policy.context_window:
-        raise UsageError(
-            f"the longest prompt ({longest} tokens) and the longest reply need {needed} tokens, the context window of "
-            f"{config.policy.model} is {policy.context_window}. Lower rollout.max_revision_tokens or "
-            "rollout.max_verdict_tokens, or leave the longest notes out."
-        )
+
+
+def _named(tokens: Mapping[str, int], limit: int) -> str:
+    """The records whose prompts have more tokens than ``limit``."""
+    ids = [record_id for record_id, count in tokens.items() if count > limit]
+    shown = ", ".join(ids[:_LONGEST_SHOWN])
+    if len(ids) <= _LONGEST_SHOWN:
+        return f"the record{'' if len(ids) == 1 else 's'} {shown}"
+    at_least = "at least " if len(ids) == _LONGEST_CHECKED else ""
+    return f"{at_least}{len(ids)} records, the longest of which are {shown}"
 
 
 def check_demonstrations_fit(records: Sequence[TrainingRecord], policy: Policy, config: RunConfig) -> None:

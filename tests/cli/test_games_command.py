@@ -88,7 +88,7 @@ def test_no_text_drives_the_terminal(run_path, capsys, monkeypatch):
     RunFolder.open(run_path).append_games([hostile])
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
-    for form in ("list", "text", "json", "csv", "jsonl"):
+    for form in ("list", "text", "json", "csv", "excel", "jsonl"):
         shown = games(capsys, run_path, "--form", form, "--from-step", 4).out
         assert "\x1b" not in shown
         assert "\u202e" not in shown

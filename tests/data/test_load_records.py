@@ -1,3 +1,5 @@
+import gzip
+import json
 from dataclasses import replace
 
 import pytest
@@ -149,3 +151,19 @@ def test_the_sample_data_ships_and_is_the_same_each_time():
     assert records == load_records(SAMPLE_DATA)
     assert {record.source for record in records} == {Source.SYNTHETIC}
     assert {record.error_type for record in records} == set(ErrorType)
+
+
+def test_json_lines_with_the_columns_of_notes_lead_to_the_command_that_builds(tmp_path):
+    path = tmp_path / "notes.jsonl"
+    path.write_text(json.dumps({"Text ID": "a", "Text": "A note."}) + "\n", encoding="utf-8")
+
+    assert (
+        problems_of(path) == f"it holds notes; run `medical-team data build {path} -o data`, then name data/train.jsonl"
+    )
+
+
+def test_a_packed_file_is_named_as_such(tmp_path):
+    path = tmp_path / "train.jsonl.gz"
+    path.write_bytes(gzip.compress(to_line(a_record()).encode()))
+
+    assert problems_of(path) == f"it is packed by gzip: unpack it first (gunzip {path})"

@@ -94,7 +94,7 @@ def test_fields_may_differ_from_line_to_line_and_other_lines_are_refused(tmp_pat
     ("content", "problem"),
     [
         ("", "the file is empty"),
-        ('[{"Text ID": "a"}]', "line 1 is no JSON object; a file of one array is no JSON lines"),
+        ('[{"Text ID": "a"}]', "line 1 is no JSON object. If the file is one array, make lines of it"),
         ('{"text": "a"}', "line 1: there is no column 'Text ID'"),
     ],
 )

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from builders import a_game, a_record, a_spec
 from medical_team.config import DataConfig, RunConfig, TrainingConfig
-from medical_team.errors import DataError, OutputError, RunFolderError, TrainingError
+from medical_team.errors import DataError, MedicalTeamError, OutputError, RunFolderError, TrainingError
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_config
 from medical_team.runs.folder import RunFolder, StepMetrics
@@ -321,3 +322,39 @@ def test_lines_that_can_not_be_moved_stay(tmp_path):
         run.rewind(1)
 
     assert len(list(run.games())) == 2
+
+
+# What another version wrote.
+
+
+def with_a_newer_version(path, old, new):
+    """The file of a run with a key that this version doesn't know, in a run that names version 99."""
+    info = path.parent / "run.json"
+    info.write_text(
+        re.sub(r'"package_version": "[^"]*"', '"package_version": "99.0"', info.read_text("utf-8")), "utf-8"
+    )
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+
+
+def read_whole(path):
+    run = RunFolder.open(path)
+    return [*run.games(), *run.metrics()]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("run.json", '"format"', '"colour": 1, "format"'),
+        ("config.toml", "[training]", "[training]\ncolour = 1"),
+        ("games.jsonl", '"spec"', '"colour": 1, "spec"'),
+        ("metrics.jsonl", '"step"', '"colour": 1, "step"'),
+    ],
+)
+def test_a_key_of_another_version_names_that_version(tmp_path, name, old, new):
+    run = new_run(tmp_path)
+    run.append_games([game_of(0)])
+    run.append_metrics(0, {"seconds/step": 1.0})
+    with_a_newer_version(run.path / name, old, new)
+
+    with pytest.raises(MedicalTeamError, match=r"colour(.|\n)*written by version 99\.0, this is version"):
+        read_whole(run.path)

@@ -1,0 +1,39 @@
+import gzip
+
+import pytest
+
+from medical_team.data.build import build_records
+from medical_team.data.foreign_format import check_format
+from medical_team.data.validate import validate_file
+from medical_team.errors import DataError
+
+HEADER = "Text ID,Text,Sentences"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (gzip.compress(HEADER.encode()), "it is packed by gzip: unpack it first"),
+        (b"PK\x03\x04\x14\0", "it is an Excel workbook or another zip archive: save the sheet as CSV UTF-8"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "it is an Excel workbook of the old format: save the sheet as CSV UTF-8"),
+        (b"%PDF-1.7", "it is a PDF"),
+        (b"SQLite format 3\0", "it is an SQLite database"),
+    ],
+)
+@pytest.mark.parametrize("read", [check_format, validate_file, lambda path: build_records(path, 1)])
+def test_a_file_of_a_known_format_is_named_with_what_to_do(tmp_path, content, problem, read):
+    path = tmp_path / "notes.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(DataError, match=problem):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "content", [HEADER.encode(), HEADER.encode("utf-8-sig"), HEADER.encode("utf-16"), b"", b"PAR1"]
+)
+def test_what_is_read_is_let_through(tmp_path, content):
+    path = tmp_path / "notes.csv"
+    path.write_bytes(content)
+
+    check_format(path)

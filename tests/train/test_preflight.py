@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+import pytest
+
+from builders import a_record
+from learning import LORA
+from medical_team.config import RolloutConfig, RunConfig
+from medical_team.errors import UsageError
+from medical_team.policy.policy import Policy
+from medical_team.records import DataType
+from medical_team.train.preflight import check_prompts_fit
+
+RECORDS = [a_record(DataType.VANILLA_BENIGN, id=name, note=f"{name} " * 30) for name in "abcdefgh"]
+LONG = [replace(record, note="walks " * (900 + 10 * place)) for place, record in enumerate(RECORDS)]
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return Policy(LORA, seed=1)
+
+
+def problem_of(policy, records, **rollout):
+    config = RunConfig(policy=LORA, rollout=RolloutConfig(**{"max_prompt_tokens": 1000, **rollout}))
+    with pytest.raises(UsageError) as caught:
+        check_prompts_fit(records, policy, config)
+    return str(caught.value)
+
+
+def test_short_notes_fit(policy):
+    check_prompts_fit(RECORDS, policy, RunConfig(policy=LORA, rollout=RolloutConfig(max_prompt_tokens=1000)))
+
+
+def test_the_notes_that_are_too_long_are_named(policy):
+    message = problem_of(policy, [*RECORDS[2:], *LONG[:2]])
+
+    assert "more than rollout.max_prompt_tokens (1000)" in message
+    assert message.endswith("or leave out the records b, a.")
+
+
+def test_of_many_the_longest_are_named_with_their_number(policy):
+    assert problem_of(policy, LONG).endswith("or leave out 8 records, the longest of which are h, g, f, e, d.")
+
+
+def test_a_prompt_beyond_the_context_window_is_no_matter_of_the_limit_on_prompts(policy, monkeypatch):
+    monkeypatch.setattr(policy, "context_window", 900)
+
+    message = problem_of(policy, [*RECORDS[1:], LONG[0]])
+
+    assert "the context window" in message
+    assert "Set it to at least" not in message
+    assert message.endswith("take another model, or leave out the record a.")
