@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from itertools import chain
 
+from ..words import combining_marks
 from .lexicon import (
     ARTICLES,
     CONDITIONS,
@@ -31,17 +32,21 @@ from .lexicon import (
 
 Words = tuple[str, ...]
 
+_SPELT_WITH_MARKS = range(0x900, 0x1800)
+"""Devanagari to Khmer: there a mark is a vowel, elsewhere an accent, or one that may be left out."""
+_MARKS = combining_marks(_SPELT_WITH_MARKS.start, _SPELT_WITH_MARKS.stop - 1)
+
 _TOKEN = re.compile(
-    r"""
+    rf"""
       (?P<number> (?: (?<![\w.]) \. )? \d+ (?: [.,/:^-] \d+ )* )
     | (?P<prefix> (?<! [^\W_] ) (?: an? | i[lmnr] | un | de | dis ) - (?= [^\W\d_] ) )
-    | (?P<word> [^\W\d_]+ (?: ' [^\W\d_]+ )* \d* )
+    | (?P<word> [^\W\d_]+ (?: [{_MARKS}]+ [^\W\d_]* )* (?: ' [^\W\d_]+ )* \d* )
     | (?P<rate> / \s* (?= (?: min | minute | h | hr | hour | d | day | wk | week | mo | month | yr | year
                             | kg | l | dl | ml | cl | mm3 | hpf | μl | ul ) \b ) )
     | (?P<slash> (?<= [^\W\d_] ) / (?= [^\W\d_] ) )
     | (?P<hyphen> (?<= [^\W_] ) - (?= [^\W_] ) (?! (?: less | free ) \b ) | (?<! \S ) - (?= \s+ [^\s\d,.;:)] ) )
     | (?P<sign> <= | >= | [-<>=%+±~^&/] )
-    | (?P<end> [.!?] (?= [\s"')\]] | $ ) | (?<= [^\W\d_]{3} ) \. (?= [^\W\d_]{2} ) )
+    | (?P<end> [.!?] (?= [\s"')\]] | $ ) | (?<= [^\W\d_]{{3}} ) \. (?= [^\W\d_]{{2}} ) )
     | (?P<pause> [;:] )
     """,
     re.VERBOSE,
@@ -364,4 +369,5 @@ def _is_strange(character: str) -> bool:
 
 
 def _is_mark_or_control(character: str) -> bool:
-    return unicodedata.category(character) in ("Mn", "Cf", "Cc") and not character.isspace()
+    is_vowel = ord(character) in _SPELT_WITH_MARKS and unicodedata.category(character) == "Mn"
+    return not is_vowel and unicodedata.category(character) in ("Mn", "Cf", "Cc") and not character.isspace()

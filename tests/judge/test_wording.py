@@ -142,3 +142,10 @@ def test_what_two_notes_don_t_share_is_what_makes_them_differ(one: str, other: s
     assert Counter(added) == Counter(ours.plain) - Counter(theirs.plain)
     assert Counter(removed) == Counter(theirs.plain) - Counter(ours.plain)
     assert ours.restates_negations_of(theirs) == (Counter(ours.negated) == Counter(theirs.negated))
+
+
+def test_vowel_signs_are_letters_where_a_script_spells_with_them_and_accents_elsewhere():
+    assert read("दवा की मात्रा").words == ("दवा", "की", "मात्रा")
+    assert read("दवा की").words != read("दवा का").words
+    assert read("Ménière").words == read("Meniere").words
+    assert read("الْقَلْب").words == read("القلب").words
