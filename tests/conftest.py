@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hub_server import Hub, hub_server
 from needs import MEDEC, MEDERRBENCH, skipped_lines
+from writable_hub import Hub, writable_hub
 
 # Tests run side by side: a thread for each core in each of them would only get in the way. Set before torch is
 # imported, and inherited by the processes that tests start.
@@ -48,7 +48,7 @@ def repository() -> Path:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A stand-in for the Hugging Face hub, to which this program sends."""
-    with hub_server() as hub:
+    with writable_hub() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setenv("HF_TOKEN", "hf_for_the_test_alone")
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)

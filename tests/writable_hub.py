@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face hub on this machine: repositories in memory, and what was sent to them."""
+"""A hub on this machine that can be sent to: repositories in memory, and what was sent to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Hub:
 
 
 @contextlib.contextmanager
-def hub_server() -> Iterator[Hub]:
+def writable_hub() -> Iterator[Hub]:
     """Serve what sending a folder of small files asks for; anything else is a 404."""
 
     class Handler(BaseHTTPRequestHandler):
