@@ -19,6 +19,7 @@ from ..model_names import model_title, repository_of, settled_model
 from ..runs.checkpoints import MARKER
 from ..runs.config_file import to_toml
 from ..runs.folder import RunFolder
+from ..runs.places import without_places
 from .arguments import parse
 from .judging import remark
 
@@ -193,7 +194,7 @@ def _card_writer(source: _Source, name: str) -> Callable[[Path], None]:
         text = _plain_card(source, name) if source.run is None else _run_card(source, source.run)
         (folder / _CARD).write_text(text, encoding="utf-8")
         if source.run is not None:
-            (folder / _CONFIG).write_text(to_toml(source.run.config), encoding="utf-8")
+            (folder / _CONFIG).write_text(to_toml(without_places(source.run.config)), encoding="utf-8")
 
     return write
 

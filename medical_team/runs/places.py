@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..config import JudgeConfig, RunConfig
 from ..model_names import is_folder_name, settled_model
@@ -28,6 +29,14 @@ def settled(config: RunConfig) -> RunConfig:
     judge = dataclasses.replace(judge, cache=_absolute(judge.cache))
     engine = dataclasses.replace(engine, python=_program(engine.python), fork=_absolute(engine.fork))
     return dataclasses.replace(config, policy=policy, opponents=opponents, judge=judge, engine=engine)
+
+
+def without_places(config: RunConfig) -> RunConfig:
+    """``config`` as it may be given away: of each absolute path its last part alone."""
+    return dataclasses.replace(
+        config,
+        **{item.name: _section_without_places(getattr(config, item.name)) for item in dataclasses.fields(config)},
+    )
 
 
 def path_from(run: Path, model: str) -> str | None:
@@ -95,3 +104,11 @@ def _program(program: str | None) -> str | None:
     if program is None or not ("/" in program or Path(program).is_dir()):
         return program
     return _absolute(program)
+
+
+def _section_without_places(section: Any) -> Any:
+    texts = {item.name: getattr(section, item.name) for item in dataclasses.fields(section)}
+    paths = {
+        name: Path(text).name for name, text in texts.items() if isinstance(text, str) and Path(text).is_absolute()
+    }
+    return dataclasses.replace(section, **paths)
