@@ -9,7 +9,7 @@ from medical_team.engine_config import EngineConfig
 from medical_team.opponent_config import OpponentConfig
 from medical_team.runs.config_file import load_config
 from medical_team.runs.folder import RunFolder
-from medical_team.runs.places import settled
+from medical_team.runs.places import settled, without_places
 
 
 @pytest.fixture
@@ -34,6 +34,22 @@ def test_every_place_in_a_configuration_is_settled(here):
     assert config.judge.cache == str(here / "cache")
     assert (config.engine.python, config.engine.fork) == (str(here / "venv"), str(here / "fork"))
     assert config.data.train == "notes/train.jsonl"
+
+
+def test_a_configuration_that_is_given_away_names_no_folder_of_the_machine(here):
+    config = settled(
+        RunConfig(
+            data=DataConfig(str(here / "notes" / "train.jsonl")),
+            policy=PolicyConfig(model="models/mine"),
+            engine=EngineConfig(fork="fork"),
+        )
+    )
+
+    given = without_places(config)
+
+    assert str(here) not in repr(given)
+    assert (given.data.train, given.policy.model, given.engine.fork) == ("train.jsonl", "mine", "fork")
+    assert given.training == config.training
 
 
 def test_what_is_no_place_stays(here):
