@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     counter = _Counter()
     games = counter.counted(game for game in _games(chosen) if wanted.matches(game))
     limit = _limit(chosen)
-    shown = games if limit is None else iter(deque(games, maxlen=limit))
+    shown = games if limit is None else iter(deque(games, maxlen=min(limit, sys.maxsize)))
     if chosen.output is None:
         for part in _parts(shown, chosen):
             # Into a pipe goes what was said; on a terminal no text of a player may drive it.

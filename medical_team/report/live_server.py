@@ -119,7 +119,7 @@ def make_server(run: LiveRun, port: int) -> ThreadingHTTPServer:
     try:
         return _Server((LOOPBACK, port), Handler)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = (getattr(error, "strerror", None) or str(error)).rstrip(".")
         raise UsageError(f"--port {port} can't be had: {reason}. Name another, or 0 for any that is free.") from error
 
 

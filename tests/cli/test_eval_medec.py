@@ -126,6 +126,7 @@ def test_shots_need_a_file_of_examples(csv, tmp_path, capsys):
         ("--samples", "0"),
         ("--temperature", "0"),
         ("--max-tokens", "0"),
+        ("--patience-seconds", "nan"),
         ("--seed", "-1"),
         ("--texts", "0"),
     ],

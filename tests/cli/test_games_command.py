@@ -103,3 +103,7 @@ def test_no_text_drives_the_terminal(run_path, capsys, monkeypatch):
 )
 def test_mistakes_are_told_without_a_traceback(run_path, capsys, arguments, message):
     assert message in games(capsys, run_path, *arguments, status=2).err
+
+
+def test_a_limit_beyond_any_number_of_games_shows_all(run_path, capsys):
+    assert games(capsys, run_path, "--limit", 10**30).out == games(capsys, run_path, "--limit", 1000).out

@@ -15,11 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
-from hub_server import hub_server
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
 from serving import judged
 
 from builders import a_record
+from hub_server import hub_server
 from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
 from medical_team.policy.tiny import save_tiny_model
@@ -110,6 +110,11 @@ def test_a_taken_port_is_found_out_before_anything_loads(capsys: pytest.CaptureF
         (["--judge", "reference", "--references", "nowhere.jsonl"], "nowhere.jsonl can't be read"),
         (["--judge", "reference", "--port", "70000"], "expected 0 to 65535"),
         (["--judge", "reference", "--batch-size", "0"], "batch_size is 0, expected more than 0"),
+        (["--judge", "reference", "--drain-seconds", "inf"], "drain_seconds is inf, expected a finite number"),
+        (
+            ["--judge", "reference", "--batch-wait-seconds", "nan"],
+            "batch_wait_seconds is nan, expected a finite number",
+        ),
         (["--judge", "reference", "--host", "192.0.2.1", "--port", "0"], "no address of this machine"),
         (["--judge", "openai"], "judge.url is not set"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from ...errors import UsageError
 
@@ -35,12 +36,21 @@ class ServiceSettings:
     """What /get_reward says of a game that the judge couldn't rule on; unset: null, which no trainer can overlook."""
 
     def __post_init__(self) -> None:
+        values = {name: value for name, value in vars(self).items() if value is not None}
         problems = [
+            f"{name} is {value}, expected a finite number" for name, value in values.items() if not _is_finite(value)
+        ]
+        problems += [
             f"{name} is {value}, expected more than 0"
-            for name, value in vars(self).items()
+            for name, value in values.items()
             if name not in ("batch_wait_seconds", "failure_reward") and value <= 0
         ]
         if self.batch_wait_seconds < 0:
             problems.append(f"batch_wait_seconds is {self.batch_wait_seconds}, expected at least 0")
         if problems:
             raise UsageError("; ".join(problems))
+
+
+def _is_finite(value: float) -> bool:
+    # Whole numbers of any length are.
+    return isinstance(value, int) or isfinite(value)
