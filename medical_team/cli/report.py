@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parse(ReportArguments, "report", arguments)
     if not chosen.runs:
         raise UsageError("name the folder of a run, such as runs/quickstart")
-    if len(set(map(Path.resolve, chosen.runs))) < len(chosen.runs):
+    if len(set(map(os.path.realpath, chosen.runs))) < len(chosen.runs):
         raise UsageError("a run is named twice; name each once")
     output = _output(chosen)
     games = write_report(chosen.runs, output)

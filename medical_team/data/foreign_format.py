@@ -20,11 +20,13 @@ _FORMATS = {
 
 
 def check_format(path: Path) -> None:
-    """Check that the file at ``path`` is not of a format that is known and not read.
+    """Check that ``path`` is a file that can be read twice, and not of a format that is known and not read.
 
     Raises:
         DataError: it is; it says what to do. Or the file can't be read.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{path} can't be read:", ["it is no regular file; the file is read twice, so save it first"])
     try:
         with path.open("rb") as file:
             start = file.read(16)

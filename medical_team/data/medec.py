@@ -99,8 +99,6 @@ def read_rows(path: Path, log: ReadingLog) -> Iterator[MedecRow]:
 def _table_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
     if path.is_dir():
         raise DataError(f"{path} can't be read:", ["it is a folder; name the file in it"])
-    if path.exists() and not path.is_file():
-        raise DataError(f"{path} can't be read:", ["it is no regular file; the file is read twice, so save it first"])
     check_format(path)
     try:
         with path.open("rb") as file:

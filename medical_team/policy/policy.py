@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ..callbacks import Notify
@@ -270,5 +271,5 @@ def _adapter_seed(seed: int, adapter: str) -> int:
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise PolicyError(f"can't read the weights in {path}: {error}") from error

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import TrainingError
@@ -38,7 +39,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, parameters: Mapping[str, to
     """
     try:
         tensors = load_file(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise TrainingError(f"can't read the optimizer's state in {path}: {error}") from error
     unknown = {key.rpartition("/")[0] for key in tensors} - set(parameters)
     if unknown:

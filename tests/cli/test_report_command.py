@@ -35,10 +35,13 @@ def test_several_runs_lie_over_one_another(run_path, tmp_path, capsys):
         (["{run}", "{other}"], "-o FILE.html"),
         (["{run}", "{run}/."], "named twice"),
         (["{other}"], "is no run folder"),
+        (["{loop}"], "is no run folder"),
     ],
 )
 def test_mistakes_are_told_without_a_traceback(run_path, tmp_path, capsys, arguments, message):
-    paths = [argument.format(run=run_path, other=tmp_path / "nothing") for argument in arguments]
+    (tmp_path / "loop").symlink_to("loop")
+    names = {"run": run_path, "other": tmp_path / "nothing", "loop": tmp_path / "loop"}
+    paths = [argument.format(**names) for argument in arguments]
 
     assert main(["report", *paths]) == 2
     assert message in capsys.readouterr().err

@@ -1,9 +1,11 @@
 import gzip
+import os
 
 import pytest
 
 from medical_team.data.build import build_records
 from medical_team.data.foreign_format import check_format
+from medical_team.data.load import load_records
 from medical_team.data.validate import validate_file
 from medical_team.errors import DataError
 
@@ -37,3 +39,12 @@ def test_what_is_read_is_let_through(tmp_path, content):
     path.write_bytes(content)
 
     check_format(path)
+
+
+def test_a_pipe_is_refused_because_it_can_only_be_read_once(tmp_path):
+    path = tmp_path / "notes.csv"
+    os.mkfifo(path)
+
+    for read in (check_format, validate_file, lambda path: build_records(path, 1), load_records):
+        with pytest.raises(DataError, match="no regular file"):
+            read(path)

@@ -15,11 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
+from hub_server import hub_server
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
 from serving import judged
 
 from builders import a_record
-from hub_server import hub_server
 from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
 from medical_team.policy.tiny import save_tiny_model
