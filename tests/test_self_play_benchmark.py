@@ -1,0 +1,123 @@
+"""The benchmark of self-play: what its cells hold, and what its table makes of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+from math import isnan
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medical_team.data.checks import RecordChecks
+from medical_team.data.synthetic.demo_world import heldout_records
+from medical_team.records import DataType, Game, GameSpec, GameState, Labels, Reward, Role, TrainingRecord, Verdict
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "self_play.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("self_play_benchmark", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by its name.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def a_game(
+    record: TrainingRecord, data_type: DataType, verdict: Verdict, *, note: str = "", error: bool = True
+) -> Game:
+    spec = GameSpec("game", 0, record.id, data_type, record.note, record.pair)
+    labels = Labels("game", error, verdict is Verdict.HARMFUL, "reference", "known")
+    return Game(spec, (), note or record.note, verdict, GameState.DECIDED, "", labels)
+
+
+def a_cell(arm: str, seed: int, text: str, revised: str) -> dict[str, Any]:
+    group = {"as written": text, "attacker 901": revised, "attacker 902": revised}
+    return {"arm": arm, "seed": seed, "groups": {"untaught conditions, rare errors": group}}
+
+
+def test_a_letter_for_each_note_says_whether_the_verdict_is_right(benchmark_script: ModuleType) -> None:
+    first, second = heldout_records(1, 3)["taught conditions, common errors"]
+    games = [
+        a_game(first, DataType.VANILLA_HARMFUL, Verdict.SAFE),
+        a_game(second, DataType.VANILLA_BENIGN, Verdict.SAFE),
+    ]
+    assert benchmark_script.outcomes([first.id, "lost", second.id], games) == "h-S"
+
+
+def test_balanced_accuracy_weighs_both_kinds_of_notes_alike(benchmark_script: ModuleType) -> None:
+    assert benchmark_script.balanced(np.array(list("HhhhSS-"))) == pytest.approx((0.25 + 1) / 2)
+    assert isnan(benchmark_script.balanced(np.array(list("HH--"))))
+
+
+def test_arms_differ_in_who_attacks_and_in_nothing_else(benchmark_script: ModuleType) -> None:
+    plan = benchmark_script.Plan(5, 32, 4, Path("runs"), Path("results"))
+    configs = [benchmark_script.arm_config(plan, arm, 101, Path("d")) for arm in benchmark_script.ARMS]
+    alike = {
+        replace(
+            config,
+            game=replace(config.game, no_attacker_turn=False),
+            policy=replace(config.policy, roles="shared"),
+            opponents=configs[0].opponents,
+        )
+        for config in configs
+    }
+    assert len(alike) == 1
+    assert alike.pop().training.assessor_samples_per_step == 32
+
+
+def test_development_and_test_share_neither_notes_nor_attackers(benchmark_script: ModuleType) -> None:
+    development, test = benchmark_script.note_set(101), benchmark_script.note_set(1)
+    assert development.notes_seed != test.notes_seed
+    assert not set(development.attacker_seeds) & set(test.attacker_seeds)
+
+
+def test_the_dump_takes_of_each_step_what_the_assessor_learnt_from(benchmark_script: ModuleType) -> None:
+    record = heldout_records(1, 3)["taught conditions, common errors"][0]
+    game = a_game(record, DataType.VANILLA_HARMFUL, Verdict.HARMFUL)
+    reward = Reward(Role.ASSESSOR, core=1.0, revision=None, format=None, total=1.0)
+    rewarded = [
+        replace(game, rewards=(reward,), spec=replace(game.spec, id=name, step=step))
+        for name, step in (("a", 0), ("b", 0), ("c", 0), ("d", 1))
+    ]
+    found = benchmark_script.learnt_from([game, *rewarded], 2)
+    assert [taken.spec.id for taken in found] == ["a", "b", "d"]
+
+
+@pytest.mark.parametrize("has_error", [True, False])
+def test_a_dumped_revision_is_a_record_to_train_on(benchmark_script: ModuleType, has_error: bool) -> None:
+    record = heldout_records(1, 3)["taught conditions, common errors"][0]
+    data_type = DataType.ADVERSARIAL_HARMFUL if has_error else DataType.ADVERSARIAL_BENIGN
+    game = a_game(record, data_type, Verdict.SAFE, note="Another wording of it.", error=has_error)
+    dumped = benchmark_script.dumped(game, 7)
+    assert dumped.note == "Another wording of it."
+    assert dumped.data_type is (DataType.VANILLA_HARMFUL if has_error else DataType.VANILLA_BENIGN)
+    assert RecordChecks().problems(dumped, 1) == []
+
+
+def test_the_table_is_made_from_the_cells_that_exist(benchmark_script: ModuleType, tmp_path: Path) -> None:
+    assert "no cell" in benchmark_script.report(tmp_path)
+    for arm, revised in (("assessor-only", "hShS"), ("shared", "HSHS")):
+        cell = a_cell(arm, 101, "HSHS", revised)
+        (tmp_path / f"{arm}-101.json").write_text(json.dumps(cell), encoding="utf-8")
+    text = benchmark_script.report(tmp_path)
+    assert "| untaught conditions, rare errors, unseen attackers | 0.50 (0.50) | 1.00 (1.00) |" in text
+    assert "- shared: +0.500 (+0.500 to +0.500), 1 seeds" in text
+
+
+def test_a_cell_of_other_settings_is_refused(benchmark_script: ModuleType, tmp_path: Path) -> None:
+    plan = benchmark_script.Plan(5, 32, 4, tmp_path / "runs", tmp_path)
+    other = {**plan.settings, "steps": 6}
+    (tmp_path / "shared-101.json").write_text(json.dumps(other), encoding="utf-8")
+    with pytest.raises(SystemExit, match="'steps': 6"):
+        benchmark_script.play_cell(plan, "shared", 101)
