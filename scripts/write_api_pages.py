@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 
 import pdoc
+import pdoc.render
 
 import medical_team
 
