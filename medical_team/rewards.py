@@ -1,4 +1,4 @@
-"""Who gets which reward: the table of the game's rules, as code. The first row that fits decides.
+"""The reward table by game outcome, as code. The first row that fits decides.
 
 | state       | attacker (adversarial games only)                      | assessor                        |
 |-------------|--------------------------------------------------------|---------------------------------|

@@ -25,4 +25,4 @@ class TrackingConfig(Closed):
     space: str = ""
     """Trackio's Hugging Face Space, OWNER/NAME, where online; a new one is made private."""
     games_per_step: int = bounded(8, minimum=0, maximum=1000)
-    """Games of each step in a table, with their notes; 0: numbers alone, no note."""
+    """Games of each step in a table, with their notes; 0: only numbers, no note."""

@@ -269,8 +269,8 @@ def _no_crashes(steps: Sequence[StepFigures], traces: Traces) -> Criterion:
         name="No crashes, few void games",
         status=status,
         figure="; ".join(parts),
-        rule="The run was not cut off without being resumed (a crash that a resume has mended is told but fails "
-        "nothing: the run went on from its last checkpoint, and no step counts twice), and of the games that the judge "
+        rule="The run was not cut off without being resumed (resumed crashes are reported, not failed: the run went "
+        "on from its last checkpoint, and no step counts twice), and of the games that the judge "
         f"was asked about at most {_percent(MAX_VOID)} are void, at most {_percent(MAX_FAILED)} because the judge "
         f"failed. It takes {MIN_ASKED} such games to tell.",
     )
