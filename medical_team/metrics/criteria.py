@@ -146,13 +146,15 @@ def _balanced(steps: Sequence[StepFigures]) -> Criterion:
     contests, wins = sum(step.contests for step in recent), sum(step.attacker_wins for step in recent)
     low, high = BALANCED
     rule = (
-        f"The attacker's win rate over the decided adversarial games of the last {LONG} steps lies between "
-        f"{_percent(low)} and {_percent(high)}: pass when its whole 95 % interval (Wilson) does, fail when the whole "
-        "interval lies outside, not enough data when it straddles a bound."
+        "The attacker's win rate over the decided adversarial games between the players of that moment (none against "
+        f"past selves or fixed opponents) of the last {LONG} steps lies between {_percent(low)} and {_percent(high)}: "
+        "pass when its whole 95 % interval (Wilson) does, fail when the whole interval lies outside, not enough data "
+        "when it straddles a bound."
     )
     name = "Win rates are balanced"
     if not contests:
-        return Criterion(name, Status.UNKNOWN, f"no decided adversarial game in the last {LONG} steps", rule)
+        figure = f"no decided adversarial game between the players of the moment in the last {LONG} steps"
+        return Criterion(name, Status.UNKNOWN, figure, rule)
     interval = wilson_interval(wins, contests)
     if low <= interval.low and interval.high <= high:
         status = Status.PASS

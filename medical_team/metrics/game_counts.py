@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..records import Game, GameState, JudgeFailure, Labels, Reward, Role
+from ..records import LIVING, Game, GameState, JudgeFailure, Labels, Reward, Role
 from ..rewards import is_verdict_right
 from .revisions import RevisionFigures, revision_figures
 from .step_metrics import ASKED_STATES
@@ -54,11 +54,11 @@ class StepFigures:
     rewards: Mapping[Role, SignCounts]
     replies: Mapping[Role, ReplyCounts]
     contests: int
-    """Decided adversarial games."""
+    """Decided adversarial games between the players of the moment: none against past selves or fixed opponents."""
     attacker_wins: int
     """Those of them with a wrong verdict."""
     sums_checked: int
-    """Contests in which both players got a reward."""
+    """Decided adversarial games in which both players got a reward."""
     sums_broken: int
     """Those of them whose core rewards don't add up to zero."""
     exceptions: Mapping[str, int]
@@ -75,8 +75,9 @@ class StepFigures:
 
 def step_figures(step: int, games: Sequence[Game]) -> StepFigures:
     """The counts of ``games``, those of one step."""
-    contests = [game for game in games if game.state is GameState.DECIDED and game.spec.data_type.is_adversarial]
-    pairs = [game.rewards for game in contests if len(game.rewards) == len(Role)]
+    attacked = [game for game in games if game.state is GameState.DECIDED and game.spec.data_type.is_adversarial]
+    pairs = [game.rewards for game in attacked if len(game.rewards) == len(Role)]
+    contests = [game for game in attacked if all(game.spec.version_of(role) == LIVING for role in Role)]
     rulings = [game.ruling for game in games if game.ruling is not None]
     return StepFigures(
         step=step,

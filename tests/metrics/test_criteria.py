@@ -116,6 +116,17 @@ def test_balance_is_told_by_the_whole_interval(wins, games, status):
     assert decided([won + lost])[2].status is status
 
 
+@pytest.mark.parametrize("side", ["attacker_version", "assessor_version"])
+def test_games_against_past_selves_say_nothing_of_balance(side):
+    even = [a_step(step, attacker_wins=step % 2 == 0)[2] for step in range(100)]
+    lost = [a_step(step, attacker_wins=False)[2] for step in range(400)]
+    against_the_past = [replace(game, spec=replace(game.spec, **{side: "step-000010"})) for game in lost]
+
+    assert decided([even + against_the_past])[2].status is Status.PASS
+    assert decided([even + lost])[2].status is Status.FAIL
+    assert decided([against_the_past])[2].status is Status.UNKNOWN
+
+
 def test_only_the_last_twenty_steps_count_for_balance():
     early = [a_step(step, games=16, attacker_wins=True) for step in range(30)]
     late = [a_step(step, games=16) for step in range(30, 50)]
