@@ -174,7 +174,7 @@ class ReinforceLearner:
         loss = clip_fraction = 0.0
         if batch is not None:
             loss, clip_fraction = self._backward_samples(batch, rows)
-        sft_loss = self._backward_demonstrations(sft) if sft.demonstrations else 0.0
+        sft_loss = self._sft_step(sft) if sft.demonstrations else 0.0
         norm = self._apply_gradients(step, loss + sft_loss)
         return _OptimizerUpdate(loss, clip_fraction, sft_loss, norm)
 
@@ -191,7 +191,7 @@ class ReinforceLearner:
         self.optimizer.step()
         return float(norm)
 
-    def _backward_demonstrations(self, sft: SupervisedBatch) -> float:
+    def _sft_step(self, sft: SupervisedBatch) -> float:
         """Add the gradient of the supervised loss, times its coefficient. Returns the loss."""
         weights_NR = sft.token_weights
         loss = 0.0
