@@ -205,6 +205,19 @@ class GameSpec(Closed):
     """Which version of the policy attacks: the one that learns, its reference, a past self, or a fixed opponent."""
     assessor_version: str = LIVING
 
+    @classmethod
+    def of(cls, record: TrainingRecord, data_type: DataType, *, game_id: str, step: int = 0) -> GameSpec:
+        """The game in which the note of ``record`` is played as ``data_type``."""
+        return cls(
+            id=game_id,
+            step=step,
+            record_id=record.id,
+            data_type=data_type,
+            seed_note=record.note,
+            pair=record.pair,
+            sentence_starts=record.sentence_starts,
+        )
+
     def version_of(self, role: Role) -> str:
         """Which version plays ``role``."""
         return self.attacker_version if role is Role.ATTACKER else self.assessor_version

@@ -42,18 +42,7 @@ def attack_notes(
         on_progress: told what is being played.
     """
     by_id = {f"{name}-{index:04d}": record for index, record in enumerate(records)}
-    specs = [
-        GameSpec(
-            id=game_id,
-            step=0,
-            record_id=record.id,
-            data_type=record.data_type,
-            seed_note=record.note,
-            pair=record.pair,
-            sentence_starts=record.sentence_starts,
-        )
-        for game_id, record in by_id.items()
-    ]
+    specs = [GameSpec.of(record, record.data_type, game_id=game_id) for game_id, record in by_id.items()]
     games = play(specs, rollout, config.game, config.rollout, seed=config.training.seed, on_progress=on_progress)
     queries = [
         JudgeQuery(game_id=game.spec.id, note=game.note, verdict=None, pair=game.spec.pair)

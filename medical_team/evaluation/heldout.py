@@ -59,15 +59,7 @@ def heldout_specs(records: Sequence[TrainingRecord], *, games: int, seed: int, s
         derived_random(seed, "heldout", int(is_harmful)).shuffle(side)
         chosen.extend(side[: games // 2])
     return [
-        GameSpec(
-            id=f"heldout-{step + 1:06d}-{index:04d}",
-            step=step,
-            record_id=record.id,
-            data_type=record.data_type.vanilla,
-            seed_note=record.note,
-            pair=record.pair,
-            sentence_starts=record.sentence_starts,
-        )
+        GameSpec.of(record, record.data_type.vanilla, game_id=f"heldout-{step + 1:06d}-{index:04d}", step=step)
         for index, record in enumerate(chosen)
     ]
 

@@ -43,7 +43,10 @@ def game_specs(
         side = [record for record in records if record.data_type.is_harmful == category.is_harmful]
         # The same notes whether an attacker rewrites them or not.
         derived_random(seed, "games", int(category.is_harmful)).shuffle(side)
-        specs += [_spec(record, category, index) for index, record in enumerate(side[: games // len(categories)])]
+        specs += [
+            GameSpec.of(record, category, game_id=f"{category.value}-{index:04d}")
+            for index, record in enumerate(side[: games // len(categories)])
+        ]
     if not specs:
         raise UsageError(
             f"--games {games} of {len(records)} records leaves no game; at least {len(categories)} are needed"
@@ -68,15 +71,3 @@ def assessed(games: Sequence[Game], assessor: Player, judge: Judge, seed: int, o
         on_progress=on_progress,
     )
     return rule_games(played, judge, assessor.game.undecidable)
-
-
-def _spec(record: TrainingRecord, category: DataType, index: int) -> GameSpec:
-    return GameSpec(
-        id=f"{category.value}-{index:04d}",
-        step=0,
-        record_id=record.id,
-        data_type=category,
-        seed_note=record.note,
-        pair=record.pair,
-        sentence_starts=record.sentence_starts,
-    )

@@ -65,15 +65,8 @@ class GameDraw:
         return self._spec(record, *divmod(number, self._games_per_step))
 
     def _spec(self, record: TrainingRecord, step: int, index: int) -> GameSpec:
-        return GameSpec(
-            id=f"step-{step:06d}-game-{index:04d}",
-            step=step,
-            record_id=record.id,
-            data_type=record.data_type.vanilla if self._is_vanilla_only else record.data_type,
-            seed_note=record.note,
-            pair=record.pair,
-            sentence_starts=record.sentence_starts,
-        )
+        data_type = record.data_type.vanilla if self._is_vanilla_only else record.data_type
+        return GameSpec.of(record, data_type, game_id=f"step-{step:06d}-game-{index:04d}", step=step)
 
     def _make_epoch_order(self, epoch: int) -> Sequence[int]:
         return self._order("draw", epoch)

@@ -58,13 +58,11 @@ class MedicalGameManager:
             UsageError: the rules let none play.
         """
         self._specs = [
-            GameSpec(
-                id=f"step-{step:06d}-game-{index:04d}",
+            GameSpec.of(
+                record,
+                record.data_type.vanilla if self._game_config.no_attacker_turn else record.data_type,
+                game_id=f"step-{step:06d}-game-{index:04d}",
                 step=step,
-                record_id=record.id,
-                data_type=record.data_type.vanilla if self._game_config.no_attacker_turn else record.data_type,
-                seed_note=record.note,
-                pair=record.pair,
             )
             for index, record in enumerate(playable_records(records, self._game_config))
         ]
