@@ -206,17 +206,17 @@ class GameAgent:
             EngineError: none of the games in its place can be learnt from, or the rollout engine is dead.
         """
         sample = training_sample(played, role, call.echo)
+        if sample["action_ranges"]:
+            return sample
         step, index = divmod(place.number, self._config.training.games_per_step)
         first = self._config.training.games_per_step + (2 * index + slot) * MOST_REPLACEMENTS
         for other in self._draw.more_specs(step, first, MOST_REPLACEMENTS):
-            if sample["action_ranges"]:
-                return sample
             if _DEAD_ENGINE in played.game.reason:
                 raise EngineError(f"the rollout engine died. {played.game.reason}")
             played = await self._play(other, call, place.attempt, is_attacker_trained=False)
             sample = training_sample(played, Role.ASSESSOR, call.echo, is_replacement=True)
-        if sample["action_ranges"]:
-            return sample
+            if sample["action_ranges"]:
+                return sample
         raise EngineError(
             f"a game and the {MOST_REPLACEMENTS} played in its place left nothing to learn from, the last one because: "
             f"{played.game.reason}"
