@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from .parsing import is_rewritten
 from .sentences import sentence_spans, split_sentences
@@ -33,7 +34,7 @@ class NumberedNote:
     text: str
     starts: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def spans(self) -> list[tuple[int, int]]:
         """Start and end of each sentence, without the white space around it. Numbers count from 0, as MEDEC's do."""
         if not self.starts:
@@ -45,7 +46,7 @@ class NumberedNote:
             spans.append((begin, begin + len(part.strip())))
         return spans
 
-    @property
+    @cached_property
     def sentences(self) -> list[str]:
         """The sentences, in order."""
         return [self.text[start:end] for start, end in self.spans]
