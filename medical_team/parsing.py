@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 
 from .records import Verdict
-from .words import combining_marks, count_words, folded_words
+from .words import count_words, folded_words, vowel_marks
 
 # An answer never holds another tag of ours: what stands between a stray <answer> and </think> is thinking.
 _ANSWER = re.compile(r"<answer>((?:(?!<answer>|</?think>).)*?)</answer>", re.DOTALL)
 # A prompt may ask for tags around the answer; the first is often in the prompt already.
 _WRAPPED = re.compile(r"(?:<answer>)?((?:(?!</?answer>).)*)</answer>", re.DOTALL)
 _KEPT = re.compile(r"(.*)</think>\s*<answer>(.*)</answer>", re.DOTALL)
-_SCRIPTS_THAT_SPELL_WITH_MARKS = (0x900, 0x17FF)
-"""Devanagari to Khmer. Elsewhere a mark is an accent, or may be left out."""
 _VERDICT_TRIM = " \t\r\n\v\f.*_`\"'"
 
 
@@ -108,4 +106,4 @@ def _folded_content(text: str) -> str:
 
 @cache
 def _no_content() -> re.Pattern[str]:
-    return re.compile(rf"[^\w.{combining_marks(*_SCRIPTS_THAT_SPELL_WITH_MARKS)}]+|_|(?<!\d)\.|\.(?!\d)")
+    return re.compile(rf"[^\w.{vowel_marks()}]+|_|(?<!\d)\.|\.(?!\d)")

@@ -21,6 +21,9 @@ UNSPACED = (
 )
 """Characters of scripts without spaces between words, as they stand in a character class of :mod:`re`."""
 
+SPELT_WITH_MARKS = range(0x900, 0x1800)
+"""Devanagari to Khmer: there a mark is a vowel. Elsewhere it is an accent, or may be left out."""
+
 _IS_UNSPACED = re.compile(f"[{UNSPACED}]")
 _FOLDED_ASCII_WORD = re.compile(r"[^\W_]+")
 _OPENING = "\"'(\\[{<«‹“‘„‚「『（［｛【〔〈《〖"
@@ -76,6 +79,11 @@ def combining_marks(first: int = 0x300, last: int = 0xABFF) -> str:
         else:
             ranges.append([code, code])
     return "".join(f"{chr(start)}-{chr(end)}" for start, end in ranges)
+
+
+def vowel_marks() -> str:
+    """The marks of the scripts that spell with them, as they stand in a character class of :mod:`re`."""
+    return combining_marks(SPELT_WITH_MARKS.start, SPELT_WITH_MARKS.stop - 1)
 
 
 def _words_of_token(token: str) -> Iterator[str]:

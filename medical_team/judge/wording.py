@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from itertools import chain
 
-from ..words import combining_marks
+from ..words import SPELT_WITH_MARKS, vowel_marks
 from .lexicon import (
     ARTICLES,
     CONDITIONS,
@@ -32,9 +32,7 @@ from .lexicon import (
 
 Words = tuple[str, ...]
 
-_SPELT_WITH_MARKS = range(0x900, 0x1800)
-"""Devanagari to Khmer: there a mark is a vowel, elsewhere an accent, or one that may be left out."""
-_MARKS = combining_marks(_SPELT_WITH_MARKS.start, _SPELT_WITH_MARKS.stop - 1)
+_MARKS = vowel_marks()
 
 _TOKEN = re.compile(
     rf"""
@@ -369,5 +367,5 @@ def _is_strange(character: str) -> bool:
 
 
 def _is_mark_or_control(character: str) -> bool:
-    is_vowel = ord(character) in _SPELT_WITH_MARKS and unicodedata.category(character) == "Mn"
+    is_vowel = ord(character) in SPELT_WITH_MARKS and unicodedata.category(character) == "Mn"
     return not is_vowel and unicodedata.category(character) in ("Mn", "Cf", "Cc") and not character.isspace()
