@@ -24,6 +24,7 @@ from .medec_questions import (
     DEFAULT_SEED,
     FLAG_FIGURES,
     INTERVAL_ENDS,
+    LOWER_IS_BETTER,
     SENTENCE_FIGURES,
     Outcome,
     figures,
@@ -36,7 +37,6 @@ from .medec_questions import (
 TASKS_FOLDER = Path(__file__).parent / "lm_eval_tasks"
 
 _OPTIONS = ("medec", "texts", "seed", "thinking", "max_tokens", "prompt_style")
-_LOWER_IS_BETTER = ("false_alarm_rate", "no_prediction_rate", "unreadable_reply_rate")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class _Medec(ConfigurableTask):
 
     def higher_is_better(self) -> dict[str, bool]:
         """Whether more is better, by figure."""
-        return {name: not name.startswith(_LOWER_IS_BETTER) for name in self.aggregation()}
+        return {name: not name.startswith(LOWER_IS_BETTER) for name in self.aggregation()}
 
 
 class ThreePartMedec(_Medec):

@@ -40,6 +40,7 @@ SENTENCE_FIGURES = (
 )
 """What a three-part reply is measured by beside ``FLAG_FIGURES``; BERTScore and BLEURT come on top where they are
 installed."""
+LOWER_IS_BETTER = ("false_alarm_rate", "no_prediction_rate", "unreadable_reply_rate")
 INTERVAL_ENDS = ("low", "high")
 """What stands behind a figure's name for the ends of its interval."""
 

@@ -34,6 +34,7 @@ from ..errors import UsageError
 from .medec_questions import (
     DEFAULT_SEED,
     FLAG_FIGURES,
+    LOWER_IS_BETTER,
     SENTENCE_FIGURES,
     Outcome,
     figures,
@@ -44,8 +45,6 @@ from .medec_questions import (
     to_row,
     vote_on,
 )
-
-_LOWER_IS_BETTER = ("false_alarm_rate", "no_prediction_rate", "unreadable_reply_rate")
 
 
 @run_spec_function("medec_official")
@@ -163,7 +162,7 @@ class MedecMetric(EvaluateInstancesMetric):
         names = (*FLAG_FIGURES, *(SENTENCE_FIGURES if self._asked.has_sentences else ()))
         return [
             MetricMetadata(
-                name=name, display_name=name.replace("_", " "), lower_is_better=name.startswith(_LOWER_IS_BETTER)
+                name=name, display_name=name.replace("_", " "), lower_is_better=name.startswith(LOWER_IS_BETTER)
             )
             for name in names
         ]
