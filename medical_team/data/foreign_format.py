@@ -19,8 +19,11 @@ _FORMATS = {
 }
 
 
-def check_format(path: Path) -> None:
+def check_format(path: Path) -> bytes:
     """Check that ``path`` is a file that can be read twice, and not of a format that is known and not read.
+
+    Returns:
+        Its first bytes.
 
     Raises:
         DataError: it is; it says what to do. Or the file can't be read.
@@ -35,3 +38,4 @@ def check_format(path: Path) -> None:
     for mark, problem in _FORMATS.items():
         if start.startswith(mark):
             raise DataError(f"{path} can't be read:", [problem.format(name=path)])
+    return start

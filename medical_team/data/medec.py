@@ -99,13 +99,8 @@ def read_rows(path: Path, log: ReadingLog) -> Iterator[MedecRow]:
 def _table_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
     if path.is_dir():
         raise DataError(f"{path} can't be read:", ["it is a folder; name the file in it"])
-    check_format(path)
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(PARQUET_MARK))
-    except OSError as error:
-        raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
-    if start == PARQUET_MARK:
+    start = check_format(path)
+    if start.startswith(PARQUET_MARK):
         return parquet_rows(path, log)
     is_json = start.removeprefix(BOM_UTF8).startswith((b"{", b"[")) or path.suffix.lower() in _JSON_SUFFIXES
     if not is_json:
