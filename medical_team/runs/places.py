@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import JudgeConfig, RunConfig
+from ..config import RunConfig
 from ..model_names import is_folder_name, settled_model
 
 _JUDGE, _OPPONENTS = "judge", "opponents"
@@ -20,15 +20,11 @@ def settled(config: RunConfig) -> RunConfig:
     What of its data is in other files is copied into the run, so its paths stay as they are.
     """
     policy = dataclasses.replace(config.policy, model=settled_model(config.policy.model))
-    opponents = config.opponents
-    if opponents.fixed is not None:
-        opponents = dataclasses.replace(opponents, fixed=settled_model(opponents.fixed))
+    config = _with_other_models(config, lambda section, model: settled_model(model))
     judge, engine = config.judge, config.engine
-    if _loads_its_judge(judge):
-        judge = dataclasses.replace(judge, model=settled_model(judge.model))
     judge = dataclasses.replace(judge, cache=_absolute(judge.cache))
     engine = dataclasses.replace(engine, python=_program(engine.python), fork=_absolute(engine.fork))
-    return dataclasses.replace(config, policy=policy, opponents=opponents, judge=judge, engine=engine)
+    return dataclasses.replace(config, policy=policy, judge=judge, engine=engine)
 
 
 def without_places(config: RunConfig) -> RunConfig:
@@ -71,28 +67,30 @@ def ways_to_other_models(run: Path, config: RunConfig) -> dict[str, str]:
 
 def with_other_models_found(config: RunConfig, run: Path, ways: Mapping[str, str]) -> RunConfig:
     """``config`` with the judge's model and the fixed opponent where they are now, see :func:`found_again`."""
-    found = {
-        section: found_again(model, run, ways.get(section), is_decided=True)
-        for section, model in _other_models(config).items()
-    }
+    return _with_other_models(
+        config, lambda section, model: found_again(model, run, ways.get(section), is_decided=True)
+    )
+
+
+def _with_other_models(config: RunConfig, place: Callable[[str, str], str]) -> RunConfig:
+    """``config`` with ``place`` of each model that is not the policy's, by its section and name."""
+    placed = {section: place(section, model) for section, model in _other_models(config).items()}
     judge, opponents = config.judge, config.opponents
-    if _JUDGE in found:
-        judge = dataclasses.replace(judge, model=found[_JUDGE])
-    if _OPPONENTS in found:
-        opponents = dataclasses.replace(opponents, fixed=found[_OPPONENTS])
+    if _JUDGE in placed:
+        judge = dataclasses.replace(judge, model=placed[_JUDGE])
+    if _OPPONENTS in placed:
+        opponents = dataclasses.replace(opponents, fixed=placed[_OPPONENTS])
     return dataclasses.replace(config, judge=judge, opponents=opponents)
 
 
 def _other_models(config: RunConfig) -> dict[str, str]:
-    models = {_JUDGE: config.judge.model} if _loads_its_judge(config.judge) else {}
+    judge = config.judge
+    # Of "openai", the model is a server's name for it.
+    is_loaded_here = (judge.fallback if judge.kind == "hybrid" else judge.kind) == "model"
+    models = {_JUDGE: judge.model} if is_loaded_here else {}
     if config.opponents.fixed is not None:
         models[_OPPONENTS] = config.opponents.fixed
     return models
-
-
-def _loads_its_judge(judge: JudgeConfig) -> bool:
-    # Of "openai", the model is a server's name for it.
-    return (judge.fallback if judge.kind == "hybrid" else judge.kind) == "model"
 
 
 def _absolute(path: str | None) -> str | None:
