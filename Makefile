@@ -91,11 +91,11 @@ test-latest:
 		$(LATEST_VENV)/bin/python scripts/compare_with_lock.py && exit $$status
 
 # vLLM wants another transformers than the lock above has, so it has a lock and an environment of its own. Its package
-# names a torch that no registry has beside PyTorch's own index: hence without dependencies, and torch comes last.
+# names a torch that no registry has beside PyTorch's own index: hence torch first, and the rest without dependencies.
 $(VLLM_VENV)/.package: pyproject.toml requirements/vllm.txt
 	$(PYTHON) -m venv --clear $(VLLM_VENV)
-	$(VLLM_PIP) install --no-deps -r requirements/vllm.txt
 	$(VLLM_PIP) install '$(TORCH)'
+	$(VLLM_PIP) install --no-deps -r requirements/vllm.txt
 	$(VLLM_PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
