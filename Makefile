@@ -5,6 +5,8 @@
 #   make test-latest                    the same with the newest releases that pyproject.toml allows
 #   make vllm                           an environment of its own with vLLM for a CPU: .venv-vllm
 #   make test-vllm                      the tests that need vLLM, in that environment
+#   make openrlhf                       an environment of its own with OpenRLHF, Ray, vLLM and DeepSpeed for a CPU: .venv-openrlhf
+#   make test-openrlhf                  whole trainings with OpenRLHF in that environment
 #   make test-adapters                  the tests that need evaluation harnesses or trackers, in an environment of their own: .venv-harnesses
 #   make test-verifiers                 the tests that need verifiers, in an environment of its own: .venv-verifiers
 #   make test-medhelm                   the tests that need MedHELM, in an environment of its own: .venv-medhelm
@@ -21,6 +23,7 @@ HARNESSES_VENV := .venv-harnesses
 LATEST_VENV := .venv-latest
 LOCK_VENV := .venv-lock
 MEDHELM_VENV := .venv-medhelm
+OPENRLHF_VENV := .venv-openrlhf
 VERIFIERS_VENV := .venv-verifiers
 VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
@@ -28,6 +31,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 HARNESSES_PIP := $(HARNESSES_VENV)/bin/python -m pip --disable-pip-version-check -q
 LATEST_PIP := $(LATEST_VENV)/bin/python -m pip --disable-pip-version-check -q
 MEDHELM_PIP := $(MEDHELM_VENV)/bin/python -m pip --disable-pip-version-check -q
+OPENRLHF_PIP := $(OPENRLHF_VENV)/bin/python -m pip --disable-pip-version-check -q
 VERIFIERS_PIP := $(VERIFIERS_VENV)/bin/python -m pip --disable-pip-version-check -q
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check -q
 # One lock for every Python that pyproject.toml allows and every system, without torch: TORCH chooses that.
@@ -37,7 +41,7 @@ EXTRAS := --extra train --extra eval --extra judge
 # Beside torch: its relatives for pictures and sound, which don't import beside a torch for a CPU, and the compiler for GPUs.
 NOT_BESIDE_TORCH := $(foreach name,torchvision torchaudio torchcodec triton,--no-emit-package $(name))
 
-.PHONY: help quickstart test test-latest vllm test-vllm test-adapters test-verifiers test-medhelm lint types imports tests api lock clean
+.PHONY: help quickstart test test-latest vllm test-vllm openrlhf test-openrlhf test-adapters test-verifiers test-medhelm lint types imports tests api lock clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -104,6 +108,20 @@ vllm: $(VLLM_VENV)/.package
 test-vllm: $(VLLM_VENV)/.package
 	$(VLLM_VENV)/bin/python -m pytest -n 0 $(wildcard tests/*/test_vllm*.py)
 
+# OpenRLHF names its own releases of transformers and vLLM. DeepSpeed is built without its kernels: the one or two that a
+# CPU needs are compiled when they are first used.
+$(OPENRLHF_VENV)/.package: pyproject.toml requirements/openrlhf.txt
+	$(PYTHON) -m venv --clear $(OPENRLHF_VENV)
+	DS_ACCELERATOR=cpu DS_BUILD_OPS=0 $(OPENRLHF_PIP) install --use-pep517 --no-deps -r requirements/openrlhf.txt
+	$(OPENRLHF_PIP) install '$(TORCH)'
+	$(OPENRLHF_PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+openrlhf: $(OPENRLHF_VENV)/.package
+
+test-openrlhf: $(OPENRLHF_VENV)/.package
+	$(OPENRLHF_VENV)/bin/python -m pytest -n 0 tests/engines/openrlhf_whole
+
 # Inspect, lm-evaluation-harness and the trackers want other releases than the lock above has. No torch: a model is scripted or served.
 $(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
 	$(PYTHON) -m venv --clear $(HARNESSES_VENV)
@@ -150,8 +168,10 @@ lock:
 		-o requirements/medhelm.txt > /dev/null
 	$(COMPILE) --extra eval --extra judge pyproject.toml requirements/build.in requirements/pytest.in \
 		requirements/verifiers.in -o requirements/verifiers.txt > /dev/null
+	$(COMPILE) $(EXTRAS) pyproject.toml requirements/build.in requirements/pytest.in requirements/openrlhf.in \
+		--override requirements/vllm-overrides.txt $(NOT_BESIDE_TORCH) -o requirements/openrlhf.txt > /dev/null
 	git diff --stat requirements/
 
 clean:
-	rm -rf $(VENV) $(HARNESSES_VENV) $(LATEST_VENV) $(LOCK_VENV) $(MEDHELM_VENV) $(VERIFIERS_VENV) \
-		$(VLLM_VENV) build dist
+	rm -rf $(VENV) $(HARNESSES_VENV) $(LATEST_VENV) $(LOCK_VENV) $(MEDHELM_VENV) $(OPENRLHF_VENV) \
+		$(VERIFIERS_VENV) $(VLLM_VENV) build dist

@@ -53,6 +53,9 @@ MEDERRBENCH = Need(
 )
 MOUNTING = Need("the right to mount a file system", "run the tests as root, outside of a container")
 OPENRLHF = Need("OpenRLHF 0.11.2", f"on Linux on x86-64 with Python 3.11 or 3.12, {_FROM_THE_LOCK}")
+OPENRLHF_WHOLE = Need(
+    "OpenRLHF with Ray, vLLM and DeepSpeed", "make test-openrlhf, which sets up an environment of its own for it"
+)
 ORDINARY_USER = Need("an ordinary user", "run the tests as anybody but root")
 PDOC = Need("pdoc", _FROM_THE_LOCK)
 PIP = Need("pip in this environment", "python -m ensurepip, or: uv pip install pip")

