@@ -27,7 +27,11 @@ AT_STAKE_SHARE = 0.5
 """In how many notes an edit of the sentence at stake is looked for first."""
 
 _MOST_EDITS = 8
-_SENTENCE_STARTS = ("The", "He", "She", "His", "Her", "On", "There", "Physical")
+_SENTENCE_STARTS = (
+    *("A", "An", "At", "Examination", "He", "Her", "His", "In", "It", "Laboratory", "On", "Patient", "Physical", "She"),
+    *("The", "There", "They", "This", "Vital"),
+)
+"""What sentences often start with and may be written small behind an opening word: no names, no abbreviations."""
 
 
 def revised_note(record: TrainingRecord, judge: ReferenceJudge, rng: random.Random) -> str | None:
@@ -158,4 +162,4 @@ def _synonym_edits() -> Iterator[_Edit]:
 def _opening_edits() -> Iterator[_Edit]:
     for word in sorted(OPENING_WORDS):
         for start in _SENTENCE_STARTS:
-            yield _Edit(re.compile(rf"(?<=[.!?] ){start} "), f"{word.capitalize()}, {start.lower()} ")
+            yield _Edit(re.compile(rf"(?:(?<=[.!?] )|^){start} "), f"{word.capitalize()}, {start.lower()} ")

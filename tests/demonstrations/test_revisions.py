@@ -9,6 +9,7 @@ import pytest
 
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_record, synthetic_records
 from medical_team.demonstrations.revisions import revised_note, revised_sentences
+from medical_team.judge.lexicon import OPENING_WORDS
 from medical_team.judging import reference_judge
 from medical_team.parsing import is_rewritten
 from medical_team.records import DataType
@@ -55,3 +56,15 @@ def test_a_demonstrated_edit_is_one_that_the_judge_can_tell(data_type, synthetic
         assert isinstance(edits, dict), edits
         assert JUDGE.find(note.edited(edits).text, record.pair).error_present is data_type.is_harmful
     assert found > 2
+
+
+def test_a_sentence_may_be_given_another_opening():
+    record = a_record(DataType.ADVERSARIAL_BENIGN)
+    note = NumberedNote(record.note)
+    answers = [revised_sentences(record, JUDGE, random.Random(seed)) for seed in range(20)]
+    opened = [edit for answer in answers if answer for edit in [answer.partition(": ")] if ", " in edit[2][:14]]
+    assert opened
+    for number, _, sentence in opened:
+        opening, _, rest = sentence.partition(", ")
+        assert opening.lower() in OPENING_WORDS
+        assert rest[0] == note.sentences[int(number)][0].lower()
