@@ -14,7 +14,8 @@ from functools import cache
 
 from ..data.synthetic import exchange_error, medical_table, read_note, reword
 from ..data.synthetic.language import render
-from ..judge.lexicon import OPENING_WORDS, SAME_MEANING
+from ..judge.exchangeable import NO_CONDITION, Condition, exchanges
+from ..judge.lexicon import CONDITIONS, NEGATIONS, OPENING_WORDS
 from ..judge.reference import ReferenceJudge
 from ..parsing import is_rewritten
 from ..records import DataType, Source, TrainingRecord
@@ -25,6 +26,13 @@ EXCHANGED_SHARE = 0.5
 
 AT_STAKE_SHARE = 0.5
 """In how many notes an edit of the sentence at stake is looked for first."""
+
+_WRITTEN = re.compile(r"[A-Za-z][A-Za-z' -]+")
+"""Wordings that look in a note as they do in the list: no sign, no number, no single letter."""
+
+_WORD = re.compile(r"[^\W_]+")
+_CLAUSE_END = re.compile(r"[.;:!?](?=\s|$)")
+_GOVERNING = NEGATIONS | CONDITIONS
 
 _MOST_EDITS = 8
 _SENTENCE_STARTS = (
@@ -122,41 +130,52 @@ def _is_faithful(revision: str, record: TrainingRecord, judge: ReferenceJudge) -
 
 @dataclass(frozen=True)
 class _Edit:
-    """Something that may be exchanged in a note, wherever it stands."""
+    """Something that may be exchanged in a note, wherever it stands and its condition holds."""
 
     pattern: re.Pattern[str]
     replacement: str
+    condition: Condition = NO_CONDITION
+
+    def places(self, note: str) -> list[re.Match[str]]:
+        """Where it may be exchanged."""
+        found = list(self.pattern.finditer(note))
+        return found if self.condition is NO_CONDITION else [place for place in found if self._holds_at(place, note)]
 
     def applied(self, note: str, rng: random.Random) -> str:
         """``note`` with one place exchanged, the first letter's case kept; as it was where there is no place."""
-        places = list(self.pattern.finditer(note))
+        places = self.places(note)
         if not places:
             return note
         place = rng.choice(places)
         replacement = self.replacement
-        if place.group()[0].isupper():
+        if place.group()[0].isupper() and not place.group().isupper():
             replacement = replacement[0].upper() + replacement[1:]
         return f"{note[: place.start()]}{replacement}{note[place.end() :]}"
+
+    def _holds_at(self, place: re.Match[str], note: str) -> bool:
+        before = _WORD.findall(_CLAUSE_END.split(note[: place.start()])[-1].casefold())
+        after = _WORD.findall(_CLAUSE_END.split(note[place.end() :])[0].casefold())
+        is_negated = not _GOVERNING.isdisjoint(before)
+        return self.condition.holds(before[-1] if before else "", after[0] if after else "", is_negated)
 
 
 def _tried_edits(note: str, rng: random.Random) -> list[_Edit]:
     """The edits that have a place in ``note``, in random order."""
-    edits = [edit for edit in _edits() if edit.pattern.search(note)]
+    edits = [edit for edit in _edits() if edit.places(note)]
     return rng.sample(edits, len(edits))
 
 
 @cache
 def _edits() -> tuple[_Edit, ...]:
-    return (*_synonym_edits(), *_opening_edits())
+    return (*_exchanges(), *_opening_edits())
 
 
-def _synonym_edits() -> Iterator[_Edit]:
-    for line in SAME_MEANING.strip().splitlines():
-        phrases = [phrase.strip() for phrase in line.partition(" (")[0].split("|")]
-        phrases = [phrase for phrase in phrases if re.fullmatch(r"[a-z][a-z ]+", phrase)]
-        for phrase in phrases:
-            pattern = re.compile(rf"\b{phrase}\b", re.IGNORECASE)
-            yield from (_Edit(pattern, other) for other in phrases if other != phrase)
+def _exchanges() -> Iterator[_Edit]:
+    for exchange in exchanges():
+        wordings = [wording for wording in exchange.wordings if _WRITTEN.fullmatch(wording)]
+        for wording in wordings:
+            pattern = re.compile(rf"(?<![\w'-]){re.escape(wording)}(?![\w'-])", re.IGNORECASE)
+            yield from (_Edit(pattern, other, exchange.condition) for other in wordings if other != wording)
 
 
 def _opening_edits() -> Iterator[_Edit]:

@@ -2,7 +2,8 @@
 
 All lists are our own. They err on one side: a neutral list holds only what leaves the truth of any clinical
 sentence as it is, and whatever is missing from it makes the reference judge abstain. The lists of drugs, organisms,
-units, sides and comparisons decide nothing: they only name the reason of an abstention.
+units, sides and comparisons decide nothing: they only name the reason of an abstention. Wordings that may be
+exchanged for one another are in :mod:`.exchangeable`.
 """
 
 from __future__ import annotations
@@ -18,110 +19,6 @@ def _listed(text: str) -> list[str]:
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
-
-SAME_MEANING = """
-emergency department | emergency room
-physician | doctor
-comes to | came to | presents to | presented to
-is brought to | was brought to
-shows | showed | reveals | revealed | demonstrates | demonstrated
-show | reveal | demonstrate
-because of | due to | owing to
-and | as well as | &
-man | male | gentleman
-woman | female | lady
-year old | years old | yo
-blood pressure | bp
-temperature | temp
-respirations | respiratory rate
-mm hg | mmhg
-per min | per minute
-beats per min | beats per minute | bpm
-breaths per min | breaths per minute
-c | degrees c | degrees celsius | celsius (after a number)
-f | degrees f | degrees fahrenheit | fahrenheit (after a number)
-% | percent | per cent
-mcg | μg | ug | micrograms
-mg | milligrams (after a number)
-kg | kilograms (after a number)
-ml | milliliters | millilitres (after a number)
-years | yrs
-weeks | wks
-hours | hrs
-approximately | about | roughly (before a number)
-for past | for the last | over the past | over the last | during the past | during the last
-denies | denied
-appears | appeared
-current medications | current medicines | current meds
-has | has also
-have | have also
-had | had also
-is | is also
-are | are also
-a_few | a few
-a_little | a little
-hypertension | high blood pressure | htn (not after portal pulmonary intracranial ocular venous arterial gestational)
-hypotension | low blood pressure (not after intracranial orthostatic)
-shortness of breath | dyspnea | dyspnoea | breathlessness
-x ray | xray | radiograph
-x rays | xrays | radiographs
-electrocardiogram | ecg | ekg
-ct | ct scan | cat scan | computed tomography | computed tomography scan
-mri | mri scan | magnetic resonance imaging
-urinary tract infection | uti
-intravenous fluids | iv fluids
-intravenous antibiotics | iv antibiotics
-intravenous line | iv line
-leukocyte count | white blood cell count | wbc count
-hemoglobin | haemoglobin | hgb
-hematocrit | haematocrit | hct
-body mass index | bmi
-complete blood count | cbc
-intensive care unit | icu
-human immunodeficiency virus | hiv
-chronic obstructive pulmonary disease | copd
-gastroesophageal reflux disease | gerd | gastro oesophageal reflux disease
-coronary artery disease | cad
-deep vein thrombosis | deep venous thrombosis | dvt
-chronic kidney disease | ckd
-atrial fibrillation | afib
-type 2 diabetes mellitus | type 2 diabetes | t2dm
-type 1 diabetes mellitus | type 1 diabetes | t1dm
-myocardial infarction | heart attack
-fever | pyrexia (not after dengue glandular hay lassa mountain q rheumatic scarlet spotted typhoid valley yellow)
-itching | pruritus
-sweating | diaphoresis
-epistaxis | nosebleed
-syncope | fainting
-dysphagia | difficulty swallowing
-dysuria | painful urination
-vomiting | emesis
-rhinorrhea | rhinorrhoea | runny nose
-jaundice | icterus
-tachycardia | rapid heart rate | fast heart rate (not after supraventricular ventricular atrial reentrant nodal)
-anemia | anaemia
-edema | oedema
-diarrhea | diarrhoea
-hemorrhage | haemorrhage
-esophagus | oesophagus
-esophageal | oesophageal
-tumor | tumour
-fetus | foetus
-fetal | foetal
-leukemia | leukaemia
-cesarean | caesarean | caesarian
-pediatric | paediatric
-gynecologic | gynaecologic
-orthopedic | orthopaedic
-ischemia | ischaemia
-ischemic | ischaemic
-color | colour
-"""
-"""One meaning a line: the first phrase stands for all, under the condition in brackets where there is one.
-
-A phrase is here only if each of the others may stand in its place in any clinical sentence: a player who turns
-"hepatitis C" into "hepatitis Celsius" must not be told that nothing changed.
-"""
 
 OPENING_WORDS = _words(
     """
@@ -289,6 +186,11 @@ SPEAKING_TO_A_READER = _words(
 def is_number(word: str) -> bool:
     """Whether a word is a number, a range or a ratio."""
     return word[0].isdigit()
+
+
+def is_number_in_any_form(word: str) -> bool:
+    """Whether a word is a number in digits or in letters."""
+    return is_number(word) or word in NUMBER_WORDS or word in TENS
 
 
 def is_drug(word: str) -> bool:

@@ -15,6 +15,7 @@ from functools import cache, cached_property, lru_cache
 from itertools import chain
 
 from ..words import SPELT_WITH_MARKS, vowel_marks
+from .exchangeable import Condition, Words, exchanges, spelled_exchanges, wording_words
 from .lexicon import (
     ARTICLES,
     CONDITIONS,
@@ -22,15 +23,9 @@ from .lexicon import (
     LABELLED_BY_LETTER,
     LEAD_IN_WORDS,
     NEGATIONS,
-    NUMBER_WORDS,
     OPENING_WORDS,
-    SAME_MEANING,
-    TENS,
-    is_number,
-    spelled_numbers,
+    is_number_in_any_form,
 )
-
-Words = tuple[str, ...]
 
 _MARKS = vowel_marks()
 
@@ -283,10 +278,11 @@ def plain_words(words: Sequence[str]) -> Words:
     position, length = 0, len(words)
     while position < length and words[position] in OPENING_WORDS:
         position += 1
+    governed_from = next((place for place, word in enumerate(words) if word in _GOVERNING), length)
     while position < length:
         word = words[position]
         for phrase in table.get(word, ()):
-            if phrase.stands_at(words, position):
+            if phrase.stands_at(words, position, position > governed_from):
                 plain.extend(phrase.meaning)
                 position += len(phrase.words)
                 break
@@ -294,7 +290,7 @@ def plain_words(words: Sequence[str]) -> Words:
             position += 1
             if word in ARTICLES and not _is_label(words, position - 1):
                 continue
-            is_before_number = word in FORMS_OF_BE and position < length and _is_number_in_any_form(words[position])
+            is_before_number = word in FORMS_OF_BE and position < length and is_number_in_any_form(words[position])
             plain.append("is" if is_before_number else word)
     return tuple(plain)
 
@@ -306,48 +302,33 @@ def _is_label(words: Sequence[str], position: int) -> bool:
 
 @dataclass(frozen=True)
 class _Phrase:
-    """Words that may be read as other words, under a condition on the words beside them."""
+    """Words that may be read as other words, under a condition on what stands beside them."""
 
     words: Words
     meaning: Words
-    condition: str
-    not_after: frozenset[str]
+    condition: Condition
 
-    @classmethod
-    def of(cls, words: str, meaning: str, condition: str = "") -> _Phrase:
-        exceptions = condition.removeprefix("not after ") if condition.startswith("not after ") else ""
-        return cls(tuple(words.split()), tuple(meaning.split()), condition, frozenset(exceptions.split()))
-
-    def stands_at(self, words: Sequence[str], position: int) -> bool:
+    def stands_at(self, words: Sequence[str], position: int, is_negated: bool) -> bool:
         end = position + len(self.words)
         if len(self.words) > 1 and tuple(words[position:end]) != self.words:
             return False
-        if not self.condition:
-            return True
-        if self.condition == "before a number":
-            return end < len(words) and _is_number_in_any_form(words[end])
         before = words[position - 1] if position else ""
-        if self.condition == "after a number":
-            return before != "" and _is_number_in_any_form(before)
-        return before not in self.not_after
+        return self.condition.holds(before, words[end] if end < len(words) else "", is_negated)
 
 
 @cache
 def _phrases() -> dict[str, tuple[_Phrase, ...]]:
-    phrases: list[_Phrase] = []
-    for line in SAME_MEANING.strip().splitlines():
-        alternatives, _, condition = line.rstrip(")").partition("(")
-        first, *others = alternatives.split("|")
-        phrases.extend(_Phrase.of(other, first, condition) for other in others)
-    phrases.extend(_Phrase.of(spelled, digits) for spelled, digits in spelled_numbers().items())
+    phrases = [
+        _Phrase(wording_words(wording), exchange.meaning, exchange.condition)
+        for exchange in (*exchanges(), *spelled_exchanges())
+        for number, wording in enumerate(exchange.wordings)
+        # the first stands for itself, but must be found before a shorter one within it
+        if number or " " in wording
+    ]
     by_first: dict[str, list[_Phrase]] = {}
     for phrase in sorted(phrases, key=lambda phrase: -len(phrase.words)):
         by_first.setdefault(phrase.words[0], []).append(phrase)
     return {word: tuple(phrases) for word, phrases in by_first.items()}
-
-
-def _is_number_in_any_form(word: str) -> bool:
-    return is_number(word) or word in NUMBER_WORDS or word in TENS
 
 
 def _plain_number(token: str) -> str:
