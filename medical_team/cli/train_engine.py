@@ -27,7 +27,7 @@ from ..engines.launch import (
 from ..errors import EngineError, UsageError
 from ..metrics.card_figures import criteria_table, figures_table
 from ..prompt_date import today
-from ..report.summary import void_summary
+from ..report.summary import replacement_summary, void_summary
 from ..rl.model_card import model_card
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder
@@ -139,9 +139,11 @@ def _conclude(run: RunFolder, launch: Launch, result: LaunchResult) -> int:
 def _summary(run: RunFolder, launch: Launch) -> str:
     has_games = launch.kind == "openrlhf"
     games = f"\n{void_summary(run.games())}\n" if has_games else ""
+    replaced = replacement_summary(line.values for line in run.metrics())
+    replacements = f"{replaced}\n" if replaced else ""
     every_game = f"  every game          {run.path / 'games.jsonl'}\n" if has_games else ""
     return (
-        f"{games}\nDone: {run.total_steps} steps. The run is in {run.path}\n"
+        f"{games}{replacements}\nDone: {run.total_steps} steps. The run is in {run.path}\n"
         f"  the trained model   {run.final_path}\n"
         f"{every_game}"
         f"  curves              tensorboard --logdir {run.tensorboard_path}\n"

@@ -47,12 +47,22 @@ def secret_problems(arguments: tuple[str, ...]) -> Iterator[str]:
             "environment variable, where the engine's libraries look for it"
         )
     for option in _KEY_OPTIONS:
-        value = _value_of(arguments, option)
+        value = value_of(arguments, option)
         if value is not None and value.lower() not in _HARMLESS_KEYS and value not in secrets:
             yield (
                 f"engine.extra_arguments gives a key to {option}: set the environment variable WANDB_API_KEY where the "
                 f"engine runs, and pass {option} True"
             )
+
+
+def value_of(arguments: tuple[str, ...], option: str) -> str | None:
+    """The value of ``option`` among the words of a command line; None where it doesn't stand there."""
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == option:
+            following = arguments[place + 1] if place + 1 < len(arguments) else ""
+            return value if equals else following
+    return None
 
 
 def divisors(number: int) -> list[int]:
@@ -122,15 +132,6 @@ def _gpu_problems(engine: EngineConfig) -> Iterator[str]:
             f"engine.vllm_memory_fraction and engine.judge_memory_fraction together are {share:g} of a GPU: lower one, "
             f"so that they stay below {LARGEST_GPU_SHARE:g}"
         )
-
-
-def _value_of(arguments: tuple[str, ...], option: str) -> str | None:
-    for place, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name == option:
-            following = arguments[place + 1] if place + 1 < len(arguments) else ""
-            return value if equals else following
-    return None
 
 
 def _brings_code(model: str) -> bool:

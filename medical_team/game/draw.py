@@ -55,6 +55,16 @@ class GameDraw:
         places = (order[(first + index) % len(order)] for index in range(count))
         return tuple(self._spec(self._records[place], step, first + index) for index, place in enumerate(places))
 
+    def replacements(self, step: int, first: int, count: int) -> tuple[GameSpec, ...]:
+        """Games to be played in the place of a game of ``step``, numbered from ``first`` in it.
+
+        Each is drawn by itself from all records: in a step's own order the places that games of one fate have in common
+        would be of one category.
+        """
+        random = derived_random(self._seed, "replacements", step, first)
+        places = [random.randrange(len(self._records)) for _ in range(count)]
+        return tuple(self._spec(self._records[place], step, first + index) for index, place in enumerate(places))
+
     def spec(self, number: int) -> GameSpec:
         """The game with this ``number`` in the run, counted from 0 over all steps."""
         epoch, place = divmod(number, len(self._records))

@@ -60,6 +60,7 @@ CHARTS = (
     )),
     Chart("Void games by category", "share", _by_category("void_share/{}", list(DataType))),
     Chart("Undecidable revisions by category", "share", _by_category("undecidable_share/{}", _ADVERSARIAL)),
+    Chart("Games in place of others, by category", "plain", _by_category("replacements/{}", list(DataType))),
     Chart("Against whom: attackers' wins over the assessor that learns", "share", (("opponent_wins/attacker/*", ""),)),
     Chart("Against whom: assessors' wins over the attacker that learns", "share", (("opponent_wins/assessor/*", ""),)),
     Chart("KL from the reference policy", "nats", (("policy/kl", "KL"), *_by_role("policy/kl/{}"))),

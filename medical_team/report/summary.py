@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..metrics.alarms import MUCH_VOID
 from ..metrics.step_metrics import ASKED_STATES, void_counts
@@ -30,6 +30,21 @@ def void_summary(games: Iterable[Game]) -> str:
             f"Revisions that the judge could not decide, and the attacker lost by: {_share(undecidable, asked)}"
         )
     return "\n".join(lines)
+
+
+def replacement_summary(metrics: Iterable[Mapping[str, float]]) -> str | None:
+    """How many games of each category were played in place of others that left nothing to learn from; None: none.
+
+    Args:
+        metrics: those of each step.
+    """
+    counts = Counter[str]()
+    for values in metrics:
+        counts.update({kind.value: int(values.get(f"replacements/{kind.value}", 0.0)) for kind in DataType})
+    if not counts.total():
+        return None
+    told = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    return f"Games in place of others that left nothing to learn from: {counts.total()} ({told})"
 
 
 def _counting(games: Iterable[Game], adversarial: Counter[GameState]) -> Iterator[Game]:

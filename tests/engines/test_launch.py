@@ -112,6 +112,17 @@ def test_games_and_whole_models_of_a_crash_are_saved_and_the_way_on_is_shown(eng
     assert f"--policy.model {path}/checkpoints/step-000002/policy" in told
 
 
+def test_a_crash_before_the_first_checkpoint_begins_anew(engine, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FAKE_ENGINE", "crash")
+    path = tmp_path / "run"
+
+    assert launched(path, "--checkpoints.save_every", "100") == 1
+
+    told = capsys.readouterr().err
+    assert f"No checkpoint was saved yet. Start again with: medical-team train {path}/config.toml" in told
+    assert "--resume" not in told
+
+
 def test_half_a_model_is_never_taken_over(engine, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("FAKE_ENGINE", "half")
     path = tmp_path / "run"

@@ -52,6 +52,25 @@ def test_game_ids_are_unique_in_a_run():
     assert len(set(ids)) == len(ids)
 
 
+def test_games_in_the_place_of_others_are_of_all_categories_whichever_place_it_is():
+    draw = GameDraw(BALANCED, GameConfig(), games_per_step=8, seed=3)
+    # Places that are a multiple of the number of categories apart, as those of games of one category are.
+    first_drawn = Counter(
+        draw.replacements(step, 8 + 8 * place, 8)[0].data_type for step in range(50) for place in range(8)
+    )
+
+    assert all(80 <= first_drawn[data_type] <= 120 for data_type in DataType)
+
+
+def test_games_in_the_place_of_others_can_be_drawn_again():
+    draw = GameDraw(BALANCED, GameConfig(), games_per_step=8, seed=3)
+    drawn = draw.replacements(5, 16, 8)
+
+    assert drawn == GameDraw(BALANCED, GameConfig(), games_per_step=8, seed=3).replacements(5, 16, 8)
+    assert [spec.id for spec in drawn] == [f"step-000005-game-{number:04d}" for number in range(16, 24)]
+    assert [spec.record_id for spec in drawn] != [spec.record_id for spec in draw.replacements(6, 16, 8)]
+
+
 def test_without_an_attacker_every_game_is_vanilla():
     draw = GameDraw(BALANCED, GameConfig(no_attacker_turn=True), games_per_step=24, seed=3)
     specs = draw.specs(0)

@@ -20,6 +20,14 @@ def test_a_star_stands_for_whatever_there_is():
     assert [curve["label"] for curve in chart(metrics, "Seconds by phase")["curves"]] == ["play"]
 
 
+def test_games_in_the_place_of_others_are_drawn_by_category():
+    metrics = {0: {"replacements/vanilla_benign": 1.0}, 1: {"replacements/vanilla_benign": 3.0}}
+
+    [curve] = chart(metrics, "Games in place of others, by category")["curves"]
+
+    assert curve == {"label": "vanilla benign", "steps": [0, 1], "values": [1.0, 3.0]}
+
+
 def test_a_chart_without_points_is_empty():
     assert len(chart_data({})) == len(CHARTS)
     assert all(not chart["curves"] for chart in chart_data({}))

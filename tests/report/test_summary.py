@@ -1,6 +1,6 @@
 from builders import a_game
 from medical_team.records import DataType, GameState
-from medical_team.report.summary import void_summary
+from medical_team.report.summary import replacement_summary, void_summary
 
 
 def games(data_type: DataType, *states: GameState):
@@ -31,3 +31,17 @@ def test_above_one_half_a_model_judge_is_advised():
 
 def test_a_run_without_rulings_says_so():
     assert "no game" in void_summary(games(DataType.ADVERSARIAL_HARMFUL, GameState.NO_REVISION))
+
+
+def test_games_in_the_place_of_others_are_told_by_category():
+    metrics = [
+        {"games/all": 8.0},
+        {"replacements/vanilla_harmful": 2.0, "replacements/adversarial_benign": 1.0},
+        {"replacements/vanilla_harmful": 1.0},
+    ]
+
+    told = replacement_summary(metrics)
+
+    assert told is not None
+    assert told.endswith(": 4 (vanilla_harmful 3, adversarial_benign 1)")
+    assert replacement_summary(metrics[:1]) is None

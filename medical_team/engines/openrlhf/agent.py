@@ -210,7 +210,7 @@ class GameAgent:
             return sample
         step, index = divmod(place.number, self._config.training.games_per_step)
         first = self._config.training.games_per_step + (2 * index + slot) * MOST_REPLACEMENTS
-        for other in self._draw.more_specs(step, first, MOST_REPLACEMENTS):
+        for other in self._draw.replacements(step, first, MOST_REPLACEMENTS):
             if _DEAD_ENGINE in played.game.reason:
                 raise EngineError(f"the rollout engine died. {played.game.reason}")
             played = await self._play(other, call, place.attempt, is_attacker_trained=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from ...config import RunConfig
 from ..command import RUN_VARIABLE, EngineCommand, EngineFiles, split_options
 from ..contradictions import common_problems, must_divide
+from .passed_on import passed_on_problems
 
 MODULE = "openrlhf.cli.train_ppo_ray"
 SAMPLES_PER_GAME = 2
@@ -46,7 +47,7 @@ def openrlhf_command(
 
 def openrlhf_problems(config: RunConfig) -> list[str]:
     """What in ``config`` contradicts OpenRLHF, which would notice after minutes of loading, or not at all."""
-    return [*common_problems(config), *_batch_problems(config)]
+    return [*common_problems(config), *_batch_problems(config), *passed_on_problems(config.engine.extra_arguments)]
 
 
 def openrlhf_deviations(config: RunConfig) -> list[str]:

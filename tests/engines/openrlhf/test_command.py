@@ -13,7 +13,8 @@ from medical_team.config import RunConfig
 from medical_team.engines.command import EngineFiles
 from medical_team.engines.openrlhf.command import openrlhf_command, openrlhf_deviations, openrlhf_problems
 from medical_team.engines.parser_check import ParserVerdict, check_with_parser
-from medical_team.runs.config_file import load_preset, preset_names
+from medical_team.errors import ConfigError
+from medical_team.runs.config_file import load_config, load_preset, preset_names
 from needs import OPENRLHF
 
 FILES = EngineFiles.of(Path("/runs/a run"))
@@ -161,6 +162,56 @@ def test_a_contradiction_is_told_in_our_words(config, told):
     [problem] = openrlhf_problems(config)
 
     assert told in problem
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--ds.lora.rank", "16"), "OpenRLHF issue 1349"),
+        (("--vllm.sync_backend", "gloo"), "by nothing but nccl"),
+        (("--vllm.sync_backend=gloo",), "by nothing but nccl"),
+        (("--algo.advantage.estimator", "rloo"), "the two roles of a game"),
+        (("--algo.dynamic_filtering_enable",), "the mean of both roles' rewards"),
+        (("--rollout.n_samples_per_prompt", "3"), "a game is two samples"),
+    ],
+)
+def test_what_is_passed_on_and_cant_work_is_told_before_the_start(words, told):
+    [problem] = openrlhf_problems(launchable(extra_arguments=words))
+
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--algo.advantage.estimator", "reinforce"),
+        ("--rollout.n_samples_per_prompt", "4"),
+        ("--vllm.sync_backend", "nccl"),
+        ("--algo.advantage.is_correction_level", "token"),
+    ],
+)
+def test_other_options_are_passed_on(words):
+    assert openrlhf_problems(launchable(extra_arguments=words)) == []
+
+
+def test_gloo_is_no_way_to_send_weights(tmp_path):
+    settings = tmp_path / "run.toml"
+    settings.write_text('[engine]\nkind = "openrlhf"\nweight_sync = "gloo"\n')
+
+    with pytest.raises(ConfigError, match=r"weight_sync.*nccl"):
+        load_config(settings)
+
+
+def test_adapters_and_separate_roles_are_refused_with_the_way_out():
+    config = launchable()
+    config = replace(config, policy=replace(config.policy, adaptation="lora", roles="separate"))
+
+    lora, roles = openrlhf_problems(config)
+
+    assert "OpenRLHF issue 1349" in lora
+    assert "policy.adaptation to full" in lora
+    assert "policy.roles is separate" in roles
+    assert all("--engine local" in problem for problem in (lora, roles))
 
 
 def test_a_problem_of_batches_names_values_that_work():
