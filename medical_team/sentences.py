@@ -13,14 +13,16 @@ _TOKEN = re.compile(r"\S+")
 END_MARKS = ".!?…。．！？｡؟۔।॥።։။។"
 """Marks that end a sentence, in the scripts that have any."""
 
-_MARKS_WITHOUT_SPACE = "。！？｡؟۔।॥።։။។"
+MARKS_WITHOUT_SPACE = "。！？｡؟۔।॥።։။។"
 """After these a sentence begins whether or not there is a space."""
-_PAUSES = ",;:،؛，；：、"
+PAUSES = ",;:،؛，；：、"
+"""Marks within a sentence, in the same scripts."""
+
 _CLOSING = "\"'”’»)\\]」』）】"
 _BREAK = re.compile(
     rf"""
       \n\s*
-    | [{_MARKS_WITHOUT_SPACE}][{END_MARKS}{_CLOSING}]*\s*
+    | [{MARKS_WITHOUT_SPACE}][{END_MARKS}{_CLOSING}]*\s*
     | [.!?…．]+[{_CLOSING}]*\s+
     | (?<=[^\W\d_]{{2}})[.!?]+ (?=[^\W\d_]{{2}})    # no space after a sentence's end
     """,
@@ -92,7 +94,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 def _ends_sentence(match: re.Match[str], text: str) -> bool:
     marks = match.group()
-    if "\n" in marks or marks[0] in _MARKS_WITHOUT_SPACE:
+    if "\n" in marks or marks[0] in MARKS_WITHOUT_SPACE:
         return True
     following = text[match.end() : match.end() + 2]
     if not marks[-1].isspace():
@@ -157,7 +159,7 @@ class _Rest:
         """Whether the rest is ``piece`` and then something else; or else whether ``piece`` ends a sentence."""
         end = self._place + len(piece)
         if not self._text.startswith(piece, self._place):
-            return piece[-1] in END_MARKS + _PAUSES
+            return piece[-1] in END_MARKS + PAUSES
         return not self._text.startswith(number, end) or piece[-1] in END_MARKS
 
     def take(self, piece: str) -> None:

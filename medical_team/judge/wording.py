@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from itertools import chain
 
+from ..sentences import END_MARKS, MARKS_WITHOUT_SPACE, PAUSES
 from ..words import SPELT_WITH_MARKS, vowel_marks
 from .exchangeable import Condition, Words, exchanges, spelled_exchanges, wording_words
 from .lexicon import (
@@ -39,17 +40,19 @@ _TOKEN = re.compile(
     | (?P<slash> (?<= [^\W\d_] ) / (?= [^\W\d_] ) )
     | (?P<hyphen> (?<= [^\W_] ) - (?= [^\W_] ) (?! (?: less | free ) \b ) | (?<! \S ) - (?= \s+ [^\s\d,.;:)] ) )
     | (?P<sign> <= | >= | [-<>=%+±~^&/] )
-    | (?P<end> [.!?] (?= [\s"')\]] | $ ) | (?<= [^\W\d_]{{3}} ) \. (?= [^\W\d_]{{2}} ) )
-    | (?P<pause> [;:] )
+    | (?P<end> [.!?] (?= [\s"')\]] | $ ) | (?<= [^\W\d_]{{3}} ) \. (?= [^\W\d_]{{2}} )
+            | [{MARKS_WITHOUT_SPACE}] )
+    | (?P<pause> [;:؛] )
     """,
     re.VERBOSE,
 )
-_SENTENCE_BREAK = re.compile(r"(?<=[.!?])\s+")
+_SENTENCE_BREAK = re.compile(rf"(?<=[{END_MARKS}])\s+|(?<=[{MARKS_WITHOUT_SPACE}])")
+_WORD_OR_MARK = re.compile(rf"[^\W_]+|[{END_MARKS}{PAUSES}]")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
 _DECIMAL = re.compile(r"\d*\.\d+")
 _TELLING_MARKS = re.compile(
     r"""
-      [?\[\]{}|\\~@$] | \# | !(?=[\w=]) | <(?=[a-z/!]) | (?<=\d)["']
+      [?؟\[\]{}|\\~@$] | \# | !(?=[\w=]) | <(?=[a-z/!]) | (?<=\d)["']
     | \b (?: no | not | never | without | denies ) \b ["')*_]* \s* [,(]
     | [("'] \s* (?: no | not ) \s* [)"']
     """,
@@ -74,6 +77,8 @@ _SUPERSCRIPTS = {character: f"^{digit}" for digit, character in enumerate("⁰¹
 _READ_AS = str.maketrans({**_TYPOGRAPHY, **_SUPERSCRIPTS})
 _HARMLESS = frozenset(_TYPOGRAPHY)
 _GOVERNING = NEGATIONS | CONDITIONS
+_FIRST_CYRILLIC = 0x400
+_AT_HOME = ("LATIN", "GREEK")
 
 _PASSAGES_KEPT = 8192
 _LONGEST_KEPT_PASSAGE = 400
@@ -95,7 +100,8 @@ class Passage:
     plain: Words
     clauses: tuple[Clause, ...]
     negated: tuple[Words, ...]
-    """What stands after each negation or condition, up to the end of its clause."""
+    """What stands after each negation or condition, up to the end of its clause; in other scripts than Latin, whose
+    negations nobody lists here, the whole passage with its punctuation."""
     marks: Words
 
 
@@ -113,8 +119,9 @@ class Wording:
     def of(cls, text: str) -> Wording:
         """Read ``text``.
 
-        No word, mark or clause reaches over the white space behind a full stop, so that what stands between two of
-        them is read by itself: a revision keeps most sentences of its note, and those aren't read again.
+        No word, mark or clause reaches over the white space behind a full stop, or over one that needs none, so that
+        what stands between two of them is read by itself: a revision keeps most sentences of its note, and those aren't
+        read again.
         """
         passages: list[Passage] = []
         is_beginning = True
@@ -259,13 +266,24 @@ def _read_passage(text: str, is_beginning: bool) -> Passage:
         words=tuple(words),
         plain=tuple(chain.from_iterable(clause.plain for clause in clauses)),
         clauses=tuple(clauses),
-        negated=tuple(chain.from_iterable(_negated(clause.plain) for clause in clauses)),
+        negated=_punctuated(text) or tuple(chain.from_iterable(_negated(clause.plain) for clause in clauses)),
         marks=tuple(_TELLING_MARKS.findall(text)),
     )
 
 
 def _negated(clause: Words) -> list[Words]:
     return [clause[index:] for index, word in enumerate(clause) if word in _GOVERNING]
+
+
+def _punctuated(text: str) -> tuple[Words, ...]:
+    """The words and marks of a passage in a script whose negations are unknown; nothing of any other."""
+    is_foreign = not text.isascii() and any(character.isalpha() and _is_foreign(character) for character in text)
+    return (tuple(_WORD_OR_MARK.findall(text)),) if is_foreign else ()
+
+
+def _is_foreign(character: str) -> bool:
+    """Whether a letter is neither Latin nor Greek, which are at home in medicine written in Latin letters."""
+    return ord(character) >= _FIRST_CYRILLIC and not unicodedata.name(character, "").startswith(_AT_HOME)
 
 
 _kept_passage = lru_cache(maxsize=_PASSAGES_KEPT)(_read_passage)

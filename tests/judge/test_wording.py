@@ -149,3 +149,38 @@ def test_vowel_signs_are_letters_where_a_script_spells_with_them_and_accents_els
     assert read("दवा की").words != read("दवा का").words
     assert read("Ménière").words == read("Meniere").words
     assert read("الْقَلْب").words == read("القلب").words
+
+
+@pytest.mark.parametrize("end", "。！？｡؟۔।॥።")
+def test_sentences_end_at_the_marks_of_every_script(end):
+    wording = read(f"No fever{end}Cough{end}")
+    assert wording.negated == [("no", "fever")]
+    assert wording.sentences == (("no", "fever"), ("cough",))
+    assert read(f"No fever{end} Cough{end}").clauses == wording.clauses
+
+
+def test_a_semicolon_of_any_script_ends_what_is_negated():
+    assert read("No fever؛ cough").negated == read("No fever； cough").negated == [("no", "fever")]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("无发热，咳嗽。", "无发热。咳嗽。"),
+        ("无发热、咳嗽。", "无发热，咳嗽。"),
+        ("لا حمى، سعال.", "لا حمى. سعال."),
+        ("बुखार नहीं। खांसी", "बुखार। नहीं खांसी"),
+        ("Нет, кашель.", "Нет кашель."),
+    ],
+)
+def test_in_other_scripts_no_mark_may_move_since_their_negations_are_unknown(one, other):
+    assert read(one).words == read(other).words
+    assert not read(one).restates_negations_of(read(other))
+
+
+def test_in_other_scripts_white_space_and_width_may_differ():
+    assert read("无发热，咳嗽。 有痰").negated == read("无发热,咳嗽。有痰").negated
+
+
+def test_greek_letters_are_at_home_in_latin_notes():
+    assert read("No α-blocker, β-blocker").negated == [("no", "α", "blocker", "β", "blocker")]
