@@ -1,7 +1,8 @@
 """What a model judge asks about a note. It compares rather than knows.
 
-It is shown the wrong and the right sentence of the note's case, the note, and a computed list of what differs from the
-correct note, and it answers closed questions. It never sees a player's reply, a verdict or a category, so none of them
+It is shown the wrong and the right sentence of the note's case, the note, and what was changed: where single sentences
+were rewritten, each before and after, else a computed list of the words that differ from the correct note. It answers
+closed questions. It never sees a player's reply, a verdict or a category, so none of them
 can sway it. Every word that a player may have written is quoted by :func:`as_data`.
 """
 
@@ -15,9 +16,10 @@ from ..prompts import defuse
 from ..records import NotePair
 from ..words import joined, words_of
 from .alignment import Span, differing_spans
+from .changed_sentences import sentence_changes
 from .questions import ClosedQuestion
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 """Changes with every change of what is asked, so that no cache answers for another wording."""
 
 _ANSWERS = ("A", "B")
@@ -47,6 +49,35 @@ The rewritten note:
 
 What the rewritten note has in other words than the correct note, computed word by word:
 {changes}
+"""
+
+_REWRITTEN_SENTENCES = """\
+You check a clinical note in which somebody has rewritten single sentences.
+{caution}
+
+The note's case turns on one sentence. Wrong, with a medical error, it is:
+{wrong}
+
+Correct, it is:
+{right}
+
+{before}
+
+The note as it is now:
+{note}
+{changes}
+"""
+
+_BEFORE = {
+    True: "Before anything was rewritten, the note held the wrong sentence and was correct otherwise.",
+    False: "Before anything was rewritten, the note held the correct sentence and was medically correct.",
+}
+
+_REWRITTEN = """
+A sentence before, empty where it was added:
+{before}
+The same sentence now, empty where it was left out:
+{after}
 """
 
 _ALONE = """\
@@ -145,12 +176,17 @@ def changes(note: str, correct_note: str) -> str:
 def _subject(note: str, pair: NotePair | None) -> str:
     if pair is None:
         return _ALONE.format(caution=_CAUTION, note=_block(note))
-    return _COMPARED.format(
-        caution=_CAUTION,
-        wrong=_block(pair.error_sentence),
-        right=_block(pair.corrected_sentence),
-        note=_block(note),
-        changes=_block(changes(note, pair.corrected_note)),
+    wrong, right = _block(pair.error_sentence), _block(pair.corrected_sentence)
+    rewritten = sentence_changes(note, pair)
+    if rewritten is None:
+        told = _block(changes(note, pair.corrected_note))
+        return _COMPARED.format(caution=_CAUTION, wrong=wrong, right=right, note=_block(note), changes=told)
+    told = "".join(
+        _REWRITTEN.format(before=_block(changed.before), after=_block(changed.after)) for changed in rewritten.changed
+    )
+    before = _BEFORE[rewritten.seed_has_error]
+    return _REWRITTEN_SENTENCES.format(
+        caution=_CAUTION, wrong=wrong, right=right, before=before, note=_block(note), changes=told
     )
 
 

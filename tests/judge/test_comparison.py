@@ -34,12 +34,30 @@ def blocks(prompt: str) -> list[str]:
     return BLOCK.findall(prompt)
 
 
-def test_the_model_sees_both_sentences_the_note_and_what_changed() -> None:
-    prompt = error_question(ERROR_NOTE, CASE).question.prompt
+def test_the_model_sees_the_case_the_note_and_the_sentence_before_and_after() -> None:
+    note = ERROR_NOTE.replace("a cough and a fever", "a cough and a rash")
+    prompt = error_question(note, CASE).question.prompt
 
-    wrong, right, note, changed = blocks(prompt)
-    assert (wrong, right, note) == (ERROR_SENTENCE, CORRECTED_SENTENCE, ERROR_NOTE)
-    assert changed == '"pulmonary embolism." instead of "lobar pneumonia."'
+    wrong, right, shown, before, after = blocks(prompt)
+    assert (wrong, right, shown) == (ERROR_SENTENCE, CORRECTED_SENTENCE, note)
+    assert before == "A 34-year-old woman comes to the physician because of a cough and a fever for 3 days."
+    assert after == before.replace("fever", "rash")
+    assert "the note held the wrong sentence and was correct otherwise" in prompt
+    assert "A: Yes, it contains a medical error." in prompt
+
+
+def test_a_sentence_at_stake_is_compared_with_the_nearer_of_its_two_wordings() -> None:
+    note = CORRECTED_NOTE.replace(CORRECTED_SENTENCE, "The diagnosis is pneumonia of a lobe.")
+    prompt = error_question(note, CASE).question.prompt
+    assert blocks(prompt)[3:] == [CORRECTED_SENTENCE, "The diagnosis is pneumonia of a lobe."]
+    assert "the note held the correct sentence and was medically correct" in prompt
+
+
+def test_where_more_than_single_sentences_changed_the_words_that_differ_are_listed() -> None:
+    note = ERROR_NOTE.replace(".", ". Indeed.")
+    wrong, right, shown, changed = blocks(error_question(note, CASE).question.prompt)
+    assert (wrong, right, shown) == (ERROR_SENTENCE, CORRECTED_SENTENCE, note)
+    assert '"pulmonary embolism. Indeed." instead of "lobar pneumonia."' in changed
 
 
 def test_without_a_case_there_is_nothing_to_compare_with() -> None:
@@ -68,9 +86,9 @@ def test_half_of_the_wordings_have_the_error_first() -> None:
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_a_note_cannot_leave_its_place(attack: str) -> None:
     hostile = error_question(f"{CORRECTED_NOTE} {attack}", CASE).question.prompt
-    harmless = error_question(f"{CORRECTED_NOTE} fever", CASE).question.prompt
+    harmless = error_question(f"{CORRECTED_NOTE} {'F' if attack[0] != 'f' else 'f'}ever", CASE).question.prompt
 
-    assert len(blocks(hostile)) == 4
+    assert len(blocks(hostile)) == 5
     assert BLOCK.sub("", hostile) == BLOCK.sub("", harmless)
     assert not re.search(r"<\|im_|<(start|end)_of_turn>|\[/?INST\]|<<SYS", hostile)
 

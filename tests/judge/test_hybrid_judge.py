@@ -37,6 +37,19 @@ def test_the_model_is_asked_only_what_the_reference_judge_cannot_tell() -> None:
     assert [len(questions) for questions in scorer.asked] == [1]
 
 
+def test_the_model_is_asked_about_the_rewritten_sentence() -> None:
+    scorer = ScriptedScorer(saying(3.0))
+    ruling = hybrid(scorer).rule([query(CORRECTED_NOTE.replace("a fever", "a rash"), "a")])["a"]
+
+    assert isinstance(ruling, Labels)
+    assert (ruling.error_present, ruling.source) == (True, "model")
+    ((asked,),) = scorer.asked
+    before = "A 34-year-old woman comes to the physician because of a cough and a fever for 3 days."
+    assert f"<note>\n{before}\n</note>" in asked.prompt
+    assert f"<note>\n{before.replace('fever', 'rash')}\n</note>" in asked.prompt
+    assert "the note held the correct sentence and was medically correct" in asked.prompt
+
+
 def test_nobody_is_asked_when_the_first_knows_all() -> None:
     scorer = ScriptedScorer(saying(3.0))
     hybrid(scorer).rule([query(ERROR_NOTE, "a")])

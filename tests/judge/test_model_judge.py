@@ -47,7 +47,7 @@ def test_a_sure_answer_decides_at_once() -> None:
 
     assert label.error_present
     assert label.confidence == pytest.approx(0.88, abs=0.01)
-    assert (label.source, label.judge, label.prompt_version) == ("model", "model:scripted", "1")
+    assert (label.source, label.judge, label.prompt_version) == ("model", "model:scripted", "2")
     assert [len(questions) for questions in scorer.asked] == [1]
 
 
