@@ -14,6 +14,7 @@ from .records import Closed
 RewardType = Literal["medical_general_sum", "medical_zero_sum"]
 PromptStyle = Literal["full", "short", "terse"]
 Revision = Literal["note", "sentences"]
+Assessor = Literal["verdict", "locate"]
 Undecidable = Literal["attacker_loses", "void"]
 RolloutEngine = Literal["auto", "transformers", "vllm"]
 RolloutPrecision = Literal["auto", "fp32", "bf16"]
@@ -35,6 +36,10 @@ class RewardCoefficients(Closed):
     """Paid for a reply that keeps the thinking format."""
     format_violated: float = -1.0
     """Paid for a reply that doesn't."""
+    located: float = 0.5
+    """Paid to an assessor that finds an error and names its sentence, where it is asked to."""
+    mislocated: float = 0.0
+    """Paid to an assessor that finds an error and names another sentence."""
 
 
 SELF_REDTEAM_COEFFICIENTS = RewardCoefficients(unfaithful=-0.5)
@@ -56,6 +61,9 @@ class GameConfig(Closed):
     can do that are too small to copy a note."""
     max_edits: int = bounded(2, minimum=1, maximum=16)
     """Sentences that the attacker may rewrite where it rewrites sentences."""
+    assessor: Assessor = "verdict"
+    """What the assessor says: "verdict", Safe or Harmful; or "locate", with Harmful also the number of the wrong
+    sentence. The note then shows the numbers."""
     undecidable: Undecidable = "attacker_loses"
     """What a revision is on which a working judge abstains: the attacker's failure, or a void game as in Self-RedTeam.
     A judge's own failure is void in any case."""

@@ -24,6 +24,8 @@ RecordT = TypeVar("RecordT")
 MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_PROBLEMS_SHOWN = 50
 
+_EMPTY: tuple[object, ...] = ("", (), [], {})
+
 _RENAMED_KEYS = {b"twin_group": b"near_duplicate_group"}
 """Keys of files that earlier versions wrote."""
 
@@ -32,7 +34,7 @@ def to_line(record: Any) -> str:
     """One line of JSON for a dataclass, without the newline. Characters beyond ASCII stay as they are."""
     values = dataclasses.asdict(record)
     for name in _omitted_if_empty(cast("type[Any]", type(record))):
-        if not values[name]:
+        if values[name] is None or values[name] in _EMPTY:
             del values[name]
     return json.dumps(values, ensure_ascii=False, allow_nan=False)
 

@@ -19,7 +19,8 @@ _ANSWER = re.compile(r"<answer>((?:(?!<answer>|</?think>).)*?)</answer>", re.DOT
 # A prompt may ask for tags around the answer; the first is often in the prompt already.
 _WRAPPED = re.compile(r"(?:<answer>)?((?:(?!</?answer>).)*)</answer>", re.DOTALL)
 _KEPT = re.compile(r"(.*)</think>\s*<answer>(.*)</answer>", re.DOTALL)
-_VERDICT_TRIM = " \t\r\n\v\f.*_`\"'"
+VERDICT_TRIM = " \t\r\n\v\f.*_`\"'"
+"""What is forgiven around a verdict."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def parse_verdict(answer: str) -> Verdict | None:
     Case, surrounding white space, quotes, emphasis and a full stop are forgiven; any other word is not, since
     "Harmful? No." must never count as a detection.
     """
-    word = answer.strip(_VERDICT_TRIM).lower()
+    word = answer.strip(VERDICT_TRIM).lower()
     return next((verdict for verdict in Verdict if verdict.value.lower() == word), None)
 
 

@@ -339,6 +339,7 @@ class Reward(Closed):
     revision: float | None
     format: float | None
     total: float
+    location: float | None = None
 
 
 @dataclass(frozen=True)
@@ -355,6 +356,10 @@ class Game(Closed):
     """Why the game is in its state, for a person to read; empty while it awaits its ruling."""
     ruling: Ruling | None = None
     rewards: tuple[Reward, ...] = ()
+    sentence_starts: tuple[int, ...] = field(default=(), metadata=OMITTED_IF_EMPTY)
+    """Where each sentence of ``note`` begins, as the seed note's file numbers them; empty: it is split by us."""
+    location: int | None = field(default=None, metadata=OMITTED_IF_EMPTY)
+    """Number of the sentence that the assessor holds wrong, where it was asked for one and said Harmful."""
 
     def turn_of(self, role: Role) -> Turn | None:
         """The turn that ``role`` played, if it played one."""

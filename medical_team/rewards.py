@@ -6,7 +6,10 @@
 | undecidable | core -1, unfaithful, format                            | no sample                       |
 | no verdict  | a tie: dropped with remove_ties, else core 0 and so on | core -1, format                 |
 | void        | no sample                                              | no sample                       |
-| decided     | core = minus the assessor's; revision; format          | core +1 if right, else -1; format |
+| decided     | core = minus the assessor's; revision; format          | core +1 if right, else -1; format; location |
+
+Location is a term of assessors that are asked where the error is (``game.assessor``) and found one: named or not. There
+is none where nobody can tell the sentence.
 
 Undecidable is a revision on which a working judge abstains (``game.undecidable``; else it is void). The core of a
 decided adversarial game is exactly zero-sum. The terms follow Self-RedTeam (arXiv 2506.07468).
@@ -14,6 +17,7 @@ decided adversarial game is exactly zero-sum. The terms follow Self-RedTeam (arX
 
 from __future__ import annotations
 
+from .assessment import is_located
 from .game_config import GameConfig, RewardCoefficients
 from .parsing import is_rewritten
 from .records import Game, GameState, JudgeFailure, Labels, Reward, Role, Turn
@@ -73,10 +77,11 @@ def _reward_of_turn(turn: Turn, game: Game, config: GameConfig) -> Reward:
     core = _core(turn.role, game) * coefficients.core
     revision = _revision(game, coefficients) if turn.role is Role.ATTACKER else None
     format_term = _format(turn, coefficients)
+    location = _location(game, coefficients) if turn.role is Role.ASSESSOR else None
     total = core
     if config.reward_type == "medical_general_sum":
-        total += (revision or 0.0) + (format_term or 0.0)
-    return Reward(role=turn.role, core=core, revision=revision, format=format_term, total=total)
+        total += (revision or 0.0) + (format_term or 0.0) + (location or 0.0)
+    return Reward(turn.role, core=core, revision=revision, format=format_term, total=total, location=location)
 
 
 def _core(role: Role, game: Game) -> int:
@@ -91,6 +96,13 @@ def _revision(game: Game, coefficients: RewardCoefficients) -> float | None:
     if game.state is GameState.NO_VERDICT:
         return 0.0
     return coefficients.faithful if is_faithful_revision(game) else coefficients.unfaithful
+
+
+def _location(game: Game, coefficients: RewardCoefficients) -> float | None:
+    named = is_located(game)
+    if named is None:
+        return None
+    return coefficients.located if named else coefficients.mislocated
 
 
 def _format(turn: Turn, coefficients: RewardCoefficients) -> float | None:

@@ -53,7 +53,7 @@ class NumberedNote:
 
     def written(self) -> str:
         """The note with a line for each sentence, its number before it."""
-        return "\n".join(f"{number}: {' '.join(sentence.split())}" for number, sentence in enumerate(self.sentences))
+        return numbered_lines(dict(enumerate(self.sentences)))
 
     def number_of(self, sentence: str) -> int | None:
         """The number of the sentence that holds ``sentence``, or the beginning of it; None where it isn't there."""
@@ -77,6 +77,11 @@ class NumberedNote:
         return NumberedNote("".join(parts), tuple(starts))
 
 
+def numbered_lines(sentences: Mapping[int, str]) -> str:
+    """A line for each of ``sentences``, its number before it. A line end inside a sentence can't forge a number."""
+    return "\n".join(f"{number}: {' '.join(sentences[number].split())}" for number in sorted(sentences))
+
+
 def read_edits(answer: str, note: NumberedNote, max_edits: int) -> dict[int, str] | str:
     """The edits in ``answer``, an attacker's public answer, by the number of the sentence; or why there are none.
 
@@ -92,7 +97,7 @@ def read_edits(answer: str, note: NumberedNote, max_edits: int) -> dict[int, str
     sentences = note.sentences
     edits: dict[int, str] = {}
     for line in lines:
-        match = _EDIT.fullmatch(_without_direction_marks(line))
+        match = _EDIT.fullmatch(without_direction_marks(line))
         if match is None:
             return "a line of the attacker's answer is not a number, a colon and a sentence"
         number, sentence = int(match.group(1)), match.group(2).strip()
@@ -118,7 +123,8 @@ def _problem_of_edit(number: int, sentence: str, sentences: Sequence[str], edits
     return None
 
 
-def _without_direction_marks(line: str) -> str:
+def without_direction_marks(line: str) -> str:
+    """``line`` without the unseen marks that set the direction of writing, which stand around numbers in Arabic."""
     return "".join(character for character in line if unicodedata.bidirectional(character) not in _DIRECTION_MARKS)
 
 

@@ -134,7 +134,7 @@ def test_the_learning_rate_follows_the_adaptation_unless_it_is_set():
 
 
 def test_the_defaults_of_the_rewards_are_those_of_the_rules():
-    assert dataclasses.astuple(RewardCoefficients()) == (1.0, 0.5, -2.0, 1.0, -1.0)
+    assert dataclasses.astuple(RewardCoefficients()) == (1.0, 0.5, -2.0, 1.0, -1.0, 0.5, 0.0)
     assert (GameConfig().max_turns, GameConfig().remove_ties) == (2, True)
     assert GameConfig().reward_type == "medical_general_sum"
 

@@ -1,9 +1,12 @@
+import json
+from dataclasses import replace
+
 import pytest
 
-from builders import a_record
+from builders import a_game, a_record
 from medical_team.errors import DataError
 from medical_team.jsonl import from_line, read_jsonl, to_line, write_jsonl
-from medical_team.records import ErrorType, NotePair, Source, TrainingRecord
+from medical_team.records import ErrorType, Game, NotePair, Source, TrainingRecord
 
 PAIR = NotePair("c1", "g1", Source.MEDEC, ErrorType.CAUSAL_ORGANISM, "µ error", "µ right", "error", "right")
 
@@ -67,3 +70,11 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
     path.write_text(to_line(PAIR) + "\n", encoding="utf-8-sig")
 
     assert read_jsonl(path, NotePair) == [PAIR]
+
+
+def test_a_field_that_may_be_left_out_is_left_out_only_where_it_is_empty():
+    game = a_game()
+
+    assert "location" not in json.loads(to_line(game))
+    assert json.loads(to_line(replace(game, location=0)))["location"] == 0
+    assert from_line(to_line(replace(game, location=0)), Game).location == 0

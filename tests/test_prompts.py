@@ -1,12 +1,14 @@
 import inspect
 import itertools
 import unicodedata
+from typing import get_args
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from builders import a_game, a_revision_of, a_spec, data_types, notes, tag_like_texts
+from medical_team.game_config import Assessor
 from medical_team.parsing import is_cot_format_kept, parse_reply
 from medical_team.prompts import assessor_prompt, attacker_prompt, defuse, reply_prefix
 from medical_team.records import DataType, Role
@@ -18,7 +20,8 @@ ADVERSARIAL = [data_type for data_type in DataType if data_type.is_adversarial]
 def every_prompt_for(note):
     """Each prompt that shows a player ``note``, with and without thinking."""
     for style, is_thinking in itertools.product(STYLES, (True, False)):
-        yield assessor_prompt(note, style=style, is_thinking=is_thinking)
+        for asked in get_args(Assessor):
+            yield assessor_prompt(note, style=style, is_thinking=is_thinking, asked=asked)
         for data_type in ADVERSARIAL:
             yield attacker_prompt(note, data_type, style=style, is_thinking=is_thinking)
 
@@ -111,7 +114,7 @@ def test_the_assessor_s_prompt_tells_nothing_of_the_category(data_type, is_think
 
     assert prompts == {assessor_prompt(note, style=style, is_thinking=is_thinking) for style in STYLES}
     assert not any(kind.value in prompt for kind in DataType for prompt in prompts)
-    assert list(inspect.signature(assessor_prompt).parameters) == ["note", "style", "is_thinking"]
+    assert list(inspect.signature(assessor_prompt).parameters) == ["note", "style", "is_thinking", "asked"]
 
 
 @given(tag_like_texts, tag_like_texts, notes, st.sampled_from(STYLES))

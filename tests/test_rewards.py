@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import a_game, a_revision_of, a_spec, adversarial_data_types, data_types, games, verdicts
+from medical_team.assessment import error_location
 from medical_team.game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig, RewardCoefficients
 from medical_team.records import DataType, GameState, JudgeFailure, Reward, Role, Verdict
 from medical_team.rewards import is_faithful_revision, is_verdict_right, rewards_of
@@ -28,6 +29,8 @@ configs = st.builds(
         unfaithful=coefficients,
         format_kept=coefficients,
         format_violated=coefficients,
+        located=coefficients,
+        mislocated=coefficients,
     ),
 )
 
@@ -226,6 +229,39 @@ def test_the_coefficients_are_configuration():
     assert rewards_of(game, config) == (attacker(2.0, 0.25, 0.125, 2.375), assessor(-2.0, -4, -6.0))
 
 
+# Where the error is.
+
+
+def located(core, location, total):
+    return Reward(Role.ASSESSOR, core=core, revision=None, format=None, total=total, location=location)
+
+
+def test_an_assessor_that_finds_the_error_is_paid_for_its_place():
+    game = a_game(DataType.VANILLA_HARMFUL, verdict=HARMFUL)
+    place = error_location(game)
+
+    assert rewards_of(replace(game, location=place), DEFAULTS) == (located(1.0, 0.5, 1.5),)
+    assert rewards_of(replace(game, location=place + 1), DEFAULTS) == (located(1.0, 0.0, 1.0),)
+    assert rewards_of(replace(game, location=place), ZERO_SUM) == (located(1.0, 0.5, 1.0),)
+    stricter = GameConfig(coefficients=RewardCoefficients(located=2.0, mislocated=-3.0))
+    assert rewards_of(replace(game, location=place), stricter) == (located(1.0, 2.0, 3.0),)
+    assert rewards_of(replace(game, location=place + 1), stricter) == (located(1.0, -3.0, -2.0),)
+
+
+def test_a_place_pays_nothing_where_it_was_not_asked_for_or_there_is_no_error():
+    assert rewards_of(a_game(DataType.VANILLA_HARMFUL, verdict=HARMFUL), DEFAULTS)[0].location is None
+    assert rewards_of(a_game(DataType.VANILLA_HARMFUL, verdict=SAFE), DEFAULTS)[0].location is None
+    false_alarm = replace(a_game(DataType.VANILLA_BENIGN, verdict=HARMFUL), location=0)
+    assert rewards_of(false_alarm, DEFAULTS) == (located(-1.0, None, -1.0),)
+
+
+def test_the_attacker_neither_wins_nor_loses_by_the_place():
+    game = a_game(verdict=HARMFUL)
+    at = [rewards_of(replace(game, location=place), DEFAULTS)[0] for place in (None, 0, 1, 2)]
+
+    assert len(set(at)) == 1
+
+
 # Ablations, and games that can't be scored.
 
 
@@ -253,13 +289,14 @@ def test_a_verdict_is_right_when_it_says_what_is_there():
 # What holds for every game.
 
 
-@given(adversarial_data_types, verdicts, st.booleans(), st.booleans(), configs)
-def test_the_core_of_a_decided_adversarial_game_is_exactly_zero_sum(data_type, verdict, is_present, copies, config):
+@given(adversarial_data_types, verdicts, st.booleans(), st.booleans(), st.none() | st.integers(0, 3), configs)
+def test_the_core_of_a_decided_adversarial_game_is_exactly_zero_sum(
+    data_type, verdict, is_present, copies, place, config
+):
     seed = a_spec(data_type).seed_note
     revision = seed if copies else a_revision_of(seed)
-    rewards = rewards_of(
-        a_game(data_type, verdict=verdict, error_present=is_present, revision=revision, thinking="why"), config
-    )
+    game = a_game(data_type, verdict=verdict, error_present=is_present, revision=revision, thinking="why")
+    rewards = rewards_of(replace(game, location=place if verdict is HARMFUL else None), config)
 
     assert [reward.role for reward in rewards] == [Role.ATTACKER, Role.ASSESSOR]
     assert sum(reward.core for reward in rewards) == 0.0
@@ -273,7 +310,7 @@ def test_rewards_are_bounded_and_belong_to_trained_turns(game, config):
     rewards = rewards_of(game, config)
     pays = config.coefficients
     limit = pays.core + max(abs(pays.faithful), abs(pays.unfaithful))
-    limit += max(abs(pays.format_kept), abs(pays.format_violated))
+    limit += max(abs(pays.format_kept), abs(pays.format_violated)) + max(abs(pays.located), abs(pays.mislocated))
 
     trained = [turn.role for turn in game.turns if turn.is_trained]
     assert {reward.role for reward in rewards} <= set(trained)
@@ -283,6 +320,7 @@ def test_rewards_are_bounded_and_belong_to_trained_turns(game, config):
         assert abs(reward.total) <= limit + 1e-9
         assert (reward.revision is None) == (reward.role is Role.ASSESSOR)
         assert (reward.format is None) == (game.turn_of(reward.role).is_format_kept is None)
+        assert reward.location is None or (reward.role is Role.ASSESSOR and game.location is not None)
     if game.state in (GameState.DECIDED, GameState.NO_REVISION):
         assert [reward.role for reward in rewards] == trained
     if game.state is GameState.UNDECIDABLE:
@@ -296,7 +334,8 @@ def test_the_reward_type_changes_the_total_and_no_term(game):
     assert [replace(reward, total=0.0) for reward in general] == [replace(reward, total=0.0) for reward in zero_sum]
     assert all(reward.total == reward.core for reward in zero_sum)
     for reward in general:
-        assert reward.total == reward.core + (reward.revision or 0.0) + (reward.format or 0.0)
+        terms = (reward.revision, reward.format, reward.location)
+        assert reward.total == reward.core + sum(term or 0.0 for term in terms)
 
 
 @given(games().filter(lambda game: game.state is not GameState.AWAITING_RULING))

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from ..config import GameConfig
 from ..errors import UsageError
-from ..game.turns import revision_request
+from ..game.turns import assessment_request, revision_request
 from ..judging import reference_judge
-from ..prompts import ANSWER_PREFIX, assessor_prompt, reply_prefix
+from ..prompts import ANSWER_PREFIX, reply_prefix
 from ..records import DataType, Role, TrainingRecord, Verdict
 from ..seeds import derived_random
 from ..sentence_edits import NumberedNote
@@ -105,9 +105,13 @@ class DemonstrationDraw:
     def _verdict(self, record: TrainingRecord, says_harmful: bool) -> Demonstration:
         verdict = Verdict.HARMFUL if says_harmful else Verdict.SAFE
         style, is_thinking = self._config.prompt_style, self._config.thinking
-        prompt = assessor_prompt(record.note, style=style, is_thinking=is_thinking)
+        note = NumberedNote(record.note, record.sentence_starts)
+        prompt = assessment_request(note, self._config)
         prefix = reply_prefix(Role.ASSESSOR, style=style, is_thinking=is_thinking)
-        reply = written_reply(_verdict_rationale(record, says_harmful), verdict.value, prefix)
+        answer = verdict.value
+        if says_harmful and self._config.assessor == "locate":
+            answer = f"{answer} {note.number_of(_at_stake(record)) or 0}"
+        reply = written_reply(_verdict_rationale(record, says_harmful), answer, prefix)
         return Demonstration(Role.ASSESSOR, record.id, prompt, prefix, reply)
 
     def _revision(self, record: TrainingRecord, revision: str) -> Demonstration:
@@ -125,6 +129,10 @@ def written_reply(rationale: str, answer: str, prefix: str) -> str:
     if prefix == ANSWER_PREFIX:
         return f"{answer}</answer>"
     return f" {rationale} </think> <answer> {answer} </answer>"
+
+
+def _at_stake(record: TrainingRecord) -> str:
+    return record.error_sentence if record.data_type.is_harmful else record.corrected_sentence
 
 
 def _verdict_rationale(record: TrainingRecord, says_harmful: bool) -> str:

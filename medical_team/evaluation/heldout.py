@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..assessment import error_location
 from ..callbacks import Notify
 from ..config import RunConfig
 from ..game.play import play
 from ..game.rollout import Rollout
 from ..game.score import score
+from ..game_config import Assessor
 from ..judge.protocol import Judge
 from ..judge.ruling import rule_games
 from ..metrics.step_metrics import BALANCED_ACCURACY
@@ -48,7 +50,7 @@ def evaluate_heldout(
         specs, rollout, config.game, config.rollout, seed=config.training.seed, is_greedy=True, on_progress=on_progress
     )
     games = score(rule_games(games, judge, config.game.undecidable), config.game)
-    return HeldoutResult(tuple(games), heldout_metrics(games))
+    return HeldoutResult(tuple(games), heldout_metrics(games, config.game.assessor))
 
 
 def heldout_specs(records: Sequence[TrainingRecord], *, games: int, seed: int, step: int) -> list[GameSpec]:
@@ -64,13 +66,18 @@ def heldout_specs(records: Sequence[TrainingRecord], *, games: int, seed: int, s
     ]
 
 
-def heldout_metrics(games: Sequence[Game]) -> dict[str, float]:
-    """Accuracy on notes with and without an error, and their mean; a rate without any game is left out."""
+def heldout_metrics(games: Sequence[Game], asked: Assessor = "verdict") -> dict[str, float]:
+    """Accuracy on notes with and without an error, and their mean; where more is ``asked``, that of sentences too.
+
+    A rate without any game is left out.
+    """
     rates = {
         "heldout/detection_rate": _right_share([game for game in games if game.spec.data_type.is_harmful]),
         "heldout/specificity": _right_share([game for game in games if not game.spec.data_type.is_harmful]),
         "heldout/unreadable_share": _share([game.verdict is None for game in games]),
     }
+    if asked != "verdict":
+        rates["heldout/sentence_accuracy"] = _share([_is_sentence_right(game) for game in games])
     metrics = {name: rate for name, rate in rates.items() if rate is not None}
     if "heldout/detection_rate" in metrics and "heldout/specificity" in metrics:
         metrics[BALANCED_ACCURACY] = (metrics["heldout/detection_rate"] + metrics["heldout/specificity"]) / 2
@@ -79,6 +86,12 @@ def heldout_metrics(games: Sequence[Game]) -> dict[str, float]:
 
 def _right_share(games: Sequence[Game]) -> float | None:
     return _share([game.verdict is _truth(game) for game in games])
+
+
+def _is_sentence_right(game: Game) -> bool:
+    """As MEDEC counts: a note without an error needs no sentence."""
+    is_right = game.verdict is _truth(game)
+    return is_right and (game.verdict is Verdict.SAFE or game.location == error_location(game))
 
 
 def _truth(game: Game) -> Verdict:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..assessment import note_read, read_assessment
 from ..game_config import GameConfig, RolloutConfig
-from ..parsing import ParsedReply, parse_reply, parse_verdict, revision_problem
+from ..parsing import ParsedReply, parse_reply, revision_problem
 from ..prompts import assessor_prompt, attacker_prompt, reply_prefix, sentences_prompt
 from ..records import LIVING, DataType, Game, GameSpec, GameState, JudgeFailure, Role, Turn
 from ..seeds import derive_seed
@@ -22,6 +23,7 @@ def opened(spec: GameSpec) -> Game:
         spec=spec,
         turns=(),
         note=None if spec.data_type.is_adversarial else spec.seed_note,
+        sentence_starts=() if spec.data_type.is_adversarial else spec.sentence_starts,
         verdict=None,
         state=GameState.AWAITING_RULING,
         reason="",
@@ -40,6 +42,12 @@ def revision_request(seed: NumberedNote, data_type: DataType, config: GameConfig
     if config.revision == "note":
         return attacker_prompt(seed.text, data_type, style=style, is_thinking=is_thinking)
     return sentences_prompt(seed.written(), data_type, style=style, is_thinking=is_thinking, max_edits=config.max_edits)
+
+
+def assessment_request(note: NumberedNote, config: GameConfig) -> str:
+    """What an assessor is asked about ``note``; its sentences have numbers where one is asked for."""
+    text = note.text if config.assessor == "verdict" else note.written()
+    return assessor_prompt(text, style=config.prompt_style, is_thinking=config.thinking, asked=config.assessor)
 
 
 def seed_of(spec: GameSpec) -> NumberedNote:
@@ -73,40 +81,38 @@ class TurnRules:
             return voided(game, f"the attacker's prompt is too long: {reply.explanation}")
         parsed = self._parsed(reply)
         game = replace(game, turns=(*game.turns, _turn(request, reply, parsed)))
-        note, problem = self._revised(parsed.answer, seed_of(game.spec))
-        if problem is not None:
-            return replace(game, state=GameState.NO_REVISION, reason=problem)
-        return replace(game, note=note)
+        note = self._revised(parsed.answer, seed_of(game.spec))
+        if isinstance(note, str):
+            return replace(game, state=GameState.NO_REVISION, reason=note)
+        return replace(game, note=note.text, sentence_starts=note.starts)
 
-    def _revised(self, answer: str, seed: NumberedNote) -> tuple[str, str | None]:
-        """The note that the attacker's ``answer`` makes, and why it is none, if so."""
-        if self._game.revision == "note":
-            return answer, revision_problem(answer, seed.text)
-        edits = read_edits(answer, seed, self._game.max_edits)
-        if isinstance(edits, str):
-            return "", edits
-        note = seed.edited(edits).text
-        return note, revision_problem(note, seed.text)
+    def _revised(self, answer: str, seed: NumberedNote) -> NumberedNote | str:
+        """The note that the attacker's ``answer`` makes, or why it makes none."""
+        note = NumberedNote(answer)
+        if self._game.revision == "sentences":
+            edits = read_edits(answer, seed, self._game.max_edits)
+            if isinstance(edits, str):
+                return edits
+            note = seed.edited(edits)
+        return revision_problem(note.text, seed.text) or note
 
     def assessor_request(self, game: Game) -> RolloutRequest:
         """What the assessor of a game with a note is asked. It sees the note alone, never any thinking."""
-        prompt = assessor_prompt(game.note or "", style=self._game.prompt_style, is_thinking=self._is_thinking)
-        return self._request(game.spec, Role.ASSESSOR, prompt)
+        return self._request(game.spec, Role.ASSESSOR, assessment_request(note_read(game), self._game))
 
     def assessed(self, game: Game, request: RolloutRequest, reply: Reply | PromptTooLong) -> Game:
         """``game`` after the assessor's turn: a verdict for the judge, or the end."""
         if isinstance(reply, PromptTooLong):
             if game.turns:
                 reason = f"the revision is too long to be assessed: {reply.explanation}"
-                return replace(game, note=None, state=GameState.NO_REVISION, reason=reason)
+                return replace(game, note=None, sentence_starts=(), state=GameState.NO_REVISION, reason=reason)
             return voided(game, f"the assessor's prompt is too long: {reply.explanation}")
         parsed = self._parsed(reply)
-        verdict = parse_verdict(parsed.answer)
-        game = replace(game, turns=(*game.turns, _turn(request, reply, parsed)), verdict=verdict)
-        if verdict is None:
-            reason = "the assessor's public answer is neither Safe nor Harmful"
-            return replace(game, state=GameState.NO_VERDICT, reason=reason)
-        return game
+        game = replace(game, turns=(*game.turns, _turn(request, reply, parsed)))
+        assessment = read_assessment(parsed.answer, self._game.assessor, range(len(note_read(game).spans)))
+        if isinstance(assessment, str):
+            return replace(game, state=GameState.NO_VERDICT, reason=assessment)
+        return replace(game, verdict=assessment.verdict, location=assessment.location)
 
     def _request(self, spec: GameSpec, role: Role, prompt: str) -> RolloutRequest:
         is_attacker = role is Role.ATTACKER

@@ -9,8 +9,7 @@ from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, RunConfig
 from ..data.load import load_records
 from ..errors import DataError, UsageError
 from ..game.draw import playable_records
-from ..game.turns import revision_request
-from ..prompts import assessor_prompt
+from ..game.turns import assessment_request, revision_request
 from ..records import DataType, Role, TrainingRecord
 from ..sentence_edits import NumberedNote
 from .plan import RoleWork, Workload
@@ -121,7 +120,7 @@ def _role_work(config: RunConfig, role: Role, samples: int, note_characters: flo
     if is_attacker:
         around = revision_request(NumberedNote(""), DataType.ADVERSARIAL_HARMFUL, game)
     else:
-        around = assessor_prompt("", style=game.prompt_style, is_thinking=is_thinking)
+        around = assessment_request(NumberedNote(""), game)
     prompt = (note_characters + len(around)) / rate + _TEMPLATE_TOKENS
     revised = note_characters
     if game.revision == "sentences":

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
+from ..assessment import is_located
 from ..metrics.outcomes import outcome_of
 from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
 from ..rewards import is_faithful_revision, is_verdict_right
@@ -36,6 +37,9 @@ class GameRow:
     assessor_answer: str | None
     assessor_thinking: str | None
     verdict: str | None
+    location: int | None
+    """Number of the sentence that the assessor holds wrong, where it is asked for one."""
+    is_located: bool | None
     is_verdict_right: bool | None
     error_present: bool | None
     error_detected: bool | None
@@ -52,6 +56,7 @@ class GameRow:
     attacker_total: float | None
     assessor_core: float | None
     assessor_format: float | None
+    assessor_location: float | None
     assessor_total: float | None
 
 
@@ -83,6 +88,8 @@ def game_row(game: Game, *, is_heldout: bool) -> GameRow:
         assessor_answer=_answer(assessor),
         assessor_thinking=_thinking(assessor),
         verdict=game.verdict.value if game.verdict else None,
+        location=game.location,
+        is_located=is_located(game),
         is_verdict_right=is_verdict_right(labels) if labels else None,
         error_present=labels.error_present if labels else None,
         error_detected=labels.error_detected if labels else None,
@@ -98,6 +105,7 @@ def game_row(game: Game, *, is_heldout: bool) -> GameRow:
         attacker_total=_term(attacked, "total"),
         assessor_core=_term(assessed, "core"),
         assessor_format=_term(assessed, "format"),
+        assessor_location=_term(assessed, "location"),
         assessor_total=_term(assessed, "total"),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from ..assessment import is_located
 from ..metrics.outcomes import Outcome, outcome_of
 from ..records import DataType, ErrorType, Game, GameState, JudgeFailure, Labels, Role, Turn
 from ..rewards import is_faithful_revision
@@ -86,10 +87,13 @@ def game_texts(game: Game, *, case: int) -> dict[str, Any]:
         "note": None if game.note == game.spec.seed_note else game.note,
         "hasNote": game.note is not None,
         "verdict": game.verdict.value if game.verdict else None,
+        "location": game.location,
+        "isLocated": is_located(game),
         "reason": game.reason,
         "ruling": _ruling(game),
         "rewards": [
-            [reward.role.value, reward.core, reward.revision, reward.format, reward.total] for reward in game.rewards
+            [reward.role.value, reward.core, reward.revision, reward.format, reward.location, reward.total]
+            for reward in game.rewards
         ],
     }
 

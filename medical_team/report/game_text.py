@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from rapidfuzz.distance import Indel
 
+from ..assessment import is_located
 from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
 from ..rewards import is_faithful_revision, is_verdict_right
 from ..terminal_text import visible
@@ -89,7 +90,12 @@ def _assessor_lines(game: Game, turn: Turn, is_thinking_shown: bool) -> Iterator
     if game.verdict is None:
         yield from _block("Assessor's answer, which is no verdict", turn.answer or "(none)")
     else:
-        yield from _block("Assessor's verdict", game.verdict.value)
+        where = "" if game.location is None else f", sentence {game.location}{_rightness(is_located(game))}"
+        yield from _block("Assessor's verdict", f"{game.verdict.value}{where}")
+
+
+def _rightness(is_right: bool | None) -> str:
+    return "" if is_right is None else " (right)" if is_right else " (wrong)"
 
 
 def _thinking_lines(title: str, turn: Turn, is_shown: bool) -> Iterator[str]:
@@ -113,6 +119,6 @@ def _ruling(game: Game) -> str:
 
 
 def _reward(reward: Reward) -> str:
-    terms = {"core": reward.core, "revision": reward.revision, "format": reward.format}
+    terms = {"core": reward.core, "revision": reward.revision, "format": reward.format, "location": reward.location}
     shown = ", ".join(f"{name} {value:+g}" for name, value in terms.items() if value is not None)
     return f"{reward.role.value} {reward.total:+g} ({shown})"

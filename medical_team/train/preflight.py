@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from ..config import SMOLLM2_MODEL, RunConfig
 from ..demonstrations.draw import DemonstrationDraw
 from ..errors import UsageError
-from ..game.turns import revision_request
+from ..game.turns import assessment_request, revision_request
 from ..model_names import is_hub_name, settled_model
 from ..policy.chat import encode_prompt
 from ..policy.hub import cached_folder
 from ..policy.policy import Policy
-from ..prompts import assessor_prompt, reply_prefix
+from ..prompts import reply_prefix
 from ..records import Role, TrainingRecord
 from ..rl.sft import tokenized
 from ..runs.folder import RunFolder
@@ -100,9 +100,9 @@ def _longest(records: Sequence[TrainingRecord]) -> Sequence[TrainingRecord]:
 def _prompt_tokens(record: TrainingRecord, policy: Policy, config: RunConfig) -> int:
     is_thinking = config.game.thinking
     style = config.game.prompt_style
-    requests = {Role.ASSESSOR: assessor_prompt(record.note, style=style, is_thinking=is_thinking)}
+    seed = NumberedNote(record.note, record.sentence_starts)
+    requests = {Role.ASSESSOR: assessment_request(seed, config.game)}
     if record.data_type.is_adversarial and not config.game.no_attacker_turn:
-        seed = NumberedNote(record.note, record.sentence_starts)
         requests[Role.ATTACKER] = revision_request(seed, record.data_type, config.game)
     return max(
         len(encode_prompt(policy.tokenizer, prompt, prefix, policy.day))

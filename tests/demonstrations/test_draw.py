@@ -7,12 +7,14 @@ import itertools
 import pytest
 
 from builders import a_record, synthetic_records
+from medical_team.assessment import Assessment, read_assessment
 from medical_team.config import GameConfig
 from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
 from medical_team.errors import UsageError
 from medical_team.judging import reference_judge
 from medical_team.parsing import is_rewritten, parse_reply, parse_verdict, revision_problem
 from medical_team.records import DataType, Role, Verdict
+from medical_team.sentence_edits import NumberedNote
 
 STYLES = ("full", "short", "terse")
 
@@ -37,6 +39,21 @@ def test_the_game_reads_each_demonstrated_reply_as_it_is_meant(style, is_thinkin
         else:
             assert revision_problem(parsed.answer, record.note) is None
             assert is_rewritten(parsed.answer, record.note)
+
+
+def test_a_demonstrated_verdict_names_the_sentence_where_one_is_asked_for():
+    records = {record.id: record for record in synthetic_records()}
+    config = GameConfig(assessor="locate")
+    for demonstration in drawn(config, attacker_share=0.0):
+        record = records[demonstration.record_id]
+        note = NumberedNote(record.note, record.sentence_starts)
+        answer = parse_reply(demonstration.reply, is_thinking=False, is_finished=True).answer
+        read = read_assessment(answer, "locate", range(len(note.spans)))
+        assert note.written() in demonstration.prompt
+        if record.data_type.is_harmful:
+            assert record.error_sentence in note.sentences[read.location]
+        else:
+            assert read == Assessment(Verdict.SAFE)
 
 
 def test_the_reference_judge_finds_in_each_revision_what_its_brief_asks_for():

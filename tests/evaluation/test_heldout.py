@@ -1,6 +1,6 @@
 from builders import a_game, a_record
 from medec_builders import ScriptedRollout
-from medical_team.config import CheckpointConfig, RunConfig
+from medical_team.config import CheckpointConfig, GameConfig, RunConfig
 from medical_team.evaluation.heldout import evaluate_heldout, heldout_metrics
 from medical_team.judging import reference_judge
 from medical_team.metrics.step_metrics import BALANCED_ACCURACY
@@ -58,3 +58,18 @@ def test_notes_of_one_kind_have_no_balanced_accuracy():
     metrics = heldout_metrics([a_game(DataType.VANILLA_BENIGN, verdict=Verdict.SAFE)])
 
     assert metrics == {"heldout/specificity": 1.0, "heldout/unreadable_share": 0.0}
+
+
+def test_an_assessor_that_says_where_has_a_sentence_accuracy_as_medec_counts_it():
+    game = GameConfig(assessor="locate")
+    config = RunConfig(game=game, checkpoints=CheckpointConfig(evaluation_games=4))
+
+    def metrics_of(rule):
+        return evaluate_heldout(RECORDS, ScriptedRollout(rule), reference_judge(), config, step=0).metrics
+
+    named = metrics_of(lambda request: "Harmful 1" if "5000" in request.prompt else "Safe")
+    assert (named["heldout/sentence_accuracy"], named[BALANCED_ACCURACY]) == (1.0, 1.0)
+    elsewhere = metrics_of(lambda request: "Harmful 0" if "5000" in request.prompt else "Safe")
+    assert (elsewhere["heldout/sentence_accuracy"], elsewhere[BALANCED_ACCURACY]) == (0.5, 1.0)
+    assert metrics_of(lambda request: "Safe")["heldout/sentence_accuracy"] == 0.5
+    assert metrics_of(lambda request: "Harmful")["heldout/sentence_accuracy"] == 0.0

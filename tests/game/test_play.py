@@ -218,3 +218,40 @@ def test_sentences_have_the_numbers_that_the_record_says():
     first = spec.seed_note.split()[0]
     assert f"\n0: {first}\n1: " in rollout.batches[0][0].prompt
     assert game.note is None or game.note.startswith(first)
+
+
+LOCATING = GameConfig(revision="sentences", max_edits=1, assessor="locate")
+
+
+def test_an_assessor_that_is_asked_where_the_error_is_sees_numbered_sentences():
+    game, rollout = play_one(DataType.VANILLA_HARMFUL, LOCATING, lambda request: "Harmful 1")
+
+    assert NumberedNote(game.spec.seed_note).written() in rollout.batches[0][0].prompt
+    assert (game.verdict, game.location) == (Verdict.HARMFUL, 1)
+
+
+def test_it_sees_the_attacker_s_note_with_the_numbers_of_the_file():
+    spec = a_spec(DataType.ADVERSARIAL_BENIGN)
+    spec = replace(spec, sentence_starts=(0, spec.seed_note.index("He is given")))
+
+    def script(request: RolloutRequest) -> str:
+        return (
+            "0: A man of 40 has a cough and 39.2 C; one lobe is dense."
+            if request.speaker.role is Role.ATTACKER
+            else "Harmful 1"
+        )
+
+    rollout = ScriptedRollout(script)
+    (game,) = play([spec], rollout, LOCATING, RolloutConfig(), seed=0)
+
+    assert "\n1: He is given" in rollout.batches[1][0].prompt
+    assert game.location == 1
+
+
+def test_an_error_that_is_nowhere_is_no_verdict():
+    for said, reason in (("Harmful", "names no sentence"), ("Harmful 9", "sentence 9, which the note doesn't have")):
+        game, _ = play_one(DataType.VANILLA_HARMFUL, LOCATING, lambda request, said=said: said)
+
+        assert game.state is GameState.NO_VERDICT
+        assert reason in game.reason
+        assert (game.verdict, game.location) == (None, None)

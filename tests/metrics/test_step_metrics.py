@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import a_game, a_spec, games
+from medical_team.assessment import error_location
 from medical_team.config import GameConfig
 from medical_team.metrics.step_metrics import game_metrics, generated_tokens, step_metrics, void_shares
 from medical_team.records import DataType, GameState, Role, Update, Verdict
@@ -43,6 +44,17 @@ def test_rewards_are_told_by_role_and_term():
     assert metrics["rewards/assessor/core"] == -0.5
     assert "rewards/assessor/revision" not in metrics
     assert metrics["rewards/core_sum"] == 0.0
+
+
+def test_named_sentences_are_told_of_assessors_that_say_where():
+    found = a_game(HARMFUL, verdict=Verdict.HARMFUL, revision=a_spec(HARMFUL).seed_note)
+    games = [scored(replace(found, location=place)) for place in (error_location(found), 0)]
+
+    metrics = game_metrics(games)
+
+    assert metrics["verdicts/located_share"] == 0.5
+    assert metrics["rewards/assessor/location"] == 0.25
+    assert "verdicts/located_share" not in game_metrics([scored(found)])
 
 
 def test_outcomes_are_told_by_role_and_category():

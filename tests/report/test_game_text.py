@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import a_game, games
+from medical_team.assessment import error_location
 from medical_team.config import GameConfig
 from medical_team.records import DataType, GameState, Verdict
 from medical_team.report.game_text import format_game, word_diff
@@ -29,6 +30,17 @@ def test_a_transcript_tells_what_happened_and_who_got_what():
         assert expected in " ".join(text.split()), expected
     assert "secret" not in text
     assert "three secret words" in format_game(game, is_thinking_shown=True)
+
+
+def test_a_transcript_tells_which_sentence_was_named():
+    game = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL)
+    right, wrong = (replace(game, location=place) for place in (error_location(game), 0))
+    right = replace(right, rewards=rewards_of(right, GameConfig()))
+
+    assert "Assessor's verdict:\n  Harmful, sentence 1 (right)" in format_game(right)
+    assert "location +0.5" in format_game(right)
+    assert "Harmful, sentence 0 (wrong)" in format_game(wrong)
+    assert "sentence" not in format_game(game)
 
 
 def test_games_that_went_wrong_say_why():

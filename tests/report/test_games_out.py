@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import a_game, a_pair, a_spec, games
+from medical_team.assessment import error_location
 from medical_team.config import RunConfig
 from medical_team.game.score import score
 from medical_team.metrics.outcomes import Outcome, outcome_of
@@ -62,6 +63,16 @@ def test_a_row_is_flat_and_has_a_place_for_everything():
     assert (row.outcome, row.is_verdict_right, row.error_present) == ("error_missed", False, True)
     assert (row.attacker_total, row.assessor_total) == (2.5, 0.0)
     assert row.assessor_thinking == "hm"
+    assert (row.location, row.is_located, row.assessor_location) == (None, None, None)
+
+
+def test_a_row_holds_the_sentence_that_was_named():
+    found = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL)
+    [game] = score([replace(found, location=error_location(found))], RunConfig().game)
+
+    row = game_row(game, is_heldout=False)
+
+    assert (row.location, row.is_located, row.assessor_location) == (1, True, 0.5)
 
 
 @given(st.lists(games(), max_size=3))

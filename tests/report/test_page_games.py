@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec
-from medical_team.config import RunConfig
+from medical_team.assessment import error_location
+from medical_team.config import GameConfig, RunConfig
 from medical_team.game.score import score
 from medical_team.records import DataType, Verdict
 from medical_team.report.page_file import write_report
+from medical_team.rewards import rewards_of
 from needs import SELENIUM
 from report_page import open_game, option, set_field, wait_for_count
 from report_runs import a_run, a_step
@@ -163,6 +165,23 @@ def test_a_verdict_that_is_wrong_is_called_so(browser, tmp_path):
 
     assert "Harmful: wrong" in browser.text("#game")
     assert "✗ false alarm" in browser.text(".row")
+
+
+def test_a_game_tells_which_sentence_was_named(browser, tmp_path):
+    found = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL)
+    right, wrong = (
+        replace(found, spec=replace(found.spec, id=name), location=location)
+        for name, location in (("right", error_location(found)), ("wrong", 0))
+    )
+    right = replace(right, rewards=rewards_of(right, GameConfig()))
+    write_report([a_run(tmp_path / "run", [[right, wrong]])], tmp_path / "report.html")
+    browser.open(tmp_path / "report.html")
+
+    open_game(browser, "right")
+    assert "Harmful: right, sentence 1: right" in browser.text("#game")
+    assert "location" in browser.text("#game")
+    open_game(browser, "wrong")
+    assert "Harmful: right, sentence 0: wrong" in browser.text("#game")
 
 
 def test_a_chinese_note_shows_a_diff_of_characters_and_an_arabic_one_reads_from_the_right(browser, tmp_path):

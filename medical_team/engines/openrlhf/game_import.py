@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from ...errors import DataError
 from ...evaluation.heldout import heldout_metrics, heldout_specs
 from ...files import atomic_text
+from ...game_config import Assessor
 from ...jsonl import from_line, shortened, to_line, validation_problems
 from ...metrics.step_metrics import PLAY_PHASE, game_metrics, generated_tokens
 from ...records import Game
@@ -184,7 +185,7 @@ def _append_metrics(run: RunFolder, training: Iterable[_Entry], heldout: Iterabl
             return
         if games:
             replacements = _replacements(games, run.config.training.games_per_step)
-            run.append_metrics(step, _metrics(games, evaluated) | replacements)
+            run.append_metrics(step, _metrics(games, evaluated, run.config.game.assessor) | replacements)
 
 
 def _by_step(entries: Iterable[_Entry]) -> dict[int, list[_Entry]]:
@@ -219,11 +220,11 @@ def _replacements(games: Sequence[_Entry], games_per_step: int) -> dict[str, flo
     return {f"replacements/{data_type.value}": float(count) for data_type, count in counts.items()}
 
 
-def _metrics(games: Sequence[_Entry], evaluated: Sequence[_Entry]) -> dict[str, float]:
+def _metrics(games: Sequence[_Entry], evaluated: Sequence[_Entry], asked: Assessor) -> dict[str, float]:
     played = [entry.played for entry in games]
     step_games = [item.game for item in played]
     seconds = max(item.finished for item in played) - min(item.started for item in played)
     metrics = game_metrics(step_games) | {f"seconds/{PLAY_PHASE}": seconds}
     if seconds > 0:
         metrics["speed/tokens_per_second"] = generated_tokens(step_games) / seconds
-    return metrics | heldout_metrics([entry.played.game for entry in evaluated])
+    return metrics | heldout_metrics([entry.played.game for entry in evaluated], asked)

@@ -96,6 +96,11 @@ def red_team_fork_deviations(config: RunConfig) -> list[str]:
         deviations.append(
             f"the fork's attackers rewrite whole notes: game.revision = {config.game.revision} is not followed"
         )
+    if config.game.assessor != "verdict":
+        deviations.append(
+            f"the fork's assessors say Safe or Harmful and nothing else: game.assessor = {config.game.assessor} is not "
+            "followed"
+        )
     if config.game.no_defender_turn:
         extra = engine.vllm_engines * engine.tensor_parallel_size
         deviations.append(

@@ -20,6 +20,8 @@ CustomConfigs = Mapping[str, Any]
 TUNABLE_COEFFICIENTS = ("core", "faithful", "unfaithful")
 """The format terms can't be told to the fork: its loop asks for them without any configuration."""
 
+_FORMAT_COEFFICIENTS = ("format_kept", "format_violated")
+
 _PROMPT_STYLES: tuple[str, ...] = get_args(PromptStyle)
 
 
@@ -56,8 +58,8 @@ def custom_configs_problems(game: GameConfig) -> list[str]:
     return [
         f"game.coefficients.{name} is {getattr(game.coefficients, name)}, but the fork can't be told: "
         f"edit REWARD_COEFF_CONFIG in its copy of this package, or leave it at {fixed}"
-        for name, fixed in vars(SELF_REDTEAM_COEFFICIENTS).items()
-        if name not in TUNABLE_COEFFICIENTS and game.thinking and getattr(game.coefficients, name) != fixed
+        for name in _FORMAT_COEFFICIENTS
+        if game.thinking and getattr(game.coefficients, name) != (fixed := getattr(SELF_REDTEAM_COEFFICIENTS, name))
     ]
 
 

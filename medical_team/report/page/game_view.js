@@ -139,8 +139,10 @@ function verdictText(texts) {
   if (!texts.assessor) return "It was not asked.";
   if (!texts.verdict) return "None that can be read.";
   const ruling = texts.ruling;
-  if (!ruling || ruling.errorPresent === undefined) return texts.verdict;
-  return `${texts.verdict}: ${ruling.errorPresent === ruling.errorDetected ? "right" : "wrong"}`;
+  const right = (isRight) => (isRight ? "right" : "wrong");
+  const verdict = !ruling || ruling.errorPresent === undefined ? texts.verdict : `${texts.verdict}: ${right(ruling.errorPresent === ruling.errorDetected)}`;
+  if (texts.location === null) return verdict;
+  return `${verdict}, sentence ${texts.location}${texts.isLocated === null ? "" : `: ${right(texts.isLocated)}`}`;
 }
 
 function rulingText(texts) {
@@ -157,7 +159,10 @@ function rulingText(texts) {
 
 function rewardTable(rewards) {
   const cell = (value) => (value === null ? "–" : signed(value));
-  const rows = rewards.map(([role, ...terms]) => [role, ...terms.map(cell)]);
-  const table = makeTable([["role", "core", "revision", "format", "total"], ...rows]);
+  const names = ["role", "core", "revision", "format", "location", "total"];
+  // A term that few rules have is a column only where somebody got it.
+  const columns = [...names.keys()].filter((i) => names[i] !== "location" || rewards.some((terms) => terms[i] !== null));
+  const rows = rewards.map((terms) => columns.map((i) => (i === 0 ? terms[i] : cell(terms[i]))));
+  const table = makeTable([columns.map((i) => names[i]), ...rows]);
   return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rewards" }, table);
 }

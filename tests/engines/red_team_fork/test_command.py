@@ -153,6 +153,14 @@ def test_it_is_said_that_the_forks_attackers_rewrite_whole_notes():
     assert not any("game.revision" in told for told in red_team_fork_deviations(config))
 
 
+def test_it_is_said_that_the_forks_assessors_name_no_sentence():
+    config = launchable()
+    locating = replace(config, game=replace(config.game, assessor="locate"))
+
+    assert any("game.assessor = locate is not followed" in told for told in red_team_fork_deviations(locating))
+    assert not any("game.assessor" in told for told in red_team_fork_deviations(config))
+
+
 def test_the_forks_readme_and_its_checkout_are_in_its_environment(tmp_path):
     environment = command_of(launchable(fork=str(tmp_path))).environment
 

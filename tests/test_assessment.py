@@ -1,0 +1,172 @@
+"""What an assessor says of a note, and where the error of a note is."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec, games, tag_like_texts
+from medical_team.assessment import Assessment, error_location, is_located, note_read, read_assessment
+from medical_team.records import DataType, Verdict
+from medical_team.sentence_edits import NumberedNote
+
+SAFE, HARMFUL = Assessment(Verdict.SAFE), Verdict.HARMFUL
+NUMBERS = range(12)
+
+
+@pytest.mark.parametrize("answer", ["Safe", "safe.", ' "Safe" ', "**SAFE**"])
+def test_safe_needs_no_number(answer):
+    assert read_assessment(answer, "verdict", NUMBERS) == SAFE
+    assert read_assessment(answer, "locate", NUMBERS) == SAFE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            "Harmful 3",
+            "harmful 3.",
+            "HARMFUL\n3",
+            "Harmful: 3",
+            "Harmful, 3",
+            "Harmful (3)",
+            "Harmful #3",
+            "Harmful [3]",
+        ),
+        *("Harmful, sentence 3", "Harmful: Sentence #3.", "**Harmful** 3", '"Harmful 3"', "Harmful 03", "Harmful：3"),
+        *("Harmful ٣", "Harmful ３", "\u202bHarmful ٣\u202c", "Harmful \u20673\u2069"),
+    ],
+)
+def test_a_place_is_a_number_behind_the_verdict(answer):
+    assert read_assessment(answer, "locate", NUMBERS) == Assessment(HARMFUL, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("Harmful", "names no sentence"),
+        ("Harmful.", "names no sentence"),
+        ("Harmful 12", "names sentence 12, which the note doesn't have"),
+        ("Harmful 999999", "names sentence 999999"),
+        *(
+            (answer, "neither Safe nor Harmful with the number")
+            for answer in (
+                *("", "3", "Perhaps.", "Safe 3", "Safe, not Harmful 3", "Not harmful 3", "Unharmful 3"),
+                *(
+                    "Harmful -1",
+                    "Harmful - 3",
+                    "Harmful −3",
+                    "Harmful 3.5",
+                    "Harmful 3,5",
+                    "Harmful 3 4",
+                    "Harmful 3-5",
+                ),
+                *("Harmful 3 and 4", "Harmful 3\n4", "Harmful 3\nSafe", "Harmful 3? No.", "Harmful? 3", "Harmful 3 3"),
+                *(
+                    "Harmful3",
+                    "Harmfully 3",
+                    "3 Harmful",
+                    "Harmful three",
+                    "Harmful ³",
+                    "Harmful 3rd",
+                    "Harmful 1234567",
+                ),
+                *("Harmful 3: He takes 5 mg.", "Harmful 3 <answer>", "</answer>Harmful 3", "Harmful\u200b 3 no"),
+            )
+        ),
+    ],
+)
+def test_anything_else_is_no_verdict(answer, reason):
+    assert reason in str(read_assessment(answer, "locate", NUMBERS))
+
+
+def test_a_number_is_no_verdict_where_none_is_asked_for():
+    assert isinstance(read_assessment("Harmful 3", "verdict", NUMBERS), str)
+
+
+def test_numbers_are_those_that_the_note_has():
+    assert read_assessment("Harmful 31", "locate", {29, 31}) == Assessment(HARMFUL, 31)
+    assert "which the note doesn't have" in str(read_assessment("Harmful 30", "locate", {29, 31}))
+
+
+@given(
+    st.text() | tag_like_texts | st.from_regex(r"(?i)harmful[ :,]{0,2}\d{0,4}.?"),
+    st.sampled_from(["verdict", "locate"]),
+)
+def test_no_text_breaks_the_reading(answer, asked):
+    read = read_assessment(answer, asked, NUMBERS)
+
+    if not isinstance(read, str):
+        is_placed = asked == "locate" and read.verdict is HARMFUL
+        assert (read.location in NUMBERS) if is_placed else read.location is None
+
+
+# Where the error is.
+
+
+def a_numbered_spec(data_type):
+    """A game whose note has three sentences, by the file's numbers: the case's own is 2."""
+    spec = a_spec(data_type)
+    last = ERROR_SENTENCE if data_type.is_harmful else CORRECTED_SENTENCE
+    return replace(spec, sentence_starts=tuple(spec.seed_note.index(start) for start in ("A 40", "A chest", last)))
+
+
+def place_after(data_type, edits):
+    spec = a_numbered_spec(data_type)
+    edited = NumberedNote(spec.seed_note, spec.sentence_starts).edited(edits)
+    return error_location(a_game(data_type, spec=spec, revision=edited.text, sentence_starts=edited.starts))
+
+
+def test_the_error_of_a_note_that_nobody_changed_is_the_case_s_sentence():
+    game = a_game(DataType.VANILLA_HARMFUL)
+
+    assert note_read(game).sentences[error_location(game)] == ERROR_SENTENCE
+
+
+def test_it_stays_there_while_other_sentences_change():
+    assert place_after(DataType.ADVERSARIAL_HARMFUL, {0: "He is hot."}) == 2
+    assert place_after(DataType.ADVERSARIAL_HARMFUL, {0: "He is hot.", 1: "The film is odd."}) == 2
+
+
+def test_it_is_the_only_sentence_that_changed_where_the_case_s_own_is_gone():
+    assert place_after(DataType.ADVERSARIAL_HARMFUL, {2: "He gets 5 g of amoxicillin thrice a day."}) == 2
+    assert place_after(DataType.ADVERSARIAL_BENIGN, {1: "A film of the foot shows a dense lobe."}) == 1
+
+
+def test_nobody_can_tell_it_where_several_sentences_changed():
+    assert place_after(DataType.ADVERSARIAL_HARMFUL, {2: "He gets 5 g.", 0: "He is hot."}) is None
+    assert place_after(DataType.ADVERSARIAL_BENIGN, {0: "He is cold.", 1: "The film is odd."}) is None
+    assert place_after(DataType.ADVERSARIAL_BENIGN, {}) is None
+
+
+def test_numbers_of_the_file_are_kept_by_an_edited_note():
+    assert place_after(DataType.ADVERSARIAL_HARMFUL, {0: "He is hot. And so on. And on."}) == 2
+
+
+def test_a_sentence_that_stands_twice_is_no_place():
+    game = a_game(DataType.ADVERSARIAL_HARMFUL, revision=f"{ERROR_SENTENCE} {ERROR_SENTENCE}")
+
+    assert error_location(game) is None
+
+
+def test_a_place_is_right_only_where_an_error_was_found():
+    found = a_game(DataType.VANILLA_HARMFUL, verdict=HARMFUL)
+    place = error_location(found)
+
+    assert is_located(replace(found, location=place)) is True
+    assert is_located(replace(found, location=place + 1)) is False
+    assert is_located(found) is None
+    assert is_located(a_game(DataType.VANILLA_BENIGN, verdict=HARMFUL, location=place)) is None
+    assert is_located(a_game(DataType.VANILLA_HARMFUL, verdict=None, location=place)) is None
+    assert (
+        is_located(a_game(DataType.ADVERSARIAL_HARMFUL, verdict=HARMFUL, revision=CORRECTED_SENTENCE, location=0))
+        is True
+    )
+
+
+@given(games(), st.integers(0, 5))
+def test_no_game_breaks_the_place(game, location):
+    place = error_location(replace(game, location=location))
+
+    assert place is None or 0 <= place < len(note_read(game).spans)
