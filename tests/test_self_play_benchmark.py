@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import signal
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
@@ -17,6 +20,8 @@ import pytest
 from medical_team.data.checks import RecordChecks
 from medical_team.data.synthetic.demo_world import heldout_records
 from medical_team.records import DataType, Game, GameSpec, GameState, Labels, Reward, Role, TrainingRecord, Verdict
+from medical_team.rl.listeners import Listener
+from medical_team.runs.folder import RunFolder
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "self_play.py"
 
@@ -121,3 +126,55 @@ def test_a_cell_of_other_settings_is_refused(benchmark_script: ModuleType, tmp_p
     (tmp_path / "shared-101.json").write_text(json.dumps(other), encoding="utf-8")
     with pytest.raises(SystemExit, match="'steps': 6"):
         benchmark_script.play_cell(plan, "shared", 101)
+
+
+class Interrupted(Listener):
+    """Presses Ctrl-C after the first step."""
+
+    def step_ended(self, step: int, games: Sequence[Game], metrics: Mapping[str, float]) -> None:
+        """Ask for a stop."""
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def small(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of a few games."""
+    demo = benchmark_script.load_preset("demo")
+    config = replace(demo, training=replace(demo.training, games_per_step=4))
+    monkeypatch.setattr(benchmark_script, "load_preset", lambda _: config)
+    monkeypatch.setattr(benchmark_script, "ATTACKER_STEPS", 1)
+    monkeypatch.setattr(benchmark_script, "usual_listeners", lambda _: [])
+
+
+@pytest.mark.slow
+def test_a_cell_that_was_interrupted_goes_on_to_the_same_result(
+    benchmark_script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(benchmark_script, monkeypatch)
+    interrupted, whole = (
+        benchmark_script.Plan(2, 3, 1, tmp_path / name / "runs", tmp_path / name) for name in ("interrupted", "whole")
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(benchmark_script, "usual_listeners", lambda _: [Interrupted()])
+        with pytest.raises(SystemExit, match="same command goes on"):
+            benchmark_script.play_cell(interrupted, "shared", 101)
+    assert len(list(RunFolder.open(interrupted.runs / "shared-101").metrics())) == 1
+    assert not list(interrupted.results.glob("*.json"))
+    # The held-out notes are revised later: a kill may come there as well.
+    with monkeypatch.context() as patched:
+        patched.setattr(benchmark_script, "attack_notes", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            benchmark_script.play_cell(interrupted, "shared", 101)
+
+    for plan in (interrupted, whole):
+        benchmark_script.play_cell(plan, "shared", 101)
+
+    cells = [json.loads((plan.results / "shared-101.json").read_text()) for plan in (interrupted, whole)]
+    for cell in cells:
+        del cell["training"]["seconds/total"]
+    assert cells[0] == cells[1]
+    assert cells[0]["training"]["assessor_samples_learnt"] == 6
+    assert "| untaught conditions, rare errors, unseen attackers |" in benchmark_script.report(interrupted.results)
+
+
+def raise_interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

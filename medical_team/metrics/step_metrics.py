@@ -23,7 +23,7 @@
 | undecidable_share/attacker, CATEGORY | of the revisions that the judge was asked about, those it can't decide |
 | opponent_wins/ROLE/VERSION | of the games that this opponent won or lost in the role, the share it won |
 | opponent_games/ROLE/VERSION | their number; SELF, of attackers, are the games that the policy plays with itself |
-| samples/ROLE | rewarded turns |
+| samples/ROLE | rewarded turns, also those that `training.assessor_samples_per_step` leaves out of learning |
 | tokens/generated, assessor_samples | tokens that all players wrote; those of the assessor's rewarded turns |
 | judge_source/SOURCE | share of the rulings that this source of rulings gave |
 | games/all, decided, undecidable, void, no_revision | counts |
