@@ -34,7 +34,7 @@ class OpponentPool:
         self._run = run
         self._rollout = rollout
         self._config = run.config.opponents
-        self._folder = run.path / "opponents"
+        self._folder = run.opponents_path
 
     def resume(self, completed_steps: int) -> None:
         """Go on after ``completed_steps``: later selves are forgotten, since they will come again.

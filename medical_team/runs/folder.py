@@ -8,6 +8,7 @@
     heldout_games.jsonl      the same for games of evaluations; ``spec.step`` is the step after which they were played
     metrics.jsonl            one StepMetrics a line
     checkpoints/step-000010/ the state after 10 completed steps (checkpoint.json inside); best.json names the best
+    opponents/step-000010/   the policy as it was then, where past selves play
     final/                   the trained model, a Hugging Face folder
     tensorboard/             event files
     engine/                  what a training engine beyond this process reads and writes, where one trains
@@ -242,6 +243,11 @@ class RunFolder:
         return self.path / "final"
 
     @property
+    def opponents_path(self) -> Path:
+        """Where past selves go that play again."""
+        return self.path / "opponents"
+
+    @property
     def tensorboard_path(self) -> Path:
         """Where TensorBoard's event files go."""
         return self.path / "tensorboard"
@@ -342,7 +348,7 @@ class RunFolder:
             file.write(to_toml(dataclasses.replace(config, data=data)))
 
     def _remove_leftovers(self) -> None:
-        for folder in (self.path, self.checkpoints.folder):
+        for folder in (self.path, self.checkpoints.folder, self.opponents_path):
             if not folder.is_dir():
                 continue
             for entry in folder.iterdir():

@@ -269,7 +269,12 @@ def test_a_second_process_is_told_who_works_here(tmp_path):
 
 def test_what_a_killed_save_left_is_cleared_away_with_the_lock(tmp_path):
     run = new_run(tmp_path)
-    for name in ("checkpoints/.step-000010.x1_y2z3a", "checkpoints/.step-000005.deleted", ".final.abcdefgh.old"):
+    for name in (
+        "checkpoints/.step-000010.x1_y2z3a",
+        "checkpoints/.step-000005.deleted",
+        "opponents/.step-000010.abcdefgh",
+        ".final.abcdefgh.old",
+    ):
         (run.path / name).mkdir(parents=True)
         (run.path / name / "weights").write_text("half")
     (run.path / "checkpoints" / ".best.json.abcdefgh").write_text("half")

@@ -1,0 +1,44 @@
+"""A tiny form of each campaign: the command runs, finds no fault, and counts what it did."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CAMPAIGNS = Path(__file__).parents[2] / "benchmarks" / "reliability"
+
+
+def result_of(campaign: str, output: Path, *arguments: str) -> dict[str, Any]:
+    """What the campaign wrote, which must have found no fault."""
+    done = subprocess.run(
+        [sys.executable, str(CAMPAIGNS / f"{campaign}.py"), "-o", str(output), *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(output.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_killed_runs_are_equal_to_one_that_nobody_killed(tmp_path):
+    result = result_of("kills", tmp_path / "kills.json", "--kills", "2", "--arm", "opponents")
+
+    assert result["kills"] == 2
+    assert sum(result["moments"].values()) == 2
+    assert [trial["faults"] for trial in result["trials"]] == [[]] * len(result["trials"])
+
+
+@pytest.mark.slow
+def test_a_service_that_many_clients_use_badly_gives_right_labels(tmp_path):
+    result = result_of("soak", tmp_path / "soak.json", "--clients", "4", "--minutes", "0.05", "--pause", "0.05")
+
+    assert result["labels"] > 0
+    assert (result["wrong"], result["failures"]) == (0, 0)
