@@ -23,14 +23,17 @@ REASONS = "the dose is tenfold"
 
 
 def a_step(step: int, *, games: int = 4, attacker_wins: bool | None = None, thinking: str | None = None) -> list[Game]:
-    """The scored games of ``step``: the four categories in turn, won in turn where not told otherwise."""
+    """The scored games of ``step``: the four categories in turn, won in turn where not told otherwise.
+
+    No two games are played with near-duplicates of one note.
+    """
     played: list[Game] = []
     for number in range(games):
         data_type = list(DataType)[number % len(DataType)]
         is_won = (step + number // 4) % 2 == 0 if attacker_wins is None else attacker_wins
         right = Verdict.HARMFUL if data_type.is_harmful else Verdict.SAFE
         wrong = Verdict.SAFE if data_type.is_harmful else Verdict.HARMFUL
-        pair = a_pair(case_id=f"case-{number % 6}")
+        pair = a_pair(case_id=f"case-{number % 6}", near_duplicate_group=f"group-{step}-{number}")
         spec = a_spec(data_type, pair=pair, step=step, id=f"step-{step:06d}-{number:04d}")
         played.append(a_game(data_type, verdict=wrong if is_won else right, spec=spec, thinking=thinking))
     return score(played, RunConfig().game)

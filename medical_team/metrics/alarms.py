@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
 from ..records import DataType, Role
-from .statistics import wilson_interval
+from .statistics import binomial_interval
 from .step_metrics import ASKED_STATES, BALANCED_ACCURACY, BYTES_PER_GIB, SELF
 from .thresholds import DISK_RESERVE_BYTES, GPU_MEMORY_SHARE, JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH
 
@@ -138,7 +138,7 @@ def _cycling(history: Sequence[Values]) -> str | None:
         if own is None or version == SELF or played < FEW_GAMES:
             continue
         won = sum(rate * count for rate, count in games)
-        if wilson_interval(round(won), round(played)).low > own + CYCLING:
+        if binomial_interval(won, played).low > own + CYCLING:
             return (
                 f"The attacker {version} wins {won / played:.0%} of its games against today's assessor; in its own "
                 f"time attackers won {own:.0%}. The assessor forgets what it had learnt: raise opponents.share, "

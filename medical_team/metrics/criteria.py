@@ -22,7 +22,7 @@ from ..runs.run_state import RunState, Traces
 from .alarms import LONG
 from .game_counts import SignCounts, StepFigures
 from .revisions import KEPT_WORDS, LENGTH_FACTOR, NEAR_DUPLICATE, RevisionFigures
-from .statistics import trend, wilson_interval
+from .statistics import grouped_binomial_interval, trend
 
 MIN_REWARDS = 20
 MIN_SIGN_SHARE = 0.01
@@ -143,19 +143,22 @@ def _zero_sum(steps: Sequence[StepFigures]) -> Criterion:
 
 def _balanced(steps: Sequence[StepFigures]) -> Criterion:
     recent = steps[-LONG:]
-    contests, wins = sum(step.contests for step in recent), sum(step.attacker_wins for step in recent)
+    contests = sum((step.contests for step in recent), Counter[str]())
+    wins = sum((step.attacker_wins for step in recent), Counter[str]())
+    games, won = contests.total(), wins.total()
     low, high = BALANCED
     rule = (
         "The attacker's win rate over the decided adversarial games between the players of that moment (none against "
         f"past selves or fixed opponents) of the last {LONG} steps lies between {_percent(low)} and {_percent(high)}: "
-        "pass when its whole 95 % interval (Wilson) does, fail when the whole interval lies outside, not enough data "
-        "when it straddles a bound."
+        "pass when its whole 95 % interval does, fail when the whole interval lies outside, not enough data when it "
+        "straddles a bound. Games of one note or of its near-duplicates are no independent evidence: the interval is "
+        "as wide as their likeness makes it (Korn and Graubard)."
     )
     name = "Win rates are balanced"
-    if not contests:
+    if not games:
         figure = f"no decided adversarial game between the players of the moment in the last {LONG} steps"
         return Criterion(name, Status.UNKNOWN, figure, rule)
-    interval = wilson_interval(wins, contests)
+    interval = grouped_binomial_interval([wins[group] for group in contests], list(contests.values()))
     if low <= interval.low and interval.high <= high:
         status = Status.PASS
     elif interval.high < low or interval.low > high:
@@ -163,7 +166,8 @@ def _balanced(steps: Sequence[StepFigures]) -> Criterion:
     else:
         status = Status.UNKNOWN
     figure = (
-        f"the attacker won {_percent(wins / contests)} of {_count(contests, 'game')} "
+        f"the attacker won {_percent(won / games)} of {_count(games, 'game')} "
+        f"over {_count(len(contests), 'group')} of near-duplicate notes "
         f"(95 % interval {_percent(interval.low)} to {_percent(interval.high)})"
     )
     return Criterion(name, status, figure, rule)
@@ -180,9 +184,9 @@ def _format(steps: Sequence[StepFigures]) -> Criterion:
         name="Format violations fall",
         status=_worst([status for status, _ in verdicts] or [Status.UNKNOWN]),
         figure="; ".join(text for _, text in verdicts) + note if verdicts else "no reply yet",
-        rule=f"For each role the share of {what} falls over the steps (Mann-Kendall test, one-sided p < "
-        f"{SIGNIFICANT}), or is at most {_percent(FEW_VIOLATIONS)} over the last {LONG} steps (of a shorter run: its "
-        f"last half) and doesn't rise. It takes {MIN_TREND_STEPS} steps to tell.",
+        rule=f"For each role the share of {what} falls over the steps (Mann-Kendall test that allows for "
+        f"autocorrelation, one-sided p < {SIGNIFICANT}), or is at most {_percent(FEW_VIOLATIONS)} over the last {LONG} "
+        f"steps (of a shorter run: its last half) and doesn't rise. It takes {MIN_TREND_STEPS} steps to tell.",
     )
 
 

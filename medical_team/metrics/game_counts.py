@@ -53,9 +53,10 @@ class StepFigures:
     games: int
     rewards: Mapping[Role, SignCounts]
     replies: Mapping[Role, ReplyCounts]
-    contests: int
-    """Decided adversarial games between the players of the moment: none against past selves or fixed opponents."""
-    attacker_wins: int
+    contests: Counter[str]
+    """Decided adversarial games between the players of the moment (none against past selves or fixed opponents), by the
+    near-duplicate group of their notes."""
+    attacker_wins: Counter[str]
     """Those of them with a wrong verdict."""
     sums_checked: int
     """Decided adversarial games in which both players got a reward."""
@@ -84,8 +85,10 @@ def step_figures(step: int, games: Sequence[Game]) -> StepFigures:
         games=len(games),
         rewards={role: _signs(game.reward_of(role) for game in games) for role in Role},
         replies={role: _replies(games, role) for role in Role},
-        contests=len(contests),
-        attacker_wins=sum(isinstance(game.ruling, Labels) and not is_verdict_right(game.ruling) for game in contests),
+        contests=_by_group(contests),
+        attacker_wins=_by_group(
+            game for game in contests if isinstance(game.ruling, Labels) and not is_verdict_right(game.ruling)
+        ),
         sums_checked=len(pairs),
         sums_broken=sum(pair[0].core + pair[1].core != 0.0 for pair in pairs),
         exceptions=Counter(reason for game in games if (reason := _exception(game)) is not None),
@@ -95,6 +98,10 @@ def step_figures(step: int, games: Sequence[Game]) -> StepFigures:
         undecidable=sum(game.state is GameState.UNDECIDABLE for game in games),
         revisions=revision_figures(games),
     )
+
+
+def _by_group(games: Iterable[Game]) -> Counter[str]:
+    return Counter(game.spec.pair.near_duplicate_group for game in games)
 
 
 def _signs(rewards: Iterable[Reward | None]) -> SignCounts:

@@ -7,23 +7,29 @@ difference is then taken draw by draw, which makes it paired.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..records import Closed
 from ..seeds import derive_seed
+from .scipy_tests import beta_quantile, binomial_p, kendall_z, normal_share, sen_slope, student_quantile
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 
 MAX_TREND_POINTS = 200
 """The trend test compares every two points: longer series are averaged over neighbours first."""
+
+MIN_TREND_POINTS = 5
+"""With fewer points nothing can be said of their autocorrelation, nor of a trend."""
+
+MAX_AUTOCORRELATION = 0.95
+"""More can't be told from 1 in a series of this length, where no trend could be told from chance."""
 
 _GROUPS_AT_ONCE = 4_000_000
 """Numbers held at a time while groups are drawn; a matter of memory."""
@@ -75,7 +81,7 @@ class Spread(Closed):
 
 @dataclass(frozen=True)
 class Trend:
-    """A Mann-Kendall test: one-sided p-values of the series falling, and of it rising."""
+    """A Mann-Kendall test that allows for autocorrelation: one-sided p-values of a series falling, and of it rising."""
 
     p_falling: float
     p_rising: float
@@ -137,41 +143,63 @@ def rate(outcomes: Numbers, members: Numbers | None = None) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def wilson_interval(successes: int, trials: int) -> Interval:
-    """Wilson's score interval (1927) for the rate behind ``successes`` out of ``trials``, which must be positive."""
-    z = statistics.NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
-    rate = successes / trials
-    spread = 1 + z * z / trials
-    center = (rate + z * z / (2 * trials)) / spread
-    half = z / spread * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
-    return Interval(max(0.0, center - half), min(1.0, center + half))
+def binomial_interval(successes: float, trials: float) -> Interval:
+    """Clopper and Pearson's interval (1934) for the rate behind ``successes`` out of ``trials``, more than none.
+
+    Neither need be a whole number: an effective sample size is none.
+    """
+    tail, failures = (1 - CONFIDENCE) / 2, trials - successes
+    low = beta_quantile(tail, successes, failures + 1) if successes > 0 else 0.0
+    high = beta_quantile(1 - tail, successes + 1, failures) if failures > 0 else 1.0
+    return Interval(low, high)
+
+
+def grouped_binomial_interval(successes: Sequence[int], trials: Sequence[int]) -> Interval:
+    """The interval for a rate whose trials come in groups of trials that resemble each other.
+
+    Clopper and Pearson's interval at the effective sample size (Korn and Graubard 1998): what the groups differ by says
+    how many independent trials there are, as far as so many groups can tell it. Where all trials or none succeed,
+    nothing differs, and each group counts as one trial. Unlike a bootstrap, it holds with few groups too.
+
+    Args:
+        successes: of each group.
+        trials: of each group, positive.
+    """
+    groups, total, won = len(trials), sum(trials), sum(successes)
+    rate = won / total
+    if groups < 2 or won in (0, total):
+        effective = float(groups)
+    else:
+        residuals = np.asarray(successes) - rate * np.asarray(trials)
+        variance = float(groups / (groups - 1) * (residuals**2).sum() / total**2)
+        independent = rate * (1 - rate) / variance if variance > 0 else float(total)
+        known, told = (student_quantile((1 + CONFIDENCE) / 2, count - 1) for count in (total, groups))
+        effective = min(float(total), independent * (known / told) ** 2)
+    return binomial_interval(rate * effective, effective)
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     """Test whether two assessors, asked the same texts in the same order, are equally often right."""
     only_first = sum(a and not b for a, b in zip(first, second, strict=True))
     only_second = sum(b and not a for a, b in zip(first, second, strict=True))
-    trials, fewer = only_first + only_second, min(only_first, only_second)
-    # Logarithms: the binomial coefficients of a large data set are beyond a float.
-    tail = math.fsum(math.exp(_log_choose(trials, k) - trials * math.log(2)) for k in range(fewer + 1))
-    return McNemar(only_first, only_second, min(1.0, 2 * tail))
+    trials = only_first + only_second
+    return McNemar(only_first, only_second, binomial_p(only_first, trials) if trials else 1.0)
 
 
 def trend(values: Sequence[float]) -> Trend:
     """Test whether ``values``, in the order of time, fall or rise (Mann 1945, Kendall 1975, corrected for ties).
 
+    Neighbours resemble each other while a policy learns, which looks like a trend to the plain test. So its variance is
+    that of as many independent values as the series is worth (Yue and Wang 2004), by the lag-one autocorrelation of
+    what is left beside Sen's slope, corrected for its bias (Hamed 2009).
+
     The normal approximation that it uses wants at least ten values. A constant series has no trend.
     """
     points = _averaged(values, MAX_TREND_POINTS)
-    score = sum(
-        (later > earlier) - (later < earlier) for index, earlier in enumerate(points) for later in points[index + 1 :]
-    )
-    variance = _variance(points)
-    if score == 0 or variance <= 0.0:
+    if len(points) < MIN_TREND_POINTS or min(points) == max(points):
         return Trend(0.5, 0.5)
-    # One step towards zero: the score is a whole number, the normal distribution is not.
-    z = (score - (1 if score > 0 else -1)) / math.sqrt(variance)
-    return Trend(p_falling=statistics.NormalDist().cdf(z), p_rising=1.0 - statistics.NormalDist().cdf(z))
+    z = kendall_z(points) / _variance_inflation(points) ** 0.5
+    return Trend(p_falling=normal_share(z), p_rising=normal_share(-z))
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -180,18 +208,18 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(statistics.fmean(values), deviation, len(values))
 
 
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-
-
-def _variance(points: Sequence[float]) -> float:
-    count = len(points)
-    ties = [len(list(group)) for _, group in groupby(sorted(points))]
-    return (_ties_term(count) - sum(map(_ties_term, ties))) / 18
-
-
-def _ties_term(count: int) -> int:
-    return count * (count - 1) * (2 * count + 5)
+def _variance_inflation(points: Sequence[float]) -> float:
+    """By how much lag-one autocorrelation widens the test's statistic; never below 1, which would claim too much."""
+    count, order = len(points), np.arange(len(points))
+    rest = np.asarray(points) - sen_slope(points) * order
+    rest = rest - rest.mean()
+    # What rounding leaves of a straight line is autocorrelated too, and says nothing.
+    if float(np.ptp(rest)) <= 1e-9 * float(np.ptp(points)):
+        return 1.0
+    seen = float(rest[1:] @ rest[:-1]) / float(rest @ rest)
+    autocorrelation = min(max((count * seen + 2) / (count - 4), 0.0), MAX_AUTOCORRELATION)
+    lags = order[1:]
+    return 1 + 2 * float(((1 - lags / count) * autocorrelation**lags).sum())
 
 
 def _averaged(values: Sequence[float], most: int) -> list[float]:

@@ -7,7 +7,7 @@ from medical_team.config import RunConfig
 from medical_team.game.score import score
 from medical_team.metrics.criteria import Status, criteria
 from medical_team.metrics.game_counts import step_figures
-from medical_team.records import DataType, GameState, Role
+from medical_team.records import DataType, GameState, JudgeFailure, Role
 from medical_team.runs.run_state import RunState, Traces
 from report_runs import a_step
 
@@ -41,7 +41,9 @@ def test_a_good_run_passes_all_six():
     assert [criterion.status for criterion in found] == [Status.PASS] * 6
     assert "attacker: 50 % positive, 50 % negative of 160 rewards" in found[0].figure
     assert "160 games between two learning players, none off zero. Outside the rule: 160 vanilla" in found[1].figure
-    assert "won 50 % of 160 games (95 % interval 42 % to 58 %)" in found[2].figure
+    assert (
+        "won 50 % of 160 games over 160 groups of near-duplicate notes (95 % interval 42 % to 58 %)" in found[2].figure
+    )
 
 
 def test_no_games_are_not_enough_data():
@@ -108,18 +110,33 @@ def test_exceptions_to_zero_sum_are_counted_by_why():
     [(50, 100, Status.PASS), (5, 100, Status.FAIL), (95, 100, Status.FAIL), (30, 100, Status.UNKNOWN)],
 )
 def test_balance_is_told_by_the_whole_interval(wins, games, status):
-    contests = [game for step in range(games) for game in a_step(step)[2:3]]
     won = [a_step(step, attacker_wins=True)[2] for step in range(wins)]
-    lost = [a_step(step, attacker_wins=False)[2] for step in range(games - wins)]
-    assert len(contests) == len(won + lost)
+    lost = [a_step(step, attacker_wins=False)[2] for step in range(wins, games)]
 
     assert decided([won + lost])[2].status is status
+
+
+def in_groups_of(size, games):
+    """``games`` with ``size`` at a time played with near-duplicates of one note."""
+    groups = [f"group-{number // size}" for number in range(len(games))]
+    pairs = [replace(game.spec.pair, near_duplicate_group=group) for game, group in zip(games, groups, strict=True)]
+    return [replace(game, spec=replace(game.spec, pair=pair)) for game, pair in zip(games, pairs, strict=True)]
+
+
+def test_games_of_near_duplicate_notes_are_no_more_evidence_than_one_of_them():
+    # Ten games of each note, all won or all lost: ten notes tell less than ten games would.
+    games = [a_step(step, attacker_wins=step // 10 % 2 == 0)[2] for step in range(100)]
+    apart, alike = decided([games])[2], decided([in_groups_of(10, games)])[2]
+
+    assert (apart.status, alike.status) == (Status.PASS, Status.UNKNOWN)
+    assert "50 % of 100 games over 100 groups of near-duplicate notes (95 % interval 40 % to 60 %)" in apart.figure
+    assert "50 % of 100 games over 10 groups of near-duplicate notes (95 % interval 14 % to 86 %)" in alike.figure
 
 
 @pytest.mark.parametrize("side", ["attacker_version", "assessor_version"])
 def test_games_against_past_selves_say_nothing_of_balance(side):
     even = [a_step(step, attacker_wins=step % 2 == 0)[2] for step in range(100)]
-    lost = [a_step(step, attacker_wins=False)[2] for step in range(400)]
+    lost = [a_step(step, attacker_wins=False)[2] for step in range(100, 500)]
     against_the_past = [replace(game, spec=replace(game.spec, **{side: "step-000010"})) for game in lost]
 
     assert decided([even + against_the_past])[2].status is Status.PASS
@@ -198,7 +215,9 @@ def test_void_games_beyond_the_share_fail():
 
 def test_a_judge_that_fails_is_less_forgiven_than_one_that_cannot_tell():
     void = a_game(state=GameState.VOID)
-    failed = replace(void, ruling=replace(void.ruling, is_abstention=False))
+    failed = replace(
+        void, ruling=JudgeFailure(void.spec.id, is_abstention=False, source="a server", reason="it is away")
+    )
 
     assert decided([[failed] + [a_game()] * 19])[5].status is Status.FAIL
 

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.metrics.statistics import GroupBootstrap, interval_of, mcnemar, rate, spread
+from medical_team.metrics.statistics import (
+    CONFIDENCE,
+    GroupBootstrap,
+    binomial_interval,
+    grouped_binomial_interval,
+    interval_of,
+    mcnemar,
+    rate,
+    spread,
+)
 
 
 def alone(count):
@@ -17,6 +26,7 @@ def test_the_interval_of_a_rate_has_the_width_that_the_binomial_gives_it():
 
     interval = interval_of(GroupBootstrap(alone(200)).rates(outcomes))
 
+    assert interval is not None
     half_width = 1.96 * math.sqrt(0.25 / 200)
     assert interval.low == pytest.approx(0.5 - half_width, abs=0.015)
     assert interval.high == pytest.approx(0.5 + half_width, abs=0.015)
@@ -33,11 +43,15 @@ def test_copies_of_a_note_in_one_group_make_nothing_surer():
     assert grouped == single
 
 
-def test_two_figures_are_drawn_alike_so_their_difference_is_paired():
-    bootstrap = GroupBootstrap(alone(50))
+def test_figures_are_drawn_alike_so_their_difference_is_paired():
+    # The second is right on five texts more and wrong on none that the first has right: its lead can't be negative.
     first = [number % 2 == 0 for number in range(50)]
+    second = [number % 2 == 0 or number < 10 for number in range(50)]
 
-    assert interval_of(bootstrap.rates(first) - bootstrap.rates(first)) == interval_of(np.zeros(3))
+    lead = GroupBootstrap(alone(50)).rates(second) - GroupBootstrap(alone(50)).rates(first)
+
+    assert lead.min() >= 0
+    assert lead.mean() == pytest.approx(0.1, abs=0.01)
 
 
 def test_the_same_seed_draws_alike_and_another_seed_does_not():
@@ -99,3 +113,52 @@ def test_mcnemar_takes_a_large_data_set():
 def test_a_single_run_has_no_spread():
     assert spread([0.5]).deviation is None
     assert (spread([1.0, 2.0, 3.0]).mean, spread([1.0, 2.0, 3.0]).deviation) == (2.0, 1.0)
+
+
+def test_the_binomial_interval_is_the_textbook_s():
+    # Newcombe (1998), table I, method 5: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    for successes, trials, low, high in [
+        (81, 263, 0.2527, 0.3676),
+        (15, 148, 0.0578, 0.1617),
+        (0, 20, 0.0, 0.1684),
+        (1, 29, 0.0009, 0.1776),
+    ]:
+        interval = binomial_interval(successes, trials)
+        assert (interval.low, interval.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+@given(st.integers(1, 500).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
+def test_the_interval_holds_the_rate(counts):
+    successes, trials = counts
+    interval = binomial_interval(successes, trials)
+
+    assert 0 <= interval.low <= successes / trials <= interval.high <= 1
+
+
+def test_copies_of_a_trial_in_one_group_make_an_interval_no_narrower():
+    won = [1, 0, 0, 1, 1, 0, 1, 1]
+    single = grouped_binomial_interval(won, [1] * 8)
+    copied = grouped_binomial_interval([5 * outcome for outcome in won], [5] * 8)
+
+    assert copied.low <= single.low + 0.01
+    assert copied.high >= single.high - 0.01
+
+
+@pytest.mark.parametrize("won", [0, 10])
+def test_groups_that_all_agree_count_as_one_trial_each(won):
+    assert grouped_binomial_interval([won] * 5, [10] * 5) == binomial_interval(5 * won / 10, 5)
+
+
+def test_the_interval_of_grouped_trials_holds_the_rate_as_often_as_it_says():
+    # 200 experiments of 25 notes, eight games each; a note's own win rate lies anywhere around 0.4.
+    generator = np.random.default_rng(7)
+    held, held_apart = 0, 0
+    for _ in range(200):
+        won = generator.binomial(8, generator.beta(0.4, 0.6, size=25))
+        grouped = grouped_binomial_interval(won.tolist(), [8] * 25)
+        apart = binomial_interval(int(won.sum()), 200)
+        held += grouped.low <= 0.4 <= grouped.high
+        held_apart += apart.low <= 0.4 <= apart.high
+
+    assert held / 200 >= CONFIDENCE - 0.03
+    assert held_apart / 200 < 0.8
