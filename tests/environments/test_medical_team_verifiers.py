@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from builders import a_pair, a_record, a_revision_of, a_spec
@@ -144,6 +145,21 @@ def test_a_server_that_refuses_is_an_error_of_the_episode(tmp_path):
 
     assert not episodes[0].ok
     assert "no such model" in json.dumps([error.message for error in episodes[0].traces[0].errors])
+
+
+def test_no_limit_of_ours_ends_a_reply_that_waits_in_a_long_queue(tmp_path, monkeypatch):
+    limits = []
+
+    class Client(httpx.AsyncClient):
+        def __init__(self, **options):
+            super().__init__(**options)
+            limits.append(self.timeout)
+
+    monkeypatch.setattr("medical_team_verifiers.harness.httpx.AsyncClient", Client)
+    with openai_server(lambda body: a_whole_completion("Harmful")) as server:
+        play_episodes(config_for(tmp_path, [DataType.VANILLA_HARMFUL]), server.url)
+
+    assert httpx.Timeout(None) in limits
 
 
 def test_an_opponent_can_be_another_model(tmp_path):
