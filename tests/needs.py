@@ -41,7 +41,11 @@ AXE = Need("axe-core", _FROM_THE_LOCK)
 CHROMIUM = Need("Chromium and its driver", "apt-get install chromium chromium-driver")
 FILE_WITH_A_HOLE = Need("files with holes of a terabyte", "run the tests on another file system")
 INSPECT = Need("inspect_ai", "make test-adapters, which sets up an environment of its own for it")
+LINUX = Need("Linux, which tells a process's environment", "run the tests there")
 LM_EVAL = Need("lm_eval", "make test-adapters, which sets up an environment of its own for it")
+FORK = Need(
+    "the Self-RedTeam fork", "it is at github.com/mickelliu/selfplay-redteaming; name its checkout in MEDICAL_TEAM_FORK"
+)
 MACHINE_WITHOUT_GPU = Need("a machine without a GPU", "CUDA_VISIBLE_DEVICES= make test")
 HATCHLING = Need("hatchling", _FROM_THE_LOCK)
 MAKE = Need("make", "apt-get install make")

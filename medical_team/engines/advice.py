@@ -20,7 +20,12 @@ _KNOWN = (
         "if it was killed for memory, lower engine.vllm_memory_fraction or engine.micro_rollout_batch_size",
     ),
     (
-        r"CUDA out of memory|OutOfMemoryError|No available memory for the cache blocks",
+        r"node running low on memory",
+        "this machine's own memory ran out, and Ray ended a process: end what else runs here, or take a smaller model, "
+        "fewer engine.vllm_engines, or a machine with more memory",
+    ),
+    (
+        r"CUDA out of memory|(?<!ray\.exceptions\.)OutOfMemoryError|No available memory for the cache blocks",
         "a GPU ran out of memory: lower engine.micro_rollout_batch_size (2), then engine.vllm_memory_fraction (0.5), "
         "or take a smaller model; `medical-team train --plan` shows the memory by part",
     ),

@@ -38,6 +38,7 @@ from .installed import (
     playing_problem,
 )
 from .judge_check import JudgeProbe, check_judge, check_judge_without_cases, needs_token
+from .leftovers import wait_for_leftovers
 from .openrlhf.command import openrlhf_command, openrlhf_deviations, openrlhf_problems
 from .openrlhf.dataset import playing_problems, resume_at, write_prompt_dataset
 from .openrlhf.game_import import import_games
@@ -191,6 +192,8 @@ def run_engine(run: RunFolder, launch: Launch, stream: IO[str], notify: Notify, 
     ending = follow(launch.submission, launch.files.log, stream, notify, imports.while_running)
     if ending.status != 0 and not ending.is_stopped:
         ending = _ending_of_job(ending, launch.submission, notify, imports.while_running)
+    if launch.config.engine.submission == "direct":
+        wait_for_leftovers(launch.files.run, notify)
     return LaunchResult(ending, *imports.at_the_end())
 
 

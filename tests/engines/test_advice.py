@@ -11,6 +11,8 @@ from medical_team.engines.advice import advice_for
         ("vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.", "a vLLM rollout engine died"),
         ("EngineError: a game and the 8 played in its place left nothing to learn from", "warm-start a policy"),
         ("RuntimeError: pidfd_getfd: Operation not permitted", "sysctl kernel.yama.ptrace_scope=0"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "a GPU ran out of memory"),
+        ("ray.exceptions.OutOfMemoryError: 1 worker(s) were killed due to the node running low on memory", "Ray ended"),
         ("OSError: [Errno 28] No space left on device", "a disk is full"),
     ],
 )

@@ -93,6 +93,24 @@ def test_two_siblings_play_one_game_in_separate_contexts(tmp_path):
     assert [attacker["reward"], assessor["reward"]] == [reward.total for reward in played.game.rewards] == [-0.5, 1.0]
 
 
+def test_an_attacker_that_rewrites_sentences_sees_their_numbers_and_the_assessor_a_whole_note(tmp_path):
+    game = replace(TERSE, revision="sentences", max_edits=1)
+
+    def editing(prompt: str) -> str:
+        numbered = note_in(prompt).splitlines()
+        if not numbered or not numbered[0].startswith("0: "):
+            return playing(prompt)
+        number = next(place for place, line in enumerate(numbered) if "A chest film shows" in line)
+        return numbered[number].replace("A chest film shows", "On the chest film there is")
+
+    (attacker, assessor), (played,), llm = play_one(tmp_path, editing, game=game)
+
+    assert note_in(llm.prompts[0]).startswith("0: ")
+    assert played.game.note == played.game.spec.seed_note.replace("A chest film shows", "On the chest film there is")
+    assert note_in(texts_of(assessor)[0]) == played.game.note
+    assert [attacker["reward"], assessor["reward"]] == [reward.total for reward in played.game.rewards] == [-0.5, 1.0]
+
+
 def test_the_assessor_never_sees_what_the_attacker_thought(tmp_path):
     game = replace(TERSE, thinking=True)
     (_, assessor), (played,), _ = play_one(tmp_path, thinking_aloud(playing), game=game)

@@ -9,12 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 from whole_run import WholeRun, ended, environment, wait_for
 
 from medical_team.engines.checkpoint_import import last_resumable_step
+from medical_team.engines.leftovers import processes_of
 from medical_team.records import GameState
 
 
@@ -27,7 +27,7 @@ def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(policy, tmp_path):
 
     assert ended(process) == 130
     assert "Go on after step" in run.words
-    assert not processes_of(run)
+    assert processes_of(run.path) == []
     assert not (run.path / "final").exists()
 
     assert ended(run.resume()) == 0, run.words[-4000:]
@@ -76,13 +76,3 @@ def a_judge(port: int) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
-
-
-def processes_of(run: WholeRun) -> list[int]:
-    """The processes that have the run in their environment."""
-    found: list[int] = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"MEDICAL_TEAM_RUN={run.path}".encode() in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
-    return found

@@ -174,9 +174,11 @@ class WholeRun:
 
     @property
     def largest_change(self) -> float:
-        """By how much the weight that changed most has changed."""
+        """By how much the weight that changed most has changed, beyond the rounding to bf16."""
         before, after = (load_file(folder / "model.safetensors") for folder in (self.model, self.path / "final"))
-        return max(float((before[name].float() - after[name].float()).abs().max()) for name in before)
+        return max(
+            float((before[name].to(torch.bfloat16).float() - after[name].float()).abs().max()) for name in before
+        )
 
     @property
     def is_finite(self) -> bool:
