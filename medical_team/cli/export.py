@@ -66,6 +66,9 @@ class ExportArguments:
     """Of a run: its best checkpoint, its final model or its latest checkpoint; unset: the first of these there is."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Of the written weights; auto keeps that of the checkpoint, and merges an adapter in fp32."""
+    transformers_4: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Let transformers 4, which the Self-RedTeam fork has, open it too. Else that version opens another model without a
+    word, since it looks elsewhere for the base of rotary positions."""
     push: Annotated[str | None, tyro.conf.arg(metavar="OWNER/NAME")] = None
     """Send the folder to this repository on the Hugging Face hub too, with the run's configuration. It is private."""
     public: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -101,6 +104,7 @@ def main(arguments: Sequence[str]) -> int:
         _card_writer(source, chosen.output.name),
         precision=chosen.precision,
         is_verified=chosen.verify,
+        is_for_transformers_4=chosen.transformers_4,
         notify=remark,
     )
     compared = "not compared"

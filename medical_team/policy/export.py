@@ -7,7 +7,6 @@ with an adapter as it was trained, not merged.
 from __future__ import annotations
 
 import gc
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,8 +21,9 @@ from ..errors import OutputError, PolicyError
 from ..files import atomic_folder
 from .loading import LanguageModel, load_language_model, load_unmerged
 from .merging import MERGING_TOLERANCE, relative_difference
-from .model_folder import CONFIG_FILE, TOKENIZER_CONFIG_FILE, read_json_object
+from .model_folder import CONFIG_FILE, read_json_object
 from .quiet import quiet_transformers
+from .transformers_4 import write_for_transformers_4, write_tokenizer_for_transformers_4
 
 ExportPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -59,6 +59,7 @@ def export_model(
     *,
     precision: ExportPrecision = "auto",
     is_verified: bool = True,
+    is_for_transformers_4: bool = False,
     notify: Notify = lambda text: None,
 ) -> ExportedModel:
     """Write the model ``source`` to ``folder``, which must be absent or empty. It appears whole and checked, or not.
@@ -69,11 +70,13 @@ def export_model(
         write_card: writes the model card into the folder that it is given.
         precision: of the written weights; ``auto`` takes the source's own, and fp32 for a merged adapter.
         is_verified: load what was written and compare its logits, and those of the source with its adapter unmerged.
+        is_for_transformers_4: let transformers 4 open it too, as the Self-RedTeam fork does.
         notify: told what takes long.
 
     Raises:
         OutputError: ``folder`` is occupied, or can't be written.
-        PolicyError: the source can't be loaded, or what was merged or written differs from it.
+        PolicyError: the source can't be loaded, what was merged or written differs from it, or it can't be said in the
+            words of transformers 4.
     """
     check_is_free(folder)
     unmerged_TV = _unmerged_logits(source, notify) if is_verified else None
@@ -97,7 +100,9 @@ def export_model(
         with quiet_transformers():
             model.save_pretrained(unfinished)
             language_model.tokenizer.save_pretrained(unfinished)
-        _let_older_versions_open(unfinished / TOKENIZER_CONFIG_FILE)
+        write_tokenizer_for_transformers_4(unfinished)
+        if is_for_transformers_4:
+            write_for_transformers_4(unfinished)
         write_card(unfinished)
         if is_verified:
             # Two copies of a large model need not fit.
@@ -124,16 +129,6 @@ def check_is_free(folder: Path) -> None:
             raise OutputError(f"{folder} holds other files, such as {foreign}. Name a new or empty folder.")
     elif folder.exists() or folder.is_symlink():
         raise OutputError(f"{folder} is no folder. Name a new or empty folder.")
-
-
-def _let_older_versions_open(path: Path) -> None:
-    """Write the tokenizer's configuration in the words of transformers 4, which the fork has, and 5 still reads."""
-    content = read_json_object(path)
-    if content.get("tokenizer_class") == "TokenizersBackend":
-        content["tokenizer_class"] = "PreTrainedTokenizerFast"
-    if isinstance(content.get("extra_special_tokens"), list):
-        content["additional_special_tokens"] = content.pop("extra_special_tokens")
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _dtype_of(precision: ExportPrecision, language_model: LanguageModel) -> torch.dtype:

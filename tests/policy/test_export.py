@@ -19,6 +19,7 @@ from medical_team.policy.loading import load_language_model
 from medical_team.policy.policy import Policy
 from medical_team.policy.quiet import quiet_transformers
 from medical_team.policy.tiny import make_tiny_model, save_tiny_model
+from medical_team.policy.transformers_4 import write_for_transformers_4
 
 PROBE = torch.arange(5, 40)[None]
 
@@ -140,6 +141,57 @@ def test_the_tokenizer_is_written_in_words_that_older_versions_of_transformers_k
     text = "<|player|> A woman has a cough. <|end|>"
     assert again(text)["input_ids"] == ours(text)["input_ids"]
     assert again.all_special_ids == ours.all_special_ids
+
+
+def test_transformers_4_finds_the_base_of_rotary_positions_where_it_looks_for_it(tmp_path):
+    exported = export_model(DEMO_MODEL, tmp_path / "out", no_card, is_for_transformers_4=True)
+
+    written = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    assert written["rope_theta"] == written["rope_parameters"]["rope_theta"] == 10000.0
+    assert "rope_scaling" not in written
+    assert written["torch_dtype"] == written["dtype"]
+    assert exported.difference == 0.0, "transformers 5 opens the same model"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"rope_type": "default", "rope_theta": 5e5}, {"rope_theta": 5e5}),
+        (
+            {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0},
+            {"rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0}},
+        ),
+        (
+            {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5},
+            {"rope_theta": 1e4, "partial_rotary_factor": 0.5},
+        ),
+    ],
+    ids=["plain", "scaled", "partial"],
+)
+def test_rotary_positions_are_said_in_the_words_of_transformers_4(parameters, words, tmp_path):
+    config = {"dtype": "bfloat16", "rope_parameters": parameters}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    write_for_transformers_4(tmp_path)
+
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written == config | {"torch_dtype": "bfloat16"} | words
+
+
+def test_a_model_without_rotary_positions_needs_no_words_for_them(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+
+    write_for_transformers_4(tmp_path)
+
+    assert json.loads((tmp_path / "config.json").read_text()) == {"model_type": "gpt2"}
+
+
+def test_rotary_positions_that_differ_by_layer_are_refused(tmp_path):
+    config = {"rope_parameters": {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    with pytest.raises(PolicyError, match=r"several kinds.*--transformers-4"):
+        write_for_transformers_4(tmp_path)
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])

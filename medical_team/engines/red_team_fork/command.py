@@ -68,12 +68,27 @@ def red_team_fork_problems(config: RunConfig) -> list[str]:
         problems.append(
             "engine.role_baselines is for upstream OpenRLHF: the fork normalises each role by itself. Set it to false"
         )
+    if _is_for_transformers_5_alone(config.policy.model):
+        problems.append(
+            f"policy.model {config.policy.model} was written by transformers 5, and the fork's transformers 4.50 would "
+            "open it as another model, without its base of rotary positions: write it anew with `medical-team export "
+            f"{config.policy.model} -o DIR --transformers-4`, and name that folder"
+        )
     problems.extend(
         f"engine.extra_arguments holds {word}, an option of upstream OpenRLHF: the fork's options have no dots"
         for word in engine.extra_arguments
         if _UPSTREAM_OPTION.match(word)
     )
     return problems
+
+
+def _is_for_transformers_5_alone(model: str) -> bool:
+    """Whether ``model`` is a folder whose rotary positions transformers 4 wouldn't find, so that it opens another."""
+    try:
+        config = json.loads((Path(model).expanduser() / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "rope_parameters" in config and "rope_theta" not in config
 
 
 def red_team_fork_deviations(config: RunConfig) -> list[str]:

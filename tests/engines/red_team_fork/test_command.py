@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from builders import synthetic_records
 from medical_team.config import RunConfig
 from medical_team.engines.command import EngineCommand, EngineFiles
+from medical_team.engines.parser_check import ParserVerdict, check_with_parser
 from medical_team.engines.red_team_fork.command import (
     red_team_fork_command,
     red_team_fork_deviations,
@@ -22,6 +25,7 @@ from medical_team.engines.red_team_fork.command import (
 from medical_team.engines.red_team_fork.dataset import write_fork_dataset
 from medical_team.runs.config_file import load_preset, preset_names
 from medical_team.runs.folder import RunFolder
+from needs import FORK
 
 FILES = EngineFiles.of(Path("/runs/a run"))
 
@@ -179,3 +183,60 @@ def test_the_forks_data_have_a_row_for_each_game_all_vanilla_and_half_of_them_ha
     assert all(row["vanilla"] == row["adversarial"] and isinstance(row["completion"], str) for row in rows)
     first = path.read_bytes()
     assert write_fork_dataset(run).read_bytes() == first
+
+
+@pytest.mark.parametrize(("written", "is_told"), [("rope_parameters", True), ("rope_theta", False)])
+def test_a_model_that_the_forks_transformers_would_misread_is_refused(tmp_path, written, is_told):
+    config = {"rope_parameters": {"rope_type": "default", "rope_theta": 100000.0}, written: 100000.0}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    run = launchable()
+
+    problems = red_team_fork_problems(replace(run, policy=replace(run.policy, model=str(tmp_path))))
+
+    assert any("--transformers-4" in problem for problem in problems) == is_told
+
+
+@pytest.fixture(scope="module")
+def fork() -> Path:
+    """A checkout of the fork, which is no part of the project."""
+    checkout = Path(os.environ.get("MEDICAL_TEAM_FORK") or "/nowhere")
+    if not (checkout / "openrlhf" / "trainer" / "ppo_utils" / "language_game.py").is_file():
+        FORK.skip()
+    return checkout
+
+
+def parsed(fork: Path, command: EngineCommand, *more: str) -> ParserVerdict:
+    return check_with_parser(sys.executable, command.module, [*command.arguments, *more], [str(fork)])
+
+
+@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("is_resuming", [False, True])
+def test_the_forks_own_parser_takes_the_command_of_every_preset(fork, name, is_resuming):
+    config = load_preset(name)
+    config = replace(config, engine=replace(config.engine, extra_arguments=()))
+
+    verdict = parsed(fork, command_of(config, is_resuming=is_resuming))
+
+    assert verdict.is_accepted, verdict.problem
+    # It passes on the keys of ours that it doesn't know, and says so.
+    unknown = {re.findall(r"Unexpected key in custom_configs: '(\w+)'", remark)[0] for remark in verdict.remarks}
+    assert unknown <= {"prompt_style", "reward_coeff_config"}
+
+
+def test_the_fork_understands_what_is_meant(fork):
+    settings = parsed(fork, command_of(launchable())).settings
+
+    assert settings["n_samples_per_prompt"] == 1
+    assert settings["remote_rm_url"] == ["http://127.0.0.1:8000/classify"]
+    assert settings["actor_learning_rate"] == 5e-7
+    assert settings["save_steps"] == 10
+    assert settings["custom_configs"]["reward_type"] == "medical_general_sum"
+    assert settings["vllm_enable_sleep"]
+    assert settings["deepspeed_enable_sleep"]
+
+
+def test_the_forks_own_parser_refuses_an_option_that_it_lacks(fork):
+    verdict = parsed(fork, command_of(launchable()), "--engine.sleep")
+
+    assert not verdict.is_accepted
+    assert "--engine.sleep" in (verdict.problem or "")
