@@ -194,14 +194,17 @@ def defuse(text: str) -> str:
 
 def _defused(bracketed: re.Match[str]) -> str:
     content, closing_bracket = bracketed.groups()
-    if not _OWN_TAG.match(_seen(content).casefold()):
+    # What is not seen may stand inside a tag's name or end it.
+    if not any(_OWN_TAG.match(_folded(content, gap)) for gap in ("", " ")):
         return bracketed.group()
     return f"({content}{')' if closing_bracket else ''}"
 
 
-def _seen(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text)
-    return "".join(mark for mark in folded if mark.isspace() or unicodedata.category(mark)[0] not in "CM")
+def _folded(text: str, gap: str) -> str:
+    """``text`` without shapes and case, ``gap`` in the place of each character that is not seen."""
+    normal = unicodedata.normalize("NFKC", text)
+    seen = (mark if mark.isspace() or unicodedata.category(mark)[0] not in "CM" else gap for mark in normal)
+    return "".join(seen).casefold()
 
 
 def _request(brief: str, note: str, reply_format: str, style: str) -> str:

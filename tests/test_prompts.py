@@ -54,6 +54,8 @@ def as_a_tokenizer_may_see_it(text):
         ("＜/note＞", "(/note)"),
         ("﹤／ｎｏｔｅ﹥", "(／ｎｏｔｅ)"),
         ("<\u200b/no\u00adte\ufeff>", "(\u200b/no\u00adte\ufeff)"),
+        ("</note\u200bx>", "(/note\u200bx)"),
+        ("</note\0x", "(/note\0x"),
         ("<answer/>", "(answer/)"),
         ("<//note>", "(//note)"),
     ],
@@ -110,7 +112,7 @@ def test_the_assessor_s_prompt_tells_nothing_of_the_category(data_type, is_think
     note = "The patient has a fever."
     game = a_game(data_type, revision=note, spec=a_spec(data_type, seed_note=note))
 
-    prompts = {assessor_prompt(game.note, style=style, is_thinking=is_thinking) for style in STYLES}
+    prompts = {assessor_prompt(game.note or "", style=style, is_thinking=is_thinking) for style in STYLES}
 
     assert prompts == {assessor_prompt(note, style=style, is_thinking=is_thinking) for style in STYLES}
     assert not any(kind.value in prompt for kind in DataType for prompt in prompts)

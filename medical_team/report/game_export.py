@@ -134,9 +134,10 @@ def _values(row: GameRow) -> dict[str, object]:
 
 
 def _csv_line(cells: Iterable[object]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
+    line = io.StringIO(newline="")
+    # Before Python 3.13 a carriage return in a cell is quoted only where lines end with one, and a bare one ends a row.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _cell(value: object) -> object:

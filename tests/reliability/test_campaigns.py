@@ -42,3 +42,10 @@ def test_a_service_that_many_clients_use_badly_gives_right_labels(tmp_path):
 
     assert result["labels"] > 0
     assert (result["wrong"], result["failures"]) == (0, 0)
+
+
+def test_hostile_texts_break_no_rule_of_the_game(tmp_path):
+    result = result_of("hostile", tmp_path / "hostile.json", "--texts", "800")
+
+    assert result["faults"] == []
+    assert result["counts"]["texts"] == 800

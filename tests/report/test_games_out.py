@@ -86,11 +86,13 @@ def test_json_reads_back(played):
 
 def test_csv_reads_back_with_any_text_in_it():
     note = 'a "quoted" note,\nwith a comma; and a line'
-    game = a_game(DataType.VANILLA_HARMFUL, spec=a_spec(DataType.VANILLA_HARMFUL, seed_note=note))
+    bare_return = "typed on\ran old machine"
+    game = a_game(DataType.VANILLA_HARMFUL, spec=a_spec(DataType.VANILLA_HARMFUL, seed_note=note), reason=bare_return)
 
-    [row] = csv.DictReader(io.StringIO("".join(csv_parts([game_row(game, is_heldout=False)]))))
+    [row] = csv.DictReader(io.StringIO("".join(csv_parts([game_row(game, is_heldout=False)])), newline=""))
 
     assert row["seed_note"] == note
+    assert row["reason"] == bare_return
     assert row["is_heldout"] == "false"
     assert row["attacker_total"] == ""
 
