@@ -12,9 +12,9 @@ error_types = st.sampled_from(list(ErrorType))
 
 
 @st.composite
-def case_lists(draw, max_group=4):
-    """Cases in groups of one to ``max_group``."""
-    groups = draw(st.lists(st.lists(error_types, min_size=1, max_size=max_group), min_size=1, max_size=40))
+def case_lists(draw, max_group=4, min_groups=1):
+    """Cases in at least ``min_groups`` groups of one to ``max_group``."""
+    groups = draw(st.lists(st.lists(error_types, min_size=1, max_size=max_group), min_size=min_groups, max_size=40))
     flat = [(group, error_type) for group, members in enumerate(groups) for error_type in members]
     return [CaseKey(number, error_type, group) for number, (group, error_type) in enumerate(flat)]
 
@@ -49,13 +49,11 @@ def test_each_error_type_is_balanced_between_vanilla_and_adversarial(cases, seed
         assert abs(counts[error_type, True] - counts[error_type, False]) <= 2  # one case
 
 
-@given(case_lists(max_group=3), seeds)
+@given(case_lists(max_group=3, min_groups=18), seeds)
 def test_twins_are_no_neighbours(cases, seed):
+    # Where a group has more than a sixth of the records, chance may not part them.
     seats = four_way_split(cases, seed)
 
-    sizes = Counter(seat.case.group for seat in seats)
-    if max(sizes.values()) > len(seats) / 6:
-        return  # A few notes can't always be kept apart.
     assert all(seat.case.group != following.case.group for seat, following in pairwise(seats))
 
 
