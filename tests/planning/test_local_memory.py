@@ -9,6 +9,7 @@ import torch
 
 from builders import a_sample
 from medical_team.config import PolicyConfig, RolloutConfig, RunConfig
+from medical_team.game.rollout import REFERENCE
 from medical_team.planning.planner import plan_of
 from medical_team.policy.policy import Policy
 from medical_team.policy.tiny import save_tiny_model
@@ -80,6 +81,8 @@ def test_the_optimizer_takes_what_the_plan_says(learnt):
 
 def test_the_reference_takes_what_the_plan_says(learnt):
     policy, _, config = learnt
-    copy = policy._reference_copy
+    living = {parameter.data_ptr() for parameter in policy.model.parameters()}
+    with policy.inference_context(REFERENCE) as reference:
+        own = [parameter for parameter in reference.parameters() if parameter.data_ptr() not in living]
 
-    assert planned(config, "reference model") == (storage_bytes(copy.parameters()) if copy is not None else 0)
+    assert planned(config, "reference model") == storage_bytes(own)

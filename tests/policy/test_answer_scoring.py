@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from medical_team.config import SMOLLM2_MODEL, TINY_RANDOM_MODEL, JudgeConfig
 from medical_team.errors import JudgeError
 from medical_team.judge.comparison import error_question
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
+from medical_team.judge.questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
 from medical_team.judging import make_judge
 from medical_team.policy.answer_scoring import JUDGE_DAY, LanguageModelScorer, load_answer_scorer
 from medical_team.policy.chat import encode_prompt
@@ -80,27 +82,34 @@ def test_a_question_that_is_too_long_is_not_asked(language_model):
 def test_a_batch_that_does_not_fit_into_memory_is_halved(language_model, monkeypatch):
     scorer = LanguageModelScorer(language_model)
     whole = scorer.score(QUESTIONS)
-    forward = scorer._forward
+    forward = language_model.model.forward
 
-    def small(prompts):
-        if len(prompts) > 1:
+    def small(input_ids, **inputs):
+        if len(input_ids) > 1:
             raise torch.OutOfMemoryError
-        return forward(prompts)
+        return forward(input_ids=input_ids, **inputs)
 
-    monkeypatch.setattr(scorer, "_forward", small)
+    monkeypatch.setattr(language_model.model, "forward", small)
     halved = scorer.score(QUESTIONS)
     assert [one.log_probs for one in halved] == [pytest.approx(other.log_probs, abs=1e-4) for other in whole]
 
-    def nothing_fits(prompts):
+    def nothing_fits(**inputs):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(scorer, "_forward", nothing_fits)
+    monkeypatch.setattr(language_model.model, "forward", nothing_fits)
     assert all(isinstance(answer, NoAnswer) for answer in scorer.score(QUESTIONS))
 
 
 def test_numbers_that_are_not_finite_are_no_answer(language_model, monkeypatch):
     scorer = LanguageModelScorer(language_model)
-    monkeypatch.setattr(scorer, "_forward", lambda prompts: torch.full((len(prompts), 400), math.nan))
+    forward = language_model.model.forward
+
+    def broken(**inputs):
+        output = forward(**inputs)
+        output.logits = torch.full_like(output.logits, math.nan)
+        return output
+
+    monkeypatch.setattr(language_model.model, "forward", broken)
     assert scorer.score(QUESTIONS[:1]) == [NoAnswer("the model gives no finite numbers")]
 
 
@@ -116,6 +125,17 @@ def test_a_note_cannot_speak_for_the_model(language_model):
     assert [token_id for token_id in ids if token_id in special] == [id_ for id_ in plain if id_ in special]
 
 
+def load_silent_scorer(config: JudgeConfig, notify: Callable[[str], None]) -> AnswerScorer:
+    """The scorer of ``config``, which answers no question any more."""
+    scorer = load_answer_scorer(config, notify)
+
+    def refuse(questions: Sequence[ClosedQuestion]) -> NoReturn:
+        raise JudgeError(f"asked {len(questions)} questions again")
+
+    scorer.score = refuse
+    return scorer
+
+
 def test_a_tiny_random_model_judges_and_a_second_time_costs_nothing(folder, tmp_path):
     config = JudgeConfig(kind="model", model=str(folder), cache=str(tmp_path), margin=100.0, device="cpu")
     queries = [JudgeQuery("a", PAIR.error_note, Verdict.SAFE, PAIR), JudgeQuery("b", PAIR.corrected_note, None, PAIR)]
@@ -125,9 +145,7 @@ def test_a_tiny_random_model_judges_and_a_second_time_costs_nothing(folder, tmp_
 
     assert judge.name == f"model:{folder}"
     assert {ruling.source for ruling in rulings.values()} == {"vote"}
-    again = make_judge(config, load_scorer=load_answer_scorer)
-    again._scorer.score = None  # type: ignore[attr-defined]  # whoever asks it now fails
-    assert again.rule(queries) == rulings
+    assert make_judge(config, load_scorer=load_silent_scorer).rule(queries) == rulings
 
 
 def test_other_weights_under_the_same_name_have_another_identity(tmp_path):

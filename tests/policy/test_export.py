@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from medical_team.config import DEMO_MODEL, PolicyConfig
 from medical_team.errors import OutputError, PolicyError
@@ -238,7 +238,11 @@ def test_an_empty_folder_is_used(tmp_path):
 
 
 def test_a_model_that_comes_back_different_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(export_room, "_reloaded", lambda folder, dtype: make_tiny_model(seed=9)[0])
+    write = PreTrainedModel.save_pretrained
+    other = make_tiny_model(seed=9)[0]
+    monkeypatch.setattr(
+        PreTrainedModel, "save_pretrained", lambda model, *where, **options: write(other, *where, **options)
+    )
 
     with pytest.raises(PolicyError, match="other logits"):
         export_model("tiny-random", tmp_path / "out", no_card)

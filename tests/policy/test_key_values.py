@@ -68,15 +68,6 @@ def test_the_first_columns_can_be_forgotten():
     assert values[:, 0, :, 0].tolist() == [[-4, -5, 0], [-10, -11, 0]]
 
 
-def test_most_tokens_are_written_in_place():
-    layer = RoomyLayer()
-    places = set()
-    for _ in range(130):
-        keys, _ = layer.update(torch.zeros(2, 1, 1, 4), torch.zeros(2, 1, 1, 4))
-        places.add(keys.data_ptr())
-    assert len(places) <= 3
-
-
 def test_it_can_begin_anew():
     layer = RoomyLayer()
     layer.update(torch.ones(2, 1, 7, 4), torch.ones(2, 1, 7, 4))
