@@ -1,7 +1,8 @@
-"""Making any text safe to show: no character of it can drive a terminal, and none stops a stream that lacks it."""
+"""Making any text fit to show: no character drives a terminal or stops a stream, and no word is cut in two."""
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from typing import IO
 
@@ -18,6 +19,30 @@ def encodable(text: str, stream: IO[str]) -> str:
     """``text`` with what ``stream`` has no bytes for written as escapes."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def folded(text: str, width: int) -> str:
+    """``text`` with lines wider than ``width`` broken between words and indented further.
+
+    A command with its options stays whole, so that it can be copied.
+    """
+    return "".join(_folded_line(line, width) for line in text.splitlines(keepends=True))
+
+
+def _folded_line(line: str, width: int) -> str:
+    body = line.rstrip("\r\n")
+    if len(body) <= width or ("medical-team " in body and " --" in body):
+        return line
+    indent = " " * (len(body) - len(body.lstrip()) + 2)
+    wrapper = textwrap.TextWrapper(
+        width,
+        subsequent_indent=indent,
+        expand_tabs=False,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(wrapper.wrap(body)) + line[len(body) :]
 
 
 def _is_hidden(character: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..records import Source
 from ..terminal_text import visible
 from .arguments import parse, unknown_command
 from .judging import remark
+from .output import say
 
 Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 
@@ -97,7 +97,7 @@ class ConvertArguments:
 def main(arguments: Sequence[str]) -> int:
     """Run the command. Returns the exit status."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        sys.stdout.write(_HELP)
+        say(_HELP)
         return 0 if arguments else 2
     if arguments[0] not in _COMMANDS:
         raise unknown_command(f"data {arguments[0]}", [f"data {name}" for name in _COMMANDS])
@@ -222,7 +222,7 @@ def _remarks(built: BuiltDataSet) -> list[str]:
 
 
 def _say(*lines: str) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    say("".join(f"{line}\n" for line in lines))
 
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {

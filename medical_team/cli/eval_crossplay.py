@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -31,6 +30,7 @@ from ..judging import make_judge
 from ..runs.folder import RunFolder
 from .arguments import parse
 from .judging import load_scorer, remark, with_judge_spelled_out
+from .output import say
 
 _FORMAT = 1
 _MUCH = 0.2
@@ -117,8 +117,8 @@ def main(arguments: Sequence[str]) -> int:
         (folder / "crossplay.json").write_text(f"{text}\n", encoding="utf-8")
         (folder / "crossplay.svg").write_text(heatmap(result), encoding="utf-8")
         write_jsonl(folder / "games.jsonl", named_games(played))
-    sys.stdout.write(_report(result))
-    sys.stdout.write(f"\nThe matrix, its picture and all games are in {chosen.output}\n")
+    say(_report(result))
+    say(f"\nThe matrix, its picture and all games are in {chosen.output}\n")
     return 0
 
 

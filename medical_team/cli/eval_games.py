@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -30,6 +29,7 @@ from ..metrics.statistics import Figure
 from ..policy.embeddings import TextEmbedder
 from .arguments import parse
 from .judging import load_scorer, remark, with_judge_spelled_out
+from .output import say
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ def main(arguments: Sequence[str]) -> int:
             result.figures[f"embedding_similarity ({chosen.embedding_model})"] = similarity
         write_games(folder, settings, result.games, result.figures)
         played.append((folder.name, result))
-    sys.stdout.write(_report(played))
+    say(_report(played))
     if embedder is None:
         remark("embedding similarity of revisions: absent; name a model with --embedding-model")
-    sys.stdout.write("".join(f"\n{folder}" for folder in folders) + "\n")
+    say("".join(f"\n{folder}" for folder in folders) + "\n")
     return 0
 
 

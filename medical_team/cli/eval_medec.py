@@ -32,6 +32,7 @@ from ..network.proxies import privacy_warning
 from ..openai_chat import ChatClient
 from ..prompt_date import day_of
 from .arguments import parse
+from .output import say
 
 _DEFAULT_TEMPERATURE = 0.7
 _MAX_PROMPT_TOKENS = 32768
@@ -113,8 +114,8 @@ def main(arguments: Sequence[str]) -> int:
         has_sentences = model.location not in FLAG_BASELINES if model.is_baseline else task.has_sentences
         metrics = medec_metrics(checked.texts, predictions, has_sentences=has_sentences, seed=chosen.seed)
         folder.finish(predictions, metrics)
-    sys.stdout.write(medec_report(settings, metrics))
-    sys.stdout.write(f"\nPredictions, submission and metrics are in {folder.path}\n")
+    say(medec_report(settings, metrics))
+    say(f"\nPredictions, submission and metrics are in {folder.path}\n")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..runs.folder import RunFolder
 from ..runs.places import without_places
 from .arguments import parse
 from .judging import remark
+from .output import say
 
 _RUN_INFO = "run.json"
 _POLICY = "policy"
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str]) -> int:
             f"loaded again: logits differ by at most {exported.difference:.2g} from those in memory, and by "
             f"{exported.from_source:.2g} from the source's in fp32, where an adapter is not merged"
         )
-    sys.stdout.write(
+    say(
         f"{source.what} -> {exported.folder}\n"
         f"  {exported.architecture}, {exported.parameters:,} parameters in {exported.precision}, "
         f"{exported.bytes / 1e6:,.1f} MB; {compared}\n"
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str]) -> int:
         f"Serve it:            vllm serve {exported.folder}\n"
     )
     if chosen.push is not None:
-        sys.stdout.write(f"On the hub:          {_pushed(chosen.push, exported.folder, is_public=chosen.public)}\n")
+        say(f"On the hub:          {_pushed(chosen.push, exported.folder, is_public=chosen.public)}\n")
     return 0
 
 

@@ -19,11 +19,12 @@ from ..metrics.outcomes import Outcome, outcome_of
 from ..records import DataType, Game, GameState
 from ..report.game_export import csv_parts, game_row, json_parts
 from ..report.game_filter import GameFilter
-from ..report.game_text import format_game
+from ..report.game_text import WIDTH, format_game
 from ..runs.folder import RunFolder
 from ..runs.tail import LineTail
 from ..terminal_text import encodable, visible
 from .arguments import parse
+from .output import say, window_width
 
 USUAL_LIMIT = 20
 
@@ -88,7 +89,10 @@ def main(arguments: Sequence[str]) -> int:
         for part in _parts(shown, chosen):
             # Into a pipe goes what was said; on a terminal no text of a player may drive it.
             text = visible(part) if sys.stdout.isatty() else part
-            sys.stdout.write(encodable(text, sys.stdout))
+            if chosen.form in ("list", "text"):
+                say(encodable(text, sys.stdout))
+            else:
+                sys.stdout.write(encodable(text, sys.stdout))
     else:
         with atomic_text(chosen.output) as file:
             for part in _parts(shown, chosen):
@@ -135,6 +139,7 @@ def _limit(chosen: GamesArguments) -> int | None:
 
 
 def _parts(games: Iterable[Game], chosen: GamesArguments) -> Iterator[str]:
+    width = min(WIDTH, window_width()) if chosen.output is None and sys.stdout.isatty() else WIDTH
     if chosen.form == "jsonl":
         return (f"{to_line(game)}\n" for game in games)
     if chosen.form in ("json", "csv", "excel"):
@@ -144,7 +149,7 @@ def _parts(games: Iterable[Game], chosen: GamesArguments) -> Iterator[str]:
         # Without the mark Excel takes a file for one of an older encoding.
         return chain(["\ufeff"] if chosen.form == "excel" else [], csv_parts(rows))
     if chosen.form == "text":
-        return (f"{format_game(game, is_thinking_shown=chosen.thinking)}\n" for game in games)
+        return (f"{format_game(game, is_thinking_shown=chosen.thinking, width=width)}\n" for game in games)
     return _list(games)
 
 

@@ -11,6 +11,7 @@ from .. import __version__
 from ..errors import MedicalTeamError
 from ..network.proxies import loopback_exempted
 from .arguments import unknown_command
+from .output import say
 from .surroundings import escape_what_streams_lack, give_a_home, open_closed_streams
 
 COMMANDS = {
@@ -79,7 +80,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         command = importlib.import_module(f".{name}", __package__)
         return command.main(arguments)
     except MedicalTeamError as error:
-        sys.stderr.write(f"medical-team {name}: {error}\n")
+        say(f"medical-team {name}: {error}\n", sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         sys.stderr.write(f"medical-team {name}: interrupted\n")
@@ -91,14 +92,14 @@ def _help() -> str:
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
-            "medical-team: self-play training of an attacker and an assessor of clinical notes.",
+            "medical-team: self-play training of an attacker and an assessor of notes.",
             "Research software, not for clinical use.",
             "",
             "Usage: medical-team COMMAND [options]",
             "",
             *lines,
             "",
-            "medical-team COMMAND --help tells more; medical-team --version names the version.",
+            "medical-team COMMAND --help tells more; --version names the version.",
             "",
         ]
     )

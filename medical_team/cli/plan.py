@@ -17,6 +17,7 @@ from ..planning.duration import Speeds
 from ..planning.plan_text import plan_json, plan_text
 from ..planning.planner import plan_of
 from ..runs.config_file import check_config
+from .output import say
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ def show_plan(config: RunConfig, arguments: PlanArguments) -> int:
             raise UsageError(f"{option} is {speed:g}, expected tokens in a second, more than 0")
     plan = plan_of(config, speeds)
     plan = replace(plan, problems=(*plan.problems, *_engine_problems(config)))
-    sys.stdout.write(plan_json(plan) if arguments.plan_json else plan_text(plan))
+    if arguments.plan_json:
+        sys.stdout.write(plan_json(plan))
+    else:
+        say(plan_text(plan))
     return 0
 
 

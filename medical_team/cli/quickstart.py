@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from ..report.game_text import format_game
 from ..report.listeners import usual_listeners
 from ..runs.folder import RunFolder
 from .arguments import parse
+from .output import say
 from .quickstart_demo import run_quickstart_demo
 from .train import conclude, training_session
 
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
             result = session.start_run(_config("tiny-random", steps, games), path, usual_listeners(display))
         _show_a_game(path, display)
     status = conclude(path, is_finished=result.is_finished, completed_steps=result.completed_steps)
-    sys.stdout.write(_NEXT)
+    say(_NEXT)
     return status
 
 

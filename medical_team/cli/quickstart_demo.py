@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ..report.display import make_display
 from ..report.listeners import usual_listeners
 from ..runs.config_file import load_preset
 from ..runs.folder import RunFolder
+from .output import say
 from .train import conclude, training_session
 
 HELDOUT_CASES = 32
@@ -68,7 +68,7 @@ def run_quickstart_demo(path: Path, *, steps: int | None, games: int | None) -> 
             except MissingDependencyError as error:
                 display.warn(f"no picture: {error}")
     status = conclude(path, is_finished=result.training.is_finished, completed_steps=result.training.completed_steps)
-    sys.stdout.write(_NEXT.format(path=path))
+    say(_NEXT.format(path=path))
     return status
 
 

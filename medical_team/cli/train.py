@@ -24,6 +24,7 @@ from ..runs.renamed_options import renamed_arguments
 from .arguments import parse
 from .judging import with_judge_spelled_out
 from .main import EXIT_INTERRUPTED
+from .output import say
 from .plan import NO_PLAN, PlanArguments, show_plan
 from .train_engine import launch_again, launch_new, with_engine_spelled_out
 
@@ -143,9 +144,9 @@ def conclude(path: Path, *, is_finished: bool, completed_steps: int) -> int:
     is_self_play = run.info.kind == "self-play"
     command, section = ("train", "training") if is_self_play else ("warmstart", "warmstart")
     if is_self_play:
-        sys.stdout.write(f"\n{void_summary(run.games())}\n")
+        say(f"\n{void_summary(run.games())}\n")
     if not is_finished:
-        sys.stdout.write(
+        say(
             f"\nStopped after {completed_steps} steps; everything is saved in {path}\n"
             f"Go on with: medical-team {command} --resume {path}\n"
         )
@@ -153,7 +154,7 @@ def conclude(path: Path, *, is_finished: bool, completed_steps: int) -> int:
     is_pair = run.config.policy.roles == "separate"
     own_attacker = f"  its attacker        {path / 'final' / 'attacker'}\n" if is_pair else ""
     every_game = f"  every game          {path / 'games.jsonl'}\n" if is_self_play else ""
-    sys.stdout.write(
+    say(
         f"\nDone: {completed_steps} steps. The run is in {path}\n"
         f"  the trained model   {path / 'final'}\n"
         f"{own_attacker}"
@@ -163,10 +164,10 @@ def conclude(path: Path, *, is_finished: bool, completed_steps: int) -> int:
     )
     if is_self_play:
         doubled = f"--{section}.steps {2 * completed_steps}"
-        sys.stdout.write(f"Train on with: medical-team {command} --resume {path} {doubled}\n")
+        say(f"Train on with: medical-team {command} --resume {path} {doubled}\n")
     else:
         start = f"{path / 'config.toml'} --policy.model {path / 'final'}"
-        sys.stdout.write(f"Self-play from here: medical-team train {start}\n")
+        say(f"Self-play from here: medical-team train {start}\n")
     return 0
 
 

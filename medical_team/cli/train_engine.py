@@ -34,6 +34,7 @@ from ..runs.folder import RunFolder
 from ..runs.places import settled
 from .judging import remark
 from .main import EXIT_INTERRUPTED
+from .output import say
 
 _SHORT_FORMS = {"--engine": "--engine.kind", "--engine-python": "--engine.python", "--engine_python": "--engine.python"}
 _LARGEST_STATUS = 125
@@ -102,7 +103,7 @@ def _print_launch(launch: Launch) -> int:
     except EngineError as error:
         remark(f"not checked by the engine itself: {error}")
     remark("Nothing is started or written. A launch first writes what the engine reads, then runs:")
-    sys.stdout.write(f"{launch.text}\n")
+    say(f"{launch.text}\n")
     return 0
 
 
@@ -118,7 +119,7 @@ def _conclude(run: RunFolder, launch: Launch, result: LaunchResult) -> int:
         remark(f"warning: {problem}")
     status, is_stopped = result.ending.status, result.ending.is_stopped
     if status == 0 and result.models.is_final_there and not is_stopped:
-        sys.stdout.write(_summary(run, launch))
+        say(_summary(run, launch))
         return 0
     if is_stopped:
         headline = "The engine was stopped."

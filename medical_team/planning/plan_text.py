@@ -71,7 +71,7 @@ def _memory(plan: Plan) -> Iterator[str]:
         yield f"Memory: not planned: {memory.reason}"
         return
     yield f"Memory of {memory.device}, by part and by phase of a step:"
-    yield from _aligned(memory_table(memory), "      ")
+    yield from _aligned(memory_table(memory), "  ")
     capacity = memory.capacity_bytes
     if capacity is None or memory.peak_share is None:
         yield f"      peak {_gib(memory.peak_bytes)} GiB ({memory.peak_phase.value}); libraries come on top"

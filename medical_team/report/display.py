@@ -25,7 +25,7 @@ from rich.text import Text
 from ..records import Game, Role
 from ..rl.listeners import Listener
 from ..runs.folder import RunFolder
-from ..terminal_text import encodable, visible
+from ..terminal_text import encodable, folded, visible
 
 Clock = Callable[[], float]
 
@@ -164,7 +164,7 @@ class LiveDisplay(Display):
 
     def notice(self, text: str) -> None:
         """Write ``text`` above the view."""
-        self._console.print(self._text(text), soft_wrap=True)
+        self._console.print(self._text(folded(text, self._console.width)), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Write a warning above the view, on standard error."""

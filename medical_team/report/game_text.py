@@ -17,16 +17,20 @@ from ..terminal_text import visible
 from ..words import count_words, joined, words_of
 
 WIDTH = 100
+_INDENT = "  "
 
 
-def format_game(game: Game, *, is_thinking_shown: bool = False) -> str:
+def format_game(game: Game, *, is_thinking_shown: bool = False, width: int = WIDTH) -> str:
     """The transcript of ``game``, ending with a newline. Control characters of the players' text are escaped.
 
     Args:
         game: in any state.
         is_thinking_shown: write the players' hidden thinking out; else only its length is told.
+        width: of the longest line.
     """
-    return "\n".join(line.rstrip() for line in _lines(game, is_thinking_shown)) + "\n"
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=_INDENT, break_on_hyphens=False)
+    lines = [wrapped for line in _lines(game, is_thinking_shown) for wrapped in wrapper.wrap(line) or [""]]
+    return "\n".join(lines) + "\n"
 
 
 def word_diff(old: str, new: str) -> str:
@@ -69,9 +73,8 @@ def _lines(game: Game, is_thinking_shown: bool) -> Iterator[str]:
 
 def _block(title: str, text: str) -> Iterator[str]:
     yield f"{title}:"
-    wrapper = textwrap.TextWrapper(WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
     for paragraph in visible(text).expandtabs(4).split("\n"):
-        yield from wrapper.wrap(paragraph) or [""]
+        yield _INDENT + paragraph
 
 
 def _attacker_lines(game: Game, turn: Turn, is_thinking_shown: bool) -> Iterator[str]:
