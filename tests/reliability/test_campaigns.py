@@ -49,3 +49,11 @@ def test_hostile_texts_break_no_rule_of_the_game(tmp_path):
 
     assert result["faults"] == []
     assert result["counts"]["texts"] == 800
+
+
+@pytest.mark.slow
+def test_a_failing_judge_costs_no_game_and_gives_no_reward(tmp_path):
+    result = result_of("outages", tmp_path / "outages.json", "--outages", "3")
+
+    assert sum(result["outages"].values()) >= 3
+    assert [trial["faults"] for trial in result["trials"]] == [[]] * len(result["trials"])
