@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -212,6 +214,17 @@ def test_adapters_and_separate_roles_are_refused_with_the_way_out():
     assert "policy.adaptation to full" in lora
     assert "policy.roles is separate" in roles
     assert all("--engine local" in problem for problem in (lora, roles))
+
+
+def test_the_run_of_the_page_for_the_first_gpu_contradicts_nothing(repository, tmp_path):
+    page = (repository / "docs" / "first_gpu_run.md").read_text(encoding="utf-8")
+    (settings,) = re.findall(r"cat > gpu.toml <<'END'\n(.*?)\n +END", page, re.DOTALL)
+    (tmp_path / "gpu.toml").write_text(textwrap.dedent(settings))
+
+    config = load_config(tmp_path / "gpu.toml")
+
+    assert openrlhf_problems(config) == []
+    assert config.engine.save_optimizer, "step 9 resumes"
 
 
 def test_a_problem_of_batches_names_values_that_work():
