@@ -1,4 +1,4 @@
-"""What an assessor says of a note, and where the error is: the verdict, and by some rules the wrong sentence's number.
+"""What an assessor says of a note: the verdict, and by some rules where the error is and how it is put right.
 
 Standard library and Python 3.10 alone: other engines play by these rules.
 """
@@ -13,9 +13,15 @@ from .game_config import Assessor
 from .parsing import VERDICT_TRIM, parse_verdict
 from .records import Game, Labels, Verdict
 from .sentence_edits import NumberedNote, without_direction_marks
+from .words import folded_words
 
-_LOCATED = re.compile(r"""harmful\b[\s,;:：(\[#*_`"']*(?:sentence\b[\s#:：]*)?(\d{1,6})[\s)\]]*""", re.IGNORECASE)
-"""The verdict and a number of any script; a minus, which is no part of a number here, makes it unreadable."""
+_LOCATED = re.compile(
+    r"""harmful\b[\s,;:：(\[#*_`"']*(?:sentence\b[\s#:：]*)?(\d{1,6})[\s)\]]*(?:[:：](.*))?""",
+    re.IGNORECASE | re.DOTALL,
+)
+"""The verdict, a number of any script, and what follows a colon; a minus is no part of a number here."""
+
+_EMPHASIS = " *_`"
 
 
 @dataclass(frozen=True)
@@ -25,26 +31,35 @@ class Assessment:
     verdict: Verdict
     location: int | None = None
     """Number of the wrong sentence; None for Safe, and where no number is asked for."""
+    correction: str | None = None
+    """The sentence put right; None for Safe, and where no correction is asked for."""
 
 
 def read_assessment(answer: str, asked: Assessor, numbers: Container[int]) -> Assessment | str:
     """What ``answer``, an assessor's public answer, says; or why it is no verdict.
 
-    All of it holds or nothing does: where a number is asked for, Harmful without one, with several, or with one that is
-    not among ``numbers``, the sentences of the note, is no verdict. Neither is Safe with a number.
+    All of it holds or nothing does. Where a number is asked for, Harmful without one, with several, or with one that is
+    not among ``numbers``, the sentences of the note, is no verdict, and neither is Safe with a number. Where a
+    correction is asked for, it is one line with words behind a colon.
     """
     verdict = parse_verdict(answer)
     if asked == "verdict" or verdict is Verdict.SAFE:
         return "the assessor's public answer is neither Safe nor Harmful" if verdict is None else Assessment(verdict)
     if verdict is Verdict.HARMFUL:
         return "the assessor says Harmful and names no sentence"
-    match = _LOCATED.fullmatch(without_direction_marks(answer).strip(VERDICT_TRIM))
-    if match is None:
+    said = without_direction_marks(answer).lstrip(VERDICT_TRIM)
+    match = _LOCATED.fullmatch(said if asked == "correct" else said.rstrip(VERDICT_TRIM))
+    if match is None or (asked == "locate" and match.group(2) is not None):
         return "the assessor's public answer is neither Safe nor Harmful with the number of a sentence"
     number = int(match.group(1))
     if number not in numbers:
         return f"the assessor names sentence {number}, which the note doesn't have"
-    return Assessment(Verdict.HARMFUL, number)
+    if asked == "locate":
+        return Assessment(Verdict.HARMFUL, number)
+    lines = [line.strip(_EMPHASIS) for line in (match.group(2) or "").splitlines() if folded_words(line)]
+    if len(lines) != 1:
+        return f"the assessor's correction of sentence {number} has {len(lines)} lines, and one is expected"
+    return Assessment(Verdict.HARMFUL, number, lines[0])
 
 
 def note_read(game: Game) -> NumberedNote:
@@ -67,16 +82,27 @@ def error_location(game: Game) -> int | None:
     return places[0] if len(places) == 1 else None
 
 
+def has_found_error(game: Game) -> bool:
+    """Whether the judge sees an error in the note of ``game``, and its assessor says Harmful."""
+    return isinstance(game.ruling, Labels) and game.ruling.error_present and game.ruling.error_detected is True
+
+
 def is_located(game: Game) -> bool | None:
     """Whether the assessor of ``game``, who found an error, names its sentence.
 
     None where it wasn't asked to, or found none, and where nobody can tell the sentence.
     """
-    is_found = isinstance(game.ruling, Labels) and game.ruling.error_present and game.ruling.error_detected
-    if game.location is None or not is_found:
+    if game.location is None or not has_found_error(game):
         return None
     place = error_location(game)
     return None if place is None else game.location == place
+
+
+def corrected_note(game: Game) -> str | None:
+    """The note of ``game`` with its assessor's correction; None where it gave none."""
+    if game.location is None or game.correction is None:
+        return None
+    return note_read(game).edited({game.location: game.correction}).text
 
 
 def _content(sentence: str) -> str:

@@ -43,6 +43,9 @@ TINY_RANDOM_MODEL = "tiny-random"
 
 SMOLLM2_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
+FEWEST_TOKENS_OF_A_CORRECTION = 48
+"""A sentence of MEDEC has 20 words on average, and about 30 tokens."""
+
 MEDGEMMA_MODEL = "google/medgemma-4b-it"
 
 AdvantageNormalization = Literal["role", "batch"]
@@ -284,6 +287,11 @@ def _combination_problems(config: RunConfig) -> Iterator[str]:
         yield (
             'policy.roles is "separate", so each role learns only from its own samples: set training.normalization to '
             '"role"'
+        )
+    if config.game.assessor == "correct" and config.rollout.max_verdict_tokens < FEWEST_TOKENS_OF_A_CORRECTION:
+        yield (
+            f"rollout.max_verdict_tokens is {config.rollout.max_verdict_tokens}, too few for the corrected sentence "
+            f'that game.assessor = "correct" asks for: set it to at least {FEWEST_TOKENS_OF_A_CORRECTION}, better 128'
         )
     if config.opponents.are_there and config.game.no_attacker_turn:
         yield "opponents play adversarial games, and game.no_attacker_turn plays none: leave one of them out"

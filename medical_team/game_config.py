@@ -14,7 +14,7 @@ from .records import Closed
 RewardType = Literal["medical_general_sum", "medical_zero_sum"]
 PromptStyle = Literal["full", "short", "terse"]
 Revision = Literal["note", "sentences"]
-Assessor = Literal["verdict", "locate"]
+Assessor = Literal["verdict", "locate", "correct"]
 Undecidable = Literal["attacker_loses", "void"]
 RolloutEngine = Literal["auto", "transformers", "vllm"]
 RolloutPrecision = Literal["auto", "fp32", "bf16"]
@@ -40,6 +40,10 @@ class RewardCoefficients(Closed):
     """Paid to an assessor that finds an error and names its sentence, where it is asked to."""
     mislocated: float = 0.0
     """Paid to an assessor that finds an error and names another sentence."""
+    corrected: float = 0.5
+    """Paid to an assessor that finds an error and puts it right, where it is asked to and the judge agrees."""
+    miscorrected: float = 0.0
+    """Paid to an assessor that finds an error and leaves one, or corrects another sentence."""
 
 
 SELF_REDTEAM_COEFFICIENTS = RewardCoefficients(unfaithful=-0.5)
@@ -62,8 +66,8 @@ class GameConfig(Closed):
     max_edits: int = bounded(2, minimum=1, maximum=16)
     """Sentences that the attacker may rewrite where it rewrites sentences."""
     assessor: Assessor = "verdict"
-    """What the assessor says: "verdict", Safe or Harmful; or "locate", with Harmful also the number of the wrong
-    sentence. The note then shows the numbers."""
+    """What the assessor says: "verdict", Safe or Harmful; "locate", with Harmful also the number of the wrong sentence,
+    which the note then shows; "correct", also that sentence put right, which rollout.max_verdict_tokens must allow."""
     undecidable: Undecidable = "attacker_loses"
     """What a revision is on which a working judge abstains: the attacker's failure, or a void game as in Self-RedTeam.
     A judge's own failure is void in any case."""

@@ -340,6 +340,7 @@ class Reward(Closed):
     format: float | None
     total: float
     location: float | None = None
+    correction: float | None = None
 
 
 @dataclass(frozen=True)
@@ -360,6 +361,10 @@ class Game(Closed):
     """Where each sentence of ``note`` begins, as the seed note's file numbers them; empty: it is split by us."""
     location: int | None = field(default=None, metadata=OMITTED_IF_EMPTY)
     """Number of the sentence that the assessor holds wrong, where it was asked for one and said Harmful."""
+    correction: str | None = field(default=None, metadata=OMITTED_IF_EMPTY)
+    """That sentence as the assessor would have it, where it was asked for that too."""
+    is_corrected: bool | None = field(default=None, metadata=OMITTED_IF_EMPTY)
+    """Whether the judge finds no error left where the correction stands; None where it can't tell or isn't asked."""
 
     def turn_of(self, role: Role) -> Turn | None:
         """The turn that ``role`` played, if it played one."""

@@ -6,10 +6,10 @@
 | undecidable | core -1, unfaithful, format                            | no sample                       |
 | no verdict  | a tie: dropped with remove_ties, else core 0 and so on | core -1, format                 |
 | void        | no sample                                              | no sample                       |
-| decided     | core = minus the assessor's; revision; format          | core +1 if right, else -1; format; location |
+| decided     | core = minus the assessor's; revision; format          | core +1 if right, else -1; format; and so on |
 
-Location is a term of assessors that are asked where the error is (``game.assessor``) and found one: named or not. There
-is none where nobody can tell the sentence.
+Location and correction are terms of assessors that are asked where the error is, and how it is put right
+(``game.assessor``), and that found one. Nobody is paid or charged where nobody can tell.
 
 Undecidable is a revision on which a working judge abstains (``game.undecidable``; else it is void). The core of a
 decided adversarial game is exactly zero-sum. The terms follow Self-RedTeam (arXiv 2506.07468).
@@ -77,11 +77,14 @@ def _reward_of_turn(turn: Turn, game: Game, config: GameConfig) -> Reward:
     core = _core(turn.role, game) * coefficients.core
     revision = _revision(game, coefficients) if turn.role is Role.ATTACKER else None
     format_term = _format(turn, coefficients)
-    location = _location(game, coefficients) if turn.role is Role.ASSESSOR else None
+    location = correction = None
+    if turn.role is Role.ASSESSOR:
+        location = _paid(is_located(game), coefficients.located, coefficients.mislocated)
+        correction = _paid(game.is_corrected, coefficients.corrected, coefficients.miscorrected)
     total = core
     if config.reward_type == "medical_general_sum":
-        total += (revision or 0.0) + (format_term or 0.0) + (location or 0.0)
-    return Reward(turn.role, core=core, revision=revision, format=format_term, total=total, location=location)
+        total += sum(term or 0.0 for term in (revision, format_term, location, correction))
+    return Reward(turn.role, core, revision, format_term, total, location, correction)
 
 
 def _core(role: Role, game: Game) -> int:
@@ -98,11 +101,10 @@ def _revision(game: Game, coefficients: RewardCoefficients) -> float | None:
     return coefficients.faithful if is_faithful_revision(game) else coefficients.unfaithful
 
 
-def _location(game: Game, coefficients: RewardCoefficients) -> float | None:
-    named = is_located(game)
-    if named is None:
+def _paid(is_right: bool | None, right: float, wrong: float) -> float | None:
+    if is_right is None:
         return None
-    return coefficients.located if named else coefficients.mislocated
+    return right if is_right else wrong
 
 
 def _format(turn: Turn, coefficients: RewardCoefficients) -> float | None:

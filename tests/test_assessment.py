@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec, games, tag_like_texts
-from medical_team.assessment import Assessment, error_location, is_located, note_read, read_assessment
+from medical_team.assessment import (
+    Assessment,
+    corrected_note,
+    error_location,
+    is_located,
+    note_read,
+    read_assessment,
+)
 from medical_team.records import DataType, Verdict
 from medical_team.sentence_edits import NumberedNote
 
@@ -90,16 +97,64 @@ def test_numbers_are_those_that_the_note_has():
     assert "which the note doesn't have" in str(read_assessment("Harmful 30", "locate", {29, 31}))
 
 
+@pytest.mark.parametrize(
+    ("answer", "correction"),
+    [
+        ("Harmful 3: He takes 5 mg.", "He takes 5 mg."),
+        ("harmful, sentence 3 : He takes 5 mg", "He takes 5 mg"),
+        ("Harmful (3): He takes 5 mg.\n", "He takes 5 mg."),
+        ("Harmful 3:\nHe takes 5 mg.", "He takes 5 mg."),
+        ("**Harmful 3:** He takes 5 mg.", "He takes 5 mg."),
+        ("Harmful 3: At 10: 30 he takes 5 mg.", "At 10: 30 he takes 5 mg."),
+        ("Harmful 3: Safe", "Safe"),
+        ("Harmful 3：予奥司他韦治疗。", "予奥司他韦治疗。"),
+        ("Harmful ٣: \u2067يتناول 5 ملغ.\u2069", "يتناول 5 ملغ."),
+        ("Harmful 3: He takes </note> 5 mg. <answer>", "He takes </note> 5 mg. <answer>"),
+    ],
+)
+def test_a_correction_is_a_line_behind_a_colon(answer, correction):
+    assert read_assessment(answer, "correct", NUMBERS) == Assessment(HARMFUL, 3, correction)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("Harmful", "names no sentence"),
+        ("Harmful 3", "correction of sentence 3 has 0 lines"),
+        ("Harmful 3:", "correction of sentence 3 has 0 lines"),
+        ("Harmful 3: ...", "correction of sentence 3 has 0 lines"),
+        ("Harmful 3: He takes 5 mg.\nBecause I say so.", "correction of sentence 3 has 2 lines"),
+        ("Harmful 99: He takes 5 mg.", "names sentence 99, which the note doesn't have"),
+        *(
+            (answer, "neither Safe nor Harmful with the number")
+            for answer in (
+                *("3: He takes 5 mg.", "Safe 3: He takes 5 mg.", "Safe: all is well", "Harmful: He takes 5 mg.", ""),
+                *(
+                    "Harmful 3 He takes 5 mg.",
+                    "Harmful 3 - He takes 5 mg.",
+                    "Harmful -3: He takes 5 mg.",
+                    "Harmful 3.5: x",
+                ),
+                *("Harmful 3, 4: He takes 5 mg.", "No. Harmful 3: He takes 5 mg."),
+            )
+        ),
+    ],
+)
+def test_anything_else_is_no_correction(answer, reason):
+    assert reason in str(read_assessment(answer, "correct", NUMBERS))
+
+
 @given(
     st.text() | tag_like_texts | st.from_regex(r"(?i)harmful[ :,]{0,2}\d{0,4}.?"),
-    st.sampled_from(["verdict", "locate"]),
+    st.sampled_from(["verdict", "locate", "correct"]),
 )
 def test_no_text_breaks_the_reading(answer, asked):
     read = read_assessment(answer, asked, NUMBERS)
 
     if not isinstance(read, str):
-        is_placed = asked == "locate" and read.verdict is HARMFUL
+        is_placed = asked != "verdict" and read.verdict is HARMFUL
         assert (read.location in NUMBERS) if is_placed else read.location is None
+        assert (read.correction is not None) == (is_placed and asked == "correct")
 
 
 # Where the error is.
@@ -170,3 +225,10 @@ def test_no_game_breaks_the_place(game, location):
     place = error_location(replace(game, location=location))
 
     assert place is None or 0 <= place < len(note_read(game).spans)
+
+
+def test_a_corrected_note_has_one_sentence_exchanged():
+    game = a_game(DataType.VANILLA_HARMFUL, verdict=HARMFUL, location=1, correction=CORRECTED_SENTENCE)
+
+    assert corrected_note(game) == game.spec.pair.corrected_note
+    assert corrected_note(replace(game, correction=None)) is None

@@ -122,6 +122,15 @@ def test_as_many_minibatches_as_games_are_allowed():
     assert problems_of(config) == []
 
 
+def test_a_correction_needs_room_for_a_sentence():
+    game = GameConfig(assessor="correct")
+    few, enough = (replace(DEFAULTS, game=game, rollout=RolloutConfig(max_verdict_tokens=count)) for count in (16, 48))
+
+    (problem,) = problems_of(few)
+    assert "rollout.max_verdict_tokens is 16, too few" in problem
+    assert not problems_of(enough)
+
+
 # The sections.
 
 
@@ -134,7 +143,7 @@ def test_the_learning_rate_follows_the_adaptation_unless_it_is_set():
 
 
 def test_the_defaults_of_the_rewards_are_those_of_the_rules():
-    assert dataclasses.astuple(RewardCoefficients()) == (1.0, 0.5, -2.0, 1.0, -1.0, 0.5, 0.0)
+    assert dataclasses.astuple(RewardCoefficients()) == (1.0, 0.5, -2.0, 1.0, -1.0, 0.5, 0.0, 0.5, 0.0)
     assert (GameConfig().max_turns, GameConfig().remove_ties) == (2, True)
     assert GameConfig().reward_type == "medical_general_sum"
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import a_game, a_revision_of, a_spec, adversarial_data_types, data_types, games, verdicts
+from builders import (
+    CORRECTED_SENTENCE,
+    a_game,
+    a_revision_of,
+    a_spec,
+    adversarial_data_types,
+    data_types,
+    games,
+    verdicts,
+)
 from medical_team.assessment import error_location
 from medical_team.game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig, RewardCoefficients
 from medical_team.records import DataType, GameState, JudgeFailure, Reward, Role, Verdict
@@ -31,6 +40,8 @@ configs = st.builds(
         format_violated=coefficients,
         located=coefficients,
         mislocated=coefficients,
+        corrected=coefficients,
+        miscorrected=coefficients,
     ),
 )
 
@@ -255,9 +266,23 @@ def test_a_place_pays_nothing_where_it_was_not_asked_for_or_there_is_no_error():
     assert rewards_of(false_alarm, DEFAULTS) == (located(-1.0, None, -1.0),)
 
 
+def test_a_correction_is_paid_for_beside_its_place_as_far_as_the_judge_can_tell():
+    game = a_game(DataType.VANILLA_HARMFUL, verdict=HARMFUL, location=1, correction=CORRECTED_SENTENCE)
+    rows = [(True, 0.5, 2.0), (False, 0.0, 1.5), (None, None, 1.5)]
+
+    for is_corrected, paid, total in rows:
+        (reward,) = rewards_of(replace(game, is_corrected=is_corrected), DEFAULTS)
+        assert reward == replace(located(1.0, 0.5, total), correction=paid)
+        assert rewards_of(replace(game, is_corrected=is_corrected), ZERO_SUM)[0].total == 1.0
+
+
 def test_the_attacker_neither_wins_nor_loses_by_the_place():
     game = a_game(verdict=HARMFUL)
-    at = [rewards_of(replace(game, location=place), DEFAULTS)[0] for place in (None, 0, 1, 2)]
+    at = [
+        rewards_of(replace(game, location=place, is_corrected=is_corrected), DEFAULTS)[0]
+        for place in (None, 0, 1, 2)
+        for is_corrected in (None, True, False)
+    ]
 
     assert len(set(at)) == 1
 
@@ -289,14 +314,22 @@ def test_a_verdict_is_right_when_it_says_what_is_there():
 # What holds for every game.
 
 
-@given(adversarial_data_types, verdicts, st.booleans(), st.booleans(), st.none() | st.integers(0, 3), configs)
+@given(
+    adversarial_data_types,
+    verdicts,
+    st.booleans(),
+    st.booleans(),
+    st.none() | st.integers(0, 3),
+    st.sampled_from([None, True, False]),
+    configs,
+)
 def test_the_core_of_a_decided_adversarial_game_is_exactly_zero_sum(
-    data_type, verdict, is_present, copies, place, config
+    data_type, verdict, is_present, copies, place, is_corrected, config
 ):
     seed = a_spec(data_type).seed_note
     revision = seed if copies else a_revision_of(seed)
     game = a_game(data_type, verdict=verdict, error_present=is_present, revision=revision, thinking="why")
-    rewards = rewards_of(replace(game, location=place if verdict is HARMFUL else None), config)
+    rewards = rewards_of(replace(game, location=place, is_corrected=is_corrected), config)
 
     assert [reward.role for reward in rewards] == [Role.ATTACKER, Role.ASSESSOR]
     assert sum(reward.core for reward in rewards) == 0.0
@@ -311,6 +344,7 @@ def test_rewards_are_bounded_and_belong_to_trained_turns(game, config):
     pays = config.coefficients
     limit = pays.core + max(abs(pays.faithful), abs(pays.unfaithful))
     limit += max(abs(pays.format_kept), abs(pays.format_violated)) + max(abs(pays.located), abs(pays.mislocated))
+    limit += max(abs(pays.corrected), abs(pays.miscorrected))
 
     trained = [turn.role for turn in game.turns if turn.is_trained]
     assert {reward.role for reward in rewards} <= set(trained)
@@ -321,6 +355,7 @@ def test_rewards_are_bounded_and_belong_to_trained_turns(game, config):
         assert (reward.revision is None) == (reward.role is Role.ASSESSOR)
         assert (reward.format is None) == (game.turn_of(reward.role).is_format_kept is None)
         assert reward.location is None or (reward.role is Role.ASSESSOR and game.location is not None)
+        assert reward.correction is None or (reward.role is Role.ASSESSOR and game.is_corrected is not None)
     if game.state in (GameState.DECIDED, GameState.NO_REVISION):
         assert [reward.role for reward in rewards] == trained
     if game.state is GameState.UNDECIDABLE:
@@ -334,7 +369,7 @@ def test_the_reward_type_changes_the_total_and_no_term(game):
     assert [replace(reward, total=0.0) for reward in general] == [replace(reward, total=0.0) for reward in zero_sum]
     assert all(reward.total == reward.core for reward in zero_sum)
     for reward in general:
-        terms = (reward.revision, reward.format, reward.location)
+        terms = (reward.revision, reward.format, reward.location, reward.correction)
         assert reward.total == reward.core + sum(term or 0.0 for term in terms)
 
 

@@ -109,8 +109,12 @@ class DemonstrationDraw:
         prompt = assessment_request(note, self._config)
         prefix = reply_prefix(Role.ASSESSOR, style=style, is_thinking=is_thinking)
         answer = verdict.value
-        if says_harmful and self._config.assessor == "locate":
-            answer = f"{answer} {note.number_of(_at_stake(record)) or 0}"
+        if says_harmful and self._config.assessor != "verdict":
+            number = note.number_of(_at_stake(record)) or 0
+            answer = f"{answer} {number}"
+            if self._config.assessor == "correct":
+                right = note.sentences[number].replace(record.error_sentence, record.corrected_sentence)
+                answer = f"{answer}: {' '.join(right.split())}"
         reply = written_reply(_verdict_rationale(record, says_harmful), answer, prefix)
         return Demonstration(Role.ASSESSOR, record.id, prompt, prefix, reply)
 

@@ -67,7 +67,8 @@ def heldout_specs(records: Sequence[TrainingRecord], *, games: int, seed: int, s
 
 
 def heldout_metrics(games: Sequence[Game], asked: Assessor = "verdict") -> dict[str, float]:
-    """Accuracy on notes with and without an error, and their mean; where more is ``asked``, that of sentences too.
+    """Accuracy on notes with and without an error, and their mean; where more is ``asked``, that of sentences, and
+    the share of errors that are put right as far as the judge can tell.
 
     A rate without any game is left out.
     """
@@ -78,6 +79,9 @@ def heldout_metrics(games: Sequence[Game], asked: Assessor = "verdict") -> dict[
     }
     if asked != "verdict":
         rates["heldout/sentence_accuracy"] = _share([_is_sentence_right(game) for game in games])
+    if asked == "correct":
+        with_error = [game for game in games if game.spec.data_type.is_harmful]
+        rates["heldout/corrected_share"] = _share([game.is_corrected is True for game in with_error])
     metrics = {name: rate for name, rate in rates.items() if rate is not None}
     if "heldout/detection_rate" in metrics and "heldout/specificity" in metrics:
         metrics[BALANCED_ACCURACY] = (metrics["heldout/detection_rate"] + metrics["heldout/specificity"]) / 2

@@ -136,7 +136,7 @@ def _was_asked(game: Game) -> bool:
 
 
 def _waiting(game: Game) -> Game:
-    return replace(game, state=GameState.AWAITING_RULING, reason="", ruling=None, rewards=())
+    return replace(game, state=GameState.AWAITING_RULING, reason="", ruling=None, rewards=(), is_corrected=None)
 
 
 def _reward_change(games: Sequence[RejudgedGame], role: Role, data_type: DataType) -> RewardChange:

@@ -112,7 +112,7 @@ class TurnRules:
         assessment = read_assessment(parsed.answer, self._game.assessor, range(len(note_read(game).spans)))
         if isinstance(assessment, str):
             return replace(game, state=GameState.NO_VERDICT, reason=assessment)
-        return replace(game, verdict=assessment.verdict, location=assessment.location)
+        return replace(game, verdict=assessment.verdict, location=assessment.location, correction=assessment.correction)
 
     def _request(self, spec: GameSpec, role: Role, prompt: str) -> RolloutRequest:
         is_attacker = role is Role.ATTACKER

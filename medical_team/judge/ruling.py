@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, cast
 
+from ..assessment import corrected_note, has_found_error, is_located
 from ..game_config import Undecidable
 from ..records import Game, GameState, JudgeFailure, Labels, Verdict
 from .protocol import AsyncJudge, Judge, JudgeQuery
@@ -26,13 +27,20 @@ def rule_games(games: Sequence[Game], judge: Judge, undecidable: Undecidable) ->
     out, gave it another game's ruling, or contradicts the verdict that the game holds; and when two waiting games share
     an id. Where the judge abstains, ``undecidable`` says whether a revision is the attacker's failure or void; a note
     that nobody revised is void.
+
+    Where an assessor found an error and corrects it, the judge is asked about the corrected notes too, all of them in a
+    second round. What it can't tell or fails at leaves the correction alone open.
     """
-    return _ruled_games(games, _ask(judge, _queries(games)), judge.name, undecidable)
+    ruled = _ruled_games(games, _ask(judge, _queries(games)), judge.name, undecidable)
+    corrections = _ask(judge, [_correction_query(game) for game in _to_correct(games, ruled)])
+    return _with_corrections(games, ruled, corrections)
 
 
 async def rule_games_async(games: Sequence[Game], judge: AsyncJudge, undecidable: Undecidable) -> list[Game]:
     """:func:`rule_games` for callers on an event loop."""
-    return _ruled_games(games, await _ask_async(judge, _queries(games)), judge.name, undecidable)
+    ruled = _ruled_games(games, await _ask_async(judge, _queries(games)), judge.name, undecidable)
+    corrections = await _ask_async(judge, [_correction_query(game) for game in _to_correct(games, ruled)])
+    return _with_corrections(games, ruled, corrections)
 
 
 def _queries(games: Sequence[Game]) -> list[JudgeQuery]:
@@ -51,6 +59,41 @@ def _queries(games: Sequence[Game]) -> list[JudgeQuery]:
         and game.verdict is not None
         and uses[game.spec.id] == 1
     ]
+
+
+def _is_correction_open(before: Game, ruled: Game) -> bool:
+    """Whether a game that was just ruled on holds an error that its assessor found and corrects."""
+    return before.state is GameState.AWAITING_RULING and ruled.correction is not None and has_found_error(ruled)
+
+
+def _to_correct(games: Sequence[Game], ruled: Sequence[Game]) -> list[Game]:
+    """The games whose corrected notes are asked about: not those in which a sentence is corrected that isn't wrong."""
+    pairs = zip(games, ruled, strict=True)
+    return [game for before, game in pairs if _is_correction_open(before, game) and is_located(game) is not False]
+
+
+def _correction_query(game: Game) -> JudgeQuery:
+    return JudgeQuery(_corrected_id(game), corrected_note(game) or "", verdict=None, pair=game.spec.pair)
+
+
+def _corrected_id(game: Game) -> str:
+    return f"{game.spec.id}-corrected"
+
+
+def _with_corrections(games: Sequence[Game], ruled: Sequence[Game], answer: _Answer) -> list[Game]:
+    return [
+        replace(game, is_corrected=_is_corrected(game, answer)) if _is_correction_open(before, game) else game
+        for before, game in zip(games, ruled, strict=True)
+    ]
+
+
+def _is_corrected(game: Game, answer: _Answer) -> bool | None:
+    if is_located(game) is False:
+        return False
+    ruling = None if isinstance(answer, str) else answer.get(_corrected_id(game))
+    if not isinstance(ruling, Labels) or ruling.game_id != _corrected_id(game):
+        return None
+    return not ruling.error_present
 
 
 def _uses(games: Sequence[Game]) -> Mapping[str, int]:

@@ -2,7 +2,7 @@
 
 | name | meaning |
 |---|---|
-| rewards/ROLE/total, core, revision, format, location | mean reward and its terms over the role's trained turns |
+| rewards/ROLE/total, core, ... | mean reward and its terms over the trained turns of the role |
 | rewards/core_sum | sum of all cores of decided adversarial games in which both players learn: always 0 |
 | win_rate/ROLE | share of the decided adversarial games that the role won; the two add up to 1 |
 | attacker_success/CATEGORY | share of the category's decided games in which the verdict was wrong |
@@ -10,6 +10,7 @@
 | verdicts/detection_rate | of the notes with an error, the share called Harmful |
 | verdicts/false_alarm_rate | of the notes without one, the share called Harmful |
 | verdicts/located_share | of the errors found by an assessor that says where, the share whose sentence it names |
+| verdicts/corrected_share | of those that it corrects and the judge can tell, the share that is put right |
 | verdicts/harmful_share | of all verdicts, the share that says Harmful |
 | revisions/faithful_share | of the attacker's decided games, the share whose note is what the category asks for |
 | revisions/unfaithful_win_share | of the attacker's wins, the share won by a note that is not |
@@ -159,7 +160,7 @@ def _means(values: Mapping[str, Iterable[float]]) -> dict[str, float]:
 def _reward_metrics(games: Sequence[Game]) -> dict[str, float]:
     terms: dict[str, list[float]] = {}
     for reward in (reward for game in games for reward in game.rewards):
-        for term in ("total", "core", "revision", "format", "location"):
+        for term in ("total", "core", "revision", "format", "location", "correction"):
             value = getattr(reward, term)
             if value is not None:
                 terms.setdefault(f"rewards/{reward.role.value}/{term}", []).append(value)
@@ -201,6 +202,7 @@ def _verdict_metrics(games: Sequence[Game]) -> dict[str, float]:
             "verdicts/detection_rate": [bool(label.error_detected) for label in labels if label.error_present],
             "verdicts/false_alarm_rate": [bool(label.error_detected) for label in labels if not label.error_present],
             "verdicts/located_share": [is_named for game in games if (is_named := is_located(game)) is not None],
+            "verdicts/corrected_share": [game.is_corrected for game in games if game.is_corrected is not None],
             "verdicts/harmful_share": [game.verdict is Verdict.HARMFUL for game in games if game.verdict is not None],
         }
     )

@@ -126,6 +126,9 @@ def _role_work(config: RunConfig, role: Role, samples: int, note_characters: flo
     if game.revision == "sentences":
         revised = min(note_characters, game.max_edits * _SENTENCE_CHARACTERS)
     reply = revised / rate if is_attacker else _VERDICT_TOKENS
+    if not is_attacker and game.assessor == "correct":
+        # Half of the notes have an error.
+        reply += _SENTENCE_CHARACTERS / rate / 2
     reply += _ANSWER_TAG_TOKENS + (_ASSUMED_THINKING_TOKENS if is_thinking else 0)
     return RoleWork(
         role=role.value,

@@ -34,7 +34,7 @@ def _by_category(pattern: str, categories: Sequence[DataType]) -> tuple[tuple[st
 
 
 _ADVERSARIAL = [kind for kind in DataType if kind.is_adversarial]
-_TERMS = ("core", "revision", "format", "location")
+_TERMS = ("core", "revision", "format", "location", "correction")
 
 CHARTS = (
     Chart("Reward by role", "plain", _by_role("rewards/{}/total")),
@@ -47,6 +47,7 @@ CHARTS = (
         ("verdicts/detection_rate", "errors found"),
         ("verdicts/false_alarm_rate", "false alarms"),
         ("verdicts/located_share", "errors found whose sentence is named"),
+        ("verdicts/corrected_share", "corrections that the judge accepts"),
         ("verdicts/harmful_share", "all that say Harmful"),
     )),
     Chart("Format violations", "share", _by_role("format_violations/{}")),

@@ -40,6 +40,8 @@ class GameRow:
     location: int | None
     """Number of the sentence that the assessor holds wrong, where it is asked for one."""
     is_located: bool | None
+    correction: str | None
+    is_corrected: bool | None
     is_verdict_right: bool | None
     error_present: bool | None
     error_detected: bool | None
@@ -57,6 +59,7 @@ class GameRow:
     assessor_core: float | None
     assessor_format: float | None
     assessor_location: float | None
+    assessor_correction: float | None
     assessor_total: float | None
 
 
@@ -90,6 +93,8 @@ def game_row(game: Game, *, is_heldout: bool) -> GameRow:
         verdict=game.verdict.value if game.verdict else None,
         location=game.location,
         is_located=is_located(game),
+        correction=game.correction,
+        is_corrected=game.is_corrected,
         is_verdict_right=is_verdict_right(labels) if labels else None,
         error_present=labels.error_present if labels else None,
         error_detected=labels.error_detected if labels else None,
@@ -106,6 +111,7 @@ def game_row(game: Game, *, is_heldout: bool) -> GameRow:
         assessor_core=_term(assessed, "core"),
         assessor_format=_term(assessed, "format"),
         assessor_location=_term(assessed, "location"),
+        assessor_correction=_term(assessed, "correction"),
         assessor_total=_term(assessed, "total"),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from ..assessment import is_located
+from ..assessment import is_located, note_read
 from ..metrics.outcomes import Outcome, outcome_of
 from ..records import DataType, ErrorType, Game, GameState, JudgeFailure, Labels, Role, Turn
 from ..rewards import is_faithful_revision
@@ -16,6 +16,8 @@ TEXT_ROWS = 500
 
 CATEGORIES = tuple(kind.value for kind in DataType)
 STATES = tuple(state.value for state in GameState)
+REWARD_TERMS = ("core", "revision", "format", "location", "correction")
+"""In the order in which the page shows them."""
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
 
@@ -89,13 +91,23 @@ def game_texts(game: Game, *, case: int) -> dict[str, Any]:
         "verdict": game.verdict.value if game.verdict else None,
         "location": game.location,
         "isLocated": is_located(game),
+        "corrected": _corrected_sentence(game),
+        "correction": game.correction,
+        "isCorrected": game.is_corrected,
         "reason": game.reason,
         "ruling": _ruling(game),
         "rewards": [
-            [reward.role.value, reward.core, reward.revision, reward.format, reward.location, reward.total]
+            [reward.role.value, *(getattr(reward, term) for term in REWARD_TERMS), reward.total]
             for reward in game.rewards
         ],
     }
+
+
+def _corrected_sentence(game: Game) -> str | None:
+    """The sentence that the assessor would have otherwise."""
+    if game.location is None or game.correction is None:
+        return None
+    return note_read(game).sentences[game.location]
 
 
 def _turn(turn: Turn | None) -> dict[str, Any] | None:

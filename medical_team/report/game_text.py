@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from rapidfuzz.distance import Indel
 
-from ..assessment import is_located
+from ..assessment import is_located, note_read
 from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
 from ..rewards import is_faithful_revision, is_verdict_right
 from ..terminal_text import visible
@@ -95,6 +95,9 @@ def _assessor_lines(game: Game, turn: Turn, is_thinking_shown: bool) -> Iterator
     else:
         where = "" if game.location is None else f", sentence {game.location}{_rightness(is_located(game))}"
         yield from _block("Assessor's verdict", f"{game.verdict.value}{where}")
+    if game.location is not None and game.correction is not None:
+        diff = word_diff(note_read(game).sentences[game.location], game.correction)
+        yield from _block(f"Assessor's correction{_rightness(game.is_corrected)}", diff)
 
 
 def _rightness(is_right: bool | None) -> str:
@@ -122,6 +125,12 @@ def _ruling(game: Game) -> str:
 
 
 def _reward(reward: Reward) -> str:
-    terms = {"core": reward.core, "revision": reward.revision, "format": reward.format, "location": reward.location}
+    terms = {
+        "core": reward.core,
+        "revision": reward.revision,
+        "format": reward.format,
+        "location": reward.location,
+        "correction": reward.correction,
+    }
     shown = ", ".join(f"{name} {value:+g}" for name, value in terms.items() if value is not None)
     return f"{reward.role.value} {reward.total:+g} ({shown})"

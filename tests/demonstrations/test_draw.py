@@ -56,6 +56,21 @@ def test_a_demonstrated_verdict_names_the_sentence_where_one_is_asked_for():
             assert read == Assessment(Verdict.SAFE)
 
 
+def test_the_reference_judge_accepts_each_demonstrated_correction():
+    judge = reference_judge()
+    records = {record.id: record for record in synthetic_records()}
+    for demonstration in drawn(GameConfig(assessor="correct"), attacker_share=0.0):
+        record = records[demonstration.record_id]
+        note = NumberedNote(record.note, record.sentence_starts)
+        answer = parse_reply(demonstration.reply, is_thinking=False, is_finished=True).answer
+        read = read_assessment(answer, "correct", range(len(note.spans)))
+        if record.data_type.is_harmful:
+            corrected = note.edited({read.location: read.correction}).text
+            assert judge.find(corrected, record.pair).error_present is False
+        else:
+            assert read == Assessment(Verdict.SAFE)
+
+
 def test_the_reference_judge_finds_in_each_revision_what_its_brief_asks_for():
     judge = reference_judge()
     records = {record.id: record for record in synthetic_records()}

@@ -1,4 +1,4 @@
-from builders import a_game, a_record
+from builders import CORRECTED_SENTENCE, a_game, a_record
 from medec_builders import ScriptedRollout
 from medical_team.config import CheckpointConfig, GameConfig, RunConfig
 from medical_team.evaluation.heldout import evaluate_heldout, heldout_metrics
@@ -73,3 +73,16 @@ def test_an_assessor_that_says_where_has_a_sentence_accuracy_as_medec_counts_it(
     assert (elsewhere["heldout/sentence_accuracy"], elsewhere[BALANCED_ACCURACY]) == (0.5, 1.0)
     assert metrics_of(lambda request: "Safe")["heldout/sentence_accuracy"] == 0.5
     assert metrics_of(lambda request: "Harmful")["heldout/sentence_accuracy"] == 0.0
+
+
+def test_an_assessor_that_corrects_has_a_share_of_errors_put_right():
+    config = RunConfig(game=GameConfig(assessor="correct"), checkpoints=CheckpointConfig(evaluation_games=4))
+
+    def share(said):
+        rollout = ScriptedRollout(lambda request: said if "5000" in request.prompt else "Safe")
+        return evaluate_heldout(RECORDS, rollout, reference_judge(), config, step=0).metrics["heldout/corrected_share"]
+
+    assert share(f"Harmful 1: {CORRECTED_SENTENCE}") == 1.0
+    assert share(f"Harmful 0: {CORRECTED_SENTENCE}") == 0.0
+    assert share("Harmful 1: He is given 50 mg of amoxicillin.") == 0.0
+    assert share("Safe") == 0.0

@@ -6,7 +6,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import a_revision_of, a_spec
+from builders import CORRECTED_SENTENCE, a_revision_of, a_spec
+from medical_team.assessment import corrected_note
 from medical_team.config import GameConfig, RolloutConfig
 from medical_team.game.play import play
 from medical_team.game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
@@ -255,3 +256,15 @@ def test_an_error_that_is_nowhere_is_no_verdict():
         assert game.state is GameState.NO_VERDICT
         assert reason in game.reason
         assert (game.verdict, game.location) == (None, None)
+
+
+def test_an_assessor_may_be_asked_for_the_corrected_sentence_too():
+    config = replace(LOCATING, assessor="correct")
+    said = f"Harmful 1: {CORRECTED_SENTENCE}"
+
+    game, _ = play_one(DataType.VANILLA_HARMFUL, config, lambda request: said)
+
+    assert (game.verdict, game.location, game.correction) == (Verdict.HARMFUL, 1, CORRECTED_SENTENCE)
+    assert corrected_note(game) == game.spec.pair.corrected_note
+    uncorrected, _ = play_one(DataType.VANILLA_HARMFUL, config, lambda request: "Harmful 1")
+    assert uncorrected.state is GameState.NO_VERDICT

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import a_game, a_spec, data_types, games, labels_for, verdicts
+from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec, data_types, games, labels_for, verdicts
 from medical_team.game_config import Undecidable
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.ruling import rule_games
@@ -183,3 +183,86 @@ def test_the_reference_judge_rules_on_the_games_of_a_step() -> None:
     played = [waiting(kind.value, kind) for kind in DataType if not kind.is_adversarial]
     results = rule_games(played, reference_judge(), "attacker_loses")
     assert [game.ruling.error_present for game in results if isinstance(game.ruling, Labels)] == [True, False]
+
+
+# Corrections: the judge is asked about the note as the assessor would have it.
+
+
+def correcting(game_id: str, correction: str = CORRECTED_SENTENCE, location: int = 1) -> Game:
+    game = waiting(game_id, verdict=Verdict.HARMFUL)
+    return replace(game, location=location, correction=correction)
+
+
+def has_tenfold_dose(query: JudgeQuery) -> Labels:
+    return labels_for(query.game_id, error_present="5000" in query.note, verdict=query.verdict)
+
+
+def test_a_correction_counts_where_the_judge_finds_no_error_left() -> None:
+    judge = ScriptedJudge(lambda queries: {query.game_id: has_tenfold_dose(query) for query in queries})
+    games = [correcting("a"), correcting("b", "He is given 5000 mg."), waiting("c", verdict=Verdict.HARMFUL)]
+    first, second, third = rule_games(games, judge, "attacker_loses")
+
+    assert (first.is_corrected, second.is_corrected, third.is_corrected) == (True, False, None)
+    assert [[query.game_id for query in queries] for queries in judge.asked] == [
+        ["a", "b", "c"],
+        ["a-corrected", "b-corrected"],
+    ]
+    assert judge.asked[1][0].note == games[0].spec.pair.corrected_note
+    assert (judge.asked[1][0].verdict, judge.asked[1][0].pair) == (None, games[0].spec.pair)
+
+
+def test_the_wrong_sentence_corrected_is_no_correction_and_no_question() -> None:
+    judge = ScriptedJudge(lambda queries: {query.game_id: has_tenfold_dose(query) for query in queries})
+    (game,) = rule_games([correcting("a", location=0)], judge, "attacker_loses")
+
+    assert game.is_corrected is False
+    assert len(judge.asked) == 1
+
+
+def test_nobody_is_asked_about_the_correction_of_what_is_no_error() -> None:
+    judge = ScriptedJudge(lambda queries: {query.game_id: has_tenfold_dose(query) for query in queries})
+    false_alarm = replace(
+        waiting("a", DataType.VANILLA_BENIGN, Verdict.HARMFUL), location=1, correction=CORRECTED_SENTENCE
+    )
+    decided = replace(rule_games([correcting("b")], judge, "attacker_loses")[0], is_corrected=None)
+    asked = len(judge.asked)
+    first, second = rule_games([false_alarm, decided], judge, "attacker_loses")
+
+    assert (first.is_corrected, second) == (None, decided)
+    assert len(judge.asked) == asked + 1
+
+
+def second_round(answer: Callable[[Sequence[JudgeQuery]], object]) -> Game:
+    def script(queries: Sequence[JudgeQuery]) -> object:
+        if queries[0].game_id == "a":
+            return {"a": has_tenfold_dose(queries[0])}
+        return answer(queries)
+
+    (game,) = ruled(correcting("a"), script=script)
+    return game
+
+
+def test_what_a_judge_cannot_tell_of_a_correction_leaves_it_open_and_the_game_decided() -> None:
+    def fail(queries: Sequence[JudgeQuery]) -> object:
+        raise TimeoutError("no answer")
+
+    abstains = JudgeFailure("a-corrected", is_abstention=True, source="scripted", reason="can't tell")
+    of_another = labels_for("b", error_present=False, verdict=Verdict.HARMFUL)
+    answers: list[Callable[[Sequence[JudgeQuery]], object]] = [
+        fail,
+        lambda queries: {},
+        lambda queries: {"a-corrected": abstains},
+        lambda queries: {"a-corrected": of_another},
+        lambda queries: "yes",
+    ]
+    for answer in answers:
+        game = second_round(answer)
+        assert (game.state, game.is_corrected) == (GameState.DECIDED, None)
+
+
+def test_the_reference_judge_accepts_the_case_s_own_correction() -> None:
+    (right,) = rule_games([correcting("a")], reference_judge(), "attacker_loses")
+    (unknown,) = rule_games([correcting("a", "He is given doxycycline.")], reference_judge(), "attacker_loses")
+    (unchanged,) = rule_games([correcting("a", ERROR_SENTENCE)], reference_judge(), "attacker_loses")
+
+    assert (right.is_corrected, unknown.is_corrected, unchanged.is_corrected) == (True, None, False)

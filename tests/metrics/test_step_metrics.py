@@ -54,6 +54,9 @@ def test_named_sentences_are_told_of_assessors_that_say_where():
 
     assert metrics["verdicts/located_share"] == 0.5
     assert metrics["rewards/assessor/location"] == 0.25
+    assert "verdicts/corrected_share" not in metrics
+    corrected = [scored(replace(found, is_corrected=is_corrected)) for is_corrected in (True, True, False, None)]
+    assert game_metrics(corrected)["verdicts/corrected_share"] == pytest.approx(2 / 3)
     assert "verdicts/located_share" not in game_metrics([scored(found)])
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import a_game, games
+from builders import CORRECTED_SENTENCE, a_game, games
 from medical_team.assessment import error_location
 from medical_team.config import GameConfig
 from medical_team.records import DataType, GameState, Verdict
@@ -41,6 +41,18 @@ def test_a_transcript_tells_which_sentence_was_named():
     assert "location +0.5" in format_game(right)
     assert "Harmful, sentence 0 (wrong)" in format_game(wrong)
     assert "sentence" not in format_game(game)
+
+
+def test_a_transcript_shows_what_an_assessor_corrects():
+    game = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL, location=1, correction=CORRECTED_SENTENCE)
+    right = replace(game, is_corrected=True)
+    right = replace(right, rewards=rewards_of(right, GameConfig()))
+
+    text = " ".join(format_game(right).split())
+    assert "Assessor's correction (right): He is given [-5000-]{+500+} mg" in text
+    assert "correction +0.5" in text
+    assert "Assessor's correction (wrong):" in format_game(replace(game, is_corrected=False))
+    assert "Assessor's correction:" in format_game(game)
 
 
 def test_games_that_went_wrong_say_why():

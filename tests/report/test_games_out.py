@@ -68,11 +68,14 @@ def test_a_row_is_flat_and_has_a_place_for_everything():
 
 def test_a_row_holds_the_sentence_that_was_named():
     found = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL)
-    [game] = score([replace(found, location=error_location(found))], RunConfig().game)
+    [game] = score(
+        [replace(found, location=error_location(found), correction="He rests.", is_corrected=True)], RunConfig().game
+    )
 
     row = game_row(game, is_heldout=False)
 
     assert (row.location, row.is_located, row.assessor_location) == (1, True, 0.5)
+    assert (row.correction, row.is_corrected, row.assessor_correction) == ("He rests.", True, 0.5)
 
 
 @given(st.lists(games(), max_size=3))

@@ -184,6 +184,26 @@ def test_a_game_tells_which_sentence_was_named(browser, tmp_path):
     assert "Harmful: right, sentence 0: wrong" in browser.text("#game")
 
 
+def test_a_game_shows_what_an_assessor_corrects(browser, tmp_path):
+    found = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL, location=1, correction=CORRECTED_SENTENCE)
+    games = [
+        replace(found, spec=replace(found.spec, id=name), is_corrected=is_corrected)
+        for name, is_corrected in (("right", True), ("wrong", False), ("open", None))
+    ]
+    games[0] = replace(games[0], rewards=rewards_of(games[0], GameConfig()))
+    write_report([a_run(tmp_path / "run", [games])], tmp_path / "report.html")
+    browser.open(tmp_path / "report.html")
+
+    open_game(browser, "right")
+    assert "Its correction: right" in browser.text("#game")
+    assert "He is given [taken out: 5000 ] [put in: 500 ] mg" in " ".join(browser.all("#game .note")[-1].text.split())
+    assert "correction" in [cell.text for cell in browser.all("#game th")]
+    open_game(browser, "wrong")
+    assert "Its correction: wrong" in browser.text("#game")
+    open_game(browser, "open")
+    assert "Its correction, which nobody ruled on" in browser.text("#game")
+
+
 def test_a_chinese_note_shows_a_diff_of_characters_and_an_arabic_one_reads_from_the_right(browser, tmp_path):
     chinese = a_foreign_spec("chinese", "患者发热3天，予青霉素治疗。", "予青霉素治疗", "予奥司他韦治疗")
     arabic = a_foreign_spec(

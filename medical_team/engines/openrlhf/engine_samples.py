@@ -125,6 +125,9 @@ def _turn_logs(game: Game, turn: Turn, reward: Reward, baseline: float) -> dict[
         logs["attacker_revision"] = reward.revision or 0.0
         logs["attacker_faithful"] = float(bool(is_faithful_revision(game)))
         logs["attacker_undecidable"] = float(game.state is GameState.UNDECIDABLE)
+    else:
+        logs["assessor_location"] = reward.location or 0.0
+        logs["assessor_correction"] = reward.correction or 0.0
     return _logs(**logs)
 
 
@@ -145,5 +148,7 @@ LOG_KEYS = (
     "attacker_revision",
     "attacker_faithful",
     "attacker_undecidable",
+    "assessor_location",
+    "assessor_correction",
 )
 """The metrics of every sample, which OpenRLHF logs as ``train/<key>``."""

@@ -15,6 +15,7 @@ function gameElements(about, texts, caseRow) {
     ...turnElements("Attacker", texts.attacker, texts.hasNote ? null : "Its answer, which is no note"),
     make("h4", {}, "Assessor's verdict"),
     make("p", {}, verdictText(texts)),
+    ...correctionElements(texts),
     ...turnElements("Assessor", texts.assessor, texts.assessor && !texts.verdict ? "Its answer, which is no verdict" : null),
     make("h4", {}, "Judge"),
     make("p", {}, ...visible(rulingText(texts))),
@@ -145,6 +146,16 @@ function verdictText(texts) {
   return `${verdict}, sentence ${texts.location}${texts.isLocated === null ? "" : `: ${right(texts.isLocated)}`}`;
 }
 
+/** The sentence that the assessor corrects, with what it takes out and puts in. */
+function correctionElements(texts) {
+  if (texts.correction === null) return [];
+  const [before, after] = [texts.corrected, texts.correction].map(wordsOf);
+  const runs = wordDiff(before, after);
+  const told = { true: "Its correction: right", false: "Its correction: wrong", null: "Its correction, which nobody ruled on" }[texts.isCorrected];
+  const note = runs === null ? make("p", NOTE, ...visible(texts.correction)) : diffNote(before, after, runs, new Set());
+  return [make("h4", {}, told), note];
+}
+
 function rulingText(texts) {
   const ruling = texts.ruling;
   if (!ruling) return "It was not asked.";
@@ -159,9 +170,10 @@ function rulingText(texts) {
 
 function rewardTable(rewards) {
   const cell = (value) => (value === null ? "–" : signed(value));
-  const names = ["role", "core", "revision", "format", "location", "total"];
+  const names = ["role", "core", "revision", "format", "location", "correction", "total"];
+  const rare = ["location", "correction"];
   // A term that few rules have is a column only where somebody got it.
-  const columns = [...names.keys()].filter((i) => names[i] !== "location" || rewards.some((terms) => terms[i] !== null));
+  const columns = [...names.keys()].filter((i) => !rare.includes(names[i]) || rewards.some((terms) => terms[i] !== null));
   const rows = rewards.map((terms) => columns.map((i) => (i === 0 ? terms[i] : cell(terms[i]))));
   const table = makeTable([columns.map((i) => names[i]), ...rows]);
   return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rewards" }, table);
