@@ -19,7 +19,7 @@ from .judge.openai_scorer import connect_openai
 from .judge.protocol import AsyncJudge, Judge
 from .judge.questions import AnswerScorer
 from .judge.reference import ReferenceJudge
-from .network.tokens import bearer_token
+from .network.secrets import bearer_token
 from .records import NotePair, Source
 
 CLOSED_WORLDS = {Source.SYNTHETIC: decide_synthetic}

@@ -21,7 +21,7 @@ import httpx
 from .callbacks import Notify
 from .errors import EndpointError
 from .network.clients import make_client
-from .network.tokens import bearer_token
+from .network.secrets import bearer_token
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 MAX_WAIT_SECONDS = 30.0

@@ -17,7 +17,7 @@ from ..judge.protocol import Judge
 from ..judge.service.settings import ServiceSettings
 from ..judging import make_judge
 from ..network.addresses import is_loopback
-from ..network.tokens import bearer_token
+from ..network.secrets import bearer_token
 from ..records import NotePair
 from .arguments import parse
 from .judging import load_scorer, with_judge_spelled_out

@@ -17,7 +17,7 @@ from ..metrics.alarms import MUCH_VOID
 from ..metrics.thresholds import JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH
 from ..network.addresses import is_on_this_machine
 from ..network.proxies import proxy_for
-from ..network.tokens import bearer_token
+from ..network.secrets import bearer_token
 from ..records import NotePair, Ruling
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .judge_questions import KnownQuery, Score, known_queries, score_of

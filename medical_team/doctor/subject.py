@@ -10,11 +10,12 @@ from pathlib import Path
 from ..config import JudgeKind, RunConfig
 from ..data.load import load_records
 from ..engines.installed import EnginePython, engine_executable, inspect_engine
+from ..network.secrets import Secrets
 from ..planning.plan import Plan
 from ..planning.planner import plan_of
+from .hub_cache import hub_token
 from .nvidia import NvidiaGpus, find_gpus
 from .once import Once
-from .secrets import Secrets
 from .torch_found import TorchFound, find_torch
 
 
@@ -33,7 +34,9 @@ class Subject:
         self.config = config
         self.run_folder = run_folder
         self.environment: Mapping[str, str] = os.environ if environment is None else environment
-        self.secrets = Secrets.of(self.environment, config.judge.token_variable)
+        token = hub_token(self.environment)
+        judge_token = self.environment.get(config.judge.token_variable, "").strip()
+        self.secrets = Secrets.of(self.environment, [judge_token, token.value if token else ""])
         """What must not be shown."""
         self.records = Once(lambda: load_records(config.data.train))
         """The training records, before any filter."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, RunConfig
 from ..engine_config import EngineConfig
+from ..network.secrets import secret_variables
 
 LARGEST_GPU_SHARE = 0.95
 """Of a GPU's memory, for a rollout engine and a judge together; the rest is for what trains."""
 
-_SECRET_NAME = re.compile(r"TOKEN|KEY|SECRET|PASSWORD", re.IGNORECASE)
-_SHORTEST_SECRET = 8
 # Options of the engines that take the key of a service, and what takes it from the environment instead.
 _KEY_OPTIONS = ("--logger.wandb.key", "--use_wandb")
 _HARMLESS_KEYS = frozenset({"", "true", "false", "1", "yes", "offline", "online"})
@@ -35,11 +33,7 @@ def common_problems(config: RunConfig) -> Iterator[str]:
 
 def secret_problems(arguments: tuple[str, ...]) -> Iterator[str]:
     """Secrets in ``arguments``: a command line is seen by every user of a machine, and is written into the run."""
-    secrets = {
-        value: name
-        for name, value in os.environ.items()
-        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET
-    }
+    secrets = {value: name for name, value in secret_variables(os.environ).items()}
     words = [word for argument in arguments for word in (argument, argument.partition("=")[2])]
     for name in sorted({secrets[word] for word in words if word in secrets}):
         yield (

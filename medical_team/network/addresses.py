@@ -20,12 +20,16 @@ def is_on_this_machine(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is a name or an address of the loopback, in any spelling that a resolver takes for one."""
+    """Whether ``host`` is a name or an address of the loopback, in any spelling that a resolver takes for one.
+
+    Names below ``localhost`` should lead to it (RFC 6761), but not every resolver knows that and some ask a name
+    server: for those this machine's resolver is asked where they lead.
+    """
     name = _plain(host)
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
+    if name.endswith(".localhost"):
+        return _leads_to_loopback(name)
     address = _address(name)
-    return address is not None and address.is_loopback
+    return name == "localhost" or (address is not None and address.is_loopback)
 
 
 def host_of(url: str) -> str:
@@ -39,6 +43,15 @@ def host_of(url: str) -> str:
 def scheme_of(url: str) -> str:
     """What ``url`` begins with, in lower case: ``http`` or ``https``, where it is an address of a server."""
     return url.strip().partition("://")[0].lower()
+
+
+def _leads_to_loopback(name: str) -> bool:
+    try:
+        found = {str(address[0]) for *_, address in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        # Nothing can be sent where nothing is found, and no proxy is to look further.
+        return True
+    return all(is_loopback(address) for address in found)
 
 
 def _plain(host: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from ..errors import DataError, RunFolderError
 from ..metrics.alarms import LONG
 from ..metrics.licences import judge_licence, model_licence
 from ..model_names import model_title
+from ..network.secrets import without_user
 from ..records import DataType, TrainingRecord
 from ..runs.folder import RunFolder
 
@@ -23,7 +23,6 @@ Table = list[list[str]]
 """Rows of cells; the first row is the head."""
 
 _WINS = "opponent_wins/"
-_USER_IN_ADDRESS = re.compile(r"://[^/@\s\"']+@")
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def config_text(run: RunFolder) -> str:
     """
     path = run.path / "config.toml"
     try:
-        return _USER_IN_ADDRESS.sub("://", path.read_text(encoding="utf-8", errors="replace"))
+        return without_user(path.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
         raise RunFolderError(f"{path} can't be read: {error.strerror or error}.") from error
 
@@ -89,7 +88,7 @@ def _judge_rows(judge: JudgeConfig) -> Iterator[list[str]]:
     for item in fields(judge):
         value = getattr(judge, item.name)
         if item.name == "kind" or value != getattr(usual, item.name):
-            yield [item.name, _USER_IN_ADDRESS.sub("://", str(value))]
+            yield [item.name, without_user(str(value))]
 
 
 def _data_table(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRecord]) -> Table:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..errors import MedicalTeamError, UsageError
 from ..metrics.run_reader import RunReader
+from ..network.addresses import host_of, is_loopback
 from ..runs.run_state import Traces
 from .game_rows import GameArchive
 from .overview import overview
@@ -23,7 +24,6 @@ from .page_file import PAGE_END, data_element, page_head, script_element, table_
 
 LOOPBACK = "127.0.0.1"
 
-_OWN_NAMES = frozenset({LOOPBACK, "localhost", "::1"})
 _IDLE_SECONDS = 60
 
 
@@ -152,8 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: a page asks every other second."""
 
     def _is_for_us(self) -> bool:
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
-        return host in _OWN_NAMES
+        return is_loopback(host_of(f"//{self.headers.get('Host', '')}"))
 
     def _send_rows(self, query: dict[str, list[str]]) -> None:
         table, start = query.get("table", [""])[0], query.get("from", [""])[0]

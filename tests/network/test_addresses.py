@@ -27,11 +27,26 @@ def test_every_spelling_of_the_loopback_is_this_machine(host):
     assert all(address.startswith("127.") or address in ("::1", "::ffff:127.0.0.1") for address in found)
 
 
-@pytest.mark.parametrize(
-    "url", ["http://judge.localhost:8000", "HTTP://Localhost/", "http://%6cocalhost", "http://１２７.0.0.1"]
-)
-def test_names_below_localhost_and_disguises_are_this_machine(url):
+@pytest.mark.parametrize("url", ["HTTP://Localhost/", "http://%6cocalhost", "http://１２７.0.0.1"])
+def test_disguises_are_this_machine(url):
     assert is_on_this_machine(url)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_here"),
+    [(["127.0.0.1", "::1"], True), (["10.0.0.7"], False), (["::1", "10.0.0.7"], False), ([], True)],
+)
+def test_a_name_below_localhost_is_where_the_resolver_leads(found, is_here, monkeypatch):
+    def resolve(name, *arguments, **options):
+        assert name == "judge.localhost"
+        if not found:
+            raise socket.gaierror("Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    assert is_loopback("Judge.localhost.") is is_here
+    assert is_on_this_machine("http://judge.localhost:8000") is is_here
 
 
 @pytest.mark.parametrize("host", BEYOND)

@@ -88,7 +88,7 @@ def test_what_is_not_there_is_not_found(port, path):
 def test_only_names_of_this_machine_are_answered(port):
     for host in ("127.0.0.1:1", "localhost", f"[::1]:{port}"):
         assert get(port, "/state", host=host)[0].status == 200
-    for host in ("evil.example", f"127.0.0.1.evil.example:{port}", "127.0.0.2"):
+    for host in ("evil.example", f"127.0.0.1.evil.example:{port}", "localhost.evil.example"):
         assert get(port, "/state", host=host)[0].status == 403
 
 
