@@ -38,14 +38,14 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """The type that ``policy.precision`` names; ``auto`` takes bf16 on a GPU that has it, else fp32.
 
     On a CPU ``auto`` always is fp32: there the numbers repeat, and bf16 without hardware for it is slower by orders
-    of magnitude.
+    of magnitude. A run settles before it begins whether its policy takes bf16 there (:mod:`.auto_precision`).
 
     Raises:
         PolicyError: bf16 is asked for and the device has no hardware for it.
     """
     if precision == "fp32" or (precision == "auto" and device.type == "cpu"):
         return torch.float32
-    if _has_bf16(device):
+    if has_bf16(device):
         return torch.bfloat16
     if precision == "auto":
         return torch.float32
@@ -53,6 +53,14 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
         f"policy.precision is bf16, but torch finds no hardware for bf16 on this {device.type.upper()} device. "
         "Set policy.precision to auto or fp32."
     )
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device has hardware for bf16; that it is faster is another matter on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(bool(capabilities.get(name)) for name in _BF16_CPU_CAPABILITIES)
 
 
 def cpu_only_torch_warning() -> str | None:
@@ -106,13 +114,6 @@ def hardware(device: torch.device) -> dict[str, str]:
         properties = torch.cuda.get_device_properties(device)
         found["GPU"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     return found
-
-
-def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(bool(capabilities.get(name)) for name in _BF16_CPU_CAPABILITIES)
 
 
 def _has_nvidia_driver() -> bool:

@@ -25,6 +25,7 @@ from ..game.routed_rollout import RoutedRollout
 from ..judge.protocol import Judge
 from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
+from ..policy.auto_precision import choose_precision
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.pair import Policies, load_policies
 from ..policy.probe import probe_policy
@@ -64,7 +65,7 @@ def start_run(
     RunFolder.check_is_free(path)
     records, heldout = load_sets(config)
     refuse_shared_groups(records, heldout)
-    policies = _policies(config, told)
+    config, policies = _settled_policies(config, told)
     policy = policies.policy_of(Role.ASSESSOR)
     check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
     judge = _judge(config.judge, records, told)
@@ -138,13 +139,31 @@ def _with_fixed_opponent(rollout: TrainingRollout, config: RunConfig, told: List
     return RoutedRollout(rollout, {FIXED: fixed})
 
 
+def _settled_policies(config: RunConfig, told: Listener) -> tuple[RunConfig, Policies]:
+    """The policies of a new run, in the precision that it keeps, and its configuration with that written out."""
+    policies = _loaded(config, told)
+    precision = choose_precision(policies.policy_of(Role.ASSESSOR), told.notice)
+    if precision != config.policy.precision:
+        config = replace(config, policy=replace(config.policy, precision=precision))
+        if precision == "bf16":
+            # As a resumed run loads them.
+            del policies
+            policies = load_policies(config.policy, seed=config.training.seed, notify=told.notice)
+    probe_policy(policies.policy_of(Role.ASSESSOR))
+    return config, policies
+
+
 def _policies(config: RunConfig, told: Listener) -> Policies:
+    policies = _loaded(config, told)
+    probe_policy(policies.policy_of(Role.ASSESSOR))
+    return policies
+
+
+def _loaded(config: RunConfig, told: Listener) -> Policies:
     if warning := cpu_only_torch_warning():
         told.warn(warning)
     told.notice(f"Loading {config.policy.model} ...")
-    policies = load_policies(config.policy, seed=config.training.seed, notify=told.notice)
-    probe_policy(policies.policy_of(Role.ASSESSOR))
-    return policies
+    return load_policies(config.policy, seed=config.training.seed, notify=told.notice)
 
 
 def _judge(config: JudgeConfig, records: Sequence[TrainingRecord], told: Listener) -> Judge:
