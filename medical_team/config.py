@@ -15,13 +15,13 @@ from typing import Literal
 from .config_bounds import bound_problems, bounded
 from .engine_config import EngineConfig
 from .error_types import error_type_key
-from .game_config import GameConfig, PromptStyle, RewardCoefficients, RolloutConfig
+from .game_config import GameConfig, PromptStyle, RewardCoefficients, RolloutConfig, RolloutEngine
 from .opponent_config import OpponentConfig
 from .prompt_date import day_of, today
 from .records import Closed
 from .tracking_config import TrackingConfig
 
-__all__ = ["GameConfig", "PromptStyle", "RewardCoefficients", "RolloutConfig"]
+__all__ = ["GameConfig", "PromptStyle", "RewardCoefficients", "RolloutConfig", "RolloutEngine"]
 """Sections that the game itself needs, and which are imported from here with all others."""
 
 SAMPLE_DATA = "sample"

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import tyro
 
-from ..config import Device, JudgeConfig, Precision
+from ..config import Device, JudgeConfig, Precision, RolloutEngine
 from ..data.load import load_records
 from ..errors import UsageError
 from ..evaluation.crossplay import Crossplay, crossplay, named_games, play_all
@@ -67,6 +67,8 @@ class CrossplayArguments:
     """Where the models compute."""
     precision: Precision = "auto"
     """What the models compute in."""
+    engine: RolloutEngine = "auto"
+    """What draws their replies, chosen as rollout.engine of a run: vllm (docs/vllm.md) or transformers."""
     prompt_date: date | None = None
     """The day that a chat template is told which asks for one, e.g. 2026-03-05; without it that of each model's run."""
     judge: JudgeConfig = field(default_factory=JudgeConfig)
@@ -164,6 +166,7 @@ def _player(name: str, entrant: _Entrant, chosen: CrossplayArguments) -> Player:
         config,
         device=chosen.device,
         precision=chosen.precision,
+        engine=chosen.engine,
         day=_day(entrant, chosen),
         notify=remark,
     )

@@ -12,7 +12,7 @@ from typing import Annotated
 import tyro
 
 from .. import __version__
-from ..config import Device, JudgeConfig, Precision, PromptStyle
+from ..config import Device, JudgeConfig, Precision, PromptStyle, RolloutEngine
 from ..data.load import load_records
 from ..errors import UsageError
 from ..evaluation.games_folder import FORMAT, GamesSettings, refuse_occupied, write_games
@@ -61,6 +61,8 @@ class GamesArguments:
     """Where the models compute."""
     precision: Precision = "auto"
     """What the models compute in."""
+    engine: RolloutEngine = "auto"
+    """What draws their replies, chosen as rollout.engine of a run: vllm (docs/vllm.md) or transformers."""
     prompt_date: date | None = None
     """The day that a chat template is told which asks for one, e.g. 2026-03-05; without it that of each model's run,
     else today."""
@@ -137,6 +139,7 @@ def _player(choice: ModelChoice, chosen: GamesArguments) -> Player:
         config,
         device=chosen.device,
         precision=chosen.precision,
+        engine=chosen.engine,
         day=_day(choice, chosen),
         notify=remark,
     )

@@ -13,7 +13,7 @@ from typing import Annotated
 import tyro
 
 from .. import __version__
-from ..config import Device, Precision, PromptStyle, RolloutConfig
+from ..config import Device, Precision, PromptStyle, RolloutConfig, RolloutEngine
 from ..errors import UsageError
 from ..evaluation.endpoint import EndpointRollout
 from ..evaluation.evaluation_folder import FORMAT, EvaluationFolder, EvaluationSettings
@@ -87,6 +87,8 @@ class MedecArguments:
     """Where a local model computes."""
     precision: Precision = "auto"
     """What a local model computes in."""
+    engine: RolloutEngine = "auto"
+    """What draws its replies, chosen as rollout.engine of a run: vllm (docs/vllm.md) or transformers."""
     batch_size: int = 16
     """Replies of a local model drawn together; a matter of memory."""
     concurrency: int = 16
@@ -189,6 +191,7 @@ def _settings(
         max_tokens=task.max_tokens,
         device=chosen.device,
         precision=chosen.precision,
+        engine=chosen.engine,
         data_file=medec.name,
         data_sha256=medec.sha256,
         texts=len(checked.texts),
@@ -242,13 +245,19 @@ def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSet
     # Imported here, so that a served model needs no torch.
     from ..evaluation.local_model import local_rollout
 
-    rollout = RolloutConfig(temperature=temperature, max_prompt_tokens=_MAX_PROMPT_TOKENS, batch_size=chosen.batch_size)
+    rollout = RolloutConfig(
+        temperature=temperature,
+        max_prompt_tokens=_MAX_PROMPT_TOKENS,
+        max_verdict_tokens=settings.max_tokens,
+        batch_size=chosen.batch_size,
+    )
     _tell(f"Loading {model.label} ...")
     return local_rollout(
         model.location,
         rollout,
         device=chosen.device,
         precision=chosen.precision,
+        engine=chosen.engine,
         day=model.day if settings.prompt_date is None else day_of(settings.prompt_date),
         notify=_tell,
     )

@@ -72,6 +72,8 @@ class EvaluationSettings(Closed):
     """Texts of the file that were not evaluated on, because the run was trained on them or on a twin."""
     training_texts: str
     """What is known of texts that the model was trained on, as a sentence."""
+    engine: str = "auto"
+    """What draws the replies of a local model."""
     prompt_date: str | None = None
     """The day that the model's chat template was told. None for a served model, whose server decides, for a baseline,
     and where an older version didn't write it down."""

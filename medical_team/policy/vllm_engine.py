@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import os
 import shutil
 import tempfile
@@ -27,6 +28,7 @@ from .encoding import EncodedRequest
 from .policy import Policy
 from .quiet import quiet_transformers
 from .vllm_installed import check_installed
+from .vllm_room import EngineShape
 
 # What vLLM raises is no tree of its own.
 VLLM_ERRORS = (
@@ -38,6 +40,7 @@ VLLM_ERRORS = (
     AttributeError,
     AssertionError,
     LookupError,
+    MemoryError,
     NotImplementedError,
 )
 
@@ -54,7 +57,14 @@ _CPU_CACHE_BYTES = 2 * 2**30
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _LIVE_ADAPTERS = 2
 _PROBE_TOKENS = 4
-_TOO_LARGE = ("out of memory", "memory on node", "less than desired", "no available memory", "kv cache")
+_TOO_LARGE = (
+    "out of memory",
+    "allocate memory",
+    "memory on node",
+    "less than desired",
+    "no available memory",
+    "kv cache",
+)
 
 
 @dataclass(frozen=True)
@@ -81,8 +91,7 @@ class VllmEngine:
     def __init__(self, policy: Policy, config: RolloutConfig, dtype: torch.dtype, *, serves_adapters: bool) -> None:
         check_installed()
         self._config = config
-        self._ends = sorted(policy.eos_token_ids)
-        self._text_of = policy.reply_text
+        self.speak_for(policy)
         self._can_sleep = policy.device.type == "cuda"
         self._is_asleep = False
         for name, value in _ENVIRONMENT.items():
@@ -100,6 +109,11 @@ class VllmEngine:
         finally:
             # On a CPU vLLM puts a function in its place that does nothing.
             torch.set_num_threads = set_threads
+
+    def speak_for(self, policy: Policy) -> None:
+        """End replies, and spell them, as ``policy`` does, whose model has the shape of the first one."""
+        self._ends = sorted(policy.eos_token_ids)
+        self._text_of = policy.reply_text
 
     def push(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Take over ``weights``, named as in a checkpoint, and forget what was computed with the old ones.
@@ -221,22 +235,23 @@ class _Progress:
 @contextlib.contextmanager
 def _model_folder(policy: Policy) -> Generator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="medical-team-vllm-"))
-    policy_model: Any = policy.model
-    model = policy_model.get_base_model() if policy.config.adaptation == "lora" else policy_model
     try:
         with quiet_transformers():
-            model.config.save_pretrained(folder)
+            _language_model(policy).config.save_pretrained(folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _language_model(policy: Policy) -> Any:
+    model: Any = policy.model
+    return model.get_base_model() if policy.config.adaptation == "lora" else model
+
+
 def _options(
     policy: Policy, config: RolloutConfig, folder: Path, dtype: torch.dtype, serves_adapters: bool
 ) -> dict[str, Any]:
-    longest = config.max_prompt_tokens + max(config.max_revision_tokens, config.max_verdict_tokens)
-    if policy.context_window is not None:
-        longest = min(longest, policy.context_window)
+    longest = longest_text(policy, config)
     options: dict[str, Any] = {
         "model": str(folder),
         "load_format": "dummy",
@@ -265,6 +280,30 @@ def _options(
     return options
 
 
+def engine_shape(policy: Policy, config: RolloutConfig, dtype: torch.dtype, *, serves_adapters: bool) -> EngineShape:
+    """What an engine for ``policy`` is started with. Policies of equal shapes can take turns in one."""
+    named: dict[str, Any] = _language_model(policy).config.to_dict()
+    of_files = ("_name_or_path", "name_or_path", "dtype", "torch_dtype", "transformers_version")
+    return EngineShape(
+        model=json.dumps(
+            {key: value for key, value in named.items() if key not in of_files}, sort_keys=True, default=str
+        ),
+        device=policy.device.type,
+        dtype=str(dtype),
+        serves_adapters=serves_adapters,
+        temperature=config.temperature,
+        longest=longest_text(policy, config),
+        batch_size=config.batch_size,
+        gpu_memory_share=config.gpu_memory_share,
+    )
+
+
+def longest_text(policy: Policy, config: RolloutConfig) -> int:
+    """Most tokens of a prompt and its reply."""
+    longest = config.max_prompt_tokens + max(config.max_revision_tokens, config.max_verdict_tokens)
+    return longest if policy.context_window is None else min(longest, policy.context_window)
+
+
 def can_serve_adapter(rank: int) -> bool:
     """Whether vLLM takes LoRA adapters of this rank."""
     return rank <= _LORA_RANKS[-1]
@@ -283,7 +322,7 @@ def _told() -> Generator[None]:
 def _explanation(policy: Policy, error: BaseException) -> str:
     text = str(error).lower()
     head = f"vLLM doesn't start with {policy.config.model}: {_beginning(error)}"
-    if isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _TOO_LARGE):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in _TOO_LARGE):
         wanted = "another rollout.gpu_memory_share" if policy.device.type == "cuda" else "more free memory"
         return (
             f"{head} Give it {wanted}, a smaller rollout.batch_size or rollout.max_prompt_tokens, or a smaller model."

@@ -10,6 +10,7 @@ another call is used again, so a call with the same requests and weights repeats
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -27,16 +28,21 @@ from .encoding import EncodedRequest, encode_requests, groups_by_voice
 from .merged_weights import merged_weights
 from .pair import Policies, set_past_versions
 from .policy import Policy
-from .vllm_engine import Adapter, VllmEngine, can_serve_adapter
+from .vllm_engine import Adapter, VllmEngine, can_serve_adapter, engine_shape
+from .vllm_room import EngineRoom
 
 Voice = tuple[Policy, str]
 """A policy, and which version of it speaks."""
 
 _KEPT_ADAPTERS = 2
 
+_room: EngineRoom[VllmEngine] = EngineRoom()
+# Numbers of adapters, of which none may ever come twice in an engine.
+_numbers = itertools.count(1)
+
 
 class VllmRollout:
-    """The :class:`..game.rollout.TrainingRollout` over vLLM.
+    """The :class:`..game.rollout.TrainingRollout` over vLLM. Those of one process take turns in one engine.
 
     Args:
         policies: who plays which role, with its reference and past selves.
@@ -66,10 +72,10 @@ class VllmRollout:
         self._serves_adapters = wants_adapters and has_adapter
         self.dtype = rollout_dtype(policy, config)
         """What the engine computes in."""
-        self._number = 0
+        self._shape = engine_shape(policy, config, self.dtype, serves_adapters=self._serves_adapters)
         self._adapters: list[Adapter] = []
         self._has_restarted = False
-        self._start()
+        self._enter()
 
     def follow(self) -> None:
         """Speak with the new weights of the living policy from now on."""
@@ -91,7 +97,14 @@ class VllmRollout:
 
     def rest(self) -> None:
         """Give the memory of a shared GPU back while others compute."""
+        self._enter()
         self._engine.sleep()
+
+    def can_host(self, policies: Policies) -> bool:
+        """Whether ``policies`` can speak in the same engine without a restart."""
+        policy = policies.policy_of(Role.ASSESSOR)
+        wanted = engine_shape(policy, self._config, rollout_dtype(policy, self._config), serves_adapters=False)
+        return self._shape.can_serve(wanted)
 
     def generate(
         self, requests: Sequence[RolloutRequest], on_progress: Progress = lambda done, total: None
@@ -118,16 +131,22 @@ class VllmRollout:
         return [replies[index] for index in range(len(requests))]
 
     def close(self) -> None:
-        """End the engine. Nothing can be drawn afterwards."""
-        self._engine.close()
+        """End the engine, unless others speak with it now."""
+        _room.leave(self)
         for adapter in self._adapters:
             shutil.rmtree(adapter.folder, ignore_errors=True)
         self._adapters = []
 
-    def _start(self) -> None:
-        self._speaking: Voice | None = None
-        self._living_adapters: dict[Policy, Adapter] = {}
-        self._engine = VllmEngine(self._policy, self._config, self.dtype, serves_adapters=self._serves_adapters)
+    def _enter(self) -> None:
+        """Take the engine of this process over from whoever had it."""
+        self._engine, is_taken_over = _room.enter(self, self._shape, self._started)
+        if is_taken_over:
+            self._engine.speak_for(self._policy)
+            self._speaking: Voice | None = None
+            self._living_adapters: dict[Policy, Adapter] = {}
+
+    def _started(self) -> VllmEngine:
+        return VllmEngine(self._policy, self._config, self.dtype, serves_adapters=self._serves_adapters)
 
     def _draw(
         self, group: Sequence[EncodedRequest], voice: Voice, is_greedy: bool, on_done: Callable[[int], None]
@@ -140,13 +159,13 @@ class VllmRollout:
                 raise
             self._has_restarted = True
             self._notify(f"{error} It is started again; what it was drawing is drawn anew.")
-            self._engine.close()
-            self._start()
+            _room.empty()
             return self._draw_once(group, voice, is_greedy, on_done)
 
     def _draw_once(
         self, group: Sequence[EncodedRequest], voice: Voice, is_greedy: bool, on_done: Callable[[int], None]
     ) -> list[Reply]:
+        self._enter()
         self._engine.wake()
         adapter = self._let_speak(voice)
         # A resumed run has no older calls to take beginnings from, and rounds otherwise where it reads them itself.
@@ -174,8 +193,8 @@ class VllmRollout:
             self._speaking = voice
 
     def _saved_adapter(self, policy: Policy) -> Adapter:
-        self._number += 1
-        adapter = Adapter(self._number, Path(tempfile.mkdtemp(prefix=f"medical-team-adapter-{self._number}-")))
+        number = next(_numbers)
+        adapter = Adapter(number, Path(tempfile.mkdtemp(prefix=f"medical-team-adapter-{number}-")))
         policy.save(adapter.folder)
         self._adapters.append(adapter)
         while len(self._adapters) > _KEPT_ADAPTERS * len(Role):

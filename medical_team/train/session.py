@@ -115,7 +115,7 @@ def resume_run(
 def _train(run: RunFolder, policies: Policies, engine: ChosenEngine, judge: Judge, told: Listener) -> TrainingResult:
     told.notice(engine.reason)
     learner = make_learner(policies, replace(run.config, rollout=engine.config))
-    rollout = _with_fixed_opponent(engine.rollout, run.config, told)
+    rollout = _with_fixed_opponent(engine.rollout, replace(run.config, rollout=engine.config), told)
     try:
         with stop_on_signal(lambda: told.notice(STOP_NOTICE)) as stop:
             return train(run, learner, rollout, judge, [told], stop=stop)
@@ -134,6 +134,7 @@ def _with_fixed_opponent(rollout: TrainingRollout, config: RunConfig, told: List
         device=policy.device,
         precision=policy.precision,
         day=policy.day,
+        beside=rollout,
         notify=told.notice,
     )
     return RoutedRollout(rollout, {FIXED: fixed})

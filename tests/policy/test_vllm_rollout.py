@@ -11,6 +11,7 @@ from learning import sample_of
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RunConfig
 from medical_team.errors import PolicyError, VllmError, VllmUnavailableError
 from medical_team.game.rollout import REFERENCE, PromptTooLong
+from medical_team.policy import vllm_engine
 from medical_team.policy.policy import Policy
 from medical_team.policy.vllm_rollout import VllmRollout
 from medical_team.records import LIVING
@@ -170,3 +171,25 @@ def test_a_model_that_it_cannot_serve_is_named_with_the_remedy():
     policy = Policy(PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4), seed=1)
     with pytest.raises(VllmUnavailableError, match=r"doesn't start with tiny-random.*\n?.*rollout\.engine"):
         VllmRollout(policy, CONFIG)
+
+
+def test_memory_that_is_short_at_the_start_is_named_with_the_remedy(folder, monkeypatch):
+    monkeypatch.setattr(vllm_engine, "_CPU_CACHE_BYTES", 1000)
+    with pytest.raises(VllmUnavailableError, match=r"No available memory.*more free memory.*rollout\.batch_size"):
+        VllmRollout(make_policy(folder), replace(CONFIG, batch_size=7))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes."),
+        MemoryError(),
+    ],
+)
+def test_memory_that_the_system_refuses_at_the_start_is_too(folder, monkeypatch, error):
+    def refuse(**_options):
+        raise error
+
+    monkeypatch.setattr("vllm.LLM", refuse)
+    with pytest.raises(VllmUnavailableError, match=r"doesn't start with .* more free memory"):
+        VllmRollout(make_policy(folder), replace(CONFIG, batch_size=7))

@@ -13,10 +13,14 @@ from vllm_cases import save_model
 
 from builders import a_record
 from medical_team.config import DataConfig
+from medical_team.errors import VllmError
 from medical_team.jsonl import write_jsonl
+from medical_team.opponent_config import OpponentConfig
+from medical_team.policy.vllm_engine import VllmEngine
 from medical_team.records import DataType
 from medical_team.rl.mismatch import EXACT_BOUND
 from medical_team.runs.config_file import load_config, load_preset
+from medical_team.runs.folder import RunFolder
 from medical_team.train.session import resume_run, start_run
 from needs import VLLM
 
@@ -62,3 +66,37 @@ def test_a_run_repeats_and_resumes_bit_for_bit(config, tmp_path):
     assert all(values["policy/gradient_norm"] > 0 for values in values_of(whole))
     assert all(values["rollout/mismatch_mean"] < EXACT_BOUND for values in values_of(whole))
     assert load_config(whole / "config.toml").rollout.engine == "vllm"
+
+
+def test_an_engine_that_dies_in_mid_run_costs_no_game(config, tmp_path, monkeypatch):
+    start_run(config, tmp_path / "whole")
+    draw, calls = VllmEngine.draw, []
+
+    def dying(self, requests, *arguments, **options):
+        calls.append(len(requests))
+        if len(calls) == 7:
+            draw(self, requests[:1], *arguments, **options)
+            raise VllmError("vLLM failed: the engine core died.")
+        return draw(self, requests, *arguments, **options)
+
+    monkeypatch.setattr(VllmEngine, "draw", dying)
+    start_run(config, tmp_path / "disturbed")
+
+    assert len(calls) > 8
+    assert (tmp_path / "disturbed" / "games.jsonl").read_bytes() == (tmp_path / "whole" / "games.jsonl").read_bytes()
+    assert values_of(tmp_path / "disturbed") == values_of(tmp_path / "whole")
+
+
+def test_a_fixed_opponent_speaks_through_the_same_engine(config, tmp_path, monkeypatch):
+    started: list[object] = []
+    start = VllmEngine.__init__
+    monkeypatch.setattr(
+        VllmEngine, "__init__", lambda self, *args, **kwargs: started.append(start(self, *args, **kwargs))
+    )
+    opponents = OpponentConfig(share=0.5, fixed=config.policy.model)
+    start_run(replace(config, opponents=opponents), tmp_path / "run")
+
+    turns = [turn for game in RunFolder.open(tmp_path / "run").games() for turn in game.turns]
+    assert {turn.version for turn in turns} == {"policy", "fixed"}
+    assert all(values["rollout/mismatch_mean"] < EXACT_BOUND for values in values_of(tmp_path / "run"))
+    assert len(started) == 1
