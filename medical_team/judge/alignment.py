@@ -9,8 +9,21 @@ from functools import lru_cache
 
 from rapidfuzz.distance import Indel
 
-from .lexicon import ACTIONS, LEANING_WORDS, MERELY_SHOWN, OTHER_PERSONS, UNITS, VERBS, is_number
+from .lexicon import (
+    ACTIONS,
+    LEANING_WORDS,
+    MERELY_SHOWN,
+    NAMING_THEIR_SUBJECT,
+    OTHER_PERSONS,
+    PLACING,
+    SIDES_AND_PLACES,
+    UNITS,
+    VERBS,
+    is_number,
+)
 from .wording import Words
+
+_PERSONAL = frozenset({"he", "she", "patient"})
 
 
 @dataclass(frozen=True)
@@ -67,10 +80,10 @@ def is_harmless_reordering(
 ) -> bool:
     """Whether ``sentences`` are those of ``original`` with only freely movable ones moved.
 
-    A sentence is free when it stands for itself: it is not the first; it is whole and has no word that leans on its
-    place; it tells of no step of the treatment, since steps have an order; and neither it nor its predecessor speaks
-    of another person. Free sentences may change places with their free neighbours. One that only announces a picture
-    may be missing. Those of ``unmoved`` are never free.
+    A sentence is free when it stands for itself: it is not the first; it is whole, says what or where it speaks of, as
+    no other does, and has no word that leans on its place; it tells of no step of the treatment, since steps have an
+    order; and neither it nor its predecessor speaks of another person. Free sentences may change places with their
+    free neighbours. One that only announces a picture may be missing. Those of ``unmoved`` are never free.
     """
     if not set(sentences).issubset(original):
         return False
@@ -102,8 +115,11 @@ def _with_context(words: Words, start: int, end: int) -> Words:
 @lru_cache(maxsize=512)
 def _fixed(sentences: tuple[Words, ...]) -> tuple[bool, ...]:
     fixed = [index == 0 for index in range(len(sentences))]
+    subjects = Counter(map(_subject, sentences))
     for index, sentence in enumerate(sentences):
         words = set(sentence)
+        if subjects[_subject(sentence)] > 1 and sentence[0] not in _PERSONAL:
+            fixed[index] = True
         if _leans_on_its_predecessor(sentence, words):
             fixed[max(0, index - 1)] = fixed[index] = True
         if not words.isdisjoint(ACTIONS):
@@ -117,7 +133,17 @@ def _fixed(sentences: tuple[Words, ...]) -> tuple[bool, ...]:
 
 def _leans_on_its_predecessor(sentence: Words, words: set[str]) -> bool:
     is_fragment = words.isdisjoint(VERBS) or sentence[0] in VERBS
-    return is_fragment or not words.isdisjoint(LEANING_WORDS)
+    return is_fragment or not words.isdisjoint(LEANING_WORDS) or not _names_its_subject(sentence, words)
+
+
+def _names_its_subject(sentence: Words, words: set[str]) -> bool:
+    subject = sentence[1:2] if sentence[0] in ("his", "her") else sentence[:1]
+    is_placed = not words.isdisjoint(PLACING) and not words.isdisjoint(SIDES_AND_PLACES)
+    return is_placed or _is_announcement(sentence) or not NAMING_THEIR_SUBJECT.isdisjoint(subject)
+
+
+def _subject(sentence: Words) -> Words:
+    return sentence[: next((index for index, word in enumerate(sentence) if word in VERBS), len(sentence))]
 
 
 def _may_be_cut_short(sentence: Words) -> bool:

@@ -18,6 +18,12 @@ Words = tuple[str, ...]
 
 _PERSONS = "he she patient they who man woman boy girl mother father parents wife husband"
 
+_BEFORE_TIMES = "before a number or hour day week month year few several couple"
+_FEVERS = (
+    "dengue enteric glandular hay hemorrhagic lassa mediterranean mountain paratyphoid q relapsing rheumatic scarlet "
+    "spotted tick typhoid valley yellow"
+)
+
 _LOOKS = """
 mm Hg | mmHg
 per min | per minute
@@ -75,8 +81,8 @@ rhinorrhea | rhinorrhoea | runny nose
 """
 """Units, contractions and spelling: the same words."""
 
-_TERMS = """
-blood pressure | BP
+_TERMS = f"""
+blood pressure | BP (before a number or is was of in)
 temperature | temp
 respirations | respiratory rate
 pulse is | pulse rate is (before a number)
@@ -113,15 +119,13 @@ human immunodeficiency virus | HIV
 chronic obstructive pulmonary disease | COPD
 congestive heart failure | CHF
 gastroesophageal reflux disease | GERD | gastro-oesophageal reflux disease
-coronary artery disease | CAD
 deep vein thrombosis | deep venous thrombosis | DVT
 chronic kidney disease | CKD
-systemic lupus erythematosus | SLE
 atrial fibrillation | AFib
 type 2 diabetes mellitus | type 2 diabetes
 type 1 diabetes mellitus | type 1 diabetes
 myocardial infarction | heart attack
-fever | pyrexia (not after dengue glandular hay lassa mountain q rheumatic scarlet spotted typhoid valley yellow)
+fever | pyrexia (not after {_FEVERS})
 itching | pruritus
 sweating | diaphoresis
 epistaxis | nosebleed
@@ -179,7 +183,7 @@ had | had also
 """
 """What is said of a patient and done with one: only who speaks and what is done matter."""
 
-_OTHERS = """
+_OTHERS = f"""
 emergency department | emergency room
 physician | doctor
 man | male | gentleman
@@ -194,7 +198,7 @@ before | prior to
 on | upon (before examination exam physical further arrival admission presentation questioning evaluation inspection)
 approximately | about | roughly | around (before a number)
 at age | at the age of (before a number)
-for the past | for the last | over the past | over the last | during the past | during the last
+for the past | for the last | over the past | over the last | during the past | during the last ({_BEFORE_TIMES})
 daily | per day | a day (after times cigarettes beers drinks glasses cups)
 daily | per day (after mg mcg g units)
 twice daily | twice a day
@@ -224,11 +228,13 @@ weeks' gestation | weeks of gestation
 """Common words of the same meaning."""
 
 _GOVERNED = "outside negations"
+_NUMBER = "a number"
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What must, or must not, stand beside a wording in its clause. Nothing is asked of an empty one."""
+    """What must, or must not, stand beside a wording in its clause: one of the words, or a number. Nothing is asked of
+    an empty one."""
 
     after: frozenset[str] = frozenset()
     not_after: frozenset[str] = frozenset()
@@ -242,26 +248,30 @@ class Condition:
         """The condition that the list has in brackets."""
         if text == _GOVERNED:
             return cls(is_outside_negations=True)
-        if text in ("after a number", "before a number"):
-            return cls(is_after_number=text[0] == "a", is_before_number=text[0] == "b")
-        words = text.split()
-        if words[:2] == ["not", "after"]:
-            return cls(not_after=frozenset(words[2:]))
-        return cls(after=frozenset(words[1:])) if words[0] == "after" else cls(before=frozenset(words[1:]))
+        side, _, rest = text.removeprefix("not ").partition(" ")
+        is_number = rest.startswith(_NUMBER)
+        words = frozenset(rest.removeprefix(_NUMBER).removeprefix(" or ").split())
+        if text.startswith("not "):
+            return cls(not_after=words)
+        if side == "after":
+            return cls(after=words, is_after_number=is_number)
+        return cls(before=words, is_before_number=is_number)
 
     def holds(self, before: str, after: str, is_negated: bool) -> bool:
         """Whether it holds between the words ``before`` and ``after``, either of which is "" at the clause's end.
 
         ``is_negated`` says whether a negation or a condition stands before in the clause.
         """
-        return not (
-            (self.after and before not in self.after)
-            or before in self.not_after
-            or (self.before and after not in self.before)
-            or (self.is_after_number and not (before and is_number_in_any_form(before)))
-            or (self.is_before_number and not (after and is_number_in_any_form(after)))
-            or (self.is_outside_negations and is_negated)
+        return (
+            before not in self.not_after
+            and _is_one_of(before, self.after, self.is_after_number)
+            and _is_one_of(after, self.before, self.is_before_number)
+            and not (self.is_outside_negations and is_negated)
         )
+
+
+def _is_one_of(word: str, words: frozenset[str], is_number: bool) -> bool:
+    return not (words or is_number) or word in words or (is_number and word != "" and is_number_in_any_form(word))
 
 
 NO_CONDITION = Condition()

@@ -34,12 +34,16 @@ LEAD_IN_WORDS = _words("a clinical following here is medical new note patient re
 ARTICLES = frozenset({"a", "an", "the"})
 LABELLED_BY_LETTER = _words(
     """
-    amyloid antigen apolipoprotein bacteroides channel class cyclosporine factor grade group hemophilia hepatitis
-    immunoglobulin influenza phase protein score stage staphylococcal streptococcal strain paratyphi receptor
-    subtype toxin type vitamin
+    amyloid antigen apo apolipoprotein bacteroides category channel class coenzyme cyclosporine factor fig figure
+    genotype grade group haemoglobin hb hemoglobin hemophilia hepatitis hgb immunoglobulin influenza lipoprotein phase
+    protein pugh score serogroup serotype stage staphylococcal streptococcal strain paratyphi receptor subtype toxin
+    type vitamin
     """
 )
 """After these an "a" is a label and no article: hepatitis A."""
+
+NAMED_BY_LETTER = _words("band delta fiber fibers site subunit wave waves")
+"""Before these too: cannon a waves."""
 
 FORMS_OF_BE = frozenset({"is", "are", "was", "were"})
 """Before a number the tense says nothing: the pulse was 80."""
@@ -166,6 +170,18 @@ VERBS = _words(
     """
 )
 """A sentence without one of these may be a fragment, which leans on the sentence before it."""
+
+NAMING_THEIR_SUBJECT = _words(
+    """
+    abdomen abdominal cardiac cardiopulmonary diagnosis examination he heart immunizations liver lungs neurologic
+    patient pelvic physical pulmonary pulse rectal respirations she skin spleen temperature vital
+    """
+)
+"""A sentence that begins with one of these, or with "his" or "her" and one, says what it speaks of. Any other may speak
+of a limb, a fluid or an organ that the sentence before it named."""
+
+PLACING = _words("at in of on over")
+"""With one of these and a side a sentence says where."""
 
 MERELY_SHOWN = _words(
     """

@@ -141,12 +141,14 @@ def _correction_kept(wording: Wording, case: Case) -> Finding | None:
 def _sameness(wording: Wording, original: Wording, other: Wording) -> str | None:
     """How ``wording`` restates ``original``; None where it doesn't, or where it may restate ``other`` as well."""
     if wording.words == original.words:
-        return "word for word" if _keeps_negations(wording, original) else None
+        return "word for word" if _keeps_scopes(wording, original) else None
     if original.plain == other.plain:
         return None
     if wording.plain == original.plain:
-        return "in wording that means the same" if _keeps_negations(wording, original) else None
-    if not wording.restates_negations_of(original):
+        return "in wording that means the same" if _keeps_scopes(wording, original) else None
+    breaks = {(clause.plain, place) for clause in original.clauses for place in clause.breaks}
+    added = {(clause.plain, place) for clause in wording.clauses for place in clause.governed_breaks} - breaks
+    if added or not wording.restates_scopes_of(original):
         return None
     # the sentence at stake stays where it is: behind a sentence on the past it may speak of the past
     at_stake = set(original.sentences) - set(other.sentences)
@@ -155,17 +157,22 @@ def _sameness(wording: Wording, original: Wording, other: Wording) -> str | None
     return None
 
 
-def _keeps_negations(wording: Wording, original: Wording) -> bool:
-    """Whether punctuation leaves what is negated as it is.
+def _keeps_scopes(wording: Wording, original: Wording) -> bool:
+    """Whether punctuation leaves what is negated, said of another person or told of a time as it is.
 
-    A note with no full stop at all had its punctuation taken off as a whole, which a reader sees.
+    A comma that was set behind a negation may end what is negated; a full stop that was taken away here and set there
+    may turn all three. A note with no full stop at all had its punctuation taken off as a whole, which a reader sees.
     """
-    negated, original_negated = wording.negated, original.negated
-    if negated == original_negated:
+    if not (wording.ends <= original.ends or wording.ends >= original.ends):
+        return False
+    if not wording.governed_breaks <= original.breaks | original.ends:
+        return False
+    scopes, original_scopes = wording.scopes, original.scopes
+    if scopes == original_scopes:
         return True
-    if len(negated) != len(original_negated) or len(wording.clauses) != 1:
-        return wording.restates_negations_of(original)
-    return all(words[: len(kept)] == kept for words, kept in zip(negated, original_negated, strict=True))
+    if len(scopes) != len(original_scopes) or len(wording.clauses) != 1:
+        return wording.restates_scopes_of(original)
+    return all(words[: len(kept)] == kept for words, kept in zip(scopes, original_scopes, strict=True))
 
 
 def _lost(wording: Wording, kept: Iterable[Words], original: Wording) -> Words | None:
@@ -228,7 +235,7 @@ def _what_changed(wording: Wording, original: Wording) -> str:
     if added or removed:
         return f"other words changed: {_change(removed, added)}"
     if wording.plain == original.plain:
-        return "punctuation changes what is negated"
+        return "punctuation changes what is negated, said of another person or told of a time"
     return "sentences or words were moved that lean on their place"
 
 

@@ -9,24 +9,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
-from itertools import chain
+from functools import cached_property, lru_cache
+from itertools import accumulate, chain
 
 from ..sentences import END_MARKS, MARKS_WITHOUT_SPACE, PAUSES
 from ..words import SPELT_WITH_MARKS, vowel_marks
-from .exchangeable import Condition, Words, exchanges, spelled_exchanges, wording_words
-from .lexicon import (
-    ARTICLES,
-    CONDITIONS,
-    FORMS_OF_BE,
-    LABELLED_BY_LETTER,
-    LEAD_IN_WORDS,
-    NEGATIONS,
-    OPENING_WORDS,
-    is_number_in_any_form,
-)
+from .exchangeable import Words
+from .lexicon import CONDITIONS, LEAD_IN_WORDS, NEGATIONS, OTHER_PERSONS
+from .plain_words import plain_words
 
 _MARKS = vowel_marks()
 
@@ -43,6 +35,7 @@ _TOKEN = re.compile(
     | (?P<end> [.!?] (?= [\s"')\]] | $ ) | (?<= [^\W\d_]{{3}} ) \. (?= [^\W\d_]{{2}} )
             | [{MARKS_WITHOUT_SPACE}] )
     | (?P<pause> [;:؛] )
+    | (?P<break> [,()،、] )
     """,
     re.VERBOSE,
 )
@@ -52,7 +45,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
 _DECIMAL = re.compile(r"\d*\.\d+")
 _TELLING_MARKS = re.compile(
     r"""
-      [?؟\[\]{}|\\~@$] | \# | !(?=[\w=]) | <(?=[a-z/!]) | (?<=\d)["']
+      [?؟"\[\]{}|\\~@$] | \# | !(?=[\w=]) | <(?=[a-z/!]) | (?<=\d)' | (?<!\w)'(?=\w)
     | \b (?: no | not | never | without | denies ) \b ["')*_]* \s* [,(]
     | [("'] \s* (?: no | not ) \s* [)"']
     """,
@@ -76,7 +69,7 @@ _TYPOGRAPHY = {
 _SUPERSCRIPTS = {character: f"^{digit}" for digit, character in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
 _READ_AS = str.maketrans({**_TYPOGRAPHY, **_SUPERSCRIPTS})
 _HARMLESS = frozenset(_TYPOGRAPHY)
-_GOVERNING = NEGATIONS | CONDITIONS
+_OPENING_A_SCOPE = NEGATIONS | CONDITIONS | OTHER_PERSONS
 _FIRST_CYRILLIC = 0x400
 _AT_HOME = ("LATIN", "GREEK")
 
@@ -90,6 +83,14 @@ class Clause:
 
     plain: Words
     is_sentence_end: bool
+    breaks: tuple[int, ...] = ()
+    """After how many plain words a comma, bracket or dash stands."""
+
+    @cached_property
+    def governed_breaks(self) -> tuple[int, ...]:
+        """Those behind a negation, a condition or another person, of which they may take back the rest."""
+        first = next((index for index, word in enumerate(self.plain) if word in _OPENING_A_SCOPE), len(self.plain))
+        return tuple(place for place in self.breaks if place > first)
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,9 @@ class Passage:
     words: Words
     plain: Words
     clauses: tuple[Clause, ...]
-    negated: tuple[Words, ...]
-    """What stands after each negation or condition, up to the end of its clause; in other scripts than Latin, whose
-    negations nobody lists here, the whole passage with its punctuation."""
+    scopes: tuple[Words, ...]
+    """What stands after each negation, condition or other person, up to the end of its clause; in other scripts than
+    Latin, whose negations nobody lists here, the whole passage with its punctuation."""
     marks: Words
 
 
@@ -143,6 +144,22 @@ class Wording:
         return tuple(chain.from_iterable(passage.clauses for passage in self.passages))
 
     @cached_property
+    def breaks(self) -> frozenset[int]:
+        """After how many plain words of the note a comma, bracket or dash stands."""
+        return frozenset(start + place for start, clause in self._placed_clauses() for place in clause.breaks)
+
+    @cached_property
+    def governed_breaks(self) -> frozenset[int]:
+        """Those behind a negation, a condition or another person in their clause."""
+        return frozenset(start + place for start, clause in self._placed_clauses() for place in clause.governed_breaks)
+
+    def _placed_clauses(self) -> Iterator[tuple[int, Clause]]:
+        start = 0
+        for clause in self.clauses:
+            yield start, clause
+            start += len(clause.plain)
+
+    @cached_property
     def spaced_words(self) -> str:
         """The words as :func:`times_within` wants them."""
         return spaced(self.words)
@@ -167,13 +184,18 @@ class Wording:
         return tuple(sentences)
 
     @cached_property
-    def negated(self) -> list[Words]:
-        """What is negated, in order."""
-        return list(chain.from_iterable([passage.negated for passage in self.passages]))
+    def scopes(self) -> list[Words]:
+        """What is negated, conditional or said of another person, in order."""
+        return list(chain.from_iterable([passage.scopes for passage in self.passages]))
 
-    def restates_negations_of(self, other: Wording) -> bool:
-        """Whether the same is negated as often, in whatever order."""
-        return self.negated == other.negated or sorted(self.negated) == sorted(other.negated)
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """After how many plain words a clause ends."""
+        return frozenset(accumulate(len(clause.plain) for clause in self.clauses))
+
+    def restates_scopes_of(self, other: Wording) -> bool:
+        """Whether the same is negated, conditional or said of another as often, in whatever order."""
+        return self.scopes == other.scopes or sorted(self.scopes) == sorted(other.scopes)
 
 
 def excess(one: Wording, other: Wording) -> tuple[Words, Words]:
@@ -243,6 +265,7 @@ def _read_passage(text: str, is_beginning: bool) -> Passage:
     text = legible(text)
     words: list[str] = []
     clauses: list[Clause] = []
+    breaks: list[int] = []
     start = 0
     for match in _TOKEN.finditer(text):
         kind, token = match.lastgroup, match.group()
@@ -254,25 +277,29 @@ def _read_passage(text: str, is_beginning: bool) -> Passage:
             words.append("per")
         elif kind in ("sign", "prefix"):
             words.append(token)
+        elif kind == "break" or (kind == "hyphen" and not text[match.start() - 1 : match.start()].strip()):
+            breaks.append(len(plain_words(words[start:])))
         elif kind in ("end", "pause") and len(words) > start:
             if is_beginning and not clauses and kind == "pause" and LEAD_IN_WORDS.issuperset(words):
                 words.clear()
+                breaks.clear()
                 continue
-            clauses.append(Clause(plain_words(words[start:]), kind == "end"))
+            clauses.append(Clause(plain_words(words[start:]), kind == "end", tuple(breaks)))
+            breaks.clear()
             start = len(words)
     if len(words) > start:
-        clauses.append(Clause(plain_words(words[start:]), True))
+        clauses.append(Clause(plain_words(words[start:]), True, tuple(breaks)))
     return Passage(
         words=tuple(words),
         plain=tuple(chain.from_iterable(clause.plain for clause in clauses)),
         clauses=tuple(clauses),
-        negated=_punctuated(text) or tuple(chain.from_iterable(_negated(clause.plain) for clause in clauses)),
+        scopes=_punctuated(text) or tuple(chain.from_iterable(_scopes(clause.plain) for clause in clauses)),
         marks=tuple(_TELLING_MARKS.findall(text)),
     )
 
 
-def _negated(clause: Words) -> list[Words]:
-    return [clause[index:] for index, word in enumerate(clause) if word in _GOVERNING]
+def _scopes(clause: Words) -> list[Words]:
+    return [clause[index:] for index, word in enumerate(clause) if word in _OPENING_A_SCOPE]
 
 
 def _punctuated(text: str) -> tuple[Words, ...]:
@@ -287,66 +314,6 @@ def _is_foreign(character: str) -> bool:
 
 
 _kept_passage = lru_cache(maxsize=_PASSAGES_KEPT)(_read_passage)
-
-
-def plain_words(words: Sequence[str]) -> Words:
-    """``words`` of one clause with articles and opening words left out, and one phrase for each meaning."""
-    table = _phrases()
-    plain: list[str] = []
-    position, length = 0, len(words)
-    while position < length and words[position] in OPENING_WORDS:
-        position += 1
-    governed_from = next((place for place, word in enumerate(words) if word in _GOVERNING), length)
-    while position < length:
-        word = words[position]
-        for phrase in table.get(word, ()):
-            if phrase.stands_at(words, position, position > governed_from):
-                plain.extend(phrase.meaning)
-                position += len(phrase.words)
-                break
-        else:
-            position += 1
-            if word in ARTICLES and not _is_label(words, position - 1):
-                continue
-            is_before_number = word in FORMS_OF_BE and position < length and is_number_in_any_form(words[position])
-            plain.append("is" if is_before_number else word)
-    return tuple(plain)
-
-
-def _is_label(words: Sequence[str], position: int) -> bool:
-    is_last = position + 1 == len(words)
-    return words[position] == "a" and (is_last or (position > 0 and words[position - 1] in LABELLED_BY_LETTER))
-
-
-@dataclass(frozen=True)
-class _Phrase:
-    """Words that may be read as other words, under a condition on what stands beside them."""
-
-    words: Words
-    meaning: Words
-    condition: Condition
-
-    def stands_at(self, words: Sequence[str], position: int, is_negated: bool) -> bool:
-        end = position + len(self.words)
-        if len(self.words) > 1 and tuple(words[position:end]) != self.words:
-            return False
-        before = words[position - 1] if position else ""
-        return self.condition.holds(before, words[end] if end < len(words) else "", is_negated)
-
-
-@cache
-def _phrases() -> dict[str, tuple[_Phrase, ...]]:
-    phrases = [
-        _Phrase(wording_words(wording), exchange.meaning, exchange.condition)
-        for exchange in (*exchanges(), *spelled_exchanges())
-        for number, wording in enumerate(exchange.wordings)
-        # the first stands for itself, but must be found before a shorter one within it
-        if number or " " in wording
-    ]
-    by_first: dict[str, list[_Phrase]] = {}
-    for phrase in sorted(phrases, key=lambda phrase: -len(phrase.words)):
-        by_first.setdefault(phrase.words[0], []).append(phrase)
-    return {word: tuple(phrases) for word, phrases in by_first.items()}
 
 
 def _plain_number(token: str) -> str:

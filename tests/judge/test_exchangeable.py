@@ -13,7 +13,8 @@ from medical_team.judge.lexicon import (
     SIDES_AND_PLACES,
     SPEAKING_TO_A_READER,
 )
-from medical_team.judge.wording import plain_words, read
+from medical_team.judge.plain_words import plain_words
+from medical_team.judge.wording import read
 
 CONTRACTED = {
     wording for exchange in exchanges() for wording in exchange.wordings if exchange.wordings[0][-3:] == "not"

@@ -82,8 +82,8 @@ def test_sentences_end_at_full_stops_and_not_at_decimal_points() -> None:
 
 
 def test_a_negation_reaches_to_the_end_of_its_clause() -> None:
-    assert read("He has no fever or chills. He coughs.").negated == [("no", "fever", "or", "chills")]
-    assert read("He has no fever. Or chills.").negated == [("no", "fever")]
+    assert read("He has no fever or chills. He coughs.").scopes == [("no", "fever", "or", "chills")]
+    assert read("He has no fever. Or chills.").scopes == [("no", "fever")]
 
 
 def test_characters_that_hide_are_strange_unless_the_case_has_them() -> None:
@@ -112,7 +112,7 @@ def test_what_stands_between_full_stops_is_read_the_same_alone(parts: list[str],
 
     assert together.words == tuple(word for wording in alone for word in wording.words)
     assert together.clauses == tuple(clause for wording in alone for clause in wording.clauses)
-    assert together.negated == [words for wording in alone for words in wording.negated]
+    assert together.scopes == [words for wording in alone for words in wording.scopes]
     assert sorted(together.marks) == sorted(mark for wording in alone for mark in wording.marks)
 
 
@@ -141,7 +141,7 @@ def test_what_two_notes_don_t_share_is_what_makes_them_differ(one: str, other: s
 
     assert Counter(added) == Counter(ours.plain) - Counter(theirs.plain)
     assert Counter(removed) == Counter(theirs.plain) - Counter(ours.plain)
-    assert ours.restates_negations_of(theirs) == (Counter(ours.negated) == Counter(theirs.negated))
+    assert ours.restates_scopes_of(theirs) == (Counter(ours.scopes) == Counter(theirs.scopes))
 
 
 def test_vowel_signs_are_letters_where_a_script_spells_with_them_and_accents_elsewhere():
@@ -154,13 +154,13 @@ def test_vowel_signs_are_letters_where_a_script_spells_with_them_and_accents_els
 @pytest.mark.parametrize("end", "。！？｡؟۔।॥።")
 def test_sentences_end_at_the_marks_of_every_script(end):
     wording = read(f"No fever{end}Cough{end}")
-    assert wording.negated == [("no", "fever")]
+    assert wording.scopes == [("no", "fever")]
     assert wording.sentences == (("no", "fever"), ("cough",))
     assert read(f"No fever{end} Cough{end}").clauses == wording.clauses
 
 
 def test_a_semicolon_of_any_script_ends_what_is_negated():
-    assert read("No fever؛ cough").negated == read("No fever； cough").negated == [("no", "fever")]
+    assert read("No fever؛ cough").scopes == read("No fever； cough").scopes == [("no", "fever")]
 
 
 @pytest.mark.parametrize(
@@ -175,12 +175,12 @@ def test_a_semicolon_of_any_script_ends_what_is_negated():
 )
 def test_in_other_scripts_no_mark_may_move_since_their_negations_are_unknown(one, other):
     assert read(one).words == read(other).words
-    assert not read(one).restates_negations_of(read(other))
+    assert not read(one).restates_scopes_of(read(other))
 
 
 def test_in_other_scripts_white_space_and_width_may_differ():
-    assert read("无发热，咳嗽。 有痰").negated == read("无发热,咳嗽。有痰").negated
+    assert read("无发热，咳嗽。 有痰").scopes == read("无发热,咳嗽。有痰").scopes
 
 
 def test_greek_letters_are_at_home_in_latin_notes():
-    assert read("No α-blocker, β-blocker").negated == [("no", "α", "blocker", "β", "blocker")]
+    assert read("No α-blocker, β-blocker").scopes == [("no", "α", "blocker", "β", "blocker")]
