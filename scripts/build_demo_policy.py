@@ -2,8 +2,8 @@
 
     python scripts/build_demo_policy.py
 
-writes medical_team/policy/demo. The same seed gives the same weights on the same machine; it takes 15 minutes on two
-slow cores.
+writes medical_team/policy/demo. The same seed gives the same weights on the same machine. With ``--work FOLDER`` the
+run is kept there, and the same command goes on where it was interrupted, to the same weights.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ from medical_team.report.demo_text import accuracy_text
 from medical_team.report.display import make_display
 from medical_team.report.listeners import usual_listeners
 from medical_team.rl.experience import WarmStart
+from medical_team.rl.interruption import stop_on_signal
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.loop import train as train_run
 from medical_team.runs.config_file import load_preset
 from medical_team.runs.folder import RunFolder
 from medical_team.train.demo_run import assessed, heldout_notes
+from medical_team.train.session import STOP_NOTICE
 
 CASES = 4000
 SEED = 11
@@ -84,13 +86,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, default=DEMO_FOLDER)
     parser.add_argument("--steps", type=int, help="supervised steps; fewer for a trial")
+    parser.add_argument("--work", type=Path, help="where the run is kept; without it, in a folder that is removed")
     arguments = parser.parse_args()
     config = load_preset("demo")
     if arguments.steps:
         config = replace(config, warmstart=replace(config.warmstart, steps=arguments.steps))
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        final = train(config, Path(folder))
+        final = train(config, arguments.work or Path(folder))
         minutes = (time.monotonic() - start) / 60
         save(final, arguments.output)
     config = replace(config, policy=replace(config.policy, model=str(arguments.output)))
@@ -99,21 +102,28 @@ def main() -> None:
 
 
 def train(config: RunConfig, folder: Path) -> Path:
-    """Warm-start an untrained model. Returns the folder of the trained one."""
-    untrained = folder / "untrained"
-    model, tokenizer = make_demo_model(SEED)
-    with quiet_transformers():
-        model.save_pretrained(untrained)
-        tokenizer.save_pretrained(untrained)
-    config = replace(config, policy=replace(config.policy, model=str(untrained))).resolved
+    """Warm-start an untrained model, or go on with it. Returns the folder of the trained one."""
     shown = demonstrated_records(CASES, SEED)
-    run = RunFolder.create(folder / "run", config, shown.revisions, kind="warm-start")
+    if (folder / "run" / "run.json").is_file():
+        run = RunFolder.open(folder / "run")
+        config = run.config
+    else:
+        untrained = folder / "untrained"
+        model, tokenizer = make_demo_model(SEED)
+        with quiet_transformers():
+            model.save_pretrained(untrained)
+            tokenizer.save_pretrained(untrained)
+        config = replace(config, policy=replace(config.policy, model=str(untrained))).resolved
+        run = RunFolder.create(folder / "run", config, shown.revisions, kind="warm-start")
     policy = Policy(config.policy, seed=SEED)
     source = WarmStart(run, assessor_records=shown.verdicts, guessed_records=shown.guesses)
     learner = ReinforceLearner(policy, config)
     rollout = TransformersRollout(policy, config.rollout)
-    with run.locked(), make_display() as display:
-        train_run(run, learner, rollout, reference_judge(), usual_listeners(display), source=source)
+    with run.locked(), make_display() as display, stop_on_signal(lambda: display.notice(STOP_NOTICE)) as stop:
+        listeners = usual_listeners(display)
+        result = train_run(run, learner, rollout, reference_judge(), listeners, stop=stop, source=source)
+    if not result.is_finished:
+        sys.exit("Stopped. With --work, the same command goes on.")
     return run.final_path
 
 
