@@ -14,6 +14,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
+from medical_team.config import AdvantageNormalization
 from medical_team.records import Role
 from medical_team.rl.reinforce import clipped_token_losses, kl_estimates, reinforce_advantages, token_weights
 from needs import OPENRLHF
@@ -65,12 +66,20 @@ def rollout():
     )
 
 
-def our_advantages(rollout) -> torch.Tensor:
+ROLES = [Role.ATTACKER, Role.ASSESSOR] * 4
+
+
+def our_advantages(rollout, normalization: AdvantageNormalization = "batch") -> torch.Tensor:
     kl_NR = kl_estimates(rollout.old_NR, rollout.reference_NR, rollout.mask_NR)
-    roles = [Role.ATTACKER, Role.ASSESSOR] * 4
     return reinforce_advantages(
-        rollout.rewards_N, kl_NR, rollout.mask_NR, roles, kl_coefficient=0.05, normalization="batch"
+        rollout.rewards_N, kl_NR, rollout.mask_NR, ROLES, kl_coefficient=0.05, normalization=normalization
     ).values_NR
+
+
+def samples_of(rollout, role: Role) -> SimpleNamespace:
+    """The part of ``rollout`` that ``role`` said."""
+    is_role_N = torch.tensor([row_role is role for row_role in ROLES])
+    return SimpleNamespace(**{name: values[is_role_N] for name, values in vars(rollout).items()})
 
 
 def upstream_advantages(upstream, rollout) -> torch.Tensor:
@@ -88,7 +97,7 @@ def upstream_advantages(upstream, rollout) -> torch.Tensor:
         action_mask=mask_NR,
         kl=upstream.utils.compute_approx_kl(rollout.old_NR, rollout.reference_NR, kl_estimator="k1") * mask_NR,
         rewards=rollout.rewards_N,
-        index=list(range(8)),
+        index=list(range(len(mask_NR))),
         info={},
     )
     (experience,) = maker.compute_advantages_and_returns([experience])
@@ -101,6 +110,22 @@ def test_advantages_with_batch_normalisation_are_upstreams(upstream, rollout):
     torch.testing.assert_close(
         our_advantages(rollout)[mask_NR], upstream_advantages(upstream, rollout)[mask_NR], rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_advantages_normalised_by_role_are_upstreams_over_the_samples_of_that_role_alone(upstream, rollout, role):
+    ours_NR = samples_of(SimpleNamespace(values_NR=our_advantages(rollout, "role")), role).values_NR
+    of_role = samples_of(rollout, role)
+
+    theirs_NR = upstream_advantages(upstream, of_role)
+
+    torch.testing.assert_close(ours_NR[of_role.mask_NR], theirs_NR[of_role.mask_NR], rtol=1e-5, atol=1e-6)
+
+
+def test_upstream_itself_normalises_over_both_roles(upstream, rollout):
+    by_role_NR, mask_NR = our_advantages(rollout, "role"), rollout.mask_NR
+
+    assert (by_role_NR - upstream_advantages(upstream, rollout))[mask_NR].abs().max() > 0.1
 
 
 @pytest.mark.parametrize(("averaging", "is_token_level"), [("token-mean", True), ("seq-mean-token-mean", False)])
