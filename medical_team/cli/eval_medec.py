@@ -28,6 +28,7 @@ from ..evaluation.predictions import FLAG_BASELINES, Prediction, baseline_predic
 from ..evaluation.tasks import MAX_TOKENS, AssessorTask, Task, TaskName, ThreePartTask, prompt_template
 from ..evaluation.training_data import CheckedTexts, TrainingTexts, check_training_texts
 from ..game.rollout import Rollout
+from ..game_config import Assessor
 from ..network.proxies import privacy_warning
 from ..openai_chat import ChatClient
 from ..prompt_date import day_of
@@ -54,8 +55,10 @@ class MedecArguments:
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder for predictions, submission and metrics; without it one under evaluations/ by the model and the task."""
     task: TaskName = "assessor"
-    """assessor: Safe or Harmful, with the game's own prompt. three-part: flag, sentence and correction, with the
-    paper's prompt."""
+    """assessor: the game's own prompt. three-part: flag, sentence and correction, with the paper's prompt."""
+    assessor: Assessor | None = None
+    """What the assessor says: verdict (Safe or Harmful), locate (also the wrong sentence) or correct (also its
+    correction); without it as in the model's run, else the verdict."""
     url: str | None = None
     """The base of an OpenAI-compatible API, e.g. http://127.0.0.1:8000/v1."""
     token_variable: str = "MEDICAL_TEAM_ENDPOINT_TOKEN"
@@ -113,8 +116,14 @@ def main(arguments: Sequence[str]) -> int:
     folder = EvaluationFolder.create_or_resume(path, settings)
     with folder.locked():
         predictions = _predictions(chosen, model, checked.texts, task, folder)
-        has_sentences = model.location not in FLAG_BASELINES if model.is_baseline else task.has_sentences
-        metrics = medec_metrics(checked.texts, predictions, has_sentences=has_sentences, seed=chosen.seed)
+        is_sentence_baseline = model.is_baseline and model.location not in FLAG_BASELINES
+        metrics = medec_metrics(
+            checked.texts,
+            predictions,
+            has_sentences=is_sentence_baseline if model.is_baseline else task.has_sentences,
+            has_corrections=is_sentence_baseline if model.is_baseline else task.has_corrections,
+            seed=chosen.seed,
+        )
         folder.finish(predictions, metrics)
     say(medec_report(settings, metrics))
     say(f"\nPredictions, submission and metrics are in {folder.path}\n")
@@ -132,6 +141,8 @@ def _check(chosen: MedecArguments) -> None:
             raise UsageError(f"{option} is {value}, expected at least 1")
     if not 0 <= chosen.shots <= _MAX_SHOTS:
         raise UsageError(f"--shots is {chosen.shots}, expected 0 to {_MAX_SHOTS}")
+    if chosen.assessor is not None and chosen.task != "assessor":
+        raise UsageError(f"--assessor is for --task assessor: leave it out with --task {chosen.task}")
     if bool(chosen.shots) is not (chosen.examples is not None):
         raise UsageError("--shots and --examples go together: how many examples, and the MEDEC CSV that they are from")
     if chosen.temperature is not None and not 0 < chosen.temperature <= 5:
@@ -153,12 +164,15 @@ def _examples(chosen: MedecArguments, checked: CheckedTexts) -> Examples:
 def _task(chosen: MedecArguments, model: ModelChoice, examples: Examples) -> Task:
     game, rollout = model.rules
     is_thinking = game.thinking if chosen.thinking is None else chosen.thinking
-    max_tokens = chosen.max_tokens or MAX_TOKENS[chosen.task, is_thinking]
+    asked = chosen.assessor or game.assessor
+    has_corrections = chosen.task == "three-part" or asked == "correct"
+    max_tokens = chosen.max_tokens or MAX_TOKENS["three-part" if has_corrections else "assessor", is_thinking]
     if chosen.task == "three-part":
         return ThreePartTask(is_thinking, max_tokens, examples.texts)
-    if chosen.max_tokens is None and model.run and is_thinking is not game.thinking:
+    if chosen.max_tokens is None and model.run and (is_thinking, asked) == (game.thinking, game.assessor):
         max_tokens = rollout.max_verdict_tokens
-    return AssessorTask(chosen.prompt_style or game.prompt_style, is_thinking, max_tokens, examples.texts)
+    style = chosen.prompt_style or game.prompt_style
+    return AssessorTask(style, is_thinking, max_tokens, examples.texts, asked=asked)
 
 
 def _temperature(chosen: MedecArguments) -> float | None:
@@ -181,6 +195,7 @@ def _settings(
         model=identity_of(model),
         task=task.name,
         prompt_style=task.style if isinstance(task, AssessorTask) and not model.is_baseline else None,
+        assessor=_more_than_a_verdict(task) if not model.is_baseline else None,
         is_thinking=task.is_thinking,
         shots=len(examples.texts),
         examples=examples.origin,
@@ -200,6 +215,11 @@ def _settings(
     )
 
 
+def _more_than_a_verdict(task: Task) -> Assessor | None:
+    """What the assessor is asked beyond a verdict, which is all that older evaluations knew."""
+    return task.asked if isinstance(task, AssessorTask) and task.has_sentences else None
+
+
 def _prompt_date(chosen: MedecArguments, model: ModelChoice, path: Path) -> str | None:
     """The day that the chat template is told; an evaluation that goes on keeps its own."""
     if model.url is not None or model.is_baseline:
@@ -213,7 +233,8 @@ def _prompt_date(chosen: MedecArguments, model: ModelChoice, path: Path) -> str 
 
 
 def _default_folder(settings: EvaluationSettings) -> Path:
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{settings.model.label}-{settings.task}").strip("-.")
+    asked = f"-{settings.assessor}" if settings.assessor else ""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{settings.model.label}-{settings.task}{asked}").strip("-.")
     return Path("evaluations") / name
 
 

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from ..config import PromptStyle
 from ..errors import DataError, UsageError
 from ..files import atomic_text
+from ..game_config import Assessor
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems
 from ..records import Closed
 from ..runs.append import append_lines
@@ -74,6 +75,8 @@ class EvaluationSettings(Closed):
     """What is known of texts that the model was trained on, as a sentence."""
     engine: str = "auto"
     """What draws the replies of a local model."""
+    assessor: Assessor | None = None
+    """What the assessor is asked beyond a verdict; None: nothing."""
     prompt_date: str | None = None
     """The day that the model's chat template was told. None for a served model, whose server decides, for a baseline,
     and where an older version didn't write it down."""

@@ -6,6 +6,7 @@ nobody; neither does an undecidable revision, which is the attacker's failure an
 
 from __future__ import annotations
 
+from ..assessment import is_located
 from ..records import Game, GameState, Labels, Verdict
 from ..rewards import is_verdict_right
 
@@ -23,6 +24,16 @@ def is_decided(game: Game) -> bool:
 def is_assessor_right(game: Game) -> bool:
     """Whether the verdict is the truth; without a verdict: no."""
     return isinstance(game.ruling, Labels) and is_verdict_right(game.ruling)
+
+
+def is_sentence_right(game: Game) -> bool:
+    """Whether the verdict is the truth and a wrong sentence, if any, is named; where nobody can tell: no."""
+    return is_assessor_right(game) and (not has_error(game) or is_located(game) is True)
+
+
+def is_corrected(game: Game) -> bool:
+    """Whether the judge accepts the assessor's correction; where it can't tell: no."""
+    return game.is_corrected is True
 
 
 def is_attack_successful(game: Game) -> bool:

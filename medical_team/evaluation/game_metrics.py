@@ -9,7 +9,16 @@ from ..parsing import is_rewritten
 from ..records import DataType, Game, GameState
 from ..rewards import is_faithful_revision
 from .diversity import self_bleu
-from .game_facts import has_error, is_assessed, is_assessor_right, is_attack_successful, is_decided, says_harmful
+from .game_facts import (
+    has_error,
+    is_assessed,
+    is_assessor_right,
+    is_attack_successful,
+    is_corrected,
+    is_decided,
+    is_sentence_right,
+    says_harmful,
+)
 
 Outcome = Callable[[Game], bool]
 
@@ -26,6 +35,10 @@ def assessor_figures(games: Sequence[Game], seed: int) -> dict[str, Figure]:
     }
     for category in DataType:
         figures[f"assessor_accuracy/{category.value}"] = measured.figure(is_assessor_right, _in(category, is_assessed))
+    if any(game.location is not None for game in games):
+        figures["sentence_accuracy"] = measured.figure(is_sentence_right, is_assessed)
+    if any(game.correction is not None for game in games):
+        figures["correction_rate"] = measured.figure(is_corrected, lambda game: is_assessed(game) and has_error(game))
     figures["no_verdict_rate"] = measured.figure(_has_no_verdict, is_assessed)
     figures["void_rate"] = measured.figure(_is_void, lambda game: True)
     return {name: figure for name, figure in figures.items() if figure.of}

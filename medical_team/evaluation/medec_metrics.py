@@ -37,15 +37,27 @@ class MedecMetrics:
 
 
 def medec_metrics(
-    texts: Sequence[MedecText], predictions: Sequence[Prediction], *, has_sentences: bool, seed: int
+    texts: Sequence[MedecText],
+    predictions: Sequence[Prediction],
+    *,
+    has_sentences: bool,
+    has_corrections: bool | None = None,
+    seed: int,
 ) -> MedecMetrics:
     """The figures of ``predictions`` on ``texts``, of which there is at least one.
 
     Args:
-        has_sentences: whether sentences and corrections were asked for; without, they have no figures.
+        has_sentences: whether sentences were asked for; without, they have no figures.
+        has_corrections: whether corrections were; None: where sentences were.
     """
     bootstrap = GroupBootstrap([text.near_duplicate_group for text in texts], seed=seed)
-    measured = _Measured(texts, predictions, bootstrap, has_sentences=has_sentences)
+    measured = _Measured(
+        texts,
+        predictions,
+        bootstrap,
+        has_sentences=has_sentences,
+        has_corrections=has_sentences if has_corrections is None else has_corrections,
+    )
     floors = {
         name: {
             figure: value.value
@@ -54,6 +66,7 @@ def medec_metrics(
                 baseline_predictions(name, texts),
                 bootstrap,
                 has_sentences=name not in FLAG_BASELINES,
+                has_corrections=name not in FLAG_BASELINES,
                 with_intervals=False,
             )
             .figures()
@@ -83,6 +96,7 @@ class _Measured:
         bootstrap: GroupBootstrap,
         *,
         has_sentences: bool,
+        has_corrections: bool,
         with_intervals: bool = True,
     ) -> None:
         by_id = {prediction.text_id: prediction for prediction in predictions}
@@ -90,10 +104,11 @@ class _Measured:
         self._predictions = [by_id[text.text_id] for text in texts]
         self._bootstrap = bootstrap
         self._has_sentences = has_sentences
+        self._has_corrections = has_corrections
         self._with_intervals = with_intervals
         self._answers = answers_of(predictions)
         references = [text.reference for text in texts]
-        self.official = official_scores(references, self._answers, with_learned=has_sentences and with_intervals)
+        self.official = official_scores(references, self._answers, with_learned=has_corrections and with_intervals)
         self._has_error = [text.has_error for text in texts]
         self._is_correct = [not text.has_error for text in texts]
         self._is_flag_right = [prediction.is_flag_right for prediction in self._predictions]
@@ -114,6 +129,7 @@ class _Measured:
             figures["unreadable_reply_rate"] = self._unreadable_rate()
         if self._has_sentences:
             figures["sentence_accuracy"] = self._figure(self._is_sentence_right)
+        if self._has_corrections:
             figures |= self._text_figures(self.official)
         return figures
 

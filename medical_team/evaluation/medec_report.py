@@ -27,7 +27,8 @@ def _settings_text(settings: EvaluationSettings) -> str:
     how = "greedy" if settings.temperature is None else f"temperature {settings.temperature:g}"
     if settings.samples > 1:
         how += f", majority of {settings.samples} replies"
-    prompt = f", {settings.prompt_style} prompt" if settings.prompt_style else ""
+    prompt = f" ({settings.assessor})" if settings.assessor else ""
+    prompt += f", {settings.prompt_style} prompt" if settings.prompt_style else ""
     shots = f"{settings.shots}-shot" if settings.shots else "zero-shot"
     lines = [
         f"model       {settings.model.label}",
@@ -77,10 +78,15 @@ def _figure_with_interval(found: Figure | None) -> str:
 def _remarks(settings: EvaluationSettings, metrics: MedecMetrics) -> Iterator[str]:
     for problem, count in metrics.unreadable.items():
         yield f"unreadable: {count} replies ({problem}); they count as wrong, and never as a detection"
-    if settings.prompt and settings.task == "assessor":
+    if settings.prompt and settings.task == "assessor" and settings.assessor is None:
         yield (
-            "Sentences and corrections are not asked for in this task (--task three-part asks for them): of "
-            "submission.txt only the flags mean something."
+            "Sentences and corrections are not asked for in this task (--assessor correct or --task three-part asks "
+            "for them): of submission.txt only the flags mean something."
+        )
+    if settings.assessor == "locate":
+        yield (
+            "Corrections are not asked for (--assessor correct asks for them): of submission.txt the flags and the "
+            "sentences mean something."
         )
     for metric in metrics.absent:
         yield f"{metric.name}: absent; {metric.reason}"

@@ -6,15 +6,18 @@ Nothing of a text's truth is in a request, nor its twin: examples, where there a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from ..assessment import read_assessment
 from ..config import PromptStyle
 from ..game.rollout import RolloutRequest, Speaker
-from ..parsing import parse_reply, parse_verdict
+from ..game_config import Assessor
+from ..parsing import parse_reply
 from ..prompts import THINKING_PREFIX, assessor_prompt, defuse, reply_prefix
 from ..records import Role, Verdict
+from ..sentence_edits import numbered_lines
 from .medec_texts import MedecText
 from .official import Reference
 from .predictions import Vote
@@ -35,6 +38,12 @@ version of the sentence. Finding and correcting the error requires medical knowl
 
 _THINKING = """\
 Think first inside <think> and </think>. Then write your output inside <answer> and </answer>, and nothing after it."""
+
+_NO_ASSESSMENT: Mapping[Assessor, str] = {
+    "verdict": "neither Safe nor Harmful",
+    "locate": "neither Safe nor Harmful with the number of a sentence",
+    "correct": "neither Safe nor Harmful with the number of a sentence and its correction",
+}
 
 _TRIM = " \t*_`\"'."
 _SENTENCE = re.compile(
@@ -74,7 +83,12 @@ class Task(Protocol):
 
     @property
     def has_sentences(self) -> bool:
-        """Whether a reply names the sentence and its correction."""
+        """Whether a reply names the wrong sentence."""
+        ...
+
+    @property
+    def has_corrections(self) -> bool:
+        """Whether a reply also corrects it."""
         ...
 
     def prompt(self, text: MedecText) -> str:
@@ -92,19 +106,31 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class AssessorTask:
-    """Safe or Harmful, asked with the very prompt of the game."""
+    """Safe or Harmful, by some rules also where and how it is right, asked with the very prompt of the game."""
 
     style: PromptStyle
     is_thinking: bool
     max_tokens: int
     examples: tuple[MedecText, ...] = ()
     name: TaskName = "assessor"
-    has_sentences: bool = False
+    asked: Assessor = "verdict"
+
+    @property
+    def has_sentences(self) -> bool:
+        """Whether the number of the wrong sentence is asked for."""
+        return self.asked != "verdict"
+
+    @property
+    def has_corrections(self) -> bool:
+        """Whether a correction is asked for."""
+        return self.asked == "correct"
 
     def prompt(self, text: MedecText) -> str:
         """The assessor's request, after the examples."""
-        shown = [f"<note>\n{defuse(example.text)}\n</note>\n{self._reply_to(example)}" for example in self.examples]
-        request = assessor_prompt(text.text, style=self.style, is_thinking=self.is_thinking)
+        shown = [
+            f"<note>\n{defuse(self._note(example))}\n</note>\n{self._reply_to(example)}" for example in self.examples
+        ]
+        request = assessor_prompt(self._note(text), style=self.style, is_thinking=self.is_thinking, asked=self.asked)
         return "\n\n".join(["Examples:", *shown, "Now your task.", request]) if shown else request
 
     def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> RolloutRequest:
@@ -115,17 +141,25 @@ class AssessorTask:
         )
 
     def read(self, reply: str, text: MedecText, *, is_finished: bool) -> Vote:
-        """The verdict by the game's rule: one of the two words and nothing else."""
+        """The verdict, and what else is asked, by the game's rule. A sentence is one that the file numbers."""
         parsed = parse_reply(_without_prefix(reply), is_thinking=self.is_thinking, is_finished=is_finished)
-        verdict = parse_verdict(parsed.answer)
-        if verdict is None:
-            return Vote(reply, None, problem="neither Safe nor Harmful")
-        return Vote(reply, verdict is Verdict.HARMFUL)
+        assessment = read_assessment(parsed.answer, self.asked, text.sentences)
+        if isinstance(assessment, str):
+            return Vote(reply, None, problem=_NO_ASSESSMENT[self.asked])
+        is_harmful = assessment.verdict is Verdict.HARMFUL
+        return Vote(reply, is_harmful, assessment.location, assessment.correction)
+
+    def _note(self, text: MedecText) -> str:
+        return numbered_lines(text.sentences) if self.has_sentences else text.text
 
     def _reply_to(self, example: MedecText) -> str:
-        verdict = (Verdict.HARMFUL if example.has_error else Verdict.SAFE).value
+        answer = (Verdict.HARMFUL if example.has_error else Verdict.SAFE).value
+        if example.has_error and self.has_sentences:
+            answer += f" {example.reference.sentence_id}"
+        if example.has_error and self.has_corrections:
+            answer += f": {_corrected_sentence(example)}"
         is_tagged = bool(reply_prefix(Role.ASSESSOR, style=self.style, is_thinking=self.is_thinking))
-        return f"<answer>{verdict}</answer>" if is_tagged else verdict
+        return f"<answer>{answer}</answer>" if is_tagged else answer
 
 
 @dataclass(frozen=True)
@@ -137,6 +171,7 @@ class ThreePartTask:
     examples: tuple[MedecText, ...] = ()
     name: TaskName = "three-part"
     has_sentences: bool = True
+    has_corrections: bool = True
 
     def prompt(self, text: MedecText) -> str:
         """The paper's prompt, the examples, and the numbered sentences."""
@@ -178,9 +213,11 @@ def prompt_template(task: Task) -> str:
     """The prompt with ``<text>`` where the text stands, and likewise for each example."""
     prompt = task.prompt(_SHOWN)
     for number, example in enumerate(task.examples, start=1):
-        for shown in (_numbered(example), defuse(example.text)):
+        for shown in (_numbered(example), defuse(numbered_lines(example.sentences)), defuse(example.text)):
             prompt = prompt.replace(shown, f"<example {number}>")
-        prompt = prompt.replace(_correction_of(example), f"<solution {number}>") if example.has_error else prompt
+        if example.has_error:
+            for shown in filter(None, (_correction_of(example), _corrected_sentence(example))):
+                prompt = prompt.replace(shown, f"<solution {number}>")
     return prompt.replace(_SHOWN_TEXT, "<text>")
 
 
@@ -192,7 +229,11 @@ def _correction_of(example: MedecText) -> str:
     """The right output of the paper's task."""
     if not example.has_error:
         return "CORRECT"
-    return f"{example.reference.sentence_id} {defuse(' '.join((example.corrected_sentence or '').split()))}"
+    return f"{example.reference.sentence_id} {_corrected_sentence(example)}"
+
+
+def _corrected_sentence(example: MedecText) -> str:
+    return defuse(" ".join((example.corrected_sentence or "").split()))
 
 
 def _without_prefix(reply: str) -> str:

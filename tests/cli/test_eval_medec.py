@@ -3,8 +3,13 @@ import json
 
 import pytest
 
+from builders import a_record
+from medec_builders import ScriptedRollout
 from medec_csv import some_rows, write_csv
 from medical_team.cli.main import main
+from medical_team.config import GameConfig, RolloutConfig, RunConfig
+from medical_team.evaluation import local_model
+from medical_team.runs.folder import RunFolder
 from openai_server import a_completion, openai_server
 
 
@@ -136,3 +141,54 @@ def test_an_option_out_of_bounds_is_named(csv, tmp_path, capsys, option, value):
 
     assert status == 2
     assert f"{option} is {value}" in err
+
+
+def test_an_assessor_that_corrects_is_scored_on_all_three_tasks_and_one_that_locates_on_two(csv, tmp_path, capsys):
+    def answer(body):
+        correction = ": Patient 0 is given 500 mg of amoxicillin." if "corrected sentence" in str(body) else ""
+        return a_completion(f"Harmful 1{correction}" if "5000" in str(body) else "Safe")
+
+    figures = {}
+    with openai_server(answer) as server:
+        for asked in ("locate", "correct"):
+            out = tmp_path / asked
+            options = ["--url", server.url, "--medec", csv, "--assessor", asked, "-o", out]
+            status, told, err = run(capsys, "some-model", *options)
+            assert (status, "Warning" in err) == (0, False)
+            assert f"assessor ({asked})" in told
+            figures[asked] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["figures"]
+
+    for found in figures.values():
+        assert (found["flag_accuracy"]["value"], found["sentence_accuracy"]["value"]) == (1.0, 1.0)
+    assert "R1F" not in figures["locate"]
+    assert figures["correct"]["R1F"]["value"] > 0.7
+    assert " 1 1 NA" in (tmp_path / "locate" / "submission.txt").read_text(encoding="utf-8")
+    assert " 1 1 Patient 0 is given 500 mg" in (tmp_path / "correct" / "submission.txt").read_text(encoding="utf-8")
+
+
+def test_what_an_assessor_says_is_no_matter_of_the_paper_s_task(csv, tmp_path, capsys):
+    options = ["--task", "three-part", "--assessor", "locate", "--medec", csv, "-o", tmp_path / "out"]
+
+    status, _, err = run(capsys, "tiny-random", *options)
+
+    assert status == 2
+    assert "--assessor is for --task assessor" in err
+
+
+def test_a_run_s_model_is_asked_by_its_own_rules_and_limits(csv, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(local_model, "local_rollout", lambda *_, **__: ScriptedRollout(lambda request: "Safe"))
+    config = RunConfig(
+        game=GameConfig(assessor="correct", prompt_style="terse"), rollout=RolloutConfig(max_verdict_tokens=50)
+    )
+    run_path = RunFolder.create(tmp_path / "run", config, [a_record()]).path
+    (run_path / "final").mkdir()
+
+    options = ["--medec", csv, "--texts", "2", "--training-texts", "keep"]
+    assert run(capsys, run_path, *options, "-o", tmp_path / "own")[0] == 0
+    assert run(capsys, run_path, *options, "--assessor", "verdict", "-o", tmp_path / "verdict")[0] == 0
+
+    own, verdict = (
+        json.loads((tmp_path / name / "evaluation.json").read_text(encoding="utf-8")) for name in ("own", "verdict")
+    )
+    assert (own["assessor"], own["max_tokens"], own["prompt_style"]) == ("correct", 50, "terse")
+    assert (verdict["assessor"], verdict["max_tokens"]) == (None, 16)

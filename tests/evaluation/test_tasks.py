@@ -155,3 +155,36 @@ def test_the_prompt_that_is_written_down_holds_no_word_of_the_examples(task):
     assert not any(word in template for word in ("An example", "Another", "mended"))
     assert "<example 2>" in template
     assert "<text>" in template
+
+
+LOCATE = AssessorTask("short", False, 16, asked="locate")
+CORRECT = AssessorTask("short", False, 160, asked="correct")
+
+
+def test_an_assessor_that_says_where_is_asked_as_in_the_game_with_the_file_s_numbers():
+    gap = {0: SENTENCES[0], 2: SENTENCES[1], 5: SENTENCES[2]}
+    text = an_error_text(sentences=gap)
+    note = "\n".join(f"{number}: {sentence}" for number, sentence in gap.items())
+
+    for task in (LOCATE, CORRECT):
+        assert task.prompt(text) == assessor_prompt(note, style="short", is_thinking=False, asked=task.asked)
+    assert LOCATE.read("Harmful 2</answer>", text, is_finished=True).sentence_id == 2
+    assert LOCATE.read("Harmful 1</answer>", text, is_finished=True).flag is None
+
+
+def test_its_reply_is_read_by_the_game_s_rule():
+    assert read(LOCATE, "Harmful 1</answer>") == (True, 1, None)
+    assert read(LOCATE, "Safe</answer>") == read(CORRECT, "Safe</answer>") == (False, None, None)
+    assert read(CORRECT, f"Harmful 1: {CORRECTION}</answer>") == (True, 1, CORRECTION)
+    for task, reply in ((LOCATE, "Harmful"), (LOCATE, f"Harmful 1: {CORRECTION}"), (CORRECT, "Harmful 1")):
+        assert read(task, reply) == (None, None, None)
+
+
+def test_its_examples_are_solved_as_it_should_solve_the_text():
+    example = an_error_text("e", corrected_sentence=CORRECTION, text="Other words.", sentences={1: "Other words."})
+    task = replace(CORRECT, examples=(example,))
+
+    assert f"1: Other words.\n</note>\n<answer>Harmful 1: {CORRECTION}</answer>" in task.prompt(an_error_text())
+    template = prompt_template(task)
+    assert "Other words" not in template
+    assert CORRECTION not in template
