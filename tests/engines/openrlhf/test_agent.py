@@ -15,10 +15,10 @@ from types import SimpleNamespace
 import pytest
 from fault_server import fault_server, reset, status
 
-from builders import a_record
+from builders import CORRECTED_SENTENCE, a_record
 from chat_templates import LIST_TEMPLATE
 from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
-from medical_team.config import JudgeConfig, PolicyConfig
+from medical_team.config import JudgeConfig, PolicyConfig, RolloutConfig
 from medical_team.engine_config import EngineConfig
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
 from medical_team.errors import EngineError
@@ -109,6 +109,18 @@ def test_an_attacker_that_rewrites_sentences_sees_their_numbers_and_the_assessor
     assert played.game.note == played.game.spec.seed_note.replace("A chest film shows", "On the chest film there is")
     assert note_in(texts_of(assessor)[0]) == played.game.note
     assert [attacker["reward"], assessor["reward"]] == [reward.total for reward in played.game.rewards] == [-0.5, 1.0]
+
+
+def test_an_assessor_that_corrects_sees_numbers_and_is_paid_for_the_place_and_the_correction(tmp_path):
+    game, rollout = replace(TERSE, assessor="correct"), RolloutConfig(max_verdict_tokens=200)
+    samples, games, llm = play_one(
+        tmp_path, lambda prompt: f"Harmful 1: {CORRECTED_SENTENCE}", VANILLA, game=game, rollout=rollout
+    )
+
+    assert all(note_in(prompt).startswith("0: ") for prompt in llm.prompts)
+    assert [(played.game.location, played.game.is_corrected) for played in games] == [(1, True)] * 2
+    assert [sample["reward"] for sample in samples] == [2.0, 2.0]
+    assert [sample["extra_logs"]["assessor_location"] for sample in samples] == [0.5, 0.5]
 
 
 def test_the_assessor_never_sees_what_the_attacker_thought(tmp_path):
