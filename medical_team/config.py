@@ -274,6 +274,21 @@ def judge_problems(config: JudgeConfig, path: str = "") -> Iterator[str]:
             yield f"{path}url is {config.url!r}, expected an address that begins with http:// or https://"
 
 
+def _opponent_server_problems(config: RunConfig) -> Iterator[str]:
+    url = config.opponents.url
+    if url is None:
+        return
+    if not url.lower().startswith(("http://", "https://")):
+        yield f"opponents.url is {url!r}, expected an address that begins with http:// or https://"
+    if config.opponents.fixed is None:
+        yield "opponents.url is the server of opponents.fixed, which is not set: give the server's name of its model"
+    if config.engine.kind != "openrlhf":
+        yield (
+            "opponents.url is for --engine openrlhf: elsewhere unset it, and opponents.fixed is loaded by this program "
+            "itself"
+        )
+
+
 def _combination_problems(config: RunConfig) -> Iterator[str]:
     if config.game.no_attacker_turn and config.game.no_defender_turn:
         yield "game.no_attacker_turn and game.no_defender_turn together leave nobody to learn: set one of them to false"
@@ -296,6 +311,7 @@ def _combination_problems(config: RunConfig) -> Iterator[str]:
         )
     if config.opponents.are_there and config.game.no_attacker_turn:
         yield "opponents play adversarial games, and game.no_attacker_turn plays none: leave one of them out"
+    yield from _opponent_server_problems(config)
     if config.opponents.add_every > 0 and config.game.no_defender_turn:
         yield (
             "game.no_defender_turn trains against one frozen assessor: set opponents.add_every to 0, and name the "

@@ -30,6 +30,11 @@ class OpponentConfig(Closed):
     fixed: str | None = None
     """A model, or a folder, that belongs to the opponents all along and never learns: a static attacker, for example.
     With game.no_defender_turn it is the assessor of all games."""
+    url: str | None = None
+    """An OpenAI-compatible server that has the model `fixed`, under this name: the base of its API
+    (http://127.0.0.1:8001/v1). For OpenRLHF, whose rollout engines hold no model but the one that learns."""
+    token_variable: str = "MEDICAL_TEAM_OPPONENT_TOKEN"
+    """The environment variable with that server's bearer token, where it wants one. The token itself is never saved."""
 
     @property
     def are_there(self) -> bool:

@@ -24,6 +24,7 @@ from ..engines.launch import (
     run_engine,
     write_inputs,
 )
+from ..engines.openrlhf.opponent_server import check_opponent_server
 from ..errors import EngineError, UsageError
 from ..metrics.card_figures import criteria_table, figures_table
 from ..prompt_date import today
@@ -66,6 +67,7 @@ def launch_new(config: RunConfig, path: Path, *, is_dry: bool) -> int:
     refuse_shared_groups(records, heldout)
     found = check_engine(launch, remark)
     check_judge_of(launch.config, records, remark)
+    check_opponent_server(launch.config, remark)
     run = RunFolder.create(path, launch.config, records, heldout, found.versions)
     with run.locked():
         write_inputs(run, launch)
@@ -90,6 +92,7 @@ def launch_again(path: Path, *, is_dry: bool) -> int:
         return _print_launch(launch)
     check_engine(launch, remark)
     check_judge_of(launch.config, run.training_records(), remark)
+    check_opponent_server(launch.config, remark)
     remark(f"{path} goes on after step {step}")
     with run.locked():
         write_inputs(run, launch, resumed_step=step)

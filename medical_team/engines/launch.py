@@ -271,6 +271,12 @@ def _launch_problems(config: RunConfig, files: EngineFiles) -> Iterator[str]:
             f"engine.nodes is {engine.nodes}, and engine.submission direct uses only this machine: start Ray on all "
             "machines (docs/launch.md), and set engine.submission to ray-job"
         )
+    opponent_url = config.opponents.url
+    if engine.nodes > 1 and opponent_url is not None and is_on_this_machine(opponent_url):
+        yield (
+            f"opponents.url is {opponent_url}, which the other machines of engine.nodes can't reach: serve the "
+            "opponent with --host 0.0.0.0 and a token, and name this machine's address"
+        )
     if engine.nodes > 1 and judge.url is not None and is_on_this_machine(judge.url):
         yield (
             f"judge.url is {judge.url}, which the other machines of engine.nodes can't reach: serve the judge with "

@@ -44,7 +44,7 @@ def load_config(path: Path, notify: Notify = lambda text: None) -> RunConfig:
     config = _config_of_text(_read(path), str(path), notify)
     policy = dataclasses.replace(config.policy, model=settled_model(config.policy.model, path.parent))
     opponents = config.opponents
-    if opponents.fixed is not None:
+    if opponents.fixed is not None and opponents.url is None:
         opponents = dataclasses.replace(opponents, fixed=settled_model(opponents.fixed, path.parent))
     data = _relative_to(config.data, path.parent)
     return dataclasses.replace(config, data=data, policy=policy, opponents=opponents)

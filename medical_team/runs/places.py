@@ -85,10 +85,10 @@ def _with_other_models(config: RunConfig, place: Callable[[str, str], str]) -> R
 
 def _other_models(config: RunConfig) -> dict[str, str]:
     judge = config.judge
-    # Of "openai", the model is a server's name for it.
+    # Of "openai", and of an opponent with an address, the model is a server's name for it.
     is_loaded_here = (judge.fallback if judge.kind == "hybrid" else judge.kind) == "model"
     models = {_JUDGE: judge.model} if is_loaded_here else {}
-    if config.opponents.fixed is not None:
+    if config.opponents.fixed is not None and config.opponents.url is None:
         models[_OPPONENTS] = config.opponents.fixed
     return models
 

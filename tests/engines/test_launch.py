@@ -22,6 +22,7 @@ from medical_team.jsonl import write_jsonl
 from medical_team.judging import reference_judge
 from medical_team.records import DataType, TrainingRecord
 from medical_team.runs.folder import RunFolder
+from openai_server import a_completion, openai_server
 
 PACKAGE = Path(medical_team.__file__).parent
 SETTINGS = [
@@ -239,6 +240,29 @@ def test_a_judge_that_is_away_stops_the_launch(engine, tmp_path, capsys):
     assert status == 2
     assert "no judge is ready at http://127.0.0.1:9" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_an_opponents_server_is_asked_before_the_start(engine, tmp_path, capsys):
+    opponent = ("--opponents.fixed", "frozen", "--opponents.url")
+    with openai_server(lambda body: a_completion("ready")) as server:
+        assert launched(tmp_path / "run", *opponent, server.url) == 0
+        assert f"the opponent frozen answers at {server.url}" in capsys.readouterr().err
+    with openai_server(lambda body: (401, {"error": "no token"})) as server:
+        assert launched(tmp_path / "other", *opponent, server.url) == 2
+
+    assert "the opponent at opponents.url can't play" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_opponents_server_is_for_openrlhf_alone(tmp_path, capsys):
+    words = ["--run", str(tmp_path / "run"), "--opponents.url", "ftp://here"]
+
+    assert main(["train", *words]) == 2
+
+    told = " ".join(capsys.readouterr().err.split())
+    assert "expected an address that begins with http" in told
+    assert "opponents.fixed, which is not set" in told
+    assert "opponents.url is for --engine openrlhf" in told
 
 
 def test_the_dry_run_is_for_engines(tmp_path, capsys):

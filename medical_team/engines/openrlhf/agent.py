@@ -1,9 +1,9 @@
 """The games of self-play inside OpenRLHF: what happens in the calls of its rollout engine.
 
 OpenRLHF wants one sample of each call. Two sibling calls play one adversarial game, of which the first returns the
-attacker's sample and the second the assessor's; of a vanilla game, which has no attacker turn, each returns a sample of
-an assessor of its own. A call without a sibling plays alone. What goes wrong in a game makes it void, with its reason
-on the disk.
+attacker's sample and the second the assessor's. Where one role alone learns, as in a vanilla game, which has no
+attacker turn, or against a frozen opponent, each returns that role's sample of a game of its own. A call without a
+sibling plays alone. What goes wrong in a game makes it void, with its reason on the disk.
 
 Every sample for training has something to learn from: OpenRLHF's trainer divides by the number of action tokens of a
 micro-batch, and a void game's sample alone in one would end the run. In its place another game of the step is played.
@@ -28,13 +28,15 @@ from ...chat_probe import MEND
 from ...errors import ConfigError, EngineError, MedicalTeamError, UsageError
 from ...evaluation.heldout import heldout_specs
 from ...game.draw import GameDraw
+from ...game.opponents import OpponentDraw, Standings
+from ...game.rollout import PromptTooLong, Reply, RolloutRequest
 from ...game.score import score
 from ...game.turns import TurnRules, opened, voided
 from ...judge.protocol import AsyncJudge
 from ...judge.ruling import rule_games_async
 from ...judging import make_async_judge
 from ...policy.chat import chat_template_problem
-from ...records import Game, GameSpec, GameState, Role, TrainingRecord
+from ...records import LIVING, Game, GameSpec, GameState, Role, TrainingRecord
 from ...runs.folder import RunFolder
 from ..command import RUN_VARIABLE, EngineFiles
 from .baselines import RoleBaselines
@@ -44,6 +46,7 @@ from .engine_samples import Echo, EngineSample, empty_sample, heldout_sample, tr
 from .game_count import GameCount, Place
 from .game_files import SECOND, GameFiles, PlayedGame, Problem, read_part_files
 from .labels import HeldoutTicket, TrainingTicket, read_label
+from .opponent_server import OpponentServer
 from .pairing import Pairing
 
 if TYPE_CHECKING:
@@ -105,6 +108,8 @@ class GameAgent:
         self._config = config
         self._day = config.policy.day
         self._judge = judge
+        self._opponents = OpponentDraw(config.opponents, config.game, seed=training.seed)
+        self._opponent = OpponentServer(config, say) if config.opponents.url is not None else None
         self._draw = GameDraw(
             run.training_records(), config.game, games_per_step=training.games_per_step, seed=training.seed
         )
@@ -176,13 +181,15 @@ class GameAgent:
 
     async def _play_pair(self, record: TrainingRecord | None, call: _Call) -> tuple[EngineSample, EngineSample]:
         place, spec = await self._next_spec(record)
-        if spec.data_type.is_adversarial:
+        learners = _learners(spec)
+        if len(learners) == len(Role):
             games = [await self._play(spec, call, place.attempt)] * 2
-            roles = (Role.ATTACKER, Role.ASSESSOR)
+            roles = learners
         else:
+            # One role learns: two games apart from each other give the two samples.
             specs = (spec, replace(spec, id=f"{spec.id}{SECOND}"))
             games = await asyncio.gather(*(self._play(spec, call, place.attempt) for spec in specs))
-            roles = (Role.ASSESSOR, Role.ASSESSOR)
+            roles = learners * 2
         slots = enumerate(zip(games, roles, strict=True))
         samples = [await self._sample(played, role, place, slot, call) for slot, (played, role) in slots]
         return samples[0], samples[1]
@@ -192,8 +199,10 @@ class GameAgent:
             self._is_alone_told = True
             say("a call for a sample has no sibling, so that no attacker learns: set --rollout.n_samples_per_prompt 2")
         place, spec = await self._next_spec(record)
-        played = await self._play(spec, call, place.attempt, is_attacker_trained=False)
-        return await self._sample(played, Role.ASSESSOR, place, 0, call)
+        learners = _learners(spec)
+        role = learners[-1]
+        played = await self._play(spec, call, place.attempt, is_attacker_trained=role is Role.ATTACKER)
+        return await self._sample(played, role, place, 0, call)
 
     async def _sample(self, played: PlayedGame, role: Role, place: Place, slot: int, call: _Call) -> EngineSample:
         """The sample of ``role``; where nothing can be learnt from it, that of an assessor of another game of the step.
@@ -242,9 +251,10 @@ class GameAgent:
 
     async def _next_spec(self, record: TrainingRecord | None) -> tuple[Place, GameSpec]:
         place = await self._on_disk(self._count.take)
-        if record is None:
-            return place, self._draw.spec(place.number)
-        return place, self._draw.spec_of(record, place.number)
+        spec = self._draw.spec(place.number) if record is None else self._draw.spec_of(record, place.number)
+        # There is one opponent at most, so that nothing depends on who won before.
+        (spec,) = self._opponents.assigned([spec], spec.step, Standings())
+        return place, spec
 
     async def _play(
         self,
@@ -257,7 +267,8 @@ class GameAgent:
     ) -> PlayedGame:
         """Play, rule, score and save one game. What goes wrong makes it void."""
         started = time.time()
-        table = _Table(self._heldout_rules if is_heldout else self._rules, call.rollout, opened(spec))
+        rules = self._heldout_rules if is_heldout else self._rules
+        table = _Table(rules, call.rollout, self._opponent, opened(spec))
         try:
             await table.play(is_attacker_trained=is_attacker_trained)
             ruled = await rule_games_async([table.game], self._judge, self._config.game.undecidable)
@@ -296,6 +307,12 @@ class GameAgent:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
 
+def _learners(spec: GameSpec) -> tuple[Role, ...]:
+    """The roles of a game that the policy plays and learns, the attacker first."""
+    roles = tuple(Role) if spec.data_type.is_adversarial else (Role.ASSESSOR,)
+    return tuple(role for role in roles if spec.version_of(role) == LIVING)
+
+
 def _is_heldout(label: str) -> bool:
     try:
         return isinstance(read_label(label), HeldoutTicket)
@@ -314,21 +331,27 @@ def _counting_games(folder: Path) -> Iterator[PlayedGame]:
 class _Table:
     """One game while it is played: after an exception it still holds the turns that were played."""
 
-    def __init__(self, rules: TurnRules, rollout: EngineRollout, game: Game) -> None:
+    def __init__(self, rules: TurnRules, rollout: EngineRollout, opponent: OpponentServer | None, game: Game) -> None:
         self._rules = rules
         self._rollout = rollout
+        self._opponent = opponent
         self.game = game
 
     async def play(self, *, is_attacker_trained: bool) -> None:
         if self.game.spec.data_type.is_adversarial:
             request = self._rules.attacker_request(self.game)
-            self.game = self._rules.attacked(self.game, request, await self._rollout.generate(request))
+            self.game = self._rules.attacked(self.game, request, await self._reply(request))
             if not is_attacker_trained:
                 turns = tuple(replace(turn, is_trained=False) for turn in self.game.turns)
                 self.game = replace(self.game, turns=turns)
         if self.game.state is GameState.AWAITING_RULING:
             request = self._rules.assessor_request(self.game)
-            self.game = self._rules.assessed(self.game, request, await self._rollout.generate(request))
+            self.game = self._rules.assessed(self.game, request, await self._reply(request))
+
+    async def _reply(self, request: RolloutRequest) -> Reply | PromptTooLong:
+        if request.speaker.is_living or self._opponent is None:
+            return await self._rollout.generate(request)
+        return await self._opponent.generate(request)
 
 
 def _failed(game: Game, error: Exception) -> Game:

@@ -82,10 +82,16 @@ def playing_problems(config: RunConfig) -> Iterator[str]:
             "game.no_defender_turn lets the frozen reference policy assess, and OpenRLHF's rollout engines hold no "
             "other model than the one that learns: set it to false, or train with --engine local"
         )
-    if config.opponents.are_there:
+    if config.opponents.add_every > 0:
         yield (
-            "opponents play with weights of their own, and OpenRLHF's rollout engines hold no other model than the "
-            "one that learns: set opponents.add_every to 0 and unset opponents.fixed, or train with --engine local"
+            "opponents.add_every makes past selves, and OpenRLHF's rollout engines hold no weights but those that "
+            "learn: set it to 0, or train with --engine local"
+        )
+    if config.opponents.fixed is not None and config.opponents.url is None:
+        yield (
+            "opponents.fixed is a model of its own, and OpenRLHF's rollout engines hold no other than the one that "
+            "learns: serve it (vllm serve MODEL --port 8001) and set opponents.url to http://127.0.0.1:8001/v1, or "
+            "train with --engine local"
         )
     if config.training.assessor_samples_per_step is not None:
         yield (

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fault_server import fault_server, reset, status
@@ -26,7 +27,9 @@ from medical_team.game.draw import GameDraw
 from medical_team.jsonl import to_line
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import make_async_judge
+from medical_team.opponent_config import OpponentConfig
 from medical_team.records import DataType, GameState, JudgeFailure, Labels, Role, Ruling
+from openai_server import a_completion, openai_server
 from openrlhf_rollouts import (
     LOG_PROB,
     TERSE,
@@ -91,6 +94,45 @@ def test_two_siblings_play_one_game_in_separate_contexts(tmp_path):
     assert verdict == "Harmful<|im_end|>"
     assert played.game.state is GameState.DECIDED
     assert [attacker["reward"], assessor["reward"]] == [reward.total for reward in played.game.rewards] == [-0.5, 1.0]
+
+
+def a_served_opponent(url: str, sides: str) -> OpponentConfig:
+    return OpponentConfig(fixed="frozen", url=url, sides=sides, share=1.0)
+
+
+def completion_of(body) -> Any:
+    """The opponent plays as the policy of these tests does."""
+    return a_completion(playing(body["messages"][-1]["content"]))
+
+
+@pytest.mark.parametrize(("side", "learner"), [("attacker", Role.ASSESSOR), ("assessor", Role.ATTACKER)])
+def test_against_a_served_opponent_each_call_returns_the_role_that_learns_of_a_game_of_its_own(tmp_path, side, learner):
+    with openai_server(completion_of) as server:
+        samples, played, llm = play_one(
+            tmp_path, opponents=a_served_opponent(server.url, side), engine=EngineConfig(kind="openrlhf")
+        )
+
+    assert [item.game.spec.id for item in played] == ["step-000000-game-0000", "step-000000-game-0000-second"]
+    assert len(server.bodies) == 2
+    assert {body["model"] for body in server.bodies} == {"frozen"}
+    assert {is_attacker_prompt(prompt) for prompt in llm.prompts} == {learner is Role.ATTACKER}
+    for sample, item in zip(samples, played, strict=True):
+        assert sample["extra_logs"][f"is_{learner.value}"] == 1.0
+        assert sample["extra_logs"]["is_replacement"] == 0.0
+        assert [reward.role for reward in item.game.rewards] == [learner]
+        assert {turn.role.value: turn.version for turn in item.game.turns}[side] == "fixed"
+
+
+def test_an_opponents_server_that_refuses_makes_void_games_with_its_reason(tmp_path):
+    with openai_server(lambda body: (401, {"error": "no token"})) as server:
+        samples, played, _ = play_one(
+            tmp_path, opponents=a_served_opponent(server.url, "attacker"), engine=EngineConfig(kind="openrlhf")
+        )
+
+    voids = [item.game for item in played if item.game.state is GameState.VOID]
+    assert len(voids) == 2
+    assert all("401" in game.reason for game in voids)
+    assert [sample["extra_logs"]["is_replacement"] for sample in samples] == [1.0, 1.0]
 
 
 def test_an_attacker_that_rewrites_sentences_sees_their_numbers_and_the_assessor_a_whole_note(tmp_path):

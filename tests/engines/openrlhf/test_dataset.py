@@ -14,6 +14,7 @@ from medical_team.engines.openrlhf.game_count import GameCount, Place
 from medical_team.engines.openrlhf.labels import HeldoutTicket, TrainingTicket, read_label
 from medical_team.errors import ConfigError, DataError, UsageError
 from medical_team.jsonl import to_line
+from medical_team.opponent_config import OpponentConfig
 from medical_team.records import DataType
 from openrlhf_rollouts import a_run, rows_of
 
@@ -50,6 +51,19 @@ def test_what_can_not_be_played_is_told_at_once(tmp_path):
     run.config = replace(run.config, judge=JudgeConfig(kind="model"))
     with pytest.raises(ConfigError, match=r"judge\.kind"):
         write_prompt_dataset(run)
+
+
+def test_a_frozen_opponent_plays_where_it_is_served_and_past_selves_do_not():
+    loaded = OpponentConfig(fixed="some/model")
+    served = replace(loaded, url="http://127.0.0.1:8001/v1")
+
+    (told,) = playing_problems(RunConfig(opponents=loaded))
+    (also_told,) = playing_problems(RunConfig(opponents=OpponentConfig(add_every=5)))
+
+    assert "vllm serve" in told
+    assert "opponents.url" in told
+    assert "opponents.add_every" in also_told
+    assert list(playing_problems(RunConfig(opponents=served))) == []
 
 
 def test_a_record_is_a_label_too():
