@@ -177,9 +177,9 @@ died of | died from
 returned from | came back from
 is | is also
 are | are also
-has | has also
-have | have also
-had | had also
+has | has also (not after also)
+have | have also (not after also)
+had | had also (not after also has have)
 """
 """What is said of a patient and done with one: only who speaks and what is done matter."""
 

@@ -22,7 +22,7 @@ def _words(text: str) -> frozenset[str]:
 
 OPENING_WORDS = _words(
     """
-    additionally alarmingly also clearly concerningly evidently furthermore importantly indeed interestingly
+    additionally alarmingly also clearly concerningly furthermore importantly indeed interestingly
     moreover notably overall remarkably specifically strikingly surprisingly worryingly
     """
 )
@@ -35,14 +35,14 @@ ARTICLES = frozenset({"a", "an", "the"})
 LABELLED_BY_LETTER = _words(
     """
     amyloid antigen apo apolipoprotein bacteroides category channel class coenzyme cyclosporine factor fig figure
-    genotype grade group haemoglobin hb hemoglobin hemophilia hepatitis hgb immunoglobulin influenza lipoprotein phase
-    protein pugh score serogroup serotype stage staphylococcal streptococcal strain paratyphi receptor subtype toxin
-    type vitamin
+    genotype grade group haemoglobin hb hemoglobin hemophilia hepatitis hgb immunoglobulin influenza lipoprotein option
+    paratyphi phase protein pugh receptor score serogroup serotype stage staphylococcal strain streptococcal subtype
+    toxin type vitamin
     """
 )
 """After these an "a" is a label and no article: hepatitis A."""
 
-NAMED_BY_LETTER = _words("band delta fiber fibers site subunit wave waves")
+NAMED_BY_LETTER = _words("band delta fiber fibers line lines site subunit wave waves")
 """Before these too: cannon a waves."""
 
 FORMS_OF_BE = frozenset({"is", "are", "was", "were"})

@@ -140,6 +140,8 @@ def _correction_kept(wording: Wording, case: Case) -> Finding | None:
 
 def _sameness(wording: Wording, original: Wording, other: Wording) -> str | None:
     """How ``wording`` restates ``original``; None where it doesn't, or where it may restate ``other`` as well."""
+    if _doubts(wording) != _doubts(original):
+        return None
     if wording.words == original.words:
         return "word for word" if _keeps_scopes(wording, original) else None
     if original.plain == other.plain:
@@ -157,15 +159,22 @@ def _sameness(wording: Wording, original: Wording, other: Wording) -> str | None
     return None
 
 
+def _doubts(wording: Wording) -> int:
+    """How many question marks there are: one that is left out makes certain what was asked."""
+    return sum(mark in "?؟" for mark in wording.marks)
+
+
 def _keeps_scopes(wording: Wording, original: Wording) -> bool:
     """Whether punctuation leaves what is negated, said of another person or told of a time as it is.
 
-    A comma that was set behind a negation may end what is negated; a full stop that was taken away here and set there
-    may turn all three. A note with no full stop at all had its punctuation taken off as a whole, which a reader sees.
+    A comma that was set behind a negation may end what is negated; a comma or a full stop that was taken away here and
+    set there may turn all three. A note with no full stop at all had its punctuation taken off as a whole, which a
+    reader sees.
     """
     if not (wording.ends <= original.ends or wording.ends >= original.ends):
         return False
-    if not wording.governed_breaks <= original.breaks | original.ends:
+    set_anew = wording.breaks - original.breaks - original.ends - {0}
+    if set_anew and (set_anew & wording.governed_breaks or original.breaks - wording.breaks - wording.ends):
         return False
     scopes, original_scopes = wording.scopes, original.scopes
     if scopes == original_scopes:

@@ -45,7 +45,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
 _DECIMAL = re.compile(r"\d*\.\d+")
 _TELLING_MARKS = re.compile(
     r"""
-      [?؟"\[\]{}|\\~@$] | \# | !(?=[\w=]) | <(?=[a-z/!]) | (?<=\d)' | (?<!\w)'(?=\w)
+      [?؟"`\[\]{}|\\~@$] | \# | !(?=[\w=]) | <(?=[a-z/!]) | (?<=\d)' | (?<!\w)'(?=\w)
     | \b (?: no | not | never | without | denies ) \b ["')*_]* \s* [,(]
     | [("'] \s* (?: no | not ) \s* [)"']
     """,

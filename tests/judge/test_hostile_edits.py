@@ -33,10 +33,16 @@ HOSTILE = {
     "a comma moved behind a negation": ("She has no pain, cough with fever.", "She has no pain cough, with fever."),
     "quotation marks of doubt": ("She has a rash.", 'She has a "rash".'),
     "single quotation marks of doubt": ("She has a rash.", "She has a 'rash'."),
+    "a comma moved between the sides": (
+        "The left leg is warm, the right cold.",
+        "The left leg is warm the right, cold.",
+    ),
+    "a question mark left out": ("She has a rash?", "She has a rash."),
     "whose disease, by a full stop": ("Her father has gout and asthma.", "Her father has gout. And asthma."),
     "whose disease, by a full stop moved": ("Mother healthy. Father with gout.", "Mother healthy father. With gout."),
     "when it was, by a full stop moved": ("She was well. 2 days ago she fell.", "She was well 2 days ago. She fell."),
     "a letter that is no article": ("The neck shows cannon a waves.", "The neck shows cannon waves."),
+    "a letter that names lines": ("There are A lines.", "There are lines."),
     "a letter that names a kind": ("Hemoglobin A and F are seen.", "Hemoglobin and F are seen."),
     "which knee a sentence speaks of": (
         "The right knee is swollen. Range of motion is limited. The left knee is normal.",
