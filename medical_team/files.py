@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -27,6 +28,9 @@ _REMEDIES = {
     errno.EROFS: "The file system there can only be read: choose another place",
     errno.ENAMETOOLONG: "Choose a shorter name",
 }
+
+
+_RUST_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -85,6 +89,11 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Generator[Path]:
         raise
     except OSError as error:
         raise cannot_write(path, error) from error
+    except Exception as error:
+        # Libraries written in Rust, such as safetensors, have errors of their own for what the system refused.
+        if (refused := _refused_by_the_system(error)) is None:
+            raise
+        raise cannot_write(path, refused) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -110,6 +119,12 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     reason = error.strerror or str(error)
     remedy = _REMEDIES.get(error.errno or 0, "Choose another place")
     return OutputError(f"can't write {path}: {reason}. {remedy}; nothing was changed.")
+
+
+def _refused_by_the_system(error: Exception) -> OSError | None:
+    """What the system refused, where ``error`` is that of a library written in Rust; None for any other error."""
+    match = _RUST_SYSTEM_ERROR.search(str(error))
+    return None if match is None else OSError(int(match[1]), os.strerror(int(match[1])))
 
 
 def _replace_folder(path: Path, new: Path) -> None:

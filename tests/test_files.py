@@ -286,3 +286,33 @@ def test_the_remedy_fits_what_was_wrong(number, remedy):
     error = cannot_write(Path("run/games.jsonl"), OSError(number, os.strerror(number)))
 
     assert str(error) == f"can't write run/games.jsonl: {os.strerror(number)}. {remedy}; nothing was changed."
+
+
+def test_weights_that_find_no_room_are_an_output_error(tmp_path):
+    """safetensors writes by itself, and has an error of its own for what the system refuses."""
+    program = """
+        import resource, sys
+        from pathlib import Path
+        import numpy
+        from safetensors.numpy import save_file
+        from medical_team.errors import OutputError
+        from medical_team.files import atomic_folder
+        import signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            with atomic_folder(Path(sys.argv[1])) as folder:
+                save_file({"weights": numpy.zeros(10000)}, folder / "model.safetensors")
+        except OutputError as error:
+            print(error)
+    """
+    done = run_python(program, tmp_path / "checkpoint")
+
+    assert "can't write" in done.stdout, done.stderr
+    assert "File too large" in done.stdout
+    assert names_in(tmp_path) == []
+
+
+def test_an_error_that_the_system_has_no_part_in_stays_itself(tmp_path):
+    with pytest.raises(ValueError, match="mine"), atomic_folder(tmp_path / "folder"):
+        raise ValueError("mine")

@@ -80,13 +80,13 @@ def one_run(number: int, seed: int, folder: Path, whole: Path) -> dict[str, Any]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     service = served(port, folder)
-    saboteur = start_saboteur(port, chance.random(), record) if is_spoiled else None
+    saboteur = start_saboteur(port, chance.random(), record, run) if is_spoiled else None
     try:
         arguments = run_arguments(
             folder,
             judge__kind="remote",
             judge__url=f"http://127.0.0.1:{saboteur[1] if saboteur else port}",
-            judge__timeout_seconds=1.0 if is_spoiled else 30.0,
+            judge__timeout_seconds=2.0 if is_spoiled else 30.0,
             judge__queries_per_request=2,
         )
         process = Process([*arguments, "--run", str(run)], folder / f"run-{number}.log")
@@ -145,9 +145,9 @@ def fail(service: Process, port: int, folder: Path, chance: random.Random, outag
     return service
 
 
-def start_saboteur(port: int, seed: float, record: Path) -> tuple[int, int]:
+def start_saboteur(port: int, seed: float, record: Path, run: Path) -> tuple[int, int]:
     """A process that spoils answers, and the port on which it listens."""
-    server = Saboteur(port, random.Random(seed), record)
+    server = Saboteur(port, random.Random(seed), record, run / "games.jsonl")
     if (process := os.fork()) == 0:
         try:
             server.serve_forever()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 Answer = dict[str, Any]
-SLOW_SECONDS = 1.5
+SLOW_SECONDS = 2.5
 """Longer than the trainer waits."""
 
 CHANGES: dict[str, Callable[[Answer], Any]] = {
@@ -42,19 +42,24 @@ FAULTS = (*CHANGES, *(f"status {status}" for status in STATUSES), "garbage", "tr
 
 
 class Saboteur(ThreadingHTTPServer):
-    """Passes requests on to the service at ``port``; every second answer is spoiled, by numbers from ``chance``."""
+    """Passes requests on to the service at ``port``; every second answer is spoiled, by numbers from ``chance``.
+
+    Args:
+        begins_with: nothing is spoiled before this file is there, so that a run begins at all.
+    """
 
     daemon_threads = True
 
-    def __init__(self, port: int, chance: random.Random, record: Path) -> None:
+    def __init__(self, port: int, chance: random.Random, record: Path, begins_with: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.service_port = port
         self._chance = chance
         self._record = record
+        self._begins_with = begins_with
 
     def next_fault(self) -> str | None:
         """What goes wrong with the next answer; it is on record before it happens."""
-        if self._chance.random() < 0.5:
+        if not self._begins_with.exists() or self._chance.random() < 0.5:
             return None
         fault = self._chance.choice(FAULTS)
         with self._record.open("a", encoding="utf-8") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,20 @@ from typing import Any
 
 import pytest
 
+from needs import MOUNTING
+
 CAMPAIGNS = Path(__file__).parents[2] / "benchmarks" / "reliability"
+
+
+def can_mount(folder: Path) -> bool:
+    """Whether this process may mount a file system."""
+    if sys.platform != "linux" or shutil.which("mount") is None:
+        return False
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode == 0:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+    return mounted.returncode == 0
 
 
 def result_of(campaign: str, output: Path, *arguments: str) -> dict[str, Any]:
@@ -57,3 +71,13 @@ def test_a_failing_judge_costs_no_game_and_gives_no_reward(tmp_path):
 
     assert sum(result["outages"].values()) >= 3
     assert [trial["faults"] for trial in result["trials"]] == [[]] * len(result["trials"])
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_nothing_half_made_stays(tmp_path):
+    if not can_mount(tmp_path / "disk"):
+        MOUNTING.skip()
+    result = result_of("full_disk", tmp_path / "disk.json", "--trials", "1", "--command", "train", "--command", "games")
+
+    assert result["ends"] == {"train": {"2": 1}, "games": {"2": 1}}
+    assert [trial["faults"] for trial in result["trials"]] == [[], []]

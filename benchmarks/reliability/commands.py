@@ -1,0 +1,86 @@
+"""The commands that write, each small, with what they read already made: for campaigns that disturb their writing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo_runs import Process, arguments_of
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What commands read, made once."""
+
+    csv: Path
+    records: Path
+    heldout: Path
+    run: Path
+
+
+def make_inputs(folder: Path) -> Inputs:
+    """Notes, records and a finished run in ``folder``."""
+    csv, built, run = folder / "notes.csv", folder / "built", folder / "finished"
+    if not run.exists():
+        done(["data", "synth", "--notes", "120", "-o", str(csv)], folder)
+        done(["data", "build", str(csv), "--heldout", "0.3", "-o", str(built)], folder)
+        done([*arguments_of("plain", folder), "--run", str(run)], folder)
+    return Inputs(csv, built / "train.jsonl", built / "heldout.jsonl", run)
+
+
+def done(arguments: list[str], folder: Path, cwd: Path | None = None) -> str:
+    """Run a command that must succeed; what it said."""
+    process = Process(arguments, folder / "command.log", cwd=cwd)
+    if process.wait() != 0:
+        raise SystemExit(f"medical-team {' '.join(arguments)} failed:\n{process.output}")
+    return process.output
+
+
+def writing_commands(inputs: Inputs, target: Path, folder: Path) -> dict[str, list[str]]:
+    """Arguments of each command that writes, to ``target``."""
+    run, out = str(inputs.run), str(target)
+    playing = ["--games", "8", "--device", "cpu", "--keep-training-notes", "--prompt-style", "terse"]
+    return {
+        "data synth": ["data", "synth", "--notes", "120", "-o", out],
+        "data build": ["data", "build", str(inputs.csv), "--heldout", "0.3", "-o", out],
+        "data convert": ["data", "convert", str(inputs.records), "-o", out],
+        "train": [*arguments_of("plain", folder), "--run", out],
+        "train with opponents": [*arguments_of("opponents", folder), "--run", out],
+        "warmstart": [
+            "warmstart",
+            *arguments_of("plain", folder, warmstart__steps=3, warmstart__demonstrations_per_step=4)[1:],
+            *("--run", out),
+        ],
+        "export": ["export", run, "-o", out],
+        "report": ["report", run, "-o", out],
+        "games": ["games", run, "--form", "csv", "-o", out],
+        "rejudge": ["rejudge", run, "--judge", "reference", "-o", out],
+        "judge audit": ["judge", "audit", "--medec", str(inputs.csv), "--cases", "10", "-o", out],
+        "eval medec": ["eval", "medec", "all-safe", "--medec", str(inputs.csv), "-o", out],
+        "eval games": ["eval", "games", run, "--data", str(inputs.heldout), *playing, "-o", out],
+    }
+
+
+RESUMED = {"train": "train", "train with opponents": "train", "warmstart": "warmstart"}
+"""Commands whose run goes on with --resume, and the command that does."""
+
+NOT_COMPARED = ("run.json", "lock", "README.md", "metrics.jsonl", "evaluation.json")
+"""Files that hold times or measures of the machine."""
+
+
+TIMED = ("judge audit",)
+"""Commands whose result holds how long they took."""
+
+
+def contents(path: Path) -> dict[str, str]:
+    """The hash of each file at ``path`` that two equal results share."""
+    if path.is_file():
+        return {"": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {
+        str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+        and file.name not in NOT_COMPARED
+        and not {"tensorboard", "abandoned"} & {part.name for part in file.parents}
+    }
