@@ -10,6 +10,7 @@ import pytest
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_record, synthetic_records
 from medical_team.demonstrations.revisions import revised_note, revised_sentences
 from medical_team.judge.lexicon import OPENING_WORDS
+from medical_team.judge.wording import read
 from medical_team.judging import reference_judge
 from medical_team.parsing import is_rewritten
 from medical_team.records import DataType
@@ -68,3 +69,31 @@ def test_a_sentence_may_be_given_another_opening():
         opening, _, rest = sentence.partition(", ")
         assert opening.lower() in OPENING_WORDS
         assert rest[0] == note.sentences[int(number)][0].lower()
+
+
+def test_demonstrated_edits_exchange_nothing_but_wordings_of_the_closed_list():
+    record = a_record(DataType.ADVERSARIAL_BENIGN)
+    sentences = NumberedNote(record.note).sentences
+    for seed in range(40):
+        answer = revised_sentences(record, JUDGE, random.Random(seed))
+        assert answer is not None
+        number, _, sentence = answer.partition(": ")
+        assert read(sentence).plain == read(sentences[int(number)]).plain
+
+
+def test_a_wording_is_exchanged_only_where_its_condition_holds():
+    start = "He reports pain. His mental states vary. He has no fever and chills."
+    error, corrected = f"{start} He has gout.", f"{start} He has scurvy."
+    record = a_record(
+        DataType.ADVERSARIAL_BENIGN,
+        note=corrected,
+        error_note=error,
+        corrected_note=corrected,
+        error_sentence="He has gout.",
+        corrected_sentence="He has scurvy.",
+    )
+    answers = {revised_sentences(record, JUDGE, random.Random(seed)) for seed in range(60)}
+    told = " ".join(answer for answer in answers if answer is not None)
+    assert "He states pain" in told or "he states pain" in told
+    assert "mental reports" not in told
+    assert "fever as well as chills" not in told
