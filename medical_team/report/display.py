@@ -1,12 +1,14 @@
-"""What a person sees while a run trains: a live view on a terminal, else one plain line for each step.
+"""What a person sees while a run trains: a live view on a terminal, one plain line for each step in a file or a pipe.
 
-The plain lines serve files, pipes, ``NO_COLOR`` and dumb terminals. Warnings go to standard error. Whatever text comes
-in is shown as it is: no character of it drives the terminal, no markup in it is interpreted.
+With ``NO_COLOR`` and on dumb terminals nothing is redrawn, and each number stands beside its name. Warnings go to
+standard error. Whatever text comes in is shown as it is: no character of it drives the terminal, no markup in it is
+interpreted.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -142,6 +144,26 @@ class PlainDisplay(Display):
         self._write(self.stream, _row(cells))
 
 
+class LabelledDisplay(PlainDisplay):
+    """Each number of a step beside its name, in lines that fit any window: for who listens to a terminal."""
+
+    def start(self, total_steps: int, first_step: int = 0) -> None:
+        """No header: every line says what it tells."""
+        Display.start(self, total_steps, first_step)
+
+    def notice(self, text: str) -> None:
+        """Write ``text``."""
+        self._write(self.stream, folded(text, shutil.get_terminal_size().columns))
+
+    def _show_step(self, metrics: Mapping[str, float]) -> None:
+        lines = [f"step {self.done_steps} of {self.total_steps}, {duration_text(self._seconds_left())} left"]
+        for role in Role:
+            named = ((title, name.format(role=role.value), form) for title, (name, form) in _ROLE_ROWS.items())
+            told = [f"{title} {format(metrics[name], form)}" for title, name, form in named if name in metrics]
+            lines.append(f"  {role.value}: {', '.join(told) or 'nothing'}")
+        self.notice("\n".join([*lines, f"  {_whole_step_text(metrics)}"]))
+
+
 class LiveDisplay(Display):
     """Progress, time left, the phase and the metrics of the last step, redrawn in place."""
 
@@ -234,10 +256,7 @@ class LiveDisplay(Display):
         return table
 
     def _whole_step(self) -> RenderableType:
-        kl = number_text(self._metrics, "policy/kl", "z.4f")
-        speed = number_text(self._metrics, "speed/tokens_per_second", ".0f")
-        memory = number_text(self._metrics, "memory/peak_gib", ".1f")
-        return self._text(f"KL {kl} nats a token, {speed} tokens a second, peak memory {memory} GiB")
+        return self._text(_whole_step_text(self._metrics))
 
 
 def make_display(
@@ -246,8 +265,10 @@ def make_display(
     """The display that fits ``stream`` (standard output by default); warnings go to ``errors`` (standard error)."""
     shown_on: IO[str] = sys.stdout if stream is None else stream
     warned_on: IO[str] = sys.stderr if errors is None else errors
-    if not shown_on.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+    if not shown_on.isatty():
         return PlainDisplay(shown_on, warned_on, clock)
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+        return LabelledDisplay(shown_on, warned_on, clock)
     return LiveDisplay(shown_on, warned_on, clock)
 
 
@@ -262,6 +283,13 @@ def metric_cells(metrics: Mapping[str, float]) -> list[str]:
         number_text(metrics, "speed/tokens_per_second", ".0f"),
         number_text(metrics, "memory/peak_gib", ".1f"),
     ]
+
+
+def _whole_step_text(metrics: Mapping[str, float]) -> str:
+    kl = number_text(metrics, "policy/kl", "z.4f")
+    speed = number_text(metrics, "speed/tokens_per_second", ".0f")
+    memory = number_text(metrics, "memory/peak_gib", ".1f")
+    return f"KL {kl} nats a token, {speed} tokens a second, peak memory {memory} GiB"
 
 
 def number_text(metrics: Mapping[str, float], name: str, form: str) -> str:

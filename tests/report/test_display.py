@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from medical_team.report.display import LiveDisplay, PlainDisplay, make_display
+from medical_team.report.display import LabelledDisplay, LiveDisplay, make_display
 
 METRICS = {
     "rewards/attacker/total": -0.001,
@@ -77,10 +77,33 @@ def test_text_can_not_drive_the_terminal_nor_stop_an_ascii_stream():
 
 
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_plain_lines_where_no_colour_is_wanted(terminal_environment, monkeypatch, variable, value):
+def test_lines_without_colour_where_no_colour_is_wanted(terminal_environment, monkeypatch, variable, value):
     assert isinstance(make_display(Terminal(), io.StringIO()), LiveDisplay)
     monkeypatch.setenv(variable, value)
-    assert isinstance(make_display(Terminal(), io.StringIO()), PlainDisplay)
+    assert isinstance(make_display(Terminal(), io.StringIO()), LabelledDisplay)
+
+
+def test_without_redrawing_each_number_stands_beside_its_name_in_lines_that_fit(terminal_environment, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "60")
+    terminal, clock = Terminal(), Clock()
+    with make_display(terminal, io.StringIO(), clock) as display:
+        display.start(total_steps=4)
+        clock.now = 60.0
+        display.step(0, METRICS)
+        display.step(1, {})
+
+    assert terminal.getvalue().splitlines() == [
+        "step 1 of 4, 0:03:00 left",
+        "  attacker: reward +0.00, win rate 40%, void 12%",
+        "  assessor: reward +0.25, win rate 60%, void 10%",
+        "  KL 0.0123 nats a token, 312 tokens a second, peak memory",
+        "    3.1 GiB",
+        "step 2 of 4, 0:01:00 left",
+        "  attacker: nothing",
+        "  assessor: nothing",
+        "  KL - nats a token, - tokens a second, peak memory - GiB",
+    ]
 
 
 def test_a_terminal_gets_a_live_view(terminal_environment):
