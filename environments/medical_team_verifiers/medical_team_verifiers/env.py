@@ -137,6 +137,6 @@ def _reward(trace: vf.Trace, game: Game) -> None:
         trace.agent.trainable = False
         return
     trace.record_reward(REWARD, reward.total)
-    for name in ("core", "revision", "format"):
+    for name in ("core", "revision", "format", "location", "correction"):
         if (term := getattr(reward, name)) is not None:
             trace.record_metric(name, term)
