@@ -81,3 +81,13 @@ def test_a_full_disk_is_told_and_nothing_half_made_stays(tmp_path):
 
     assert result["ends"] == {"train": {"2": 1}, "games": {"2": 1}}
     assert [trial["faults"] for trial in result["trials"]] == [[], []]
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_place_give_the_result_of_one(tmp_path):
+    result = result_of(
+        "two_processes", tmp_path / "two.json", "--trials", "1", "--command", "resume", "--command", "games"
+    )
+
+    assert result["ends"] == {"resume": {"[0, 2]": 1}, "games": {"[0, 0]": 1}}
+    assert [trial["faults"] for trial in result["trials"]] == [[], []]
