@@ -1,6 +1,9 @@
 """What a judge says of edits of single sentences of MEDEC, each of which somebody has read.
 
-    python benchmarks/sentence_edits.py MEDEC.csv [--show CATEGORY]
+    python benchmarks/sentence_edits.py MEDEC.csv [--show CATEGORY] [--model NAME] [--every N]
+
+Without --model the reference judge is asked; with it the hybrid judge, which asks that model where the reference judge
+abstains.
 
 The edits are in sentence_edits.jsonl beside this file, as recipes: a case of MEDEC-MS's validation file, which of its
 two notes, the number of the sentence and the words that are exchanged in it. "error" says whether the edited note
@@ -15,18 +18,21 @@ import argparse
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
+from medical_team.cli.judging import load_scorer  # noqa: E402
+from medical_team.config import JudgeConfig  # noqa: E402
 from medical_team.data.medec import read_medec  # noqa: E402
 from medical_team.data.pairs import make_pair  # noqa: E402
 from medical_team.data.reading_log import ReadingLog  # noqa: E402
-from medical_team.judging import reference_judge  # noqa: E402
-from medical_team.records import NotePair  # noqa: E402
+from medical_team.judge.protocol import Judge, JudgeQuery  # noqa: E402
+from medical_team.judging import make_judge  # noqa: E402
+from medical_team.records import Labels, NotePair  # noqa: E402
 from medical_team.sentence_edits import NumberedNote  # noqa: E402
 
 RECIPES = Path(__file__).with_suffix(".jsonl")
@@ -75,6 +81,8 @@ class Judged:
     before: str
     after: str
     found: bool | None
+    source: str
+    """How it was found, or which judge couldn't tell."""
     reason: str
 
     @property
@@ -88,9 +96,13 @@ class Judged:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("csv", type=Path, help="MEDEC-MS's validation file")
+    parser.add_argument("--model", help="a language model to ask where the reference judge abstains")
+    parser.add_argument("--every", type=int, default=1, help="take each Nth edit alone, for a slow model")
     parser.add_argument("--show", help="print the sentences of this category, before and after ('all': of all)")
     chosen = parser.parse_args()
-    judged = list(judge_edits(read_edits(), pairs_of(chosen.csv)))
+    config = JudgeConfig(kind="hybrid", model=chosen.model) if chosen.model else JudgeConfig()
+    judge = make_judge(config, load_scorer=load_scorer)
+    judged = judge_edits(read_edits()[:: chosen.every], pairs_of(chosen.csv), judge)
     for item in judged:
         if chosen.show in (item.edit.category, "all"):
             print(f"{item.outcome:9} truth {item.edit.error} | {item.before} => {item.after} | {item.reason}")
@@ -113,21 +125,29 @@ def pairs_of(csv: Path) -> dict[str, NotePair]:
     return {note.text_id: make_pair(note, note.text_id, Counter()) for note in notes}
 
 
-def judge_edits(edits: Sequence[SentenceEdit], pairs: Mapping[str, NotePair]) -> Iterator[Judged]:
-    """What the reference judge says of each edit."""
-    judge = reference_judge()
-    for edit in edits:
-        note, before, after = edit.changed(pairs[edit.case])
-        finding = judge.find(note, pairs[edit.case])
-        yield Judged(edit, before, after, finding.error_present, finding.reason)
+def judge_edits(edits: Sequence[SentenceEdit], pairs: Mapping[str, NotePair], judge: Judge) -> list[Judged]:
+    """What the judge says of each edit."""
+    changed = [edit.changed(pairs[edit.case]) for edit in edits]
+    queries = [
+        JudgeQuery(str(number), note, None, pairs[edit.case])
+        for number, (edit, (note, _, _)) in enumerate(zip(edits, changed, strict=True))
+    ]
+    rulings = judge.rule(queries)
+    judged: list[Judged] = []
+    for query, edit, (_, before, after) in zip(queries, edits, changed, strict=True):
+        ruling = rulings[query.game_id]
+        found = ruling.error_present if isinstance(ruling, Labels) else None
+        judged.append(Judged(edit, before, after, found, ruling.source, ruling.reason))
+    return judged
 
 
 def print_table(judged: Sequence[Judged]) -> None:
     by_category: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for item in judged:
         by_category[item.edit.category][item.outcome] += 1
-        by_category["all"][item.outcome] += 1
-    by_category["all"] = by_category.pop("all")
+        by_category[f"all, by {item.source}"][item.outcome] += 1
+    for total in [name for name in by_category if name.startswith("all, by ")]:
+        by_category[total] = by_category.pop(total)
     print("| edit | edits | decided rightly | abstained | false |\n|---|---|---|---|---|")
     for category, outcomes in by_category.items():
         figures = [outcomes.total(), *(outcomes[name] for name in ("right", "abstained", "false"))]

@@ -12,6 +12,8 @@ from types import ModuleType
 import pytest
 from judge_cases import CASE, CORRECTED_SENTENCE, ERROR_SENTENCE
 
+from medical_team.judging import reference_judge
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "sentence_edits.py"
 
 
@@ -50,7 +52,7 @@ def test_a_recipe_can_take_the_other_note_s_sentence_or_the_next_or_none(audit: 
 def test_an_edit_is_false_where_the_judge_rules_against_a_person_or_on_the_unknowable(audit: ModuleType) -> None:
     restored = audit.SentenceEdit("target restored", "case-1", "error", 7, "other", False)
     edits = [restored, replace(restored, error=True), replace(restored, error=None), replace(restored, edit="nothing")]
-    assert [item.outcome for item in audit.judge_edits(edits, {"case-1": CASE})] == [
+    assert [item.outcome for item in audit.judge_edits(edits, {"case-1": CASE}, reference_judge())] == [
         "right",
         "false",
         "false",
@@ -59,7 +61,7 @@ def test_an_edit_is_false_where_the_judge_rules_against_a_person_or_on_the_unkno
 
 
 def test_no_ruling_on_medec_is_false(audit: ModuleType, medec_validation_csv: Path) -> None:
-    judged = list(audit.judge_edits(audit.read_edits(), audit.pairs_of(medec_validation_csv)))
+    judged = audit.judge_edits(audit.read_edits(), audit.pairs_of(medec_validation_csv), reference_judge())
     outcomes = Counter(item.outcome for item in judged)
     assert [item.edit for item in judged if item.outcome == "false"] == []
     assert outcomes["right"] > 60
