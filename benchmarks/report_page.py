@@ -1,6 +1,7 @@
 """How fast a report with many games is written, opens and filters, in headless Chromium.
 
     python benchmarks/report_page.py --games 50000
+    python benchmarks/report_page.py --games 50000 --phone    a window of 360 x 740, with touch
 
 It plays nothing: it makes games with random words, each with a text of its own, about as long as MEDEC's notes. Needs
 Chromium, its driver and selenium.
@@ -64,10 +65,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=int, default=50_000)
     parser.add_argument("--page", type=Path, help="measure this report instead of writing one")
+    parser.add_argument("--phone", action="store_true", help="in a window of 360 x 740 points, as a phone has")
     chosen = parser.parse_args()
     print(f"load of this machine: {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
     if chosen.page is not None:
-        measure(chosen.page)
+        measure(chosen.page, is_phone=chosen.phone)
         return
     steps = -(-chosen.games // GAMES_A_STEP)
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +80,7 @@ def main() -> None:
         written = time.perf_counter() - start
         print(f"{games:,} games, {size(run / 'games.jsonl')} of games.jsonl")
         print(f"written in {written:.1f} s, {size(page)}")
-        measure(page)
+        measure(page, is_phone=chosen.phone)
 
 
 def make_run(path: Path, steps: int) -> None:
@@ -106,9 +108,9 @@ def make_run(path: Path, steps: int) -> None:
         run.append_games(score(games, config.game))
 
 
-def measure(page: Path) -> None:
+def measure(page: Path, *, is_phone: bool) -> None:
     """Open ``page`` and filter its games."""
-    driver = open_browser()
+    driver = open_browser(is_phone=is_phone)
     try:
         driver.get(page.resolve().as_uri())
         while driver.execute_script("return document.documentElement.dataset.ready") != "search":
@@ -121,15 +123,20 @@ def measure(page: Path) -> None:
         for name, value in FILTERS:
             milliseconds, count = driver.execute_async_script(FILTER, name, value)
             print(f"{name} = {value!r}: {milliseconds:.0f} ms ({count})")
+        widths = driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+        print(f"the page is {widths[0]} points wide in a window of {widths[1]}")
     finally:
         driver.quit()
 
 
-def open_browser() -> Any:
+def open_browser(*, is_phone: bool) -> Any:
     """Headless Chromium."""
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(argument)
+    if is_phone:
+        metrics = {"width": 360, "height": 740, "pixelRatio": 2.0, "touch": True}
+        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
     options.binary_location = "/usr/bin/chromium"
     return webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
 
