@@ -15,7 +15,7 @@ from ..errors import MissingDependencyError, UsageError
 from ..metrics.card_metadata import card_metadata
 from ..metrics.licences import model_licence
 from ..model_names import model_title, repository_of, settled_model
-from ..runs.checkpoints import MARKER
+from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo, is_checkpoint
 from ..runs.config_file import to_toml
 from ..runs.folder import RunFolder
 from ..runs.places import without_places
@@ -24,7 +24,6 @@ from .judging import remark
 from .output import say
 
 _RUN_INFO = "run.json"
-_POLICY = "policy"
 _CARD = "README.md"
 _CONFIG = "medical_team.toml"
 _LIBRARIES = ("torch", "transformers", "peft", "safetensors", "huggingface_hub", "tokenizers")
@@ -151,8 +150,8 @@ def _source_of(chosen: ExportArguments) -> _Source:
         return _of_run(RunFolder.open(path), chosen.which)
     if chosen.which is not None:
         raise UsageError(f"--which chooses within a run, and {path} is none: leave it out")
-    checkpoint = path.resolve().parent if path.resolve().name == _POLICY else path.resolve()
-    if (checkpoint / MARKER).is_file():
+    checkpoint = path.resolve().parent if path.resolve().name == POLICY_FOLDER else path.resolve()
+    if is_checkpoint(checkpoint):
         return _of_checkpoint(checkpoint)
     run = checkpoint.parent
     if checkpoint.name == "final" and (run / _RUN_INFO).is_file():
@@ -166,12 +165,12 @@ def _of_run(run: RunFolder, which: Literal["best", "final", "latest"] | None) ->
         best = None
     if which in (None, "best") and best is not None:
         said = f"the best checkpoint of {run.path} ({best.metric} {best.value:.3f} after {best.step} steps)"
-        return _Source(run.checkpoints.path_of(best.step) / _POLICY, said, run, best.step)
+        return _Source(run.checkpoints.path_of(best.step) / POLICY_FOLDER, said, run, best.step)
     if which in (None, "final") and run.final_path.is_dir():
         return _Source(run.final_path, f"the final model of {run.path}", run, run.total_steps)
     if which in (None, "latest") and latest is not None:
         said = f"the checkpoint of {run.path} after {latest} steps"
-        return _Source(run.checkpoints.path_of(latest) / _POLICY, said, run, latest)
+        return _Source(run.checkpoints.path_of(latest) / POLICY_FOLDER, said, run, latest)
     there = [
         name
         for name, is_there in (
@@ -187,10 +186,10 @@ def _of_run(run: RunFolder, which: Literal["best", "final", "latest"] | None) ->
 
 
 def _of_checkpoint(checkpoint: Path) -> _Source:
-    steps = json.loads((checkpoint / MARKER).read_text(encoding="utf-8")).get("completed_steps", 0)
+    steps = CheckpointInfo.read(checkpoint).completed_steps
     run_path = checkpoint.parent.parent
     run = RunFolder.open(run_path) if (run_path / _RUN_INFO).is_file() else None
-    return _Source(checkpoint / _POLICY, f"the checkpoint {checkpoint.name} of {run_path}", run, steps)
+    return _Source(checkpoint / POLICY_FOLDER, f"the checkpoint {checkpoint.name} of {run_path}", run, steps)
 
 
 def _card_writer(source: _Source, name: str) -> Callable[[Path], None]:

@@ -30,6 +30,7 @@ from ..metrics.card_figures import criteria_table, figures_table
 from ..prompt_date import today
 from ..report.summary import replacement_summary, void_summary
 from ..rl.model_card import model_card
+from ..runs.checkpoints import POLICY_FOLDER
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder
 from ..runs.places import settled
@@ -169,7 +170,7 @@ def _way_on(run: RunFolder) -> str:
         return f"Go on after step {step} with: medical-team train --resume {run.path}"
     latest = run.checkpoints.latest()
     if latest is not None:
-        model = run.checkpoints.path_of(latest) / "policy"
+        model = run.checkpoints.path_of(latest) / POLICY_FOLDER
         return (
             f"Start a new run from its model after {latest} steps with: medical-team train {run.path / 'config.toml'} "
             f"--policy.model {model}\n(With engine.save_optimizer a run can be resumed instead.)"

@@ -6,7 +6,6 @@ engine's folder goes when the run's folder stands.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from ..engine_config import EngineKind
 from ..files import atomic_folder
-from ..runs.checkpoints import MARKER
+from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo
 from ..runs.folder import RunFolder
 from .command import EngineFiles
 from .hugging_face_folder import folder_problem
@@ -25,8 +24,6 @@ from .hugging_face_folder import folder_problem
 WriteCard = Callable[[Path, int], None]
 """Writes the model card into a folder, for a number of completed steps."""
 
-_FORMAT = 1
-_POLICY = "policy"
 _NAME = re.compile(r"global_step(\d+)_hf")
 _CARD = "README.md"
 
@@ -104,14 +101,8 @@ def _last_change(folder: Path) -> float:
 
 def _take_checkpoint(run: RunFolder, step: int, folder: Path, write_card: WriteCard) -> None:
     with atomic_folder(run.checkpoints.path_of(step)) as new:
-        _link_model(folder, new / _POLICY, step, write_card)
-        marker = {
-            "format": _FORMAT,
-            "completed_steps": step,
-            "adaptation": run.config.policy.adaptation,
-            "engine": run.config.engine.kind,
-        }
-        (new / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        _link_model(folder, new / POLICY_FOLDER, step, write_card)
+        CheckpointInfo(step, run.config.policy.adaptation, engine=run.config.engine.kind).write(new)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -124,7 +115,7 @@ def _take_final(run: RunFolder, files: EngineFiles, write_card: WriteCard) -> st
             return None
     else:
         # The fork saves nothing when it ends: the model of its last step is the final one.
-        source, is_own = run.checkpoints.path_of(run.total_steps) / _POLICY, False
+        source, is_own = run.checkpoints.path_of(run.total_steps) / POLICY_FOLDER, False
         if not source.is_dir():
             return None
     if problem := folder_problem(source):

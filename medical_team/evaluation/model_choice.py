@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..jsonl import lines_sha256
 from ..model_names import model_title
 from ..prompt_date import today
-from ..runs.checkpoints import MARKER
+from ..runs.checkpoints import POLICY_FOLDER, is_checkpoint
 from ..runs.config_file import load_preset, to_toml
 from ..runs.folder import RunFolder, run_around
 from .predictions import BASELINES
@@ -24,7 +24,6 @@ MOST_RUNS = 16
 BEST, FINAL = "best", "final"
 
 _RUN_INFO = "run.json"
-_POLICY = "policy"
 _SAMPLED_BYTES = 65536
 _STEP = re.compile(r"step-(\d{6,})")
 
@@ -141,7 +140,7 @@ def _part_of(run: RunFolder, path: Path) -> ModelChoice:
     inner = [part for part in path.resolve().relative_to(run.path.resolve()).parts if part != "checkpoints"]
     step = next((int(match[1]) for part in inner if (match := _STEP.fullmatch(part))), None)
     return ModelChoice(
-        label="/".join([run.path.resolve().name, *(part for part in inner if part != _POLICY)]),
+        label="/".join([run.path.resolve().name, *(part for part in inner if part != POLICY_FOLDER)]),
         location=str(weights),
         run=run,
         part=FINAL if step is None else f"step-{step:06d}",
@@ -151,7 +150,7 @@ def _part_of(run: RunFolder, path: Path) -> ModelChoice:
 
 
 def _weights_of(path: Path) -> Path:
-    return path / _POLICY if (path / MARKER).is_file() else path
+    return path / POLICY_FOLDER if is_checkpoint(path) else path
 
 
 def _fingerprint(path: Path) -> str:

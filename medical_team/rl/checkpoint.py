@@ -1,17 +1,7 @@
-"""Saving and restoring a run's state. A checkpoint appears whole or not at all.
-
-step-000010/
-    checkpoint.json          what it is; its presence marks the folder as complete
-    policy/                  a Hugging Face folder: weights (a LoRA adapter, or full), tokenizer, model card
-    optimizer.safetensors    AdamW's state
-
-Where each role has a policy of its own, these are the assessor's, and the attacker's are policy/attacker/ and
-attacker_optimizer.safetensors.
-"""
+"""Saving and restoring a run's state. What lies in a checkpoint is told in :mod:`..runs.checkpoints`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,12 +11,10 @@ from ..metrics.card_figures import criteria_table, figures_table
 from ..metrics.step_metrics import BALANCED_ACCURACY
 from ..policy.pair import ATTACKER_FOLDER
 from ..records import Source
-from ..runs.checkpoints import MARKER
+from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo
 from ..runs.folder import RunFolder
 from .model_card import model_card
-from .protocols import POLICY_FOLDER, Learner
-
-FORMAT = 1
+from .protocols import Learner
 
 
 def save_when_due(
@@ -61,13 +49,7 @@ def save_checkpoint(run: RunFolder, learner: Learner, completed_steps: int) -> P
         learner.save(folder)
         _write_card(run, completed_steps, folder / POLICY_FOLDER)
         policy = run.config.policy
-        marker = {
-            "format": FORMAT,
-            "completed_steps": completed_steps,
-            "adaptation": policy.adaptation,
-            "roles": policy.roles,
-        }
-        (folder / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        CheckpointInfo(completed_steps, policy.adaptation, policy.roles).write(folder)
     best = run.checkpoints.best()
     run.checkpoints.prune(run.config.checkpoints.keep_last, best.step if best else None)
     return path
@@ -86,13 +68,11 @@ def restore_latest(run: RunFolder, learner: Learner) -> int:
         run.rewind(-1)
         return 0
     path = run.checkpoints.path_of(completed_steps)
-    marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
-    if marker.get("format") != FORMAT:
-        raise TrainingError(f"{path} has format {marker.get('format')}, expected {FORMAT}: another version wrote it")
-    if marker.get("adaptation") != run.config.policy.adaptation:
-        raise TrainingError(f"{path} was written with policy.adaptation = {marker.get('adaptation')!r}")
-    if marker.get("roles", "shared") != run.config.policy.roles:
-        raise TrainingError(f"{path} was written with policy.roles = {marker.get('roles', 'shared')!r}")
+    saved = CheckpointInfo.read(path)
+    if saved.adaptation != run.config.policy.adaptation:
+        raise TrainingError(f"{path} was written with policy.adaptation = {saved.adaptation!r}")
+    if saved.roles != run.config.policy.roles:
+        raise TrainingError(f"{path} was written with policy.roles = {saved.roles!r}")
     learner.restore(path)
     run.rewind(completed_steps)
     return completed_steps

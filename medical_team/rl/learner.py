@@ -19,11 +19,12 @@ from ..policy.devices import gpu_memory_share, peak_memory_bytes
 from ..policy.log_probs import reply_log_probs, token_batch
 from ..policy.policy import Policy
 from ..records import LIVING, Role, Sample, Update
+from ..runs.checkpoints import POLICY_FOLDER
 from ..seeds import derived_random
 from .batch import Batch, microbatch_rows, padded_to, reply_mask
 from .mismatch import measured_mismatch, truncated_weights
 from .optimizer_state import OPTIMIZER_FILE, load_optimizer, save_optimizer
-from .protocols import POLICY_FOLDER, Experience
+from .protocols import Experience
 from .reinforce import clipped_token_losses, kl_estimates, reinforce_advantages, token_weights
 from .sft import SupervisedBatch, tokenized
 

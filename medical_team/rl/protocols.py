@@ -11,9 +11,6 @@ from ..demonstrations.draw import Demonstration
 from ..records import Game, Sample, Update
 from .step_timer import StepTimer
 
-POLICY_FOLDER = "policy"
-"""Of a checkpoint: the policy as a Hugging Face folder."""
-
 
 @dataclass(frozen=True)
 class Experience:
@@ -49,11 +46,11 @@ class Learner(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what :meth:`restore` needs, with the policy as a Hugging Face folder in its :data:`POLICY_FOLDER`."""
+        """Write what :meth:`restore` needs, with the policy as a Hugging Face folder in ``policy/``."""
         ...
 
     def save_policy(self, folder: Path) -> None:
-        """Write the policy alone, as a checkpoint's :data:`POLICY_FOLDER` holds it."""
+        """Write the policy alone, as a checkpoint's ``policy/`` holds it."""
         ...
 
     def restore(self, folder: Path) -> None:

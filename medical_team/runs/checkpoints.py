@@ -1,7 +1,12 @@
-"""The checkpoints of a run: which are complete, which is the latest, which is the best, which go.
+"""The checkpoints of a run: what one is, which are complete, which is the latest, which is the best, which go.
 
-A checkpoint is a folder ``step-000010``: the state after 10 completed steps. It is complete when it holds
-``checkpoint.json``; since ``train`` writes the folder under another name and renames it, it is complete or absent.
+step-000010/                 the state after 10 completed steps
+    checkpoint.json          what it is; its presence marks the folder as complete
+    policy/                  a Hugging Face folder: weights (a LoRA adapter, or full), tokenizer, model card
+    optimizer.safetensors    AdamW's state; an engine's checkpoint has none
+
+Where each role has a policy of its own, these are the assessor's, and the attacker's are policy/attacker/ and
+attacker_optimizer.safetensors. The folder is written under another name and renamed, so it is complete or absent.
 """
 
 from __future__ import annotations
@@ -12,17 +17,61 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import DataError, OutputError
+from ..errors import DataError, OutputError, TrainingError
 from ..files import atomic_text
 from ..jsonl import from_line, validation_problems
 from ..records import Closed
 
-MARKER = "checkpoint.json"
+FORMAT = 1
+POLICY_FOLDER = "policy"
 
+_MARKER = "checkpoint.json"
 _NAME = re.compile(r"step-(\d{6,})")
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint says of itself."""
+
+    completed_steps: int
+    adaptation: str
+    roles: str = "shared"
+    """``policy.roles`` as it was; checkpoints of before that option are of one policy."""
+    engine: str = "local"
+    """What trained it."""
+
+    def write(self, folder: Path) -> None:
+        """Mark ``folder`` as complete."""
+        marker = {"format": FORMAT, **dataclasses.asdict(self)}
+        (folder / _MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> CheckpointInfo:
+        """What the checkpoint ``folder`` says.
+
+        Raises:
+            TrainingError: it is damaged, or another version wrote it.
+        """
+        path = folder / _MARKER
+        try:
+            marker: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if marker.get("format") != FORMAT:
+                raise TrainingError(
+                    f"{folder} has format {marker.get('format')}, expected {FORMAT}: another version wrote it"
+                )
+            named = {field.name: marker[field.name] for field in dataclasses.fields(cls) if field.name in marker}
+            return cls(**named)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise TrainingError(f"{path} is damaged: {error}. Take another checkpoint.") from error
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether ``folder`` is a complete checkpoint."""
+    return (folder / _MARKER).is_file()
 
 
 @dataclass(frozen=True)
@@ -48,7 +97,7 @@ class Checkpoints:
         """The completed steps of every complete checkpoint, ascending."""
         if not self.folder.is_dir():
             return []
-        matches = [_NAME.fullmatch(entry.name) for entry in self.folder.iterdir() if (entry / MARKER).is_file()]
+        matches = [_NAME.fullmatch(entry.name) for entry in self.folder.iterdir() if is_checkpoint(entry)]
         return sorted(int(match[1]) for match in matches if match)
 
     def latest(self) -> int | None:

@@ -108,6 +108,7 @@ class RunFolder:
         name the day that chat templates are told, that is the day on which the run was made."""
         self.is_day_saved = config.policy.prompt_date is not None
         """Whether it names that day, as all but old runs do."""
+        self._training_records: list[TrainingRecord] | None = None
 
     @classmethod
     def create(
@@ -264,12 +265,14 @@ class RunFolder:
             yield
 
     def training_records(self) -> list[TrainingRecord]:
-        """The records this run plays with.
+        """The records this run plays with. They never change, so they are read once.
 
         Raises:
             DataError: the file is damaged.
         """
-        return read_jsonl(self.path / _TRAIN, TrainingRecord)
+        if self._training_records is None:
+            self._training_records = read_jsonl(self.path / _TRAIN, TrainingRecord)
+        return list(self._training_records)
 
     def heldout_records(self) -> list[TrainingRecord]:
         """The records of its evaluations; empty where there are none.

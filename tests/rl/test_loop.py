@@ -21,8 +21,9 @@ from medical_team.rl.experience import WarmStart
 from medical_team.rl.interruption import StopRequest
 from medical_team.rl.listeners import Listener
 from medical_team.rl.loop import train
-from medical_team.rl.protocols import POLICY_FOLDER, Experience
+from medical_team.rl.protocols import Experience
 from medical_team.rl.step_timer import StepTimer
+from medical_team.runs.checkpoints import POLICY_FOLDER
 from medical_team.runs.folder import RunFolder
 
 STEPS, GAMES = 4, 8

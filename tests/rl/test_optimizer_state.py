@@ -11,7 +11,7 @@ from medical_team.errors import PolicyError, TrainingError
 from medical_team.policy.policy import Policy
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.optimizer_state import OPTIMIZER_FILE
-from medical_team.rl.protocols import POLICY_FOLDER
+from medical_team.runs.checkpoints import POLICY_FOLDER
 
 
 @pytest.fixture

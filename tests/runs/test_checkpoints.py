@@ -1,14 +1,16 @@
+import json
+
 import pytest
 
-from medical_team.errors import DataError
+from medical_team.errors import DataError, TrainingError
 from medical_team.files import atomic_folder
-from medical_team.runs.checkpoints import BestCheckpoint, Checkpoints
+from medical_team.runs.checkpoints import BestCheckpoint, CheckpointInfo, Checkpoints, is_checkpoint
 
 
 def save(checkpoints, *steps):
     for step in steps:
         with atomic_folder(checkpoints.path_of(step)) as folder:
-            (folder / "checkpoint.json").write_text("{}", encoding="utf-8")
+            CheckpointInfo(step, "lora").write(folder)
 
 
 def test_only_complete_checkpoints_are_listed(tmp_path):
@@ -54,3 +56,34 @@ def test_a_damaged_record_of_the_best_is_named(tmp_path):
 
     with pytest.raises(DataError, match=r"best\.json is damaged"):
         Checkpoints(tmp_path).best()
+
+
+def test_a_checkpoint_says_what_it_is(tmp_path):
+    assert not is_checkpoint(tmp_path)
+    CheckpointInfo(10, "lora", "separate", "openrlhf").write(tmp_path)
+
+    assert is_checkpoint(tmp_path)
+    assert CheckpointInfo.read(tmp_path) == CheckpointInfo(10, "lora", "separate", "openrlhf")
+
+
+def test_an_older_checkpoint_is_of_one_policy(tmp_path):
+    older = {"format": 1, "completed_steps": 3, "adaptation": "full"}
+    (tmp_path / "checkpoint.json").write_text(json.dumps(older))
+
+    assert CheckpointInfo.read(tmp_path) == CheckpointInfo(3, "full", "shared", "local")
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ('{"format": 9}', "has format 9, expected 1: another version wrote it"),
+        ("{", "checkpoint.json is damaged"),
+        ("[]", "checkpoint.json is damaged"),
+        ('{"format": 1}', "checkpoint.json is damaged"),
+    ],
+)
+def test_a_checkpoint_of_another_format_or_none_is_refused(marker, message, tmp_path):
+    (tmp_path / "checkpoint.json").write_text(marker)
+
+    with pytest.raises(TrainingError, match=message):
+        CheckpointInfo.read(tmp_path)

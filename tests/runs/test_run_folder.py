@@ -40,6 +40,15 @@ def run_python(code, *arguments):
     )
 
 
+def test_the_records_are_read_once(tmp_path):
+    run = new_run(tmp_path)
+    assert run.training_records() == RECORDS
+
+    (run.path / "data" / "train.jsonl").unlink()
+
+    assert run.training_records() == RECORDS
+
+
 def test_a_new_run_holds_what_it_is_made_from(tmp_path):
     run = new_run(tmp_path, heldout=RECORDS[:1])
 
