@@ -233,20 +233,20 @@ def test_an_assessor_that_is_asked_where_the_error_is_sees_numbered_sentences():
 
 def test_it_sees_the_attacker_s_note_with_the_numbers_of_the_file():
     spec = a_spec(DataType.ADVERSARIAL_BENIGN)
-    spec = replace(spec, sentence_starts=(0, spec.seed_note.index("He is given")))
+    spec = replace(spec, sentence_starts=tuple(spec.seed_note.index(start) for start in ("A 40", "A chest", "He is")))
 
     def script(request: RolloutRequest) -> str:
         return (
-            "0: A man of 40 has a cough and 39.2 C; one lobe is dense."
+            "0: A man of 40 has a cough and a fever of 39.2 C."
             if request.speaker.role is Role.ATTACKER
-            else "Harmful 1"
+            else "Harmful 2"
         )
 
     rollout = ScriptedRollout(script)
     (game,) = play([spec], rollout, LOCATING, RolloutConfig(), seed=0)
 
-    assert "\n1: He is given" in rollout.batches[1][0].prompt
-    assert game.location == 1
+    assert "\n2: He is given" in rollout.batches[1][0].prompt
+    assert game.location == 2
 
 
 def test_an_error_that_is_nowhere_is_no_verdict():
