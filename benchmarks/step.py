@@ -215,6 +215,7 @@ def learn_with_trl(chosen: argparse.Namespace, asked: dict[str, Any], turns: Tur
                 output_dir=folder,
                 use_cpu=True,
                 bf16=False,
+                model_init_kwargs={"dtype": "float32"},
                 gradient_checkpointing=False,
                 per_device_train_batch_size=chosen.samples,
                 num_generations=2,
