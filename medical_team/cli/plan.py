@@ -13,7 +13,7 @@ from ..config import RunConfig
 from ..engines.openrlhf.command import openrlhf_problems
 from ..engines.red_team_fork.command import red_team_fork_problems
 from ..errors import UsageError
-from ..planning.duration import Speeds
+from ..planning.plan import Speeds
 from ..planning.plan_text import plan_json, plan_text
 from ..planning.planner import plan_of
 from ..runs.config_file import check_config

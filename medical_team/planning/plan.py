@@ -4,7 +4,7 @@ RunConfig -> Plan
   Workload       steps, games, samples by role, tokens: bounds from the options, and what to expect
   MemoryPlan     each GPU's memory by part, and in which phases of a step a part is there
   DiskPlan       what checkpoints and records take
-  Duration       time at a stated throughput
+  Duration       time at stated speeds
 """
 
 from __future__ import annotations
@@ -182,20 +182,29 @@ class DiskPlan:
 
 
 @dataclass(frozen=True)
-class Duration:
-    """How long the run takes at a stated throughput; evaluations, loading and the judge come on top."""
+class Speeds:
+    """Tokens in a second that somebody measured, all machines together; None where nobody did."""
 
-    rollout_tokens_per_second: float
-    training_tokens_per_second: float
-    is_rollout_assumed: bool
-    """True where the throughput is our assumption and not the user's statement."""
-    is_training_assumed: bool
-    rollout_seconds: float
-    training_seconds: float
+    rollout: float | None = None
+    training: float | None = None
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long the run takes at stated speeds; evaluations, loading and the judge come on top.
+
+    None is what no speed was stated for: none is made up.
+    """
+
+    speeds: Speeds
+    rollout_seconds: float | None
+    training_seconds: float | None
 
     @property
-    def seconds(self) -> float:
+    def seconds(self) -> float | None:
         """Both phases, one after the other."""
+        if self.rollout_seconds is None or self.training_seconds is None:
+            return None
         return self.rollout_seconds + self.training_seconds
 
 

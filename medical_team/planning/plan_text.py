@@ -99,14 +99,19 @@ def _disk(plan: Plan) -> Iterator[str]:
 
 def _time(duration: Duration) -> Iterator[str]:
     yield ""
-    yield f"Time: {_hours(duration.seconds)}, evaluations, loading and waiting for a judge not included"
+    if duration.seconds is None:
+        yield "Time: not measured. State the speeds that a short run of this configuration shows:"
+    else:
+        yield f"Time: {_hours(duration.seconds)}, evaluations, loading and waiting for a judge not included"
     parts = (
-        ("rollout", duration.rollout_seconds, duration.rollout_tokens_per_second, duration.is_rollout_assumed),
-        ("training", duration.training_seconds, duration.training_tokens_per_second, duration.is_training_assumed),
+        ("rollout", duration.rollout_seconds, duration.speeds.rollout),
+        ("training", duration.training_seconds, duration.speeds.training),
     )
-    for name, seconds, speed, is_assumed in parts:
-        said = f"assumed, not measured: state it with --plan-{name}-speed" if is_assumed else "stated by you"
-        yield f"      {name}: {_hours(seconds)} at {speed:,.0f} tokens a second ({said})"
+    for name, seconds, speed in parts:
+        if seconds is None:
+            yield f"      {name}: not measured (--plan-{name}-speed TOKENS/S)"
+        else:
+            yield f"      {name}: {_hours(seconds)} at {speed:,.0f} tokens a second, as stated"
 
 
 def _notes(plan: Plan) -> Iterator[str]:
@@ -178,11 +183,9 @@ def _object(plan: Plan) -> dict[str, Any]:
         "memory": _memory_object(plan),
         "disk": _disk_object(plan),
         "time": {
-            "seconds": round(time.seconds),
-            "rollout_tokens_per_second": time.rollout_tokens_per_second,
-            "training_tokens_per_second": time.training_tokens_per_second,
-            "is_rollout_assumed": time.is_rollout_assumed,
-            "is_training_assumed": time.is_training_assumed,
+            "seconds": None if time.seconds is None else round(time.seconds),
+            "rollout_tokens_per_second": time.speeds.rollout,
+            "training_tokens_per_second": time.speeds.training,
         },
         "problems": list(plan.problems),
         "advice": list(plan.advice),

@@ -8,12 +8,11 @@ from typing import Union
 from ..config import RunConfig
 from .advice import advice_for
 from .disk import disk_of
-from .duration import Speeds, duration_of
 from .judge_memory import judge_problem
 from .local_memory import local_memory
 from .model_shape import ModelShape
 from .openrlhf_memory import openrlhf_memory, sampler_problem
-from .plan import MemoryPlan, Plan, Unknown, Workload
+from .plan import Duration, MemoryPlan, Plan, Speeds, Unknown, Workload
 from .shape_lookup import shape_of
 from .workload import workload_of
 
@@ -25,7 +24,7 @@ def plan_of(config: RunConfig, speeds: Speeds = NO_SPEEDS) -> Plan:
 
     Args:
         config: checked already.
-        speeds: the throughput that the time is reckoned with; what it leaves open is assumed.
+        speeds: what the time is reckoned with; what it leaves open has no time.
     """
     workload = workload_of(config)
     shape = shape_of(config.policy.model)
@@ -42,9 +41,18 @@ def plan_of(config: RunConfig, speeds: Speeds = NO_SPEEDS) -> Plan:
         workload=workload,
         memory=memory,
         disk=disk_of(config, shape, workload) if isinstance(shape, ModelShape) else shape,
-        duration=duration_of(config, workload, known, speeds),
+        duration=_duration(config, workload, speeds),
         problems=_problems(config, shape),
         advice=advice_for(config, memory, memory_after) if isinstance(memory, MemoryPlan) else (),
+    )
+
+
+def _duration(config: RunConfig, workload: Workload, speeds: Speeds) -> Duration:
+    learnt = workload.expected_tokens * config.training.epochs_per_step
+    return Duration(
+        speeds,
+        rollout_seconds=workload.expected_generated_tokens / speeds.rollout if speeds.rollout else None,
+        training_seconds=learnt / speeds.training if speeds.training else None,
     )
 
 

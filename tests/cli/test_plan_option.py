@@ -22,7 +22,7 @@ def test_the_plan_is_printed_and_nothing_is_made(tmp_path, monkeypatch, capsys):
     assert "judge (vLLM)" in printed
     assert "of 80.0 GiB" in printed
     assert "fits, the threshold is 80%" in printed
-    assert "assumed, not measured: state it with --plan-rollout-speed" in printed
+    assert "rollout: not measured (--plan-rollout-speed TOKENS/S)" in printed
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,7 +67,7 @@ def test_contradictions_of_the_engine_are_told_with_the_plan(capsys):
 def test_a_stated_speed_is_used_and_alone_asks_for_the_plan(capsys):
     assert main(["train", "--preset", "gpu-24gb", "--plan-training-speed", "5000"]) == 0
 
-    assert "at 5,000 tokens a second (stated by you)" in capsys.readouterr().out
+    assert "at 5,000 tokens a second, as stated" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("speed", ["0", "-3", "nan", "inf"])

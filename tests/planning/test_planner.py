@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from builders import a_record
 from medical_team.config import DataConfig, RunConfig
 from medical_team.jsonl import write_jsonl
-from medical_team.planning.duration import Speeds
-from medical_team.planning.plan import GIB, Phase, Unknown
+from medical_team.planning.plan import GIB, Phase, Speeds, Unknown
 from medical_team.planning.planner import plan_of
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_preset
@@ -179,12 +178,15 @@ def test_an_unknown_model_leaves_the_rest_of_the_plan(tmp_path, monkeypatch):
     assert plan.workload.games == 1600
 
 
-def test_stated_throughput_decides_the_time_and_what_is_assumed_is_marked():
+def test_stated_speeds_decide_the_time_and_none_is_made_up():
     plan = plan_of(RunConfig(), Speeds(rollout=100.0))
 
     assert plan.duration.rollout_seconds == pytest.approx(plan.workload.expected_generated_tokens / 100)
-    assert not plan.duration.is_rollout_assumed
-    assert plan.duration.is_training_assumed
+    assert plan.duration.training_seconds is None
+    assert plan.duration.seconds is None
+    both = plan_of(RunConfig(), Speeds(rollout=100.0, training=200.0)).duration
+    assert both.training_seconds is not None
+    assert both.seconds == pytest.approx(plan.duration.rollout_seconds + both.training_seconds)
 
 
 def test_a_gpu_for_the_local_engine_is_planned_where_it_is_named():
