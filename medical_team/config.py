@@ -54,6 +54,7 @@ Adaptation = Literal["lora", "full"]
 Precision = Literal["auto", "fp32", "bf16"]
 Roles = Literal["shared", "separate"]
 Device = Literal["auto", "cpu", "cuda"]
+JudgeEngine = Literal["transformers", "vllm"]
 JudgeKind = Literal["reference", "model", "openai", "hybrid", "remote"]
 JudgeFallback = Literal["model", "openai", "remote"]
 
@@ -90,8 +91,10 @@ class JudgeConfig(Closed):
     """Where "model" computes; auto takes CUDA where there is a GPU."""
     precision: Precision = "auto"
     """What "model" computes in; auto takes bf16 on a GPU that has it, else fp32."""
+    engine: JudgeEngine = "transformers"
+    """What reads the questions to "model": transformers, or vllm where it is installed (docs/vllm.md)."""
     tokens_per_batch: int = bounded(8192, minimum=1)
-    """Padded tokens in one forward pass of "model"; a matter of memory."""
+    """Padded tokens in one forward pass of "model" with transformers; a matter of memory."""
     max_prompt_tokens: int = bounded(4096, minimum=16)
     """Longest question to "model"; a note that makes a longer one is not ruled on."""
     votes: int = bounded(4, minimum=1, maximum=6)

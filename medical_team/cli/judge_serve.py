@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ..callbacks import Notify
-from ..config import Device, JudgeConfig, judge_problems
+from ..config import Device, JudgeConfig, JudgeEngine, judge_problems
 from ..data.load import load_records
 from ..errors import ConfigError, MissingDependencyError, UsageError
 from ..judge.protocol import Judge
@@ -42,6 +42,8 @@ class ServeArguments:
     """The judging model, a Hugging Face name or folder; without it google/medgemma-4b-it. The same as --judge.model."""
     device: Device | None = None
     """Where it computes. The same as --judge.device."""
+    backend: JudgeEngine | None = None
+    """What reads its questions: transformers, which is built in, or vllm. The same as --judge.engine."""
     references: str | None = None
     """Known cases: a train.jsonl that `data build` wrote, or "sample". By them the judge knows a note from its text."""
     host: str = _LOOPBACK
@@ -108,6 +110,8 @@ def _judge_config(chosen: ServeArguments) -> JudgeConfig:
         config = replace(config, model=chosen.model)
     if chosen.device is not None:
         config = replace(config, device=chosen.device)
+    if chosen.backend is not None:
+        config = replace(config, engine=chosen.backend)
     if problems := list(judge_problems(config, "judge.")):
         raise ConfigError("The judge can't be set up:", problems)
     return config

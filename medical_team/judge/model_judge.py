@@ -109,25 +109,29 @@ class ModelJudge:
             if len(subject.note) > MAX_CHARACTERS
         }
         askable = [subject for subject in subjects if subject not in findings]
-        votes = {subject: [vote] for subject, vote in self._votes(askable, 0).items()}
+        votes = self._votes(askable, [0])
         unsure = [subject for subject in askable if self._is_unsure(votes[subject][0])]
-        for wording in range(1, min(self._options.votes, WORDINGS)):
-            for subject, vote in self._votes(unsure, wording).items():
-                votes[subject].append(vote)
+        for subject, further in self._votes(unsure, range(1, min(self._options.votes, WORDINGS))).items():
+            votes[subject] += further
         for subject in askable:
             findings[subject] = self._finding(subject, votes[subject])
         if self._options.ask_plausibility:
             self._add_plausibility(findings)
         return [findings[subject] for subject in subjects]
 
-    def _votes(self, subjects: Sequence[_Subject], wording: int) -> dict[_Subject, Vote | NoAnswer]:
-        """What one wording gives for an error in each note."""
-        asked = [error_question(subject.note, subject.pair, wording) for subject in subjects]
-        answers = self._score([item.question for item in asked])
-        return {
-            subject: answer if isinstance(answer, NoAnswer) else vote_of(answer, item.error_index)
-            for subject, item, answer in zip(subjects, asked, answers, strict=True)
-        }
+    def _votes(self, subjects: Sequence[_Subject], wordings: Sequence[int]) -> dict[_Subject, list[Vote | NoAnswer]]:
+        """What the wordings, asked all at once, give for an error in each note."""
+        # The wordings of one note stand together, and begin with the same words.
+        votes: dict[_Subject, list[Vote | NoAnswer]] = {subject: [] for subject in subjects}
+        asked = [
+            (subject, error_question(subject.note, subject.pair, wording))
+            for subject in subjects
+            for wording in wordings
+        ]
+        answers = self._score([item.question for _, item in asked])
+        for (subject, item), answer in zip(asked, answers, strict=True):
+            votes[subject].append(answer if isinstance(answer, NoAnswer) else vote_of(answer, item.error_index))
+        return votes
 
     def _is_unsure(self, vote: Vote | NoAnswer) -> bool:
         return isinstance(vote, Vote) and (not vote.is_calibrated or abs(vote.odds) < self._options.margin)

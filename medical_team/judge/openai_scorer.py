@@ -1,8 +1,9 @@
 """Closed questions answered by a model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp, a vendor.
 
-The server is asked for the answer as JSON (``response_format`` with a JSON schema) and for log-probs. One that refuses
-either is asked without; a first question about the sky finds that out. Without log-probs only the answer itself is
-known, and a reply that is none of the allowed answers is no answer.
+A vLLM server is bound to the allowed answers themselves (``structured_outputs`` with a choice): replies of one token.
+Another is asked for the answer as JSON (``response_format`` with a JSON schema). Both are asked for log-probs. One that
+refuses either is asked without; first questions about the sky find that out. Without log-probs only the answer itself
+is known, and a reply that is none of the allowed answers is no answer.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _TOP_LOG_PROBS = 20
 _AROUND_ANSWER = " \t\r\n\"'*`_.:,(){}[]"
 _LISTED = re.compile(r"\W{0,3}(\w+)\s*[:.)](?=\s|$)")
 _PROBE = ClosedQuestion("Is the sky blue?\nA: Yes.\nB: No.\nAnswer with one letter, A or B.", ("A", "B"))
+# Nobody answers so who isn't bound to it: a server may accept the wish for a choice, and not know what it means.
+_CHOICE_PROBE = ClosedQuestion("Is the sky blue?", ("Zorrequat", "Vembilloo"))
 _SHOWN_CHARACTERS = 80
 
 
@@ -36,10 +39,13 @@ class Dialect:
 
     has_json_schema: bool
     has_log_probs: bool
+    has_choice: bool = False
 
     def request(self, question: ClosedQuestion) -> ChatRequest:
         """``question``, greedily, as this server understands it."""
         options: dict[str, object] = {}
+        if self.has_choice:
+            options["structured_outputs"] = {"choice": list(question.answers)}
         if self.has_json_schema:
             options["response_format"] = _response_format(question.answers)
         if self.has_log_probs:
@@ -48,7 +54,13 @@ class Dialect:
         return ChatRequest(question.prompt, max_tokens=max_tokens, options=options)
 
 
-DIALECTS = (Dialect(True, True), Dialect(False, True), Dialect(True, False), Dialect(False, False))
+DIALECTS = (
+    Dialect(False, True, has_choice=True),
+    Dialect(True, True),
+    Dialect(False, True),
+    Dialect(True, False),
+    Dialect(False, False),
+)
 """In the order in which they are tried: log-probs tell more than a schema does."""
 
 
@@ -88,6 +100,8 @@ class OpenAIScorer:
         client, first_error = self._client, None
         for dialect in DIALECTS:
             try:
+                if dialect.has_choice and isinstance(self._ask(client, [_CHOICE_PROBE], dialect)[0], NoAnswer):
+                    continue
                 (answer,) = self._ask(client, [_PROBE], dialect)
             except EndpointError as error:
                 client, first_error = self._impatient_client, first_error or error

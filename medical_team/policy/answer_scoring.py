@@ -7,28 +7,22 @@ tokens of the allowed answers count.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
-from datetime import date
 from pathlib import Path
 
 import torch
 
 from ..callbacks import Notify
 from ..config import JudgeConfig
-from ..errors import JudgeError, MissingDependencyError, PolicyError
+from ..errors import MissingDependencyError, PolicyError
 from ..judge.questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
 from ..model_names import is_hub_name
 from .chat import encode_prompt
+from .closed_questions import JUDGE_DAY, first_tokens, no_model
 from .devices import choose_device, choose_dtype
 from .hub import cached_folder
 from .loading import LanguageModel, load_language_model
 from .trial import hides_padding
-
-JUDGE_DAY = date(2026, 1, 1)
-"""The day that a judge's chat template is told: what it finds, and what is kept of that, depends on no day."""
-
-_POLICY_OPTION = re.compile(r"\bpolicy\.(?=(?:model|device|precision)\b)")
 
 
 def load_answer_scorer(config: JudgeConfig, notify: Notify = lambda text: None) -> AnswerScorer:
@@ -38,6 +32,11 @@ def load_answer_scorer(config: JudgeConfig, notify: Notify = lambda text: None) 
         JudgeError: it can't be loaded or used; the message names the option of the section [judge].
         MissingDependencyError: a library is not installed.
     """
+    if config.engine == "vllm":
+        # It imports what draws replies, too.
+        from .vllm_scoring import VllmScorer
+
+        return VllmScorer(config, identity=f"{config.model} {model_fingerprint(config.model)} vllm", notify=notify)
     try:
         device = choose_device(config.device)
         dtype = choose_dtype(config.precision, device)
@@ -46,11 +45,10 @@ def load_answer_scorer(config: JudgeConfig, notify: Notify = lambda text: None) 
     except MissingDependencyError:
         raise
     except PolicyError as error:
-        # the messages name the options of the policy
-        raise JudgeError(f"the judge has no model: {_POLICY_OPTION.sub('judge.', str(error))}") from error
+        raise no_model(error) from error
     return LanguageModelScorer(
         language_model,
-        identity=f"{config.model} {_fingerprint(config.model)} {dtype}",
+        identity=f"{config.model} {model_fingerprint(config.model)} {dtype}",
         tokens_per_batch=config.tokens_per_batch,
         max_prompt_tokens=config.max_prompt_tokens,
     )
@@ -142,13 +140,8 @@ class LanguageModelScorer:
         return AnswerScores(tuple(log_probs))
 
     def _first_tokens(self, answer: str) -> list[int]:
-        """The tokens that begin ``answer``, with a space before it and without."""
         if answer not in self._token_ids:
-            spellings = [
-                self._tokenizer(text, add_special_tokens=False)["input_ids"] for text in (answer, f" {answer}")
-            ]
-            firsts = {ids[0] for ids in spellings if ids and str(self._tokenizer.decode([ids[0]])).strip()}
-            self._token_ids[answer] = sorted(firsts)
+            self._token_ids[answer] = first_tokens(self._tokenizer, answer)
         return self._token_ids[answer]
 
 
@@ -156,7 +149,7 @@ def _is_finite(number: float) -> bool:
     return number == number and abs(number) != float("inf")
 
 
-def _fingerprint(name: str) -> str:
+def model_fingerprint(name: str) -> str:
     """What tells one state of the model's files from another."""
     folder = Path(name).expanduser()
     if not folder.is_dir():

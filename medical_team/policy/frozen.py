@@ -69,3 +69,7 @@ class FrozenPolicy(Policy):
         self.model = language_model.model.requires_grad_(False)
         self._adapter, self._past = SHARED, {}
         self._reference_copy = language_model.model
+
+    def forget_weights(self) -> None:
+        """Let go of the weights, which another engine has taken over: it still reads and spells."""
+        del self.model, self._reference_copy

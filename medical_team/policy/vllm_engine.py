@@ -57,6 +57,7 @@ _CPU_CACHE_BYTES = 2 * 2**30
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _LIVE_ADAPTERS = 2
 _PROBE_TOKENS = 4
+_MOST_CHOICES = 20
 _TOO_LARGE = (
     "out of memory",
     "allocate memory",
@@ -157,6 +158,37 @@ class VllmEngine:
             )
             outputs = self._llm.wait_for_completion(use_tqdm=lambda **_: _Progress(on_done))
             return [self._reply(*drawn) for drawn in zip(requests, outputs, strict=True)]
+
+    def choose(self, prompts: Sequence[Sequence[int]], choices: Sequence[Sequence[int]]) -> list[dict[int, float]]:
+        """For each prompt the log-prob of each of its ``choices`` as the next token, if it had to be one of them.
+
+        Raises:
+            VllmError: the engine failed.
+        """
+        self.wake()
+        with _told():
+            outputs = self._llm.generate(
+                [{"prompt_token_ids": list(prompt)} for prompt in prompts],
+                [
+                    self._vllm.SamplingParams(
+                        temperature=1.0,
+                        max_tokens=1,
+                        allowed_token_ids=list(allowed),
+                        logprobs=len(allowed),
+                        detokenize=False,
+                    )
+                    for allowed in choices
+                ],
+                use_tqdm=False,
+            )
+            return [
+                {
+                    token: float(found.logprob)
+                    for token, found in output.outputs[0].logprobs[0].items()
+                    if token in allowed
+                }
+                for output, allowed in zip(outputs, choices, strict=True)
+            ]
 
     def sleep(self) -> None:
         """Give the GPU's memory back until :meth:`draw` or :meth:`wake`; on a CPU nothing."""
@@ -266,7 +298,7 @@ def _options(
         "max_num_batched_tokens": max(longest, 4096),
         "async_scheduling": False,
         "logprobs_mode": "processed_logprobs",
-        "max_logprobs": 1,
+        "max_logprobs": _MOST_CHOICES,
         "disable_log_stats": True,
         "trust_remote_code": False,
     }

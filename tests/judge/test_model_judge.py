@@ -57,7 +57,7 @@ def test_an_unsure_answer_is_voted_on() -> None:
 
     assert not label.error_present
     assert label.source == "vote"
-    assert len(scorer.asked) == 4
+    assert [len(questions) for questions in scorer.asked] == [1, 3]
     assert len({question.prompt for questions in scorer.asked for question in questions}) == 4
 
 
@@ -69,7 +69,7 @@ def test_only_the_unsure_notes_are_asked_again() -> None:
     notes = {"g": ERROR_NOTE, "h": "Another note.", "i": "A third note."}
     ModelJudge(scorer).rule([query(note, game_id, pair=None) for game_id, note in notes.items()])
 
-    assert [len(questions) for questions in scorer.asked] == [3, 1, 1, 1]
+    assert [len(questions) for questions in scorer.asked] == [3, 3]
 
 
 def test_a_model_that_always_says_the_same_letter_is_found_out_by_voting() -> None:
@@ -86,7 +86,8 @@ def test_votes_and_margin_are_options() -> None:
     asked_always = ScriptedScorer(saying(9.0))
     labels(ModelJudge(asked_always, options=ModelJudgeOptions(votes=6, margin=100.0)), query())
 
-    assert (len(asked_once.asked), len(asked_always.asked)) == (1, 6)
+    assert [len(questions) for questions in asked_once.asked] == [1]
+    assert [len(questions) for questions in asked_always.asked] == [1, 5]
 
 
 def test_below_the_least_confidence_it_abstains() -> None:

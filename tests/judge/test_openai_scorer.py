@@ -101,10 +101,16 @@ class TestReadingAReply:
         assert scores == AnswerScores((0.0, -1.0), is_calibrated=False)
 
 
-def understanding(dialect: Dialect, text: str = "A") -> Callable[[dict[str, Any]], Answer]:
-    """A server that refuses what is beyond ``dialect``."""
+def understanding(
+    dialect: Dialect, text: str = "A", *, refuses_choice: bool = True
+) -> Callable[[dict[str, Any]], Answer]:
+    """A server that refuses what is beyond ``dialect``, or takes the wish for a choice and doesn't heed it."""
 
     def answer(body: dict[str, Any]) -> Answer:
+        if "structured_outputs" in body and dialect.has_choice:
+            return a_completion(body["structured_outputs"]["choice"][0])
+        if "structured_outputs" in body and refuses_choice:
+            return 400, {"error": {"message": "structured_outputs is not supported"}}
         if "response_format" in body and not dialect.has_json_schema:
             return 400, {"error": {"message": "response_format is not supported"}}
         if "logprobs" in body and not dialect.has_log_probs:
@@ -128,6 +134,24 @@ def test_what_a_server_refuses_it_is_not_asked_for(dialect: Dialect) -> None:
     assert ("response_format" in body, "logprobs" in body) == (dialect.has_json_schema, dialect.has_log_probs)
     assert body["temperature"] == 0
     assert body["messages"] == [{"role": "user", "content": QUESTION.prompt}]
+
+
+def test_a_server_that_can_is_bound_to_the_allowed_answers() -> None:
+    dialect = Dialect(False, True, has_choice=True)
+    with openai_server(understanding(dialect)) as server:
+        scorer = connect(server.url)
+        assert scorer.dialect == dialect
+        server.bodies.clear()
+        scorer.score([QUESTION])
+
+    (body,) = server.bodies
+    assert body["structured_outputs"] == {"choice": list(QUESTION.answers)}
+    assert "response_format" not in body
+
+
+def test_a_server_that_takes_the_wish_for_a_choice_and_heeds_it_not_is_found_out() -> None:
+    with openai_server(understanding(Dialect(True, True), refuses_choice=False)) as server:
+        assert connect(server.url).dialect == Dialect(True, True)
 
 
 def test_a_server_without_log_probs_is_told_of() -> None:

@@ -1,0 +1,114 @@
+"""A model judge whose questions the real vLLM reads: in this process and behind our service."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import httpx
+import pytest
+from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
+from serving import judged
+
+from medical_team.cli.judge_serve import ServeArguments, make_service
+from medical_team.config import JudgeConfig
+from medical_team.errors import JudgeError, VllmError
+from medical_team.judge.comparison import error_question
+from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
+from medical_team.policy.answer_scoring import load_answer_scorer
+from medical_team.policy.smollm2 import converted_folder
+from medical_team.policy.tiny import save_tiny_model
+from medical_team.policy.vllm_scoring import VllmScorer
+from needs import SMOLLM2, VLLM
+
+VLLM.module("vllm")
+
+QUESTIONS = [
+    error_question(note, CASE, wording).question for note in (ERROR_NOTE, CORRECTED_NOTE) for wording in range(3)
+]
+
+
+@pytest.fixture(scope="module")
+def config() -> JudgeConfig:
+    folder = converted_folder()
+    if folder is None:
+        SMOLLM2.skip()
+    return JudgeConfig(
+        kind="model",
+        model=str(folder),
+        device="cpu",
+        precision="fp32",
+        use_cache=False,
+        max_prompt_tokens=2048,
+        margin=0.2,
+    )
+
+
+@pytest.fixture(scope="module")
+def scorer(config) -> Iterator[VllmScorer]:
+    scorer = load_answer_scorer(replace(config, engine="vllm"))
+    assert isinstance(scorer, VllmScorer)
+    yield scorer
+    scorer.close()
+
+
+def odds_of(scores) -> list[float]:
+    """How much likelier the first answer is than the second, whatever else the model might have said."""
+    assert all(isinstance(each, AnswerScores) for each in scores)
+    return [each.log_probs[0] - each.log_probs[1] for each in scores]
+
+
+def test_it_scores_as_transformers_does(config, scorer):
+    assert odds_of(scorer.score(QUESTIONS)) == pytest.approx(
+        odds_of(load_answer_scorer(config).score(QUESTIONS)), abs=2e-3
+    )
+
+
+def test_a_question_that_is_too_long_has_no_score_and_spoils_no_other(scorer):
+    long, short = scorer.score([ClosedQuestion("word " * 3000, ("A", "B")), QUESTIONS[0]])
+
+    assert isinstance(long, NoAnswer)
+    assert "more than 2048" in long.reason
+    assert isinstance(short, AnswerScores)
+
+
+def test_an_engine_that_dies_is_started_again_and_one_that_stays_dead_rules_on_nothing(scorer, monkeypatch):
+    expected = scorer.score(QUESTIONS)
+
+    def die(*_arguments):
+        raise VllmError("vLLM failed: the engine core died.")
+
+    monkeypatch.setattr(scorer._engine, "choose", die)
+    assert scorer.score(QUESTIONS) == expected
+
+    monkeypatch.setattr(type(scorer._engine), "choose", die)
+    assert scorer.score(QUESTIONS[:1]) == [NoAnswer("vLLM failed: the engine core died.")]
+
+
+def test_the_service_answers_with_it(config, scorer, monkeypatch):
+    # The engine that runs already: what is tried is the way to it.
+    loaded: list[JudgeConfig] = []
+    monkeypatch.setattr("medical_team.cli.judge_serve.load_scorer", lambda config, _: loaded.append(config) or scorer)
+    told: list[str] = []
+    arguments = ServeArguments(port=0, backend="vllm", judge=config)
+    service = make_service(arguments, told.append)
+    thread = threading.Thread(target=service.run, daemon=True)
+    thread.start()
+    try:
+        with httpx.Client(base_url=service.url, trust_env=False, timeout=120) as client:
+            while client.get("/ready").status_code != 200:
+                time.sleep(0.05)
+            labels = judged(client, ERROR_NOTE, CORRECTED_NOTE)
+    finally:
+        service.stop()
+        thread.join()
+    assert loaded[0].engine == "vllm"
+    assert len(labels) == 2
+
+
+def test_a_model_that_vllm_cannot_serve_is_named_with_the_judges_options(config, tmp_path):
+    save_tiny_model(tmp_path / "model")
+    with pytest.raises(JudgeError, match=r"doesn't start with .*judge\.engine"):
+        load_answer_scorer(replace(config, engine="vllm", model=str(tmp_path / "model")))
