@@ -258,10 +258,16 @@ class Policy:
 
     def _load_full_weights(self, folder: Path, model: torch.nn.Module) -> None:
         saved = type(self.model).from_pretrained(folder, use_safetensors=True, dtype=torch.float32)  # type: ignore[attr-defined]
-        try:
-            model.load_state_dict(saved.state_dict())
-        except RuntimeError as error:
-            raise PolicyError(f"{folder} holds weights of another model: {error}") from error
+        weights, wanted = saved.state_dict(), model.state_dict()
+        differing = {name for name in weights.keys() & wanted.keys() if weights[name].shape != wanted[name].shape}
+        differing |= weights.keys() ^ wanted.keys()
+        if differing:
+            raise PolicyError(
+                f"{folder} holds weights of another model than {self.config.model}: they differ in {len(differing)} "
+                f"tensors, such as {min(differing)}. If {self.config.model} has changed since, go on with what it was "
+                "then, for the model that ships the package's former version; else begin a new run."
+            )
+        model.load_state_dict(weights)
 
 
 def _adapter_seed(seed: int, adapter: str) -> int:
