@@ -12,17 +12,19 @@ Notes of patients stay on this machine. The default model is fetched once.
 from __future__ import annotations
 
 import csv
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import tyro
 
 from medical_team.config import CheckpointConfig, DataConfig, PolicyConfig, RunConfig, TrainingConfig
-from medical_team.errors import DataError
+from medical_team.errors import DataError, MedicalTeamError
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType, NotePair, Source, TrainingRecord
 from medical_team.train.session import start_run
 
+COLUMNS = ("note", "wrong", "right")
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
@@ -30,9 +32,15 @@ def read_cases(path: Path) -> list[NotePair]:
     """Each row as a case: the note with its error, and corrected."""
     cases: list[NotePair] = []
     problems: list[str] = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file)):
-            note, wrong, right = (" ".join((row.get(name) or "").split()) for name in ("note", "wrong", "right"))
+    # Excel marks what it saves as UTF-8 by a first character of its own, which would be part of a column's name.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
+            raise DataError(
+                f"{path} can't be used:", [f"it has no column {', '.join(missing)}: found {rows.fieldnames}"]
+            )
+        for number, row in enumerate(rows):
+            note, wrong, right = (" ".join((row[name] or "").split()) for name in COLUMNS)
             if not wrong or not right or note.count(wrong) != 1:
                 problems.append(
                     f"row {number + 2}: `wrong` must stand in `note` exactly once, and `right` must not be empty"
@@ -41,7 +49,7 @@ def read_cases(path: Path) -> list[NotePair]:
             corrected, name = note.replace(wrong, right), f"own-{number}"
             cases.append(NotePair(name, name, Source.OTHER, "other", note, corrected, wrong, right))
     if problems or not cases:
-        raise DataError(f"{path} can't be used:", problems or ["it has no row under the columns note, wrong, right"])
+        raise DataError(f"{path} can't be used:", problems or ["it has no row under its columns"])
     return cases
 
 
@@ -63,4 +71,7 @@ def main(notes: str, folder: str = "my-run", model: str = MODEL, steps: int = 20
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    try:
+        tyro.cli(main)
+    except (MedicalTeamError, OSError) as error:
+        sys.exit(str(error))

@@ -53,6 +53,16 @@ def test_a_row_that_cannot_be_used_is_named(example, tmp_path):
         example("your_own_notes")("notes.csv", "run", "tiny-random", 1, 4)
 
 
+def test_notes_as_excel_saves_them_are_read_and_a_column_that_is_not_there_is_named(example, tmp_path):
+    (tmp_path / "notes.csv").write_text(OWN, encoding="utf-8-sig")
+    (tmp_path / "other.csv").write_text("text,wrong\nA note.,A note.\n", encoding="utf-8")
+    read_cases = example("your_own_notes").__globals__["read_cases"]
+
+    assert len(read_cases(tmp_path / "notes.csv")) == OWN.count("\n") - 1
+    with pytest.raises(ValueError, match="no column note, right"):
+        read_cases(tmp_path / "other.csv")
+
+
 def test_a_judge_of_ones_own_is_mostly_right_where_it_rules(example, capsys):
     example("your_own_judge")()
 
