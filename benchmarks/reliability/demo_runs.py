@@ -36,7 +36,7 @@ ARMS: dict[str, dict[str, object]] = {
     "plain": {},
     "opponents": {"opponents.add_every": 1, "opponents.size": 2, "opponents.share": 0.7, "opponents.fixed": "demo"},
     "separate": {"policy.roles": "separate", "opponents.add_every": 2, "checkpoints.save_every": 2},
-    "vllm": {"rollout.engine": "vllm", "rollout.max_revision_tokens": 24, "rollout.max_prompt_tokens": 384},
+    "vllm": {"rollout.engine": "vllm", "rollout.max_revision_tokens": 24, "rollout.max_prompt_tokens": 1024},
 }
 
 
