@@ -137,6 +137,8 @@ def _with_present_names(line: str | bytes) -> bytes:
     A quote inside a JSON string is escaped, so these characters are never part of a text.
     """
     content = line.encode() if isinstance(line, str) else line
+    # An editor may have put it before a file that holds one record.
+    content = content.removeprefix(codecs.BOM_UTF8)
     for old, new in _RENAMED_KEYS.items():
         content = content.replace(b'"%s":' % old, b'"%s":' % new)
     return content

@@ -59,10 +59,15 @@ def restore_latest(run: RunFolder, learner: Learner) -> int:
     """Take over the last checkpoint and put later games and metrics aside. Returns the number of completed steps.
 
     Raises:
-        TrainingError: the checkpoint was written by a newer version or for another policy.
+        TrainingError: the checkpoint was written by a newer version or for another policy, or a later one is not whole.
         PolicyError: its weights can't be read.
     """
     completed_steps = run.checkpoints.latest()
+    if incomplete := run.checkpoints.incomplete_after(completed_steps or 0):
+        raise TrainingError(
+            f"{incomplete[-1]} has no checkpoint.json, so it is not whole: a copy was cut off, or files were deleted. "
+            f"Bring it back, or delete that folder to go on after {completed_steps or 0} steps."
+        )
     if completed_steps is None:
         # Also what was recorded before the first step is recorded again.
         run.rewind(-1)

@@ -58,7 +58,7 @@ class CheckpointInfo:
         """
         path = folder / _MARKER
         try:
-            marker: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            marker: dict[str, Any] = json.loads(path.read_bytes())
             if marker.get("format") != FORMAT:
                 raise TrainingError(
                     f"{folder} has format {marker.get('format')}, expected {FORMAT}: another version wrote it"
@@ -66,7 +66,9 @@ class CheckpointInfo:
             named = {field.name: marker[field.name] for field in dataclasses.fields(cls) if field.name in marker}
             return cls(**named)
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise TrainingError(f"{path} is damaged: {error}. Take another checkpoint.") from error
+            raise TrainingError(
+                f"{path} is damaged: {error}. Bring it back, or delete the folder to go on from another checkpoint."
+            ) from error
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -99,6 +101,17 @@ class Checkpoints:
             return []
         matches = [_NAME.fullmatch(entry.name) for entry in self.folder.iterdir() if is_checkpoint(entry)]
         return sorted(int(match[1]) for match in matches if match)
+
+    def incomplete_after(self, step: int) -> list[Path]:
+        """The folders of checkpoints later than ``step`` that are not whole, ascending."""
+        if not self.folder.is_dir():
+            return []
+        later = {
+            int(match[1]): entry
+            for entry in self.folder.iterdir()
+            if (match := _NAME.fullmatch(entry.name)) and not is_checkpoint(entry)
+        }
+        return [entry for steps, entry in sorted(later.items()) if steps > step]
 
     def latest(self) -> int | None:
         """The completed steps of the last checkpoint; None where there is none."""

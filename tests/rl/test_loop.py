@@ -189,6 +189,23 @@ def test_a_stop_after_a_step_saves_and_the_resumed_run_ends_in_the_same_numbers(
     assert list(other.games()) == list(run.games())
 
 
+@pytest.mark.parametrize(
+    ("marker", "said"), [(None, "has no checkpoint.json"), ('{"form', "is damaged"), ("[]", "is damaged")]
+)
+def test_a_last_checkpoint_that_is_not_whole_is_named_before_anything_changes(run, marker, said):
+    play(run)
+    path = run.checkpoints.path_of(STEPS) / "checkpoint.json"
+    path.unlink()
+    if marker is not None:
+        path.write_text(marker, encoding="utf-8")
+    games = list(run.games())
+
+    with pytest.raises(TrainingError, match=rf"step-000004.* {said}.*delete .*to go on"):
+        play(run)
+
+    assert list(run.games()) == games
+
+
 def test_a_rollout_engine_that_dies_leaves_what_was_learnt(run):
     class Dying(ScriptedRollout):
         def generate(self, requests, on_progress=None):
@@ -281,7 +298,8 @@ def test_past_selves_join_before_the_games_that_they_may_play(run, tmp_path):
         for turn in game.turns:
             assert turn.version == game.spec.version_of(turn.role)
             assert turn.is_trained is (turn.version == "policy")
-        assert all(game.turn_of(reward.role).version == "policy" for reward in game.rewards)
+        rewarded = {reward.role for reward in game.rewards}
+        assert all(turn.version == "policy" for turn in game.turns if turn.role in rewarded)
 
 
 @pytest.mark.parametrize("drawing", ["uniform", "pfsp"])

@@ -26,6 +26,8 @@ def test_only_complete_checkpoints_are_listed(tmp_path):
     assert checkpoints.steps() == [10, 999_999, 1_000_000]
     assert checkpoints.latest() == 1_000_000
     assert checkpoints.path_of(10).name == "step-000010"
+    assert checkpoints.incomplete_after(10) == [checkpoints.path_of(20)]
+    assert checkpoints.incomplete_after(20) == []
 
 
 def test_the_last_and_the_best_are_kept(tmp_path):

@@ -169,6 +169,14 @@ def test_a_text_without_utf8_does_not_end_a_run(tmp_path):
     assert [game.reason for game in run.games()] == ["?"]
 
 
+def test_a_byte_order_mark_that_an_editor_put_before_the_info_is_no_damage(tmp_path):
+    run = new_run(tmp_path)
+    info = run.path / "run.json"
+    info.write_bytes(b"\xef\xbb\xbf" + info.read_bytes())
+
+    assert RunFolder.open(run.path).info == run.info
+
+
 def test_a_damaged_line_is_named(tmp_path):
     run = new_run(tmp_path)
     run.append_games([game_of(0), game_of(1)])
