@@ -7,8 +7,7 @@ import stat
 from pathlib import Path
 
 from medical_team.config import RunConfig
-from medical_team.doctor.checks import GROUPS
-from medical_team.doctor.examination import examine
+from medical_team.doctor.examination import GROUPS, examine
 from medical_team.doctor.findings import Check, Finding, Group
 from medical_team.doctor.subject import Subject
 

@@ -13,8 +13,7 @@ from typing import Annotated
 import tyro
 
 from .. import __version__
-from ..doctor.checks import GROUPS
-from ..doctor.examination import examine
+from ..doctor.examination import GROUPS, examine
 from ..doctor.findings import Finding, Status, has_failure
 from ..doctor.subject import Subject
 from ..doctor.table import finding_lines, header_lines, is_minor, skipped_lines, summary_lines, table_style

@@ -13,7 +13,7 @@ from ..errors import EngineError
 from ..jsonl import from_line
 from .commands import run_command
 from .findings import Seen, failed, ok, skipped
-from .model_places import folder_here
+from .hub_cache import folder_here
 from .subject import Subject
 
 SECONDS = 150.0

@@ -8,8 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import MedicalTeamError
+from . import data, engine, gpu, judge, models, ray, software, space
 from .findings import Check, Finding, Group, Seen, Status, failed, skipped
 from .subject import Subject
+
+GROUPS: tuple[Group, ...] = (
+    software.GROUP,
+    data.GROUP,
+    models.GROUP,
+    engine.GROUP,
+    ray.GROUP,
+    judge.GROUP,
+    gpu.GROUP,
+    space.GROUP,
+)
+"""All checks, in the order in which a newcomer would ask: what is here, what is missing, what doesn't fit."""
 
 
 def examine(groups: Sequence[Group], subject: Subject) -> Iterator[Finding]:

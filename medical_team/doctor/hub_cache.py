@@ -1,4 +1,4 @@
-"""What of the Hugging Face hub is on this machine: models in its cache, the token, offline mode.
+"""Where a model lies on this machine, and what of the Hugging Face hub is here: its cache, the token, offline mode.
 
 Read from files and variables alone, as the hub's own library documents them, since that library is part of an extra.
 """
@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from ..config import DEMO_MODEL, SMOLLM2_MODEL
+
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+_CONVERTED = "medical-team/SmolLM2-135M-Instruct-from-Q4_1"
+_DEMO_FOLDER = Path(__file__).resolve().parent.parent / "policy" / "demo"
 ENDPOINT = "https://huggingface.co"
 
 _TRUE = frozenset({"1", "on", "yes", "true"})
@@ -92,6 +96,23 @@ def missing_in_model(folder: Path) -> list[str]:
     elif not names.intersection(_WEIGHTS):
         missing.append("weights (model.safetensors)")
     return missing
+
+
+def local_folder(name: str) -> Path | None:
+    """The folder of a model that ships, or that ``name`` itself names."""
+    folder = _DEMO_FOLDER if name == DEMO_MODEL else Path(name).expanduser()
+    return folder if folder.is_dir() else None
+
+
+def converted_folder(name: str, environment: Mapping[str, str]) -> Path | None:
+    """The folder of SmolLM2, if ``name`` is it, as it was converted from the PyPI package."""
+    folder = cache_home(environment) / _CONVERTED
+    return folder if name == SMOLLM2_MODEL and (folder / "model.safetensors").is_file() else None
+
+
+def folder_here(name: str, environment: Mapping[str, str]) -> Path | None:
+    """The folder from which the model ``name`` would be loaded without any network."""
+    return local_folder(name) or cached_model(name, environment) or converted_folder(name, environment)
 
 
 def _shards(index: Path) -> set[str]:

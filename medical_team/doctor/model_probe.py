@@ -12,7 +12,7 @@ from ..config import TINY_RANDOM_MODEL
 from ..jsonl import from_line, to_line
 from .commands import run_command
 from .findings import Seen, failed, ok, skipped, warning
-from .model_places import folder_here
+from .hub_cache import folder_here
 from .subject import Subject
 from .torch_found import SECONDS as TORCH_SECONDS
 

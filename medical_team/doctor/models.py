@@ -10,8 +10,15 @@ from .chat_template import SECONDS as TEMPLATE_SECONDS
 from .chat_template import chat_template
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .hub import HubAnswer, ask_hub
-from .hub_cache import cached_model, endpoint, hub_token, missing_in_model, offline_variable
-from .model_places import converted_folder, local_folder
+from .hub_cache import (
+    cached_model,
+    converted_folder,
+    endpoint,
+    hub_token,
+    local_folder,
+    missing_in_model,
+    offline_variable,
+)
 from .model_probe import LONGEST as PROBE_SECONDS
 from .model_probe import probe_seen
 from .subject import Subject

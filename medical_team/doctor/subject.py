@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from ..config import JudgeKind, RunConfig
 from ..data.load import load_records
@@ -15,8 +17,37 @@ from ..planning.plan import Plan
 from ..planning.planner import plan_of
 from .hub_cache import hub_token
 from .nvidia import NvidiaGpus, find_gpus
-from .once import Once
 from .torch_found import TorchFound, find_torch
+
+ValueT = TypeVar("ValueT")
+
+
+class Once(Generic[ValueT]):
+    """A value that several checks want: found when first asked for, and the same ever after, or the same error."""
+
+    def __init__(self, find: Callable[[], ValueT]) -> None:
+        self._find = find
+        self._lock = threading.Lock()
+        self._value: ValueT | None = None
+        self._error: Exception | None = None
+        self._is_found = False
+
+    def __call__(self) -> ValueT:
+        """The value.
+
+        Raises:
+            Exception: what ``find`` raised.
+        """
+        with self._lock:
+            if not self._is_found:
+                try:
+                    self._value = self._find()
+                except Exception as error:  # noqa: BLE001 - raised below, now and each time
+                    self._error = error
+                self._is_found = True
+        if self._error is not None:
+            raise self._error
+        return self._value  # pyright: ignore[reportReturnType] - None only where find gave it
 
 
 class Subject:

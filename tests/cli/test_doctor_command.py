@@ -11,8 +11,8 @@ import pytest
 from doctor_cases import fake_torch
 from medical_team.cli.main import main
 from medical_team.doctor import model_probe
-from medical_team.doctor.checks import GROUPS
 from medical_team.doctor.commands import Ended
+from medical_team.doctor.examination import GROUPS
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
 READY = ["--policy.model", "demo"]

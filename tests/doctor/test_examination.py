@@ -5,7 +5,7 @@ import pytest
 from doctor_cases import a_subject
 from medical_team.doctor.examination import examine
 from medical_team.doctor.findings import Check, Group, Status, failed, ok, skipped
-from medical_team.doctor.once import Once
+from medical_team.doctor.subject import Once
 from medical_team.errors import UsageError
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
