@@ -230,7 +230,7 @@ class _Imports:
         return self._games, ImportedModels(steps, models.is_final_there, models.problems)
 
     def _import_last_games(self) -> None:
-        self._games += import_games(self._run)
+        self._games += import_games(self._run, is_over=True)
 
 
 def _engine_problems(config: RunConfig) -> Iterator[str]:

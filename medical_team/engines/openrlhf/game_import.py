@@ -22,7 +22,7 @@ from ...files import atomic_text
 from ...game_config import Assessor
 from ...jsonl import from_line, shortened, to_line, validation_problems
 from ...metrics.step_metrics import PLAY_PHASE, game_metrics, generated_tokens
-from ...records import Game
+from ...records import LIVING, Game, Role
 from ...runs.folder import RunFolder
 from ..command import EngineFiles
 from .game_count import GameCount
@@ -34,12 +34,16 @@ _GAMES, _HELDOUT_GAMES = "games.jsonl", "heldout_games.jsonl"
 _LineT = TypeVar("_LineT")
 
 
-def import_games(run: RunFolder) -> int:
+def import_games(run: RunFolder, *, is_over: bool = False) -> int:
     """Bring the games that rollout engines have written into ``games.jsonl`` and ``heldout_games.jsonl``.
 
     May be called while the engines play, and again: no game is lost, none is doubled. Metrics that follow from games
     go to ``metrics.jsonl``, a line for each step that is complete. The caller holds the run's lock
     (:meth:`RunFolder.locked`).
+
+    Args:
+        run: where the games are, and where they go.
+        is_over: the engines play no more. Until then the last step waits, where games in place of others may follow.
 
     Returns:
         How many games are new.
@@ -57,7 +61,7 @@ def import_games(run: RunFolder) -> int:
     # Held-out games first: a step's metrics wait for them.
     new = _merge(run.path / _HELDOUT_GAMES, heldout, run.append_heldout_games)
     new += _merge(run.path / _GAMES, training, run.append_games)
-    _append_metrics(run, training.values(), heldout.values())
+    _append_metrics(run, training.values(), heldout.values(), is_over=is_over)
     return new
 
 
@@ -174,7 +178,7 @@ def _write_anew(path: Path, known: Sequence[tuple[int, _Spec]], new: Sequence[_E
                 file.write(old.readline().decode())
 
 
-def _append_metrics(run: RunFolder, training: Iterable[_Entry], heldout: Iterable[_Entry]) -> None:
+def _append_metrics(run: RunFolder, training: Iterable[_Entry], heldout: Iterable[_Entry], *, is_over: bool) -> None:
     """Write the metrics of the steps that are complete, in order, up to the first that is not."""
     done = max((line.step for line in run.metrics()), default=-1)
     steps, evaluations = _by_step(training), _by_step(heldout)
@@ -182,6 +186,9 @@ def _append_metrics(run: RunFolder, training: Iterable[_Entry], heldout: Iterabl
     for step in range(done + 1, last + 1):
         games, evaluated = steps.get(step, []), evaluations.get(step, [])
         if step == last and not _is_complete(run, step, games, evaluated):
+            return
+        # An evaluation comes after all games of its step.
+        if step == last and not (is_over or evaluated) and any(map(_may_be_replaced, games)):
             return
         if games:
             replacements = _replacements(games, run.config.training.games_per_step)
@@ -208,6 +215,13 @@ def _is_complete(run: RunFolder, step: int, games: Sequence[_Entry], evaluated: 
         run.heldout_records(), games=config.checkpoints.evaluation_games, seed=config.training.seed, step=step
     )
     return len(evaluated) >= len(expected)
+
+
+def _may_be_replaced(entry: _Entry) -> bool:
+    """Whether a role that the policy plays has no reward, so that other games may still be played in its place."""
+    game = entry.played.game
+    roles = tuple(Role) if game.spec.data_type.is_adversarial else (Role.ASSESSOR,)
+    return len(game.rewards) < sum(game.spec.version_of(role) == LIVING for role in roles)
 
 
 def _number_in_step(entry: _Entry) -> int:

@@ -17,7 +17,7 @@ from medical_team.evaluation.rejudge import rejudge
 from medical_team.jsonl import to_line
 from medical_team.judging import reference_judge
 from medical_team.metrics.run_reader import RunReader
-from medical_team.records import DataType
+from medical_team.records import DataType, Reward, Role
 from medical_team.runs.folder import RunFolder
 from openrlhf_rollouts import a_run
 
@@ -159,6 +159,29 @@ def test_a_step_has_its_metrics_when_it_is_complete_and_evaluated(run):
     assert (first.values["games/all"], first.values["seconds/play"]) == (3, 5.0)
     assert "heldout/balanced_accuracy" not in first.values
     assert second.values["heldout/balanced_accuracy"] == 0.5
+
+
+def test_the_last_step_waits_for_games_in_the_place_of_others(run):
+    rewarded = (Reward(Role.ATTACKER, 1.0, None, None, 1.0), Reward(Role.ASSESSOR, -1.0, None, None, -1.0))
+    write(run, a_played(0, 0, rewards=rewarded), a_played(0, 1, rewards=rewarded[:1]))
+    imported(run)
+    assert list(run.metrics()) == []
+
+    write(run, a_played(0, 2 + 3 * 8, rewards=rewarded[1:]))
+    with run.locked():
+        import_games(run, is_over=True)
+
+    (line,) = run.metrics()
+    assert line.values["replacements/adversarial_harmful"] == 1.0
+
+
+def test_a_step_in_which_all_learn_is_told_at_once(run):
+    rewarded = (Reward(Role.ATTACKER, 1.0, None, None, 1.0), Reward(Role.ASSESSOR, -1.0, None, None, -1.0))
+    write(run, a_played(0, 0, rewards=rewarded), a_played(0, 1, rewards=rewarded))
+
+    imported(run)
+
+    assert [line.step for line in run.metrics()] == [0]
 
 
 def test_reports_and_judges_work_on_what_was_imported(run):

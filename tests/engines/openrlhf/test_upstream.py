@@ -160,7 +160,7 @@ def test_no_sample_is_without_action_tokens_where_games_are_void(upstream, play,
     assert len(samples) == 8
     assert all(sample.action_mask.any() for sample in samples)
     with run.locked():
-        import_games(run)
+        import_games(run, is_over=True)
     games = list(run.games())
     assert sum(game.state is GameState.VOID for game in games) == 2
     assert len(games) == 4 + 4
