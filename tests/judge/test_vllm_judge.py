@@ -1,11 +1,17 @@
-"""A model judge whose questions the real vLLM reads: in this process and behind our service."""
+"""A model judge whose questions the real vLLM reads: in this process, behind our service, and in vLLM's own server."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,15 +22,20 @@ from medical_team.cli.judge_serve import ServeArguments, make_service
 from medical_team.config import JudgeConfig
 from medical_team.errors import JudgeError, VllmError
 from medical_team.judge.comparison import error_question
+from medical_team.judge.openai_scorer import Dialect, connect_openai
+from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
+from medical_team.judging import make_judge
 from medical_team.policy.answer_scoring import load_answer_scorer
 from medical_team.policy.smollm2 import converted_folder
 from medical_team.policy.tiny import save_tiny_model
 from medical_team.policy.vllm_scoring import VllmScorer
+from medical_team.records import Labels, Verdict
 from needs import SMOLLM2, VLLM
 
 VLLM.module("vllm")
 
+QUERIES = [JudgeQuery("a", ERROR_NOTE, Verdict.HARMFUL, CASE), JudgeQuery("b", CORRECTED_NOTE, Verdict.SAFE, CASE)]
 QUESTIONS = [
     error_question(note, CASE, wording).question for note in (ERROR_NOTE, CORRECTED_NOTE) for wording in range(3)
 ]
@@ -112,3 +123,58 @@ def test_a_model_that_vllm_cannot_serve_is_named_with_the_judges_options(config,
     save_tiny_model(tmp_path / "model")
     with pytest.raises(JudgeError, match=r"doesn't start with .*judge\.engine"):
         load_answer_scorer(replace(config, engine="vllm", model=str(tmp_path / "model")))
+
+
+@contextlib.contextmanager
+def vllm_serve(model: Path) -> Iterator[str]:
+    """The base of its API."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--dtype", "float32", "--max-model-len", "2048", "--max-num-seqs", "16", "--enforce-eager"]
+    options += ["--distributed-executor-backend", "uni"]
+    # What an engine in this process was told is nothing for a server.
+    environment = {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    # The command `vllm` of the package for a CPU looks for a package of its own name, which is not there.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    with subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port), *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+    ) as process:
+        try:
+            while not is_listening(f"http://127.0.0.1:{port}/health"):
+                assert process.poll() is None
+                time.sleep(0.3)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+
+
+def is_listening(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_vllms_own_server_is_bound_to_the_answers_and_rules_as_the_model_does(config):
+    expected = make_judge(config, load_scorer=load_answer_scorer).rule(QUERIES)
+    told: list[str] = []
+    with vllm_serve(Path(config.model)) as url:
+        asking = replace(config, kind="openai", url=url, timeout_seconds=600)
+        assert connect_openai(asking, told.append).dialect == Dialect(False, True, has_choice=True)
+        rulings = make_judge(asking, notify=told.append).rule(QUERIES)
+
+    assert not told
+    for game_id in "ab":
+        ruling, same = rulings[game_id], expected[game_id]
+        assert isinstance(ruling, Labels)
+        assert isinstance(same, Labels)
+        assert ruling.error_present == same.error_present
+        assert ruling.confidence == pytest.approx(same.confidence, abs=1e-3)
