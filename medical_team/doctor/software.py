@@ -14,8 +14,8 @@ OLDEST_PYTHON = (3, 11)
 
 REQUIREMENTS: Mapping[str, Mapping[str, str]] = {
     "": {
-        "httpx": "0.28", "numpy": "2", "pydantic": "2.11", "rapidfuzz": "3.13", "rich": "14", "tomli-w": "1.2",
-        "tyro": "1.0",
+        "httpx": "0.28", "numpy": "2", "pydantic": "2.11", "rapidfuzz": "3.13", "rich": "14",
+        "scipy": "1.15", "tomli-w": "1.2", "tyro": "1.0",
     },
     "train": {
         "torch": "2.6", "transformers": "5.0", "peft": "0.18", "safetensors": "0.5", "filelock": "3.13",

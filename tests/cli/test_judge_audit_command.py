@@ -4,6 +4,7 @@ import pytest
 
 from medec_csv import an_error_row, some_rows, write_csv
 from medical_team.cli.main import main
+from medical_team.judge.comparison import PROMPT_VERSION
 from openai_server import a_completion, openai_server
 
 
@@ -42,7 +43,7 @@ def test_a_model_behind_a_server_is_audited_by_its_options(csv, tmp_path, capsys
     # it says that every note has an error
     assert "| recall | 1.000 |" in out
     assert "| specificity | 0.000 |" in out
-    assert "prompt version 1" in out
+    assert f"prompt version {PROMPT_VERSION}" in out
 
 
 def test_rows_that_are_no_case_are_named(tmp_path, capsys):
