@@ -60,6 +60,7 @@ OPENRLHF = Need("OpenRLHF 0.11.2", f"on Linux on x86-64 with Python 3.11 or 3.12
 OPENRLHF_WHOLE = Need(
     "OpenRLHF with Ray, vLLM and DeepSpeed", "make test-openrlhf, which sets up an environment of its own for it"
 )
+MODEL_ENVIRONMENT = Need("a model in an environment beside this one", "make test, which sets up .venv")
 ORDINARY_USER = Need("an ordinary user", "run the tests as anybody but root")
 PDOC = Need("pdoc", _FROM_THE_LOCK)
 PIP = Need("pip in this environment", "python -m ensurepip, or: uv pip install pip")

@@ -1,7 +1,11 @@
-"""The game in the real verifiers, against a served model that plays as the test scripts it."""
+"""The game in the real verifiers, against a served model that plays as the test scripts it, and against a real one."""
 
 import asyncio
+import contextlib
 import json
+import os
+import subprocess
+import threading
 from dataclasses import replace
 
 import httpx
@@ -9,6 +13,7 @@ import pytest
 
 from builders import a_pair, a_record, a_revision_of, a_spec
 from medec_builders import ScriptedRollout
+from medical_team.data.load import load_records
 from medical_team.game.play import play
 from medical_team.game.score import score
 from medical_team.game_config import GameConfig, RolloutConfig
@@ -17,7 +22,7 @@ from medical_team.judge.ruling import rule_games
 from medical_team.judging import reference_judge
 from medical_team.prompts import attacker_prompt
 from medical_team.records import DataType, GameState, Role
-from needs import VERIFIERS
+from needs import MODEL_ENVIRONMENT, VERIFIERS
 from openai_server import a_whole_completion, openai_server
 
 vf = VERIFIERS.module("verifiers.v1")
@@ -177,3 +182,60 @@ def test_an_opponent_can_be_another_model(tmp_path):
 def test_bad_rules_are_told_when_the_environment_is_made(tmp_path, rules, told):
     with pytest.raises(ValueError, match=told):
         load_environment(resolve_env_config(config_for(tmp_path, [DataType.VANILLA_BENIGN], rules)))
+
+
+@pytest.fixture
+def demo_policy(repository):
+    """What the demo policy says to a prompt; it speaks in a process of the environment that has torch."""
+    python = repository / ".venv" / "bin" / "python"
+    if not python.exists():
+        MODEL_ENVIRONMENT.skip()
+    worker = subprocess.Popen(
+        [python, repository / "tests" / "environments" / "demo_speaker.py"],
+        env=os.environ | {"PYTHONPATH": str(repository)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    lock = threading.Lock()
+
+    def reply(prompt, max_tokens):
+        with lock:
+            worker.stdin.write(json.dumps({"prompt": prompt, "max_tokens": max_tokens}) + "\n")
+            worker.stdin.flush()
+            return json.loads(worker.stdout.readline())
+
+    with contextlib.closing(worker.stdin):
+        yield reply
+    worker.wait()
+
+
+def test_a_real_model_plays_and_gets_the_rewards_of_our_own_loop(tmp_path, demo_policy):
+    records = [record for record in load_records("demo") if record.data_type.is_adversarial][:6]
+    rules = '[game]\nprompt_style = "terse"\n[rollout]\nmax_revision_tokens = 160\nmax_verdict_tokens = 4\n'
+    said = {}
+
+    def answer(body):
+        prompt = body["messages"][0]["content"]
+        said[prompt] = demo_policy(prompt, body["max_tokens"])
+        return a_whole_completion(said[prompt])
+
+    config = config_for(tmp_path, [], rules)
+    write_jsonl(tmp_path / "train.jsonl", records)
+    with openai_server(answer) as server:
+        episodes = play_episodes(config, server.url)
+
+    game_config = GameConfig(prompt_style="terse")
+    specs = [
+        replace(a_spec(record.data_type, pair=record.pair), id=record.id, record_id=record.id) for record in records
+    ]
+    games = play(specs, ScriptedRollout(lambda request: said[request.prompt]), game_config, RolloutConfig(), seed=42)
+    scored = score(rule_games(games, reference_judge(), game_config.undecidable), game_config)
+    assert [episode.ok for episode in episodes] == [True] * len(records)
+    assert GameState.DECIDED in {game.state for game in scored}
+    for game, episode in zip(scored, episodes, strict=True):
+        for role in Role:
+            trace, reward = trace_of(episode, role), game.reward_of(role)
+            assert (trace is None) == (game.turn_of(role) is None)
+            if trace is not None and reward is not None:
+                assert trace.reward == reward.total
