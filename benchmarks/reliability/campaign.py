@@ -53,6 +53,11 @@ def save(path: Path, result: dict[str, Any]) -> None:
         file.write(json.dumps(result, indent=1) + "\n")
 
 
+def faults_of(result: dict[str, Any]) -> list[str]:
+    """What went wrong in all trials so far."""
+    return [fault for trial in result["trials"] for fault in trial["faults"]]
+
+
 class Progress:
     """A line on the error stream now and then."""
 

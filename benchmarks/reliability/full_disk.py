@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from campaign import Progress, chance_of, end, parser_of, save, saved
+from campaign import Progress, chance_of, end, faults_of, parser_of, save, saved
 from commands import RESUMED, TIMED, Inputs, contents, make_inputs, writing_commands
 from demo_runs import Process, import_all
 
@@ -139,10 +139,6 @@ def clear(disk: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
-
-
-def faults_of(result: dict[str, Any]) -> list[str]:
-    return [fault for trial in result["trials"] for fault in trial["faults"]]
 
 
 if __name__ == "__main__":

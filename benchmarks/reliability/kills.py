@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from campaign import Progress, chance_of, end, parser_of, save, saved
+from campaign import Progress, chance_of, end, faults_of, parser_of, save, saved
 from demo_runs import ARMS, GAMES_PER_STEP, Process, arguments_of, differences, import_all, lost_games
 
 KILLS_OF_A_RUN = 8
@@ -56,12 +56,12 @@ def main() -> None:
             trial = killed_run(arms[number % len(arms)], number, chosen.seed, folder, whole, chosen.kills - kills)
             result["trials"].append(trial)
             save(chosen.output, result)
-            progress.show(killed_so_far(result), f"{len(problems_of(result))} faults")
+            progress.show(killed_so_far(result), f"{len(faults_of(result))} faults")
     result["kills"] = killed_so_far(result)
     result["moments"] = dict(Counter(moment for trial in result["trials"] for moment in trial["moments"]))
     save(chosen.output, result)
     print({"kills": result["kills"], "runs": len(result["trials"]), "moments": result["moments"]})
-    end(problems_of(result))
+    end(faults_of(result))
 
 
 def whole_run(arm: str, folder: Path) -> tuple[Path, float]:
@@ -154,10 +154,6 @@ def moment_of(run: Path, output: str) -> str:
 
 def killed_so_far(result: dict[str, Any]) -> int:
     return sum(len(trial["moments"]) for trial in result["trials"])
-
-
-def problems_of(result: dict[str, Any]) -> list[str]:
-    return [fault for trial in result["trials"] for fault in trial["faults"]]
 
 
 if __name__ == "__main__":

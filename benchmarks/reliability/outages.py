@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from campaign import Progress, chance_of, end, parser_of, save, saved
+from campaign import Progress, chance_of, end, faults_of, parser_of, save, saved
 from demo_runs import Process, arguments_of, differences, import_all
 from saboteur import Saboteur
 
@@ -178,10 +178,6 @@ def problems_of(game: Game, run: RunFolder) -> list[str]:
 
 def outages_so_far(result: dict[str, Any]) -> int:
     return sum(len(trial["outages"]) for trial in result["trials"])
-
-
-def faults_of(result: dict[str, Any]) -> list[str]:
-    return [fault for trial in result["trials"] for fault in trial["faults"]]
 
 
 if __name__ == "__main__":

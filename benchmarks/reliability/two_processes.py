@@ -15,9 +15,8 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-from campaign import Progress, chance_of, end, parser_of, save, saved
+from campaign import Progress, chance_of, end, faults_of, parser_of, save, saved
 from commands import TIMED, Inputs, contents, done, make_inputs, writing_commands
 from demo_runs import Process, arguments_of, differences, import_all
 
@@ -131,10 +130,6 @@ def read_beside(reader: str, folder: Path, place: Path, apart: float) -> tuple[l
     if training.status != 0:
         faults.append("the run was disturbed")
     return sorted(set(statuses), key=str), [f"{reader} beside training: {fault}" for fault in faults]
-
-
-def faults_of(result: dict[str, Any]) -> list[str]:
-    return [fault for trial in result["trials"] for fault in trial["faults"]]
 
 
 if __name__ == "__main__":
