@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -58,14 +59,16 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
-def load_script() -> Callable[[str], ModuleType]:
-    """Imports a script of the checkout by its name."""
+def load_script() -> Callable[..., ModuleType]:
+    """Imports a script of the checkout by its name, and by its folder if that isn't ``scripts``."""
 
-    def load(name: str) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
+    def load(name: str, folder: str = "scripts") -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"{folder}_{name}", REPOSITORY / folder / f"{name}.py")
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        # Dataclasses look their module up by its name.
+        sys.modules[spec.name] = module
         spec.loader.exec_module(module)
         return module
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -18,18 +16,11 @@ from medical_team.records import Game
 from medical_team.rl.listeners import Listener
 from medical_team.runs.config_file import load_preset
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "build_demo_policy.py"
-
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def script(load_script: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script, with few cases and no display."""
-    spec = importlib.util.spec_from_file_location("build_demo_policy", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
+    module = load_script("build_demo_policy")
     monkeypatch.setattr(module, "CASES", 20)
     monkeypatch.setattr(module, "usual_listeners", lambda _: [])
     return module

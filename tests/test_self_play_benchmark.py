@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
@@ -23,19 +21,10 @@ from medical_team.records import DataType, Game, GameSpec, GameState, Labels, Re
 from medical_team.rl.listeners import Listener
 from medical_team.runs.folder import RunFolder
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "self_play.py"
-
 
 @pytest.fixture(scope="module")
-def benchmark_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("self_play_benchmark", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up by its name.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def benchmark_script(load_script: Callable[..., ModuleType]) -> ModuleType:
+    return load_script("self_play", "benchmarks")
 
 
 def a_game(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,3 +74,17 @@ def judged(client: httpx.Client, *notes: str, path: str = "/judge") -> list[dict
     response = client.post(path, json={"queries": [query(note, index=index) for index, note in enumerate(notes)]})
     assert response.status_code == 200, response.text
     return response.json()["labels"]
+
+
+def wait_until_listening(process: subprocess.Popen[bytes], url: str) -> None:
+    """Wait until the server that is ``process`` answers at ``url``."""
+    while not _is_listening(url):
+        assert process.poll() is None
+        time.sleep(0.2)
+
+
+def _is_listening(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False

@@ -12,13 +12,12 @@ import contextlib
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
+from serving import wait_until_listening
 
 from medical_team.config import JudgeConfig
 from medical_team.judge.protocol import JudgeQuery
@@ -47,19 +46,10 @@ def transformers_serve(model: Path) -> Iterator[str]:
         [sys.executable, "-m", *command, "--device", "cpu"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            while not is_listening(f"http://127.0.0.1:{port}/health"):
-                assert process.poll() is None
-                time.sleep(0.2)
+            wait_until_listening(process, f"http://127.0.0.1:{port}/health")
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.kill()
-
-
-def is_listening(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def rulings_of(model: Path, told: list[str]) -> list[Ruling]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,19 +13,10 @@ from judge_cases import CASE, CORRECTED_SENTENCE, ERROR_SENTENCE
 
 from medical_team.judging import reference_judge
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "sentence_edits.py"
-
 
 @pytest.fixture(scope="module")
-def audit() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("sentence_edits_benchmark", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up by its name.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def audit(load_script: Callable[..., ModuleType]) -> ModuleType:
+    return load_script("sentence_edits", "benchmarks")
 
 
 def test_a_recipe_exchanges_words_of_one_sentence(audit: ModuleType) -> None:

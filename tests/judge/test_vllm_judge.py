@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
-from serving import judged
+from serving import judged, wait_until_listening
 
 from medical_team.cli.judge_serve import ServeArguments, make_service
 from medical_team.config import JudgeConfig
@@ -148,19 +148,10 @@ def vllm_serve(model: Path) -> Iterator[str]:
         env={**os.environ, **environment},
     ) as process:
         try:
-            while not is_listening(f"http://127.0.0.1:{port}/health"):
-                assert process.poll() is None
-                time.sleep(0.3)
+            wait_until_listening(process, f"http://127.0.0.1:{port}/health")
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.terminate()
-
-
-def is_listening(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def test_vllms_own_server_is_bound_to_the_answers_and_rules_as_the_model_does(config):
