@@ -82,7 +82,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(f"--limit is {chosen.limit}, expected at least 1")
     wanted = _filter(chosen)
     counter = _Counter()
-    games = counter.counted(game for game in _games(chosen) if wanted.matches(game))
+    tail = _tail(chosen)
+    games = counter.counted(game for game in tail.read(Game) if wanted.matches(game))
     limit = _limit(chosen)
     shown = games if limit is None else iter(deque(games, maxlen=min(limit, sys.maxsize)))
     if chosen.output is None:
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
             for part in _parts(shown, chosen):
                 file.write(part.encode(errors="replace").decode())
     # On standard error, so that what is piped on holds games alone.
-    sys.stderr.write(f"{_told(counter.count, limit)}\n")
+    say(f"{_told(counter.count, limit)}{visible(tail.remark)}\n", sys.stderr)
     return 0
 
 
@@ -114,9 +115,9 @@ class _Counter:
             yield game
 
 
-def _games(chosen: GamesArguments) -> Iterator[Game]:
+def _tail(chosen: GamesArguments) -> LineTail:
     run = RunFolder.open(chosen.run)
-    return LineTail(run.path / ("heldout_games.jsonl" if chosen.heldout else "games.jsonl")).read(Game)
+    return LineTail(run.path / ("heldout_games.jsonl" if chosen.heldout else "games.jsonl"))
 
 
 def _filter(chosen: GamesArguments) -> GameFilter:

@@ -17,6 +17,7 @@ from ..jsonl import write_jsonl
 from ..judging import make_judge
 from ..records import Game, GameState
 from ..runs.folder import RunFolder
+from ..runs.tail import LineTail
 from ..terminal_text import encodable, visible
 from .arguments import parse
 from .judging import load_scorer, progress_of, remark, with_judge_spelled_out
@@ -47,7 +48,10 @@ def main(arguments: Sequence[str]) -> int:
     run = RunFolder.open(chosen.run)
     pairs = dict.fromkeys(record.pair for record in run.training_records())
     judge = make_judge(chosen.judge, pairs, remark, load_scorer)
-    result = rejudge(run.games(), judge, run.config.game, progress_of("games"))
+    tail = LineTail(run.path / "games.jsonl")
+    result = rejudge(tail.read(Game), judge, run.config.game, progress_of("games"))
+    if tail.remark:
+        remark(visible(tail.remark.strip()))
     if chosen.output is not None:
         write_jsonl(chosen.output, result.games)
     sys.stdout.write(encodable(rejudge_page(result, chosen.show, chosen.format), sys.stdout))

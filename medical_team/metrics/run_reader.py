@@ -59,6 +59,11 @@ class RunReader:
         """Whether the run was cut back to an earlier step, so that everything must be read anew."""
         return self._games.is_cut or self._heldout_games.is_cut or self._metrics.is_cut
 
+    @property
+    def has_half_line(self) -> bool:
+        """Whether a file ended, when last read, in a half-written line, which is left out."""
+        return any(tail.has_half_line for tail in (self._games, self._heldout_games, self._metrics))
+
     def refresh(self) -> bool:
         """Read what is new. Returns whether there was anything.
 

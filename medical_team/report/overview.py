@@ -31,7 +31,7 @@ def overview(reader: RunReader) -> dict[str, Any]:
     data = _data_of(reader.run.path)
     return {
         "name": reader.name,
-        "state": _state(traces),
+        "state": _state(traces, has_half_line=reader.has_half_line),
         "isRunning": traces.state in (RunState.RUNNING, RunState.ELSEWHERE),
         "summary": _summary(reader, sum(figures.games for figures in steps), metrics),
         "criteria": [asdict(criterion) for criterion in criteria(steps, traces)],
@@ -59,8 +59,10 @@ def _has_other_curves(reader: RunReader, metrics: dict[int, dict[str, float]]) -
     return not says_of_learning and any(reader.run.tensorboard_path.rglob("events.out.*"))
 
 
-def _state(traces: Traces) -> str:
-    return f"{traces.completed_steps:,} of {traces.total_steps:,} steps, {_STATE_TEXTS[traces.state]}"
+def _state(traces: Traces, *, has_half_line: bool) -> str:
+    # While a run writes, its last line may be half there at any time.
+    cut = "; a half-written last line is left out" if has_half_line and traces.state is not RunState.RUNNING else ""
+    return f"{traces.completed_steps:,} of {traces.total_steps:,} steps, {_STATE_TEXTS[traces.state]}{cut}"
 
 
 def _summary(reader: RunReader, games: int, metrics: dict[int, dict[str, float]]) -> list[list[str]]:

@@ -34,6 +34,14 @@ class LineTail:
         self._before = b""
 
     @property
+    def remark(self) -> str:
+        """A sentence on the half-written line, with a newline before it; empty where there was none."""
+        if not self.has_half_line:
+            return ""
+        remedy = "where nothing trains there, --resume moves it away"
+        return f"\nLeft out: the half-written last line of {self.path}; {remedy}."
+
+    @property
     def is_cut(self) -> bool:
         """Whether the file no longer begins with what was read of it."""
         if not self._offset:

@@ -45,6 +45,15 @@ def test_nothing_that_fits_is_told(run_path, capsys):
     assert (shown.out, shown.err) == ("", "No game fits.\n")
 
 
+def test_a_half_written_last_line_is_left_out_and_told(run_path, capsys):
+    with (run_path / "games.jsonl").open("ab") as file:
+        file.write(b'{"spec": {"id"')
+
+    shown = games(capsys, run_path, "--from-step", 3, "--limit", 8)
+
+    assert shown.err.startswith(f"8 games\nLeft out: the half-written last line of {run_path / 'games.jsonl'}")
+
+
 def test_a_game_in_full_keeps_thinking_folded_unless_asked(run_path, capsys):
     one = (run_path, "--id", "step-000001-0002", "--form", "text")
 

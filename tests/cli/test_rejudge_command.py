@@ -47,6 +47,17 @@ def test_the_reference_judge_rules_again(run_folder, capsys):
     assert (run_folder.path / "games.jsonl").read_bytes() == before
 
 
+def test_a_half_written_last_line_is_left_out_and_told(run_folder, capsys):
+    with (run_folder.path / "games.jsonl").open("ab") as file:
+        file.write(b"\0")
+
+    status, out, err = rejudge(capsys, run_folder.path)
+
+    assert status == 0
+    assert out.startswith("3 games judged again by reference")
+    assert f"Left out: the half-written last line of {run_folder.path / 'games.jsonl'}" in err
+
+
 def test_another_judge_is_shown_with_what_it_does_to_rewards(run_folder, tmp_path, capsys):
     # the first wording has the error as A: an error everywhere
     with openai_server(lambda body: a_completion("A")) as server:

@@ -19,6 +19,14 @@ def overview_of(path):
     return overview(reader)
 
 
+def test_a_half_written_last_line_is_told_where_nothing_runs(tmp_path):
+    path = a_run(tmp_path / "run", [a_step(0)])
+    with (path / "metrics.jsonl").open("ab") as file:
+        file.write(b"\0")
+
+    assert overview_of(path)["state"] == "1 of 1 steps, finished; a half-written last line is left out"
+
+
 def test_the_overview_holds_all_that_the_page_shows(tmp_path):
     found = overview_of(a_run(tmp_path / "run", [a_step(0), a_step(1)]))
 
