@@ -180,6 +180,7 @@ def _base_config(source: TrainArguments) -> RunConfig:
     if source.preset is not None:
         return load_preset(source.preset)
     if source.resume is not None:
+        RunFolder.check_is_run(source.resume)
         return load_config(source.resume / "config.toml")
     return RunConfig()
 

@@ -27,6 +27,9 @@ from .renamed_options import renamed_tables
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
+_SECTIONS_OF_A_RUN = ("data", "game", "judge", "policy", "rollout", "training", "checkpoints")
+"""What each version wrote; others came later."""
+
 _TABLE = re.compile(r"\s*\[\s*([\w.\-]+)\s*\]")
 _KEY = re.compile(r"\s*([\w.\-]+)\s*=")
 _LEADING_KEY = re.compile(r"\w+(?:\.\w+)*")
@@ -48,6 +51,21 @@ def load_config(path: Path, notify: Notify = lambda text: None) -> RunConfig:
         opponents = dataclasses.replace(opponents, fixed=settled_model(opponents.fixed, path.parent))
     data = _relative_to(config.data, path.parent)
     return dataclasses.replace(config, data=data, policy=policy, opponents=opponents)
+
+
+def check_is_whole(path: Path) -> None:
+    """Check that the file of a run holds all sections that every version writes, so that none falls back to defaults.
+
+    Raises:
+        ConfigError: the file can't be read, or some are missing, as after a copy that was broken off.
+    """
+    try:
+        tables = renamed_tables(tomllib.loads(_read(path)))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is no TOML file:", [str(error)]) from error
+    if missing := [f"[{name}]" for name in _SECTIONS_OF_A_RUN if name not in tables]:
+        told = f"missing: {', '.join(missing)}. Copy the file again; a run means nothing without its rules"
+        raise ConfigError(f"{path} is not whole:", [told])
 
 
 def with_older_rules(config: RunConfig, path: Path) -> RunConfig:

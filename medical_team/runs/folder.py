@@ -46,7 +46,7 @@ from ..model_names import is_folder_name, settled_model
 from ..records import Closed, Game, TrainingRecord
 from .append import GameLine, StepLine, abandon_from, append_lines, read_lines
 from .checkpoints import Checkpoints
-from .config_file import check_config, load_config, to_toml, with_older_rules
+from .config_file import check_config, check_is_whole, load_config, to_toml, with_older_rules
 from .lock import exclusive_lock
 from .package_versions import INFO_FILE, version_in, versions_told
 from .places import found_again, path_from, settled, ways_to_other_models, with_other_models_found
@@ -165,10 +165,11 @@ class RunFolder:
             RunFolderError: there is no run, or one of a newer format.
             ConfigError: its configuration can't be used.
         """
+        cls.check_is_run(path)
         try:
             content = (path / INFO_FILE).read_bytes()
         except OSError as error:
-            raise RunFolderError(f"{path} is no run folder: it has no readable {INFO_FILE}.") from error
+            raise RunFolderError(f"{path / INFO_FILE} can't be read: {error.strerror or error}.") from error
         try:
             info = from_line(content, RunInfo)
         except ValidationError as error:
@@ -182,10 +183,25 @@ class RunFolder:
                 f"{__version__}, which reads format {FORMAT}. Install the version that wrote it."
             )
         try:
+            check_is_whole(path / _CONFIG)
             config = load_config(path / _CONFIG)
         except ConfigError as error:
             raise ConfigError(error.headline, [*error.problems, versions_told(info.package_version)]) from error
         return cls(path, info, with_older_rules(config, path / _CONFIG))
+
+    @staticmethod
+    def check_is_run(path: Path) -> None:
+        """Check that ``path`` is the folder of a run.
+
+        Raises:
+            RunFolderError: it is not; where it lies inside of a run, that is named.
+        """
+        if (path / INFO_FILE).is_file():
+            return
+        if (around := _folder_around(path)) is not None:
+            raise RunFolderError(f"{path} is a part of a run. Name the folder of the run: {around}")
+        reason = f"it has no {INFO_FILE}" if path.is_dir() else "it is a file" if path.is_file() else "it is not there"
+        raise RunFolderError(f"{path} is no run folder: {reason}.")
 
     @staticmethod
     def check_is_free(path: Path) -> None:
@@ -369,10 +385,13 @@ def run_around(path: Path) -> RunFolder | None:
     Raises:
         RunFolderError: the run can't be read.
     """
-    for parent in list(path.resolve().parents)[:_LEVELS_TO_RUN]:
-        if (parent / INFO_FILE).is_file():
-            return RunFolder.open(parent)
-    return None
+    around = _folder_around(path.resolve())
+    return None if around is None else RunFolder.open(around)
+
+
+def _folder_around(path: Path) -> Path | None:
+    parents = list(path.parents)[:_LEVELS_TO_RUN]
+    return next((parent for parent in parents if (parent / INFO_FILE).is_file()), None)
 
 
 def _refuse_occupied(path: Path) -> None:

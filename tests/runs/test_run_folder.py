@@ -12,7 +12,7 @@ import pytest
 
 from builders import a_game, a_record, a_spec
 from medical_team.config import DataConfig, RunConfig, TrainingConfig
-from medical_team.errors import DataError, MedicalTeamError, OutputError, RunFolderError, TrainingError
+from medical_team.errors import ConfigError, DataError, MedicalTeamError, OutputError, RunFolderError, TrainingError
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_config
 from medical_team.runs.folder import RunFolder, StepMetrics
@@ -136,6 +136,24 @@ def test_a_place_taken_while_the_run_is_made_is_not_overwritten(tmp_path):
 def test_what_is_no_run_is_said_to_be_none(tmp_path):
     with pytest.raises(RunFolderError, match=r"no run folder.*run\.json"):
         RunFolder.open(tmp_path)
+
+
+def test_a_part_of_a_run_names_the_run(tmp_path):
+    run = new_run(tmp_path)
+
+    for part in (run.path / "config.toml", run.path / "data"):
+        with pytest.raises(RunFolderError, match=rf"{part} is a part of a run.*: {run.path}$"):
+            RunFolder.open(part)
+
+
+@pytest.mark.parametrize("kept_lines", [0, 20])
+def test_a_configuration_that_was_copied_in_part_is_refused(tmp_path, kept_lines):
+    path = new_run(tmp_path).path / "config.toml"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:kept_lines]), encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"not whole(.|\n)*missing: .*\[training\], \[checkpoints\]"):
+        RunFolder.open(path.parent)
 
 
 def test_a_run_of_another_format_names_the_version_that_wrote_it(tmp_path):
