@@ -6,6 +6,7 @@ A full disk, a missing permission or a path that is a folder becomes one clear :
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -97,6 +98,28 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Generator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Generator[None]:
+    """Wait until no other process writes into ``folder`` under this, so that files which belong together stay so.
+
+    A file system without locks gives none, and then nobody waits.
+
+    Raises:
+        OutputError: the folder can't be made or opened.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def file_sha256(path: Path) -> str:

@@ -1,16 +1,18 @@
 import errno
+import fcntl
 import os
 import signal
 import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 
 from medical_team.errors import OutputError, RunFolderError
-from medical_team.files import atomic_folder, atomic_text, cannot_write
+from medical_team.files import atomic_folder, atomic_text, cannot_write, one_at_a_time
 
 
 def names_in(folder):
@@ -316,3 +318,32 @@ def test_weights_that_find_no_room_are_an_output_error(tmp_path):
 def test_an_error_that_the_system_has_no_part_in_stays_itself(tmp_path):
     with pytest.raises(ValueError, match="mine"), atomic_folder(tmp_path / "folder"):
         raise ValueError("mine")
+
+
+def test_who_writes_files_that_belong_together_waits_for_another(tmp_path):
+    seen = []
+
+    def write():
+        with one_at_a_time(tmp_path / "new"):
+            seen.append("second")
+
+    second = threading.Thread(target=write)
+    with one_at_a_time(tmp_path / "new"):
+        second.start()
+        second.join(timeout=0.2)
+        seen.append("first")
+    second.join()
+
+    assert seen == ["first", "second"]
+
+
+def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
+    def refuse(handle, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+    with one_at_a_time(tmp_path):
+        (tmp_path / "written").touch()
+
+    assert names_in(tmp_path) == ["written"]

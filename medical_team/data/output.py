@@ -12,7 +12,7 @@ from typing import IO
 from rapidfuzz.distance import Levenshtein
 
 from ..error_types import error_type_key, in_order
-from ..files import atomic_text, cannot_write
+from ..files import atomic_text, cannot_write, one_at_a_time
 from ..jsonl import from_line, to_line
 from ..records import DataType, ErrorType, TrainingRecord
 from ..sentence_edits import moved_starts
@@ -56,8 +56,9 @@ def write_data_set(output_dir: Path, sets: Mapping[str, Sequence[Seat]], pairs: 
     """
     spread = Spread()
     stale = output_dir / HELDOUT_FILE
-    is_stale = HELDOUT_FILE not in sets and stale.exists()
     with ExitStack() as stack:
+        stack.enter_context(one_at_a_time(output_dir))
+        is_stale = HELDOUT_FILE not in sets and stale.exists()
         files: dict[Path, IO[str]] = {}
         for name in (CARD_PAGE, CARD_FILE, *reversed(list(sets))):
             path = output_dir / name

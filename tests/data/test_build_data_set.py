@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import json
+import threading
 from collections import Counter
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from medical_team.data.build import build_data_set, build_records
 from medical_team.data.load import load_records
 from medical_team.data.reading_log import Repair
 from medical_team.errors import DataError, OutputError, UsageError
+from medical_team.files import one_at_a_time
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType, ErrorType
 from medical_team.sentence_edits import NumberedNote
@@ -280,6 +282,28 @@ def test_a_rebuild_replaces_the_set_and_removes_a_stale_held_out_file(csv, tmp_p
     assert built.stale_heldout_removed
     assert not (tmp_path / "data" / "heldout.jsonl").exists()
     assert len(records_in(tmp_path / "data")) == 42
+
+
+def test_two_builds_into_one_folder_leave_the_files_of_one(csv, tmp_path):
+    folder, alone = tmp_path / "data", [tmp_path / "a", tmp_path / "b"]
+    for seed, path in enumerate(alone):
+        build_data_set(csv, path, seed=seed, heldout=0.5)
+    both = [
+        threading.Thread(target=build_data_set, args=(csv, folder), kwargs={"seed": seed, "heldout": 0.5})
+        for seed in range(2)
+    ]
+
+    with one_at_a_time(folder):
+        for build in both:
+            build.start()
+        both[0].join(timeout=0.2)
+        assert list(folder.iterdir()) == []
+    for build in both:
+        build.join()
+
+    names = ["train.jsonl", "heldout.jsonl", "data_card.json"]
+    found = [(folder / name).read_bytes() for name in names]
+    assert found in [[(path / name).read_bytes() for name in names] for path in alone]
 
 
 def test_somebody_elses_file_is_not_overwritten(csv, tmp_path):
