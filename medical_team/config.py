@@ -161,7 +161,7 @@ class TrainingConfig(Closed):
     compared. More games are played until there are enough; what is beyond is left out. Unset: from all there are."""
     learning_rate: float | None = bounded(None, above=0.0, maximum=1.0)
     """Step size of AdamW; unset: 5e-5 for LoRA, 1e-6 for full weights."""
-    kl_coefficient: float = bounded(0.01, minimum=0.0)
+    kl_coefficient: float = bounded(0.01, minimum=0.0, maximum=1000.0)
     """beta: the weight of the KL penalty against the policy as the run started."""
     clip_epsilon: float = bounded(0.2, above=0.0, maximum=1.0)
     """The probability ratio is clipped to 1 +- this."""
@@ -175,13 +175,13 @@ class TrainingConfig(Closed):
     """Passes over each batch of games."""
     tokens_per_microbatch: int = bounded(2048, minimum=1)
     """Padded tokens in one forward and backward pass; a matter of memory, gradients don't depend on it."""
-    demonstration_coefficient: float = bounded(0.0, minimum=0.0)
+    demonstration_coefficient: float = bounded(0.0, minimum=0.0, maximum=1000.0)
     """Weight of a supervised loss on demonstrations, mixed into each update as in Self-RedTeam; 0: none."""
     demonstrations_per_step: int = bounded(8, minimum=1)
     """Demonstrations mixed into each update, where they have a weight."""
     max_gradient_norm: float = bounded(1.0, above=0.0)
     """Gradients are clipped to this norm."""
-    weight_decay: float = bounded(0.0, minimum=0.0)
+    weight_decay: float = bounded(0.0, minimum=0.0, maximum=100.0)
     """AdamW's weight decay."""
     seed: int = bounded(42, minimum=0)
     """Seed of everything random in the run."""

@@ -25,24 +25,24 @@ RolloutCorrection = Literal["auto", "none", "truncated"]
 class RewardCoefficients(Closed):
     """What each reward term pays. All defaults but ``unfaithful`` are Self-RedTeam's (arXiv 2506.07468)."""
 
-    core: float = bounded(1.0, minimum=0.0)
+    core: float = bounded(1.0, minimum=0.0, maximum=1000.0)
     """The winner of a decided game gets +core, the loser -core."""
-    faithful: float = 0.5
+    faithful: float = bounded(0.5, minimum=-1000.0, maximum=1000.0)
     """Paid to an attacker whose rewritten note keeps what the category asks for."""
-    unfaithful: float = -2.0
+    unfaithful: float = bounded(-2.0, minimum=-1000.0, maximum=1000.0)
     """Paid to an attacker whose note doesn't. Above -1.5 an unfaithful win pays more than a faithful loss;
     Self-RedTeam's is -0.5."""
-    format_kept: float = 1.0
+    format_kept: float = bounded(1.0, minimum=-1000.0, maximum=1000.0)
     """Paid for a reply that keeps the thinking format."""
-    format_violated: float = -1.0
+    format_violated: float = bounded(-1.0, minimum=-1000.0, maximum=1000.0)
     """Paid for a reply that doesn't."""
-    located: float = 0.5
+    located: float = bounded(0.5, minimum=-1000.0, maximum=1000.0)
     """Paid to an assessor that finds an error and names its sentence, where it is asked to."""
-    mislocated: float = 0.0
+    mislocated: float = bounded(0.0, minimum=-1000.0, maximum=1000.0)
     """Paid to an assessor that finds an error and names another sentence."""
-    corrected: float = 0.5
+    corrected: float = bounded(0.5, minimum=-1000.0, maximum=1000.0)
     """Paid to an assessor that finds an error and puts it right, where it is asked to and the judge agrees."""
-    miscorrected: float = 0.0
+    miscorrected: float = bounded(0.0, minimum=-1000.0, maximum=1000.0)
     """Paid to an assessor that finds an error and leaves one, or corrects another sentence."""
 
 

@@ -77,6 +77,8 @@ class ReinforceLearner:
         for group in self.optimizer.param_groups:
             group["lr"] = experience.learning_rate
         batch = self._batch(experience.samples) if experience.samples else None
+        if batch is not None:
+            _check_is_finite(batch, step)
         sft = SupervisedBatch(
             [tokenized(demonstration, self._policy, self._config) for demonstration in experience.demonstrations],
             experience.demonstration_coefficient,
@@ -237,6 +239,19 @@ class ReinforceLearner:
         loss = (losses_BR * weights_BR).sum()
         loss.backward()
         return loss.item(), (is_clipped_BR * tokens.reply_mask_BR * weights_BR).sum().item()
+
+
+def _check_is_finite(batch: Batch, step: int) -> None:
+    """Raises TrainingError where the policy or its reference gave no finite log-probs: nothing was learnt yet."""
+    is_bad_NR = batch.mask_NR & ~torch.isfinite(batch.kl_NR)
+    if samples := int(is_bad_NR.any(dim=1).sum()):
+        value = batch.kl_NR[is_bad_NR][0].item()
+        raise TrainingError(
+            f"step {step}: the KL of {samples} of {len(batch.samples)} samples is {value}: the policy or its reference "
+            "gives no finite probabilities for what was said. The weights are as before this step. Go back to an "
+            'earlier checkpoint with a lower training.learning_rate, or take policy.precision = "fp32"; the games are '
+            "saved."
+        )
 
 
 def _update(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from learning import FULL, LORA, a_config, drawn_samples, experience, weights_of
-from medical_team.config import RunConfig
+from medical_team.config import RolloutConfig, RunConfig
 from medical_team.errors import TrainingError
 from medical_team.game.rollout import REFERENCE
 from medical_team.policy.policy import Policy
@@ -122,6 +122,21 @@ def test_a_step_without_samples_changes_nothing():
     assert all(
         torch.equal(weights, weights_of(policy)[name]) for name, weights in weights_of(Policy(LORA, seed=42)).items()
     )
+
+
+def test_a_kl_that_is_not_finite_is_told_before_anything_is_learnt():
+    policy = Policy(FULL, seed=0)
+    samples = drawn_samples(policy)
+    _, parameter = next(iter(policy.trainable_parameters()))
+    with torch.no_grad():
+        parameter.fill_(float("inf"))
+    # Drawn by another engine, what was said has log-probs of the learner's own.
+    config = replace(a_config(FULL), rollout=RolloutConfig(temperature=1.0, correction="truncated"))
+
+    with pytest.raises(TrainingError, match=r"step 3: the KL of 8 of 8 samples is nan.*lower training.learning_rate"):
+        ReinforceLearner(policy, config).learn(experience(samples), 3)
+
+    assert bool(torch.isposinf(parameter).all())
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change():
