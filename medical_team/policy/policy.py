@@ -30,6 +30,7 @@ from .dropout import switch_off_dropout
 from .gradient_checkpointing import enable_gradient_checkpointing, recomputing
 from .loading import load_language_model
 from .merging import merge_adapter
+from .mixed_precision import spare_copies
 from .quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Policy:
             self._reference_copy = copy.deepcopy(language_model.model).requires_grad_(False)
             self.model = language_model.model.requires_grad_(True)
         switch_off_dropout(self.model)
+        if self._compute_dtype is not torch.float32:
+            spare_copies(self.model)
         self.model.eval()
         if config.gradient_checkpointing:
             enable_gradient_checkpointing(self.model, config.model)

@@ -44,6 +44,8 @@ PEFT:
   :mod:`.merging`.
 - ``LoraLayer`` is what every adapted layer is derived from; ``get_base_layer`` is what was there before.
   :mod:`.merging`.
+- Every adapted layer turns its input into the adapter's precision unless ``cast_input_dtype_enabled`` is False.
+  :mod:`.mixed_precision`.
 - ``peft_config`` holds the configuration that PEFT made of ours, with ``target_modules`` and, for experts in one
   parameter, ``target_parameters``. :mod:`.adapter`.
 - Several adapters stand on one model under names, which are part of their parameters' names; ``set_adapter`` says which
