@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ..metrics.revisions import is_at_stake_changed, is_decided_revision
 from ..metrics.statistics import Figure, GroupBootstrap, interval_of, rate
 from ..parsing import is_rewritten
 from ..records import DataType, Game, GameState
@@ -54,6 +55,10 @@ def attacker_figures(games: Sequence[Game], seed: int) -> dict[str, Figure]:
     for category in DataType:
         name = f"attacker_success_rate/{category.value}"
         figures[name] = measured.figure(is_attack_successful, _in(category, is_decided))
+    figures["decided_rate"] = measured.figure(is_decided_revision, lambda game: True)
+    for category in DataType:
+        figures[f"decided_rate/{category.value}"] = measured.figure(is_decided_revision, _in(category, lambda game: True))
+    figures["decided_rate/at_stake"] = measured.figure(_is_decided_at_stake, lambda game: True)
     figures |= {
         "faithful_rate": measured.figure(lambda game: is_faithful_revision(game) is True, is_decided),
         "no_revision_rate": measured.figure(_has_no_revision, lambda game: True),
@@ -100,6 +105,10 @@ def _has_no_revision(game: Game) -> bool:
 
 def _has_note(game: Game) -> bool:
     return game.note is not None
+
+
+def _is_decided_at_stake(game: Game) -> bool:
+    return is_decided_revision(game) and is_at_stake_changed(game)
 
 
 def _is_copy(game: Game) -> bool:

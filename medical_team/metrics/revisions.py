@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ..parsing import is_rewritten
-from ..records import Game, Role
+from ..records import Game, GameState, Role
 from ..words import count_words, folded_words
 
 LENGTH_FACTOR = 1.5
@@ -69,6 +69,28 @@ def revision_figures(games: Sequence[Game]) -> RevisionFigures:
         copies=sum(not is_rewritten(note, seed) for note, seed in revised),
         near_duplicates=near_duplicates(revised),
     )
+
+
+def is_decided_revision(game: Game) -> bool:
+    """Whether the attacker changed the note and the judge ruled on what it made of it."""
+    return (
+        game.state is GameState.DECIDED
+        and game.spec.data_type.is_adversarial
+        and game.note is not None
+        and is_rewritten(game.note, game.spec.seed_note)
+    )
+
+
+def is_at_stake_changed(game: Game) -> bool:
+    """Whether the attacker changed the sentence at stake, which is wrong or was put right: its words stand nowhere.
+
+    A revision that leaves it alone tells little of what players can do to each other.
+    """
+    if game.note is None or not game.spec.data_type.is_adversarial:
+        return False
+    pair = game.spec.pair
+    at_stake = pair.error_sentence if game.spec.data_type.is_harmful else pair.corrected_sentence
+    return f" {' '.join(folded_words(at_stake))} " not in f" {' '.join(folded_words(game.note))} "
 
 
 def near_duplicates(revised: Sequence[tuple[str, str]]) -> int:

@@ -17,6 +17,8 @@
 | revisions/copy_share | of the attacker's notes, the share that says the same words as the seed note |
 | revisions/near_duplicate_share | of the same, the share that nearly repeats another of its step |
 | revisions/length_kept_share, words_kept_share | of the same, the share that keeps its seed note's length, its words |
+| revisions/decided_share | of the adversarial games, the share whose changed note the judge ruled on |
+| revisions/decided_at_stake_share | the share in which, besides, the sentence at stake was changed |
 | format_violations/ROLE | share of the role's replies that break the thinking format |
 | cut_replies/ROLE | share of the role's replies that ran into the token limit |
 | reply_tokens/ROLE | mean length of the role's replies, tokens |
@@ -56,7 +58,7 @@ from ..assessment import is_located
 from ..game.opponents import opponent_has_won, opponent_of
 from ..records import DataType, Game, GameState, Labels, Role, Turn, Update, Verdict
 from ..rewards import is_faithful_revision, is_verdict_right
-from .revisions import revision_figures
+from .revisions import is_at_stake_changed, is_decided_revision, revision_figures
 
 BALANCED_ACCURACY = "heldout/balanced_accuracy"
 """The metric of held-out notes by which the best checkpoint is chosen."""
@@ -210,8 +212,14 @@ def _verdict_metrics(games: Sequence[Game]) -> dict[str, float]:
 
 def _revision_metrics(games: Sequence[Game]) -> dict[str, float]:
     faithful = [(game, is_faithful) for game in games if (is_faithful := is_faithful_revision(game)) is not None]
+    attacked = [game for game in games if game.spec.data_type.is_adversarial]
+    decided = [is_decided_revision(game) for game in attacked]
     metrics = _means(
         {
+            "revisions/decided_share": decided,
+            "revisions/decided_at_stake_share": [
+                is_decided and is_at_stake_changed(game) for is_decided, game in zip(decided, attacked, strict=True)
+            ],
             "revisions/faithful_share": [is_faithful for _, is_faithful in faithful],
             "revisions/unfaithful_win_share": [
                 not is_faithful for game, is_faithful in faithful if _is_contest(game) and not _is_right(game)

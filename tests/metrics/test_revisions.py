@@ -1,7 +1,12 @@
 from dataclasses import replace
 
 from builders import a_game, a_spec
-from medical_team.metrics.revisions import near_duplicates, revision_figures
+from medical_team.metrics.revisions import (
+    is_at_stake_changed,
+    is_decided_revision,
+    near_duplicates,
+    revision_figures,
+)
 from medical_team.records import DataType, GameState
 
 SEED = a_spec(DataType.ADVERSARIAL_HARMFUL).seed_note
@@ -31,6 +36,25 @@ def test_a_copy_is_counted_whatever_its_case():
 
 def test_a_vanilla_note_is_no_revision():
     assert revision_figures([a_game(DataType.VANILLA_HARMFUL)]).replies == 0
+
+
+def test_a_revision_is_decided_where_it_changed_something_and_was_ruled_on():
+    assert is_decided_revision(a_game())
+    assert not is_decided_revision(a_game(revision=SEED.upper()))
+    assert not is_decided_revision(a_game(state=GameState.UNDECIDABLE))
+    assert not is_decided_revision(a_game(DataType.VANILLA_HARMFUL))
+
+
+def test_the_sentence_at_stake_is_changed_when_its_words_are_gone():
+    spec = a_spec(DataType.ADVERSARIAL_HARMFUL)
+    at_stake = spec.pair.error_sentence
+    assert at_stake in spec.seed_note
+
+    elsewhere = a_game(revision=f"Notably, {spec.seed_note.upper()}")
+    reworded = a_game(revision=spec.seed_note.replace(at_stake, f"Moreover, {at_stake[:-6]}"))
+    right = a_game(DataType.ADVERSARIAL_BENIGN, revision=spec.seed_note)
+
+    assert [is_at_stake_changed(game) for game in (elsewhere, reworded, right)] == [False, True, True]
 
 
 def test_one_answer_to_different_notes_is_a_near_duplicate():

@@ -97,6 +97,7 @@ def test_unfaithful_wins_and_copies_are_counted():
     assert metrics["revisions/unfaithful_win_share"] == 0.5
     assert metrics["revisions/faithful_share"] == pytest.approx(1 / 3)
     assert metrics["revisions/copy_share"] == 0.5
+    assert metrics["revisions/decided_share"] == 0.5
 
 
 def test_wins_are_told_by_opponent():
