@@ -94,7 +94,7 @@ _SENTENCES_TERSE: Mapping[DataType, str] = {
     DataType.ADVERSARIAL_BENIGN: "Rewrite {sentences} of the note without an error.",
 }
 
-_EDIT_FORMAT = "for each rewritten sentence a line with its number, a colon and the new sentence"
+_EDIT_FORMAT = "one line for each rewritten sentence (its number, a colon, the new sentence)"
 
 _REVIEW = """\
 You review clinical notes. The note below may contain one medical error: in the diagnosis, the management, the
