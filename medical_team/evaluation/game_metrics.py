@@ -57,7 +57,8 @@ def attacker_figures(games: Sequence[Game], seed: int) -> dict[str, Figure]:
         figures[name] = measured.figure(is_attack_successful, _in(category, is_decided))
     figures["decided_rate"] = measured.figure(is_decided_revision, lambda game: True)
     for category in DataType:
-        figures[f"decided_rate/{category.value}"] = measured.figure(is_decided_revision, _in(category, lambda game: True))
+        of_category = _in(category, lambda game: True)
+        figures[f"decided_rate/{category.value}"] = measured.figure(is_decided_revision, of_category)
     figures["decided_rate/at_stake"] = measured.figure(_is_decided_at_stake, lambda game: True)
     figures |= {
         "faithful_rate": measured.figure(lambda game: is_faithful_revision(game) is True, is_decided),
