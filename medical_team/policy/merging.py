@@ -19,6 +19,7 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from ..errors import PolicyError
+from .mixed_precision import cast_inputs
 from .quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def merge_adapter(adapted: torch.nn.Module, name: str) -> PreTrainedModel:
     """
     peft_model = cast("PeftModel", adapted)
     base = cast("PreTrainedModel", peft_model.get_base_model())
+    cast_inputs(base, is_cast=True)
     unmerged_TV = probe_logits(peft_model)
     tolerance = max(MERGING_TOLERANCE, _ROUNDINGS * torch.finfo(base.dtype).eps)
     _untie_adapted_embeddings(base)

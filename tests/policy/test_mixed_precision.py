@@ -58,3 +58,16 @@ def test_an_adapter_reads_what_the_model_computes_in(tmp_path):
         model(input_ids=TOKENS)
 
     assert read == {torch.bfloat16}
+
+
+def test_a_policy_at_half_precision_is_saved_merged_and_speaks_on(tmp_path):
+    save_tiny_architecture(tmp_path / "model", "llama")
+    policy = Policy(PolicyConfig(model=str(tmp_path / "model"), lora_rank=4, device="cpu", precision="bf16"), seed=0)
+
+    policy.save_merged(tmp_path / "merged", is_last=False)
+
+    with policy.inference_context() as model:
+        logits = model(input_ids=TOKENS, logits_to_keep=1, use_cache=False).logits
+    again = Policy(PolicyConfig(model=str(tmp_path / "merged"), lora_rank=4, device="cpu", precision="bf16"), seed=0)
+    with again.inference_context() as model:
+        torch.testing.assert_close(model(input_ids=TOKENS, logits_to_keep=1, use_cache=False).logits, logits)
