@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,12 +20,24 @@ from ..judge.reference import ReferenceJudge
 from ..parsing import is_rewritten
 from ..records import DataType, Source, TrainingRecord
 from ..sentence_edits import NumberedNote, read_edits
+from ..words import count_words
 
 EXCHANGED_SHARE = 0.5
 """How many revisions of a synthetic note with an error hold another error in its place."""
 
 AT_STAKE_SHARE = 0.5
 """In how many notes an edit of the sentence at stake is looked for first."""
+
+WORDING_SHARE = 0.5
+"""How many edits of a sentence also exchange a wording in it, where it has one that may be exchanged."""
+
+_FEW_WORDS = 4
+"""Shorter sentences, mostly fragments of a list, are edited only where nothing else can be."""
+
+_ADDED = {"also"}
+"""A small model that is shown how "is" becomes "is also" adds it wherever it can."""
+
+_OPENINGS = tuple(word.capitalize() for word in sorted(OPENING_WORDS))
 
 _WRITTEN = re.compile(r"[A-Za-z][A-Za-z' -]+")
 """Wordings that look in a note as they do in the list: no sign, no number, no single letter."""
@@ -82,21 +94,24 @@ def _reworded_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.
 
 
 def _edited_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.Random) -> Iterator[tuple[int, str]]:
-    """Sentences with neutral edits, in random order; in a share of the notes the one at stake comes first.
+    """Sentences behind an opening word, in random order; in a share of the notes the one at stake comes first.
 
-    Each comes with several edits, which a model learns sooner than to copy with one, and then with a single one.
+    Half of them come with a wording exchanged, then each without. The opening word says at once that the sentence is no
+    copy, and what follows it is the sentence to the letter: a small model that is shown other edits copies sentences as
+    they are, or writes one of them behind the number of another.
     """
     numbers = rng.sample(range(len(seed.sentences)), len(seed.sentences))
+    numbers.sort(key=lambda number: count_words(seed.sentences[number]) < _FEW_WORDS)
     at_stake = seed.number_of(record.error_sentence if record.data_type.is_harmful else record.corrected_sentence)
     if at_stake is not None and rng.random() < AT_STAKE_SHARE:
         numbers.sort(key=lambda number: number != at_stake)
-    for most_edits in (_MOST_EDITS, 1):
-        for number in numbers:
-            sentence = seed.sentences[number]
-            for edit in _tried_edits(sentence, rng)[:most_edits]:
-                sentence = edit.applied(sentence, rng)
-            if sentence != seed.sentences[number]:
-                yield number, sentence
+    for number in numbers:
+        sentence = seed.sentences[number]
+        opening = rng.choice(_OPENINGS)
+        exchanged = next((edit.applied(sentence, rng) for edit in _tried_edits(sentence, rng, _exchanges())), sentence)
+        if exchanged != sentence and rng.random() < WORDING_SHARE:
+            yield number, f"{opening}: {exchanged}"
+        yield number, f"{opening}: {sentence}"
 
 
 def _reworded(record: TrainingRecord, rng: random.Random) -> str | None:
@@ -115,7 +130,7 @@ def _reworded(record: TrainingRecord, rng: random.Random) -> str | None:
 def _edited(record: TrainingRecord, judge: ReferenceJudge, rng: random.Random) -> str | None:
     note, edits = record.note, 0
     at_stake = record.error_sentence if record.data_type.is_harmful else record.corrected_sentence
-    for edit in _tried_edits(note, rng):
+    for edit in _tried_edits(note, rng, _edits()):
         candidate = edit.applied(note, rng)
         if candidate != note and at_stake in candidate and _is_faithful(candidate, record, judge):
             note, edits = candidate, edits + 1
@@ -159,10 +174,10 @@ class _Edit:
         return self.condition.holds(before[-1] if before else "", after[0] if after else "", is_negated)
 
 
-def _tried_edits(note: str, rng: random.Random) -> list[_Edit]:
-    """The edits that have a place in ``note``, in random order."""
-    edits = [edit for edit in _edits() if edit.places(note)]
-    return rng.sample(edits, len(edits))
+def _tried_edits(note: str, rng: random.Random, edits: Sequence[_Edit]) -> list[_Edit]:
+    """Those of ``edits`` that have a place in ``note``, in random order."""
+    placed = [edit for edit in edits if edit.places(note)]
+    return rng.sample(placed, len(placed))
 
 
 @cache
@@ -170,9 +185,16 @@ def _edits() -> tuple[_Edit, ...]:
     return (*_exchanges(), *_opening_edits())
 
 
-def _exchanges() -> Iterator[_Edit]:
+@cache
+def _exchanges() -> tuple[_Edit, ...]:
+    return tuple(_wording_edits())
+
+
+def _wording_edits() -> Iterator[_Edit]:
     for exchange in exchanges():
-        wordings = [wording for wording in exchange.wordings if _WRITTEN.fullmatch(wording)]
+        wordings = [
+            wording for wording in exchange.wordings if _WRITTEN.fullmatch(wording) and not _ADDED & {*wording.split()}
+        ]
         for wording in wordings:
             pattern = re.compile(rf"(?<![\w'-]){re.escape(wording)}(?![\w'-])", re.IGNORECASE)
             yield from (_Edit(pattern, other, exchange.condition) for other in wordings if other != wording)

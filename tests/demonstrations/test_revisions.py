@@ -59,16 +59,17 @@ def test_a_demonstrated_edit_is_one_that_the_judge_can_tell(data_type, synthetic
     assert found > 2
 
 
-def test_a_sentence_may_be_given_another_opening():
+def test_a_demonstrated_edit_starts_with_an_opening_word():
     record = a_record(DataType.ADVERSARIAL_BENIGN)
-    note = NumberedNote(record.note)
-    answers = [revised_sentences(record, JUDGE, random.Random(seed)) for seed in range(20)]
-    opened = [edit for answer in answers if answer for edit in [answer.partition(": ")] if ", " in edit[2][:14]]
-    assert opened
-    for number, _, sentence in opened:
-        opening, _, rest = sentence.partition(", ")
+    sentences = NumberedNote(record.note).sentences
+    kept = 0
+    for seed in range(20):
+        answer = revised_sentences(record, JUDGE, random.Random(seed))
+        assert answer is not None
+        number, opening, sentence = answer.split(": ", 2)
         assert opening.lower() in OPENING_WORDS
-        assert rest[0] == note.sentences[int(number)][0].lower()
+        kept += sentence == sentences[int(number)]
+    assert 0 < kept < 20
 
 
 def test_demonstrated_edits_exchange_nothing_but_wordings_of_the_closed_list():
@@ -82,7 +83,7 @@ def test_demonstrated_edits_exchange_nothing_but_wordings_of_the_closed_list():
 
 
 def test_a_wording_is_exchanged_only_where_its_condition_holds():
-    start = "He reports pain. His mental states vary. He has no fever and chills."
+    start = "He reports pain at night. His mental states vary. He has no fever and chills."
     error, corrected = f"{start} He has gout.", f"{start} He has scurvy."
     record = a_record(
         DataType.ADVERSARIAL_BENIGN,
@@ -94,6 +95,6 @@ def test_a_wording_is_exchanged_only_where_its_condition_holds():
     )
     answers = {revised_sentences(record, JUDGE, random.Random(seed)) for seed in range(60)}
     told = " ".join(answer for answer in answers if answer is not None)
-    assert "He states pain" in told or "he states pain" in told
+    assert "He states pain" in told
     assert "mental reports" not in told
     assert "fever as well as chills" not in told
