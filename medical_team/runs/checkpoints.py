@@ -132,7 +132,9 @@ class Checkpoints:
             raise DataError(f"{path} is damaged:", validation_problems(error)) from error
 
     def record_best(self, step: int, metric: str, value: float) -> bool:
-        """Record a checkpoint whose ``metric`` is higher than the best so far. Returns whether it was.
+        """Record a checkpoint whose ``metric`` is at least the best so far. Returns whether it was.
+
+        Of equals the latest counts: where held-out notes see no difference, more was learnt all the same.
 
         A metric of another name than the recorded one starts anew.
 
@@ -140,7 +142,7 @@ class Checkpoints:
             OutputError: ``best.json`` can't be written.
         """
         best = self.best()
-        if best is not None and best.metric == metric and best.value >= value:
+        if best is not None and best.metric == metric and best.value > value:
             return False
         with atomic_text(self._best_path) as file:
             record = dataclasses.asdict(BestCheckpoint(step, metric, value))

@@ -46,7 +46,8 @@ def test_the_best_is_the_highest_so_far(tmp_path):
     assert checkpoints.best() is None
 
     assert checkpoints.record_best(10, "accuracy", 0.5)
-    assert not checkpoints.record_best(20, "accuracy", 0.5)
+    assert checkpoints.record_best(20, "accuracy", 0.5)
+    assert not checkpoints.record_best(25, "accuracy", 0.25)
     assert checkpoints.record_best(30, "accuracy", 0.75)
 
     assert checkpoints.best() == BestCheckpoint(30, "accuracy", 0.75)
