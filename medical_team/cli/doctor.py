@@ -14,9 +14,18 @@ import tyro
 
 from .. import __version__
 from ..doctor.examination import GROUPS, examine
-from ..doctor.findings import Finding, Status, has_failure
+from ..doctor.findings import (
+    Finding,
+    Status,
+    finding_lines,
+    has_failure,
+    header_lines,
+    is_minor,
+    skipped_lines,
+    summary_lines,
+    table_style,
+)
 from ..doctor.subject import Subject
-from ..doctor.table import finding_lines, header_lines, is_minor, skipped_lines, summary_lines, table_style
 from .plan import NO_PLAN, PlanArguments
 from .train import TrainArguments, read_arguments
 

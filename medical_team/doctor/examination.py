@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import MedicalTeamError
-from . import data, engine, gpu, judge, models, ray, software, space
+from . import data, engine, gpu, judge, machine, models
 from .findings import Check, Finding, Group, Seen, Status, failed, skipped
 from .subject import Subject
 
 GROUPS: tuple[Group, ...] = (
-    software.GROUP,
+    machine.LIBRARIES,
     data.GROUP,
     models.GROUP,
     engine.GROUP,
-    ray.GROUP,
+    engine.RAY_CLUSTER,
     judge.GROUP,
     gpu.GROUP,
-    space.GROUP,
+    machine.GROUP,
 )
 """All checks, in the order in which a newcomer would ask: what is here, what is missing, what doesn't fit."""
 

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from ..metrics.thresholds import GPU_MEMORY_SHARE
 from ..planning.plan import MemoryPlan, Unknown
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
-from .nvidia import Gpu
-from .subject import Subject
-from .torch_found import SECONDS as TORCH_SECONDS
+from .subject import TORCH_SECONDS, Gpu, Subject
 
 OLDEST_DRIVERS = {11: (450, 80), 12: (525, 60), 13: (580, 65)}
 """The oldest driver for each major version of CUDA (NVIDIA's CUDA release notes, minor version compatibility)."""

@@ -1,23 +1,222 @@
-"""What is examined: a configuration on this machine, with what several checks look at found once."""
+"""What is examined: a configuration on this machine, with what several checks look at found once. Other programs
+are asked under a limit in time and leave nothing behind: ``nvidia-smi`` tells of the GPUs, and the Python that
+will train of its torch."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
+
+from pydantic import ValidationError
 
 from ..config import JudgeKind, RunConfig
 from ..data.load import load_records
 from ..engines.installed import EnginePython, engine_executable, inspect_engine
+from ..jsonl import from_line
 from ..network.secrets import Secrets
 from ..planning.plan import Plan
 from ..planning.planner import plan_of
-from .hub_cache import hub_token
-from .nvidia import NvidiaGpus, find_gpus
-from .torch_found import TorchFound, find_torch
+from .hub import hub_token
+
+_KEPT_CHARACTERS = 200_000
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended."""
+
+    status: int | None
+    """Its exit status; None where it did not start, or was stopped."""
+    output: str
+    errors: str
+    problem: str = ""
+    """Why there is no status."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it ended without an error."""
+        return self.status == 0
+
+    @property
+    def reason(self) -> str:
+        """Why it did not end well, in one line."""
+        if self.problem:
+            return self.problem
+        said = (self.errors.strip() or self.output.strip()).splitlines()
+        return f"exit status {self.status}" + (f": {said[-1].strip()}" if said else "")
+
+
+def run_command(
+    command: Sequence[str | Path], seconds: float, *, environment: Mapping[str, str], folder: Path | None = None
+) -> Ended:
+    """Run ``command`` for at most ``seconds``; then it and all that it started is killed."""
+    name = Path(command[0]).name
+    try:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environment),
+            cwd=folder,
+            text=True,
+            errors="replace",
+            # A group of its own, so that its children can be ended with it.
+            start_new_session=True,
+        )
+    except OSError as error:
+        return Ended(None, "", "", f"{name} can't be run: {error.strerror or error}")
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        return Ended(None, "", "", f"{name} gave no answer within {seconds:g} seconds")
+    except BaseException:
+        _kill(process)
+        raise
+    return Ended(process.returncode, output[:_KEPT_CHARACTERS], errors[:_KEPT_CHARACTERS])
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # Not waited for without a limit: a process inside a hanging driver call can't be killed.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=1)
+
+
+MIB = 2**20
+
+_NVIDIA_SECONDS = 20.0
+_PROGRAM = "nvidia-smi"
+_DRIVER_FILE = Path("/proc/driver/nvidia/version")
+_GPU_FIELDS = "index,name,memory.total,memory.used,driver_version"
+_USER_FIELDS = "pid,process_name,used_memory"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU."""
+
+    index: int
+    name: str
+    total_bytes: int | None
+    """None where the driver doesn't tell."""
+    used_bytes: int | None
+    driver: str
+
+
+@dataclass(frozen=True)
+class NvidiaGpus:
+    """The GPUs that programs started here see."""
+
+    gpus: tuple[Gpu, ...]
+    hidden: int
+    """GPUs that CUDA_VISIBLE_DEVICES hides."""
+    users: tuple[str, ...]
+    """Programs that have memory there, for a person: ``python (process 12, 3.0 GiB)``."""
+    problem: str
+    """Why nothing is known although a driver is there; empty where all went well."""
+
+    @property
+    def smallest_bytes(self) -> int | None:
+        """Memory of the GPU that has least."""
+        return min((gpu.total_bytes for gpu in self.gpus if gpu.total_bytes), default=None)
+
+
+def find_gpus(environment: Mapping[str, str]) -> NvidiaGpus:
+    """Ask ``nvidia-smi``. A machine without it has no NVIDIA GPU, unless its driver's file is there."""
+    program = shutil.which(_PROGRAM, path=environment.get("PATH"))
+    if program is None:
+        problem = f"the NVIDIA driver is there and {_PROGRAM} is not" if _DRIVER_FILE.exists() else ""
+        return NvidiaGpus((), 0, (), problem)
+    asked = run_command(
+        [program, f"--query-gpu={_GPU_FIELDS}", "--format=csv,noheader,nounits"],
+        _NVIDIA_SECONDS,
+        environment=environment,
+    )
+    if not asked.is_well:
+        return NvidiaGpus((), 0, (), asked.problem or f"{_PROGRAM}: {asked.reason}")
+    try:
+        found = [_gpu(line) for line in asked.output.splitlines() if line.strip()]
+    except ValueError:
+        return NvidiaGpus((), 0, (), f"{_PROGRAM} answers something else than it was asked: {asked.output[:80]!r}")
+    visible = [gpu for gpu in found if _is_visible(gpu, environment.get("CUDA_VISIBLE_DEVICES"))]
+    return NvidiaGpus(tuple(visible), len(found) - len(visible), _users(program, environment), "")
+
+
+def _gpu(line: str) -> Gpu:
+    index, name, total, used, driver = (cell.strip() for cell in line.split(","))
+    return Gpu(int(index), name, _mebibytes(total), _mebibytes(used), driver)
+
+
+def _mebibytes(cell: str) -> int | None:
+    return int(cell) * MIB if cell.isdigit() else None
+
+
+def _is_visible(gpu: Gpu, variable: str | None) -> bool:
+    if variable is None:
+        return True
+    names = [name.strip() for name in variable.split(",") if name.strip()]
+    # What is named by its UUID can't be told apart here, and counts as visible.
+    return any(name == str(gpu.index) or not name.lstrip("-").isdigit() for name in names)
+
+
+def _users(program: str, environment: Mapping[str, str]) -> tuple[str, ...]:
+    asked = run_command(
+        [program, f"--query-compute-apps={_USER_FIELDS}", "--format=csv,noheader,nounits"],
+        _NVIDIA_SECONDS,
+        environment=environment,
+    )
+    users: list[str] = []
+    for line in asked.output.splitlines() if asked.is_well else ():
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) == len(_USER_FIELDS.split(",")) and cells[0].isdigit():
+            size = f"{int(cells[2]) * MIB / 2**30:.1f} GiB" if cells[2].isdigit() else "size unknown"
+            users.append(f"{Path(cells[1]).name} (process {cells[0]}, {size})")
+    return tuple(users)
+
+
+TORCH_SECONDS = 150.0
+"""A first import from a cold or remote disk takes a minute and more."""
+
+_TORCH_PROBE = Path(__file__).with_name("probe_torch.py")
+
+
+@dataclass(frozen=True)
+class TorchFound:
+    """The torch of a Python."""
+
+    version: str | None
+    """None where it can't be imported."""
+    cuda: str | None
+    """The CUDA it was built with; None for a build for the CPU alone."""
+    devices: tuple[str, ...]
+    """Names of the GPUs that it sees."""
+    has_bf16: bool
+    """Whether what it computes on, a GPU or the CPU, has hardware for bf16."""
+    problem: str
+    """Why it can't be imported, or why computing failed; empty where all went well."""
+
+
+def find_torch(python: str, environment: Mapping[str, str]) -> TorchFound:
+    """Import torch in ``python`` and multiply two small matrices on each GPU. What fails there is told, not raised."""
+    ended = run_command([python, _TORCH_PROBE], TORCH_SECONDS, environment=environment)
+    line = ended.output.strip().rpartition("\n")[2]
+    try:
+        return from_line(line, TorchFound)
+    except (ValidationError, ValueError):
+        return TorchFound(None, None, (), False, ended.reason)
+
 
 ValueT = TypeVar("ValueT")
 

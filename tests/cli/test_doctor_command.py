@@ -10,9 +10,9 @@ import pytest
 
 from doctor_cases import fake_torch
 from medical_team.cli.main import main
-from medical_team.doctor import model_probe
-from medical_team.doctor.commands import Ended
+from medical_team.doctor import models
 from medical_team.doctor.examination import GROUPS
+from medical_team.doctor.subject import Ended
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
 READY = ["--policy.model", "demo"]
@@ -24,7 +24,7 @@ def newcomer(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # That torch loads no model.
     found = Ended(0, '{"problem": "", "passes": 0.0, "sampler": 0.0}', "")
-    monkeypatch.setattr(model_probe, "run_command", lambda *_, **__: found)
+    monkeypatch.setattr(models, "run_command", lambda *_, **__: found)
     for name, value in {
         "HOME": str(tmp_path.parent / "home"),
         "XDG_CACHE_HOME": str(tmp_path.parent / "home" / "cache"),
@@ -116,7 +116,7 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 from medical_team.cli.main import main
 from medical_team.doctor import model_probe
-from medical_team.doctor.commands import Ended
+from medical_team.doctor.subject import Ended
 # The torch of this test loads no model.
 model_probe.run_command = lambda *_, **__: Ended(0, '{"problem": "", "passes": 0.0, "sampler": 0.0}', "")
 sys.exit(main(["doctor", "--policy.model", "demo"]))

@@ -12,7 +12,7 @@ import pytest
 
 from doctor_cases import a_subject, look, program
 from medical_team.config import PolicyConfig, RunConfig
-from medical_team.doctor import ray
+from medical_team.doctor import engine
 from medical_team.doctor.findings import Finding, Status
 from medical_team.engine_config import EngineConfig
 from medical_team.engines.installed import PLAYING_LIBRARIES
@@ -201,7 +201,7 @@ STATUS = "Usage:\n 0.0/64.0 CPU\n 0.0/{gpus} GPU\n 0B/500GiB memory"
 )
 def test_the_cluster_must_have_the_gpus(tmp_path, monkeypatch, dashboard, script, status, words):
     if "sleep" in script:
-        monkeypatch.setattr(ray, "_SECONDS", 0.3)
+        monkeypatch.setattr(engine, "_RAY_SECONDS", 0.3)
     python = engine_with(tmp_path)
     program(tmp_path, "ray", script)
 

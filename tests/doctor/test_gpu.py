@@ -10,7 +10,7 @@ import pytest
 
 from doctor_cases import H100, a_subject, fake_torch, look, nvidia_smi, program
 from medical_team.config import PolicyConfig, RunConfig
-from medical_team.doctor import nvidia
+from medical_team.doctor import subject
 from medical_team.doctor.findings import Finding, Status
 from medical_team.doctor.subject import Subject
 from medical_team.engine_config import EngineConfig
@@ -74,7 +74,7 @@ def test_a_driver_that_does_not_answer_fails(tmp_path):
 
 
 def test_a_driver_that_hangs_fails_in_time_and_leaves_no_process(tmp_path, monkeypatch):
-    monkeypatch.setattr(nvidia, "_SECONDS", 0.3)
+    monkeypatch.setattr(subject, "_NVIDIA_SECONDS", 0.3)
     program(tmp_path, "nvidia-smi", f"echo $$ > {tmp_path}/pid\n/bin/sleep 600")
 
     finding = found("gpu", tmp_path)

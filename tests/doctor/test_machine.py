@@ -2,20 +2,63 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomllib
 
 from doctor_cases import a_subject, look
-from medical_team.config import PolicyConfig, RunConfig
-from medical_team.doctor import space
+from medical_team.config import JudgeConfig, PolicyConfig, RunConfig
+from medical_team.doctor import machine
 from medical_team.doctor.findings import Status
-from medical_team.doctor.space import disk_seen
+from medical_team.doctor.machine import REQUIREMENTS, disk_seen
 from medical_team.planning.plan import DiskPart, DiskPlan, Unknown
 from needs import MOUNTING, ORDINARY_USER
+
+
+def test_the_wanted_versions_are_those_of_the_package(repository):
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {"": project["dependencies"], **project["optional-dependencies"]}
+
+    for extra, versions in REQUIREMENTS.items():
+        oldest = dict(re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in declared[extra])
+        assert dict(versions) == oldest
+    assert project["requires-python"] == ">=" + ".".join(map(str, machine.OLDEST_PYTHON))
+
+
+def test_this_python_and_its_libraries_are_well():
+    assert look("python", a_subject()).found == f"Python {'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}"
+    assert look("libraries", a_subject()).status is Status.OK
+
+
+def test_an_old_python_fails(monkeypatch):
+    monkeypatch.setattr(machine.sys, "version_info", (3, 10, 4))
+    finding = look("python", a_subject())
+    assert (finding.status, "python3.11 -m venv" in finding.mend) == (Status.FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "judge", "mend"),
+    [
+        ("training_libraries", "reference", "pip install 'medical-team[train]'"),
+        ("judge_libraries", "remote", "pip install 'medical-team[judge]', where the judge is served"),
+    ],
+)
+def test_a_missing_and_an_old_library_are_named_with_the_extra(monkeypatch, name, judge, mend):
+    extra = {"no-such-library": "1.0", "pydantic": "99.0"}
+    monkeypatch.setattr(machine, "REQUIREMENTS", {**REQUIREMENTS, "train": extra, "judge": extra})
+
+    finding = look(name, a_subject(RunConfig(judge=JudgeConfig(kind=judge, url="http://127.0.0.1:1"))))
+
+    assert finding.status is (Status.FAILED if name == "training_libraries" else Status.WARNING)
+    assert re.search(r"missing: no-such-library; too old: pydantic 2[\d.]+ \(needs 99\.0\)", finding.found)
+    assert finding.mend == mend
+
 
 TINY = RunConfig(policy=PolicyConfig(model="demo"))
 GB = 10**9
@@ -56,12 +99,12 @@ def test_a_full_disk_below_the_model_cache_is_a_warning(small_disk):
 
 @pytest.mark.parametrize(("free", "status"), [(9 * GB, Status.FAILED), (11 * GB, Status.WARNING), (13 * GB, Status.OK)])
 def test_room_is_wanted_for_what_is_needed_and_a_reserve(tmp_path, monkeypatch, free, status):
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100 * GB, 0, free))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100 * GB, 0, free))
     assert disk_seen(tmp_path, 10 * GB, "").status is status
 
 
 def test_where_nothing_can_be_planned_ten_gigabytes_are_wanted(tmp_path, monkeypatch):
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100 * GB, 0, 9 * GB))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100 * GB, 0, 9 * GB))
     subject = a_subject(TINY, run=tmp_path / "run")
     plan = subject.plan()
     subject.plan = lambda: dataclasses.replace(plan, disk=Unknown("nobody knows"))
@@ -120,6 +163,6 @@ def test_nothing_is_made_by_looking(tmp_path):
 @pytest.mark.parametrize(("free", "status"), [(10, Status.FAILED), (10**9, Status.OK)])
 def test_the_machine_s_memory_is_compared_with_the_plan(tmp_path, monkeypatch, free, status):
     (tmp_path / "meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable:   {free} kB\n")
-    monkeypatch.setattr(space, "_MEMORY_FILE", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "_MEMORY_FILE", tmp_path / "meminfo")
 
     assert look("memory", a_subject(TINY, PATH="/nonexistent")).status is status

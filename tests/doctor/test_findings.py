@@ -4,8 +4,15 @@ import io
 
 import pytest
 
-from medical_team.doctor.findings import Finding, Status
-from medical_team.doctor.table import finding_lines, is_minor, skipped_lines, summary_lines, table_style
+from medical_team.doctor.findings import (
+    Finding,
+    Status,
+    finding_lines,
+    is_minor,
+    skipped_lines,
+    summary_lines,
+    table_style,
+)
 
 LONG = "a long sentence that goes on and on, " * 6
 COMMAND = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130"
