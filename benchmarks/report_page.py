@@ -24,7 +24,7 @@ from typing import Any
 from selenium import webdriver
 
 from medical_team.config import RunConfig, TrainingConfig
-from medical_team.game.score import score
+from medical_team.game.play import score
 from medical_team.records import DataType, Game, Verdict
 from medical_team.report.page_file import write_report
 from medical_team.runs.folder import RunFolder

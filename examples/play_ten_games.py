@@ -12,8 +12,7 @@ import tyro
 from medical_team.data.load import load_records
 from medical_team.evaluation.local_model import local_rollout
 from medical_team.game.draw import GameDraw
-from medical_team.game.play import play
-from medical_team.game.score import score
+from medical_team.game.play import play, score
 from medical_team.judge.ruling import rule_games
 from medical_team.judging import reference_judge
 from medical_team.prompt_date import today

@@ -16,7 +16,7 @@ import tyro
 
 from medical_team.records import Game
 from medical_team.report.page_file import write_report
-from medical_team.rl.listeners import Listener
+from medical_team.rl.protocols import Listener
 from medical_team.runs.config_file import load_preset
 from medical_team.train.session import start_run
 

@@ -31,9 +31,9 @@ from medical_team.report.demo_text import accuracy_text
 from medical_team.report.display import make_display
 from medical_team.report.listeners import usual_listeners
 from medical_team.rl.experience import WarmStart
-from medical_team.rl.interruption import stop_on_signal
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.loop import train as train_run
+from medical_team.rl.surroundings import stop_on_signal
 from medical_team.runs.config_file import load_preset
 from medical_team.runs.folder import RunFolder
 from medical_team.train.demo_run import assessed, heldout_notes

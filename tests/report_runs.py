@@ -8,7 +8,7 @@ from pathlib import Path
 
 from builders import a_game, a_pair, a_record, a_spec
 from medical_team.config import RunConfig, TrainingConfig
-from medical_team.game.score import score
+from medical_team.game.play import score
 from medical_team.metrics.step_metrics import step_metrics
 from medical_team.records import DataType, Game, Verdict
 from medical_team.runs.folder import RunFolder

@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from medical_team.records import Game
-from medical_team.rl.listeners import Listener
+from medical_team.rl.protocols import Listener
 from medical_team.runs.config_file import load_preset
 
 

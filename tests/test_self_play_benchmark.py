@@ -18,7 +18,7 @@ import pytest
 from medical_team.data.checks import RecordChecks
 from medical_team.data.synthetic.demo_world import heldout_records
 from medical_team.records import DataType, Game, GameSpec, GameState, Labels, Reward, Role, TrainingRecord, Verdict
-from medical_team.rl.listeners import Listener
+from medical_team.rl.protocols import Listener
 from medical_team.runs.folder import RunFolder
 
 

@@ -27,7 +27,7 @@ from campaign import Progress, chance_of, end, faults_of, parser_of, save, saved
 from demo_runs import Process, arguments_of, differences, import_all
 from saboteur import Saboteur
 
-from medical_team.game.score import score
+from medical_team.game.play import score
 from medical_team.judge.ruling import rule_games
 from medical_team.judging import reference_judge
 from medical_team.records import Game, GameState, JudgeFailure

@@ -12,9 +12,8 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import MissingDependencyError, UsageError
-from ..metrics.card_metadata import card_metadata
-from ..metrics.licences import model_licence
 from ..model_names import model_title, repository_of, settled_model
+from ..rl.model_card import card_metadata, model_licence
 from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo, is_checkpoint
 from ..runs.config_file import to_toml
 from ..runs.folder import RunFolder

@@ -16,7 +16,7 @@ from ..errors import ConfigError, MissingDependencyError, UsageError
 from ..judge.protocol import Judge
 from ..judge.service.settings import ServiceSettings
 from ..judging import make_judge
-from ..network.addresses import is_loopback
+from ..network.proxies import is_loopback
 from ..network.secrets import bearer_token
 from ..records import NotePair
 from .arguments import parse

@@ -16,8 +16,8 @@ from ..evaluation.tables import TableFormat, figure, table
 from ..jsonl import write_jsonl
 from ..judging import make_judge
 from ..records import Game, GameState
+from ..runs.append import LineTail
 from ..runs.folder import RunFolder
-from ..runs.tail import LineTail
 from ..terminal_text import encodable, visible
 from .arguments import parse
 from .judging import load_scorer, progress_of, remark, with_judge_spelled_out

@@ -18,9 +18,8 @@ from ..errors import MissingDependencyError, UsageError
 from ..report.display import make_display
 from ..report.listeners import usual_listeners
 from ..report.summary import void_summary
-from ..runs.config_file import load_config, load_preset
+from ..runs.config_file import load_config, load_preset, renamed_arguments
 from ..runs.folder import RunFolder, RunKind
-from ..runs.renamed_options import renamed_arguments
 from .arguments import parse
 from .judging import with_judge_spelled_out
 from .main import EXIT_INTERRUPTED

@@ -26,10 +26,9 @@ from ..engines.launch import (
 )
 from ..engines.openrlhf.opponent_server import check_opponent_server
 from ..errors import EngineError, UsageError
-from ..metrics.card_figures import criteria_table, figures_table
 from ..prompt_date import today
 from ..report.summary import replacement_summary, void_summary
-from ..rl.model_card import model_card
+from ..rl.model_card import criteria_table, figures_table, model_card
 from ..runs.checkpoints import POLICY_FOLDER
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder

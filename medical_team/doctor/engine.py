@@ -12,7 +12,7 @@ from ..engines.launch import Launch, prepare
 from ..engines.parser_check import check_with_parser
 from ..engines.red_team_fork.contract import PACKAGE_FOLDER, copy_problems, import_problems
 from ..errors import ConfigError, EngineError
-from ..network.addresses import is_on_this_machine
+from ..network.proxies import is_on_this_machine
 from .findings import Check, Group, Seen, Status, failed, ok, skipped, warning
 from .judge import ask
 from .machine import RUNS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..metrics.thresholds import GPU_MEMORY_SHARE
+from ..metrics.alarms import GPU_MEMORY_SHARE
 from ..planning.plan import MemoryPlan, Unknown
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .subject import TORCH_SECONDS, Gpu, Subject

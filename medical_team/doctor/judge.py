@@ -21,11 +21,9 @@ from ..judge.client import base_url, privacy_warning
 from ..judge.protocol import JudgeQuery
 from ..judge.wire import WirePair, WireQuery, rulings_of
 from ..judging import make_judge
-from ..metrics.alarms import MUCH_VOID
-from ..metrics.thresholds import JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH
-from ..network.addresses import is_on_this_machine
+from ..metrics.alarms import JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH, MUCH_VOID
 from ..network.clients import make_client
-from ..network.proxies import proxy_for
+from ..network.proxies import is_on_this_machine, proxy_for
 from ..network.secrets import bearer_token
 from ..records import DataType, Labels, NotePair, Ruling, Verdict
 from .findings import Check, Group, Seen, failed, ok, skipped, warning

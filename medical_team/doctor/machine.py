@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from ..metrics.thresholds import DISK_BYTES, DISK_RESERVE_BYTES, GPU_MEMORY_SHARE
+from ..metrics.alarms import DISK_BYTES, DISK_RESERVE_BYTES, GPU_MEMORY_SHARE
 from ..planning.plan import DiskPlan, MemoryPlan
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .hub import cache_home, hub_cache

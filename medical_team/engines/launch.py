@@ -23,7 +23,7 @@ from ..config import RunConfig
 from ..engine_config import EngineKind
 from ..errors import ConfigError, EngineError, MedicalTeamError
 from ..files import atomic_text
-from ..network.addresses import is_on_this_machine
+from ..network.proxies import is_on_this_machine
 from ..records import TrainingRecord
 from ..runs.folder import RunFolder
 from .checkpoint_import import ImportedModels, WriteCard, import_models, import_settled_checkpoints

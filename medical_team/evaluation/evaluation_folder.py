@@ -26,8 +26,7 @@ from ..files import atomic_text
 from ..game_config import Assessor
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems
 from ..records import Closed
-from ..runs.append import append_lines
-from ..runs.lock import exclusive_lock
+from ..runs.append import append_lines, exclusive_lock
 from .model_identity import ModelIdentity
 from .predictions import Prediction, answers_of
 from .submission import write_submission

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from ..assessment import error_location
 from ..callbacks import Notify
 from ..config import RunConfig
-from ..game.play import play
+from ..game.play import play, score
 from ..game.rollout import Rollout
-from ..game.score import score
 from ..game_config import Assessor
 from ..judge.protocol import Judge
 from ..judge.ruling import rule_games

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from ..callbacks import Progress
 from ..config import GameConfig
-from ..game.score import score
+from ..game.play import score
 from ..judge.protocol import Judge
 from ..judge.ruling import rule_games
 from ..records import Closed, DataType, Game, GameState, JudgeFailure, Labels, Role

@@ -1,16 +1,15 @@
-"""Playing games: the attackers of a step as one batch, then the assessors as one batch.
-
-The assessor is shown the attacker's public answer alone, never its thinking. What goes wrong is data: a game
-without a revision or without a verdict ends in that state, with the reason, and is never dropped.
-"""
+"""Playing games: the attackers of a step as one batch, then the assessors as one batch; and ruled games to
+training samples, one for each trained turn that has a reward."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..callbacks import Notify, Progress
 from ..game_config import GameConfig, RolloutConfig
-from ..records import Game, GameSpec, GameState
+from ..records import Game, GameSpec, GameState, Sample
+from ..rewards import rewards_of
 from .rollout import Rollout
 from .turns import TurnRules, opened
 
@@ -84,3 +83,27 @@ def _counted(on_progress: Notify, text: str) -> Progress:
 def _merged(games: Sequence[Game], changed: Sequence[Game]) -> list[Game]:
     by_id = {game.spec.id: game for game in changed}
     return [by_id.get(game.spec.id, game) for game in games]
+
+
+def score(games: Sequence[Game], config: GameConfig) -> list[Game]:
+    """The games with their rewards.
+
+    Raises:
+        ValueError: a game still awaits its ruling.
+    """
+    return [replace(game, rewards=rewards_of(game, config)) for game in games]
+
+
+def samples_of(games: Sequence[Game]) -> list[Sample]:
+    """The samples to learn from, in the order of the games, attacker before assessor."""
+    return [sample for game in games for sample in _samples_of_game(game)]
+
+
+def _samples_of_game(game: Game) -> list[Sample]:
+    samples: list[Sample] = []
+    for reward in game.rewards:
+        turn = game.turn_of(reward.role)
+        if turn is None:
+            raise ValueError(f"game {game.spec.id} has a reward for the {reward.role.value} but no such turn")
+        samples.append(Sample(game.spec.id, turn, reward))
+    return samples

@@ -1,14 +1,32 @@
-"""Signs that training goes wrong, found in the metrics of past steps. Each says what was seen and what to try."""
+"""Signs that training goes wrong, found in the metrics of past steps. Each says what was seen, and what may be
+done. The limits on a run's surroundings are defined here once: ``doctor`` checks them before a run, alarms
+while it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 
 from ..records import DataType, Role
 from .statistics import binomial_interval
 from .step_metrics import ASKED_STATES, BALANCED_ACCURACY, BYTES_PER_GIB, SELF
-from .thresholds import DISK_RESERVE_BYTES, GPU_MEMORY_SHARE, JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH
+
+JUDGE_SECONDS_PER_BATCH = 1.0
+"""A judge should rule on a batch of :data:`JUDGE_BATCH` games in less."""
+
+JUDGE_BATCH = 64
+"""Games of one batch, for which the judge's latency is stated."""
+
+GPU_MEMORY_SHARE = 0.8
+"""The share of a GPU's memory that should not be exceeded."""
+
+DISK_BYTES = 10 * 10**9
+"""Free disk space that a run should find where nothing better is planned."""
+
+DISK_RESERVE_BYTES = 2 * 10**9
+"""What should stay free beyond that: a disk that is full to the last byte loses checkpoints."""
+
 
 Values = Mapping[str, float]
 
@@ -331,3 +349,36 @@ def _slow_rollout(history: Sequence[Values]) -> str | None:
             "model's name."
         )
     return None
+
+
+MAX_LOOKS = 500
+"""A longer run is looked at in as many places, evenly spread."""
+
+_LOOK_BACK = 10 * LONG
+
+
+@dataclass(frozen=True)
+class AlarmSpan:
+    """One alarm of a run."""
+
+    name: str
+    sentence: str
+    """As it was last said: what was seen, and what to try."""
+    first_step: int
+    last_step: int
+    is_up: bool
+    """Whether it still holds at the run's last step."""
+
+
+def alarm_spans(metrics: Mapping[int, Mapping[str, float]]) -> list[AlarmSpan]:
+    """The alarms over a run, those still up first, by the metrics of each step in order."""
+    steps, values = list(metrics), list(metrics.values())
+    stride = -(-len(steps) // MAX_LOOKS) or 1
+    # Counted back from the end, so that the last step is always looked at.
+    looks = sorted(range(len(steps) - 1, -1, -stride))
+    spans: dict[str, AlarmSpan] = {}
+    for look in looks:
+        for name, sentence in alarms(values[max(0, look + 1 - _LOOK_BACK) : look + 1]).items():
+            first = spans[name].first_step if name in spans else steps[look]
+            spans[name] = AlarmSpan(name, sentence, first, steps[look], is_up=look == looks[-1])
+    return sorted(spans.values(), key=lambda span: (not span.is_up, span.first_step))

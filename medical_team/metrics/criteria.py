@@ -20,8 +20,8 @@ from statistics import fmean
 from ..records import Role
 from ..runs.run_state import RunState, Traces
 from .alarms import LONG
-from .game_counts import SignCounts, StepFigures
 from .revisions import KEPT_WORDS, LENGTH_FACTOR, NEAR_DUPLICATE, RevisionFigures
+from .run_reader import SignCounts, StepFigures
 from .statistics import grouped_binomial_interval, trend
 
 MIN_REWARDS = 20

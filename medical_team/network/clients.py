@@ -8,8 +8,7 @@ from typing import TypedDict
 import httpx
 
 from ..errors import EndpointError
-from .addresses import scheme_of
-from .proxies import usable_proxy
+from .proxies import scheme_of, usable_proxy
 
 
 def make_client(

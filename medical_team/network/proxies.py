@@ -1,17 +1,98 @@
-"""The proxy through which an address is reached, and what a person should know of the way."""
+"""Which addresses are this machine's own, through which proxy the others are reached, and what a person should
+know of the way. The standard library alone, for the engine that has nothing else."""
 
 from __future__ import annotations
 
 import os
+import re
+import socket
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from ipaddress import ip_address, ip_network
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import IO
+from urllib.parse import unquote, urlsplit
+from urllib.request import (
+    HTTPRedirectHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+    getproxies,
+    proxy_bypass,
+)
 
 from ..errors import EndpointError
-from .addresses import host_of, is_on_this_machine, scheme_of
+
+_SHORT_IPV4 = re.compile(r"[0-9a-fx.]+", re.ASCII)
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether what is sent to ``url`` stays on this machine."""
+    host = host_of(url)
+    address = _address(_plain(host))
+    # The address of a server that listens everywhere leads a client of the same machine to its loopback.
+    return is_loopback(host) or (address is not None and address.is_unspecified)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is a name or an address of the loopback, in any spelling that a resolver takes for one.
+
+    Names below ``localhost`` should lead to it (RFC 6761), but not every resolver knows that and some ask a name
+    server: for those this machine's resolver is asked where they lead.
+    """
+    name = _plain(host)
+    if name.endswith(".localhost"):
+        return _leads_to_loopback(name)
+    address = _address(name)
+    return name == "localhost" or (address is not None and address.is_loopback)
+
+
+def host_of(url: str) -> str:
+    """The host that ``url`` names; empty where it names none."""
+    try:
+        return urlsplit(url.strip()).hostname or ""
+    except ValueError:
+        return ""
+
+
+def scheme_of(url: str) -> str:
+    """What ``url`` begins with, in lower case: ``http`` or ``https``, where it is an address of a server."""
+    return url.strip().partition("://")[0].lower()
+
+
+def _leads_to_loopback(name: str) -> bool:
+    try:
+        found = {str(address[0]) for *_, address in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        # Nothing can be sent where nothing is found, and no proxy is to look further.
+        return True
+    return all(is_loopback(address) for address in found)
+
+
+def _plain(host: str) -> str:
+    return unicodedata.normalize("NFKC", unquote(host)).strip("[]").rstrip(".").lower()
+
+
+def _address(name: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return _address_of_short_form(name)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _address_of_short_form(name: str) -> IPv4Address | None:
+    """An address such as 127.1, 0x7f.1 or 2130706433, which resolvers take as well."""
+    if not _SHORT_IPV4.fullmatch(name):
+        return None
+    try:
+        return IPv4Address(socket.inet_aton(name))
+    except OSError:
+        return None
+
 
 _HTTP_KINDS = ("http", "https")
 _SOCKS_KINDS = ("socks5", "socks5h")
@@ -134,3 +215,22 @@ def _is_in_networks(host: str, listed: str) -> bool:
 def _source(key: str, value: str) -> str:
     names = (f"{key}_proxy", f"{key}_proxy".upper())
     return next((name for name in names if os.environ.get(name) == value), "the system's proxy settings")
+
+
+def make_opener(url: str) -> OpenerDirector:
+    """An opener for the server at ``url``: straight to this machine, else through the environment's proxy.
+
+    Raises:
+        EndpointError: that proxy is of a kind that urllib doesn't speak to.
+    """
+    proxy = usable_proxy(url, takes_socks=False)
+    # An empty handler keeps urllib from looking into the environment itself.
+    proxies = {} if proxy is None else {"http": proxy.url, "https": proxy.url}
+    return build_opener(ProxyHandler(proxies), _NoRedirects)
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: object, newurl: str
+    ) -> Request | None:
+        """Follow nothing; the answer then counts as the error that its status says."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..callbacks import Notify
 from ..metrics.alarms import alarms
 from ..records import Game
-from ..rl.listeners import Listener
+from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
 
 

@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..records import Game, Role
-from ..rl.listeners import Listener
+from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
 from ..terminal_text import encodable, folded, visible
 

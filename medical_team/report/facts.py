@@ -13,10 +13,10 @@ from ..data.card import licences
 from ..error_types import error_type_key, in_order
 from ..errors import DataError, RunFolderError
 from ..metrics.alarms import LONG
-from ..metrics.licences import judge_licence, model_licence
 from ..model_names import model_title
 from ..network.secrets import without_user
 from ..records import DataType, TrainingRecord
+from ..rl.model_card import judge_licence, model_licence
 from ..runs.folder import RunFolder
 
 Table = list[list[str]]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 from ..assessment import is_located
-from ..metrics.outcomes import outcome_of
+from ..metrics.run_reader import outcome_of
 from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
 from ..rewards import is_faithful_revision, is_verdict_right
 

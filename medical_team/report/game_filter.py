@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..error_types import WantedErrorTypes
-from ..metrics.outcomes import Outcome, outcome_of
+from ..metrics.run_reader import Outcome, outcome_of
 from ..records import DataType, Game, GameState
 
 

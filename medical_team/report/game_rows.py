@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from ..assessment import is_located, note_read
-from ..metrics.outcomes import Outcome, outcome_of
+from ..metrics.run_reader import Outcome, outcome_of
 from ..records import DataType, ErrorType, Game, GameState, JudgeFailure, Labels, Role, Turn
 from ..rewards import is_faithful_revision
 from .chunks import ChunkedTable

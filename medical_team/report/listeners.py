@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..rl.listeners import Listener
+from ..rl.protocols import Listener
 from .alarm_listener import AlarmListener
 from .display import Display
 from .tensorboard import TensorBoardListener

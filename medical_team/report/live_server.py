@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..errors import MedicalTeamError, UsageError
 from ..metrics.run_reader import RunReader
-from ..network.addresses import host_of, is_loopback
+from ..network.proxies import host_of, is_loopback
 from ..runs.run_state import Traces
 from .game_rows import GameArchive
 from .overview import overview

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..metrics.alarm_history import alarm_spans
+from ..metrics.alarms import alarm_spans
 from ..metrics.criteria import criteria
 from ..metrics.run_reader import RunReader
 from ..model_names import model_title

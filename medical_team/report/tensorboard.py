@@ -8,7 +8,7 @@ from typing import Any
 
 from ..callbacks import Notify
 from ..records import Game
-from ..rl.listeners import Listener
+from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
 
 

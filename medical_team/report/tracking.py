@@ -10,7 +10,7 @@ from ..callbacks import Notify
 from ..files import atomic_text
 from ..network.proxies import privacy_warning
 from ..records import Game
-from ..rl.listeners import Listener
+from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
 from ..tracking_config import TrackerName, TrackingConfig
 from .trackers.tracker import Row, TrackedRun, Tracker, game_row

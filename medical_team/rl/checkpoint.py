@@ -7,13 +7,12 @@ from pathlib import Path
 
 from ..errors import TrainingError
 from ..files import atomic_folder
-from ..metrics.card_figures import criteria_table, figures_table
 from ..metrics.step_metrics import BALANCED_ACCURACY
 from ..policy.pair import ATTACKER_FOLDER
 from ..records import Source
 from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo
 from ..runs.folder import RunFolder
-from .model_card import model_card
+from .model_card import criteria_table, figures_table, model_card
 from .protocols import Learner
 
 

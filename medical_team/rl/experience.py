@@ -9,15 +9,13 @@ from ..config import RunConfig
 from ..demonstrations.draw import Demonstration, DemonstrationDraw
 from ..game.draw import GameDraw
 from ..game.opponents import OpponentDraw, Standings
-from ..game.play import play
+from ..game.play import play, samples_of, score
 from ..game.rollout import Rollout
-from ..game.score import samples_of, score
 from ..judge.protocol import Judge
 from ..judge.ruling import rule_games
 from ..records import Game, GameSpec, Role, Sample, TrainingRecord
 from ..runs.folder import RunFolder
-from .protocols import Experience, ExperienceSource
-from .step_timer import StepTimer
+from .protocols import Experience, ExperienceSource, StepTimer
 
 _MOST_ROUNDS = 8
 """Rounds of further games for a step's samples of the assessor; where hardly any game gives one, there are fewer."""

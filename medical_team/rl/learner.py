@@ -1,15 +1,15 @@
-"""Learning from the samples of a step: log-probs, advantages, clipped steps of AdamW; and from demonstrations.
-
-Every mean is a weighted sum over tokens, so neither gradients nor figures depend on how micro-batches are cut.
-"""
+"""Learning from the samples of a step: log-probs, advantages, clipped steps of AdamW; or from demonstrations. How
+far the engine that draws replies is from the learner is measured here, and what a resumed run needs is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from ..config import RunConfig
 from ..errors import TrainingError
@@ -18,15 +18,93 @@ from ..metrics.step_metrics import BYTES_PER_GIB
 from ..policy.devices import gpu_memory_share, peak_memory_bytes
 from ..policy.log_probs import reply_log_probs, token_batch
 from ..policy.policy import Policy
-from ..records import LIVING, Role, Sample, Update
+from ..records import LIVING, Mismatch, Role, Sample, Update
 from ..runs.checkpoints import POLICY_FOLDER
 from ..seeds import derived_random
-from .batch import Batch, microbatch_rows, padded_to, reply_mask
-from .mismatch import measured_mismatch, truncated_weights
-from .optimizer_state import OPTIMIZER_FILE, load_optimizer, save_optimizer
+from .batch import Batch, SupervisedBatch, microbatch_rows, padded_to, reply_mask, tokenized
 from .protocols import Experience
 from .reinforce import clipped_token_losses, kl_estimates, reinforce_advantages, token_weights
-from .sft import SupervisedBatch, tokenized
+
+TRUNCATION = 2.0
+"""The largest weight of a token."""
+
+EXACT_BOUND = 1e-3
+"""Mean difference, nats, that fp32 on both sides never reaches: 1e-5 is usual. An output layer that keeps its old
+weights, or a cache of the old policy's keys, exceeds it after a few updates."""
+
+ROUNDED_BOUND = 0.05
+"""The same where either side computes in bf16: 0.01 is usual."""
+
+
+def measured_mismatch(
+    engine_NR: torch.Tensor,
+    learner_NR: torch.Tensor,
+    mask_NR: torch.Tensor,
+    *,
+    is_exact: bool,
+    weights_NR: torch.Tensor | None = None,
+) -> Mismatch:
+    """How far the engine's log-probs are from the learner's.
+
+    Args:
+        mask_NR: True at action tokens; there is at least one.
+        is_exact: both sides compute in fp32.
+        weights_NR: the weights in force, of :func:`truncated_weights`.
+    """
+    log_ratios = (learner_NR - engine_NR)[mask_NR].double()
+    differences = log_ratios.abs()
+    truncated = None if weights_NR is None else float((weights_NR[mask_NR] >= TRUNCATION).double().mean())
+    return Mismatch(
+        largest=float(differences.max()),
+        mean=float(differences.mean()),
+        kl=float((log_ratios.exp() - 1 - log_ratios).mean()),
+        bound=EXACT_BOUND if is_exact else ROUNDED_BOUND,
+        truncated_share=truncated,
+    )
+
+
+def truncated_weights(engine_NR: torch.Tensor, learner_NR: torch.Tensor) -> torch.Tensor:
+    """The weight of each token's loss, min(pi_learner / pi_engine, 2), without a gradient; 1 at padding."""
+    return (learner_NR - engine_NR).detach().exp().clamp(max=TRUNCATION)
+
+
+OPTIMIZER_FILE = "optimizer.safetensors"
+"""Of a checkpoint."""
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def save_optimizer(optimizer: torch.optim.Optimizer, parameters: Mapping[str, torch.nn.Parameter], path: Path) -> None:
+    """Write AdamW's state by parameter name. A parameter that never had a gradient has none."""
+    tensors = {
+        f"{name}/{moment}": optimizer.state[parameter][moment].detach().cpu().contiguous()
+        for name, parameter in parameters.items()
+        if parameter in optimizer.state
+        for moment in _MOMENTS
+    }
+    save_file(tensors, path)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, parameters: Mapping[str, torch.nn.Parameter], path: Path) -> None:
+    """Take over the state that :func:`save_optimizer` wrote.
+
+    Raises:
+        TrainingError: the file can't be read or belongs to other parameters.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise TrainingError(f"can't read the optimizer's state in {path}: {error}") from error
+    unknown = {key.rpartition("/")[0] for key in tensors} - set(parameters)
+    if unknown:
+        raise TrainingError(f"{path} belongs to another policy: it has a state for {sorted(unknown)[0]}")
+    for name, parameter in parameters.items():
+        if f"{name}/step" in tensors:
+            optimizer.state[parameter] = {
+                # AdamW keeps its step count on the CPU, whatever the parameter's device.
+                moment: tensors[f"{name}/{moment}"].to("cpu" if moment == "step" else parameter.device)
+                for moment in _MOMENTS
+            }
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,8 @@ from ..metrics.step_metrics import step_metrics
 from ..runs.folder import RunFolder
 from .checkpoint import restore_latest, save_final, save_if_missing, save_when_due
 from .experience import usual_source
-from .heldout_evaluation import HeldoutEvaluation
-from .interruption import StopRequest
-from .listeners import Listener, ListenerGroup
-from .opponent_pool import OpponentPool
-from .protocols import ExperienceSource, Learner
-from .step_timer import StepTimer
-from .system_metrics import disk_metrics
+from .protocols import ExperienceSource, Learner, Listener, ListenerGroup, StepTimer
+from .surroundings import HeldoutEvaluation, OpponentPool, StopRequest, disk_metrics
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,141 @@
-"""The model card that goes beside trained weights."""
+"""The model card that goes beside trained weights: its text, its figures, by the same numbers as the report, the front
+matter that the Hugging Face hub reads, and the licences of what the model was made from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 
-from ..config import RunConfig
+from ..config import DEMO_MODEL, MEDGEMMA_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL, JudgeConfig, RunConfig
 from ..data.card import licences
-from ..metrics.licences import judge_licence, model_licence
+from ..metrics.alarms import LONG
+from ..metrics.criteria import Criterion, criteria
+from ..metrics.run_reader import RunReader
 from ..model_names import model_title, repository_of
 from ..records import Source
-from ..runs.folder import RunKind
+from ..runs.folder import RunFolder, RunKind
+
+_APACHE = "Apache License 2.0"
+_OF_MODELS = {
+    SMOLLM2_MODEL: _APACHE,
+    DEMO_MODEL: f"{_APACHE}, as medical-team, with which it ships",
+    TINY_RANDOM_MODEL: "none needed: random weights",
+    MEDGEMMA_MODEL: "Health AI Developer Foundations terms of use",
+    "Qwen/Qwen2.5-3B-Instruct": "Qwen Research License",
+}
+_UNKNOWN = "not known here; the model's own card names it"
+
+
+def model_licence(name: str) -> str:
+    """The licence of the model ``name``, or where to look."""
+    return _OF_MODELS.get(name, _UNKNOWN)
+
+
+def judge_licence(config: JudgeConfig) -> str:
+    """The licence of the judge, or where to look."""
+    kinds = {config.kind} if config.kind != "hybrid" else {"reference", config.fallback}
+    told: list[str] = []
+    if "reference" in kinds:
+        told.append(f"reference judge: {_APACHE}, part of medical-team")
+    if kinds & {"model", "openai"}:
+        told.append(f"{model_title(config.model)}: {model_licence(config.model)}")
+    if "remote" in kinds:
+        told.append("judge service: ask who runs it")
+    return "; ".join(told)
+
+
+_HELDOUT = {
+    "heldout/balanced_accuracy": "balanced_accuracy",
+    "heldout/detection_rate": "recall",
+    "heldout/specificity": "specificity",
+}
+_NAMES = {
+    "balanced_accuracy": "Balanced accuracy on held-out notes",
+    "recall": "Notes with an error called Harmful",
+    "specificity": "Correct notes called Safe",
+}
+
+
+def card_metadata(name: str, base: str, sources: Sequence[str], history: Sequence[Mapping[str, float]]) -> str:
+    """Lines of front matter: the licence, where it is known, and the last held-out figures of ``history``.
+
+    Args:
+        name: the model's.
+        base: the model that the run started from, as the configuration names it.
+        sources: where the notes come from.
+        history: metrics of the steps that the model has learnt from.
+    """
+    licence = "license: apache-2.0\n" if model_licence(base).startswith("Apache License 2.0") else ""
+    last = next((step for step in reversed(history) if "heldout/balanced_accuracy" in step), None)
+    if last is None:
+        return licence
+    metrics = [
+        f"    - type: {kind}\n      name: {_NAMES[kind]}\n      value: {last[key]!r}\n"
+        for key, kind in _HELDOUT.items()
+        if key in last
+    ]
+    notes = f"held-out notes of the run ({', '.join(sorted(sources))})"
+    return (
+        f"{licence}model-index:\n"
+        f"- name: {json.dumps(name, ensure_ascii=False)}\n"
+        "  results:\n"
+        "  - task:\n      type: text-classification\n      name: Detecting medical errors\n"
+        f"    dataset:\n      type: medical-team\n      name: {json.dumps(notes, ensure_ascii=False)}\n"
+        f"    metrics:\n{''.join(metrics)}"
+    )
+
+
+_FIGURES = (
+    ("heldout/balanced_accuracy", "held-out balanced accuracy"),
+    ("heldout/detection_rate", "held-out notes with an error: called Harmful"),
+    ("heldout/specificity", "held-out notes without one: called Safe"),
+    ("win_rate/attacker", "attacker's win rate"),
+    ("assessor_accuracy/all", "assessor's right verdicts"),
+    ("verdicts/false_alarm_rate", "false alarms"),
+    ("format_violations/attacker", "attacker's format violations"),
+    ("format_violations/assessor", "assessor's format violations"),
+    ("void_share/all", "games that the judge left void"),
+)
+
+
+def figures_table(history: Sequence[Mapping[str, float]]) -> str:
+    """A Markdown table of rates at the beginning and at the end of ``history``, the metrics of the steps so far.
+
+    Empty where no rate is on record. Rates of games are means over some steps, held-out ones single evaluations.
+    """
+    rows = [row for name, label in _FIGURES if (row := _row(history, name, label))]
+    if not rows:
+        return ""
+    head = [f"| share | first (of games: the first {LONG} steps) | last |", "|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def criteria_table(run: RunFolder) -> str:
+    """A Markdown table of the six success criteria of ``run``; reads all of its games.
+
+    Raises:
+        DataError: a file of the run is damaged.
+    """
+    reader = RunReader(run.path)
+    reader.refresh()
+    rows = [_criterion_row(criterion) for criterion in criteria(reader.steps(), reader.traces())]
+    return "\n".join(["| criterion | | |", "|---|---|---|", *rows])
+
+
+def _row(history: Sequence[Mapping[str, float]], name: str, label: str) -> str | None:
+    values = [step[name] for step in history if name in step]
+    if not values:
+        return None
+    span = 1 if name.startswith("heldout/") else LONG
+    return f"| {label} | {fmean(values[:span]):.0%} | {fmean(values[-span:]):.0%} |"
+
+
+def _criterion_row(criterion: Criterion) -> str:
+    # A figure is our own sentence; still no character of it may end its cell.
+    figure = criterion.figure.replace("|", "\\|").replace("\n", " ")
+    return f"| {criterion.name} | {criterion.status.value} | {figure} |"
+
 
 _CARD = """\
 ---

@@ -1,19 +1,103 @@
-"""Append-only files of JSON lines: whole lines or none, and going back to an earlier step without losing a line."""
+"""Append-only files of JSON lines: whole lines or none, going back to an earlier step without a trace, followed
+while another process writes them, and written by one process at a time."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import json
 import os
-from collections.abc import Iterable, Iterator
+import socket
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
+from .. import __version__
 from ..errors import DataError, RunFolderError
 from ..files import cannot_write
-from ..jsonl import from_line, numbered_lines
-from .package_versions import unreadable_line
+from ..jsonl import MAX_LINE_BYTES, from_line, numbered_lines, shortened, validation_problems
+
+INFO_FILE = "run.json"
+_UNKNOWN_FIELD = "unexpected_keyword_argument"
+
+
+def version_in(content: bytes) -> str | None:
+    """The version that a ``run.json`` names, whatever else it holds."""
+    try:
+        values: Any = json.loads(content)
+    except ValueError:
+        return None
+    version: object = cast("dict[str, object]", values).get("package_version") if isinstance(values, dict) else None
+    return version if isinstance(version, str) else None
+
+
+def versions_told(written_by: str | None) -> str:
+    """What a person should know of the versions where a run can't be read."""
+    if written_by is None:
+        return f"This is version {__version__}"
+    return f"The run was written by version {written_by}, this is version {__version__}"
+
+
+def unreadable_line(path: Path, number: int, error: ValidationError) -> DataError:
+    """The error of a line of a run's file: damaged, or of another version where only unknown fields are wrong."""
+    problems = shortened([f"line {number}: {problem}" for problem in validation_problems(error)])
+    if any(item["type"] != _UNKNOWN_FIELD for item in error.errors(include_url=False)):
+        return DataError(f"{path} is damaged:", problems)
+    try:
+        written_by = version_in((path.parent / INFO_FILE).read_bytes())
+    except OSError:
+        written_by = None
+    return DataError(f"{path} is of another version:", [*problems, versions_told(written_by)])
+
+
+MAX_HOLDER_BYTES = 300
+
+
+@contextmanager
+def exclusive_lock(path: Path) -> Generator[None]:
+    """Hold the lock file ``path`` while the block runs.
+
+    Raises:
+        RunFolderError: another process holds it, or the file system has no locks.
+        OutputError: the lock file can't be written.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        _take(handle, path)
+        yield
+        os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise _in_use(handle, path) from error
+        reason = error.strerror or str(error)
+        raise RunFolderError(f"can't lock {path}: {reason}. Put the run on a disk of this machine.") from error
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode()[:MAX_HOLDER_BYTES], 0)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _in_use(handle: int, path: Path) -> RunFolderError:
+    holder = os.pread(handle, MAX_HOLDER_BYTES, 0).decode(errors="replace").strip() or "another process"
+    return RunFolderError(
+        f"{path.parent} is in use by {holder}. Wait until it ends or stop it, or train into another folder."
+    )
+
 
 LineT = TypeVar("LineT")
 
@@ -162,3 +246,83 @@ def _cut(path: Path, length: int) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+_REMEMBERED_BYTES = 256
+
+
+class LineTail:
+    """Gives each whole line of a file once. A half-written last line waits until it is whole.
+
+    The file need not exist yet. A run that is resumed cuts its files back; :attr:`is_cut` then says that what was read
+    no longer holds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.has_half_line = False
+        """Whether the file ended, when last read, in a line without its end."""
+        self._offset = 0
+        self._lines = 0
+        self._before = b""
+
+    @property
+    def remark(self) -> str:
+        """A sentence on the half-written line, with a newline before it; empty where there was none."""
+        if not self.has_half_line:
+            return ""
+        remedy = "where nothing trains there, --resume moves it away"
+        return f"\nLeft out: the half-written last line of {self.path}; {remedy}."
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file no longer begins with what was read of it."""
+        if not self._offset:
+            return False
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset - len(self._before))
+                return file.read(len(self._before)) != self._before
+        except FileNotFoundError:
+            return True
+
+    def read(self, line_type: type[LineT]) -> Iterator[LineT]:
+        """The records of the lines that are new since the last call, in flat memory.
+
+        Raises:
+            DataError: a line doesn't hold such a record, or the file can't be read.
+        """
+        self.has_half_line = False
+        try:
+            if not self.path.exists():
+                return
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                while line := file.readline(MAX_LINE_BYTES + 1):
+                    if not line.endswith(b"\n"):
+                        self._refuse_endless(line)
+                        self.has_half_line = True
+                        return
+                    # A damaged line is not passed over: the next call stops at it again.
+                    record = self._parsed(line, line_type) if line.strip() else None
+                    self._remember(line)
+                    if record is not None:
+                        yield record
+        except OSError as error:
+            raise DataError(f"{self.path} can't be read:", [error.strerror or os.strerror(error.errno or 0)]) from error
+
+    def _refuse_endless(self, line: bytes) -> None:
+        if len(line) > MAX_LINE_BYTES:
+            problem = f"line {self._lines + 1} is longer than {MAX_LINE_BYTES} bytes"
+            raise DataError(f"{self.path} can't be read:", [problem])
+
+    def _remember(self, line: bytes) -> None:
+        self._offset += len(line)
+        self._lines += 1
+        self._before = (self._before + line[-_REMEMBERED_BYTES:])[-_REMEMBERED_BYTES:]
+
+    def _parsed(self, line: bytes, line_type: type[LineT]) -> LineT:
+        try:
+            return from_line(line, line_type)
+        except ValidationError as error:
+            raise unreadable_line(self.path, self._lines + 1, error) from error

@@ -44,11 +44,19 @@ from ..files import atomic_folder, atomic_text, cannot_write
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems, write_jsonl
 from ..model_names import is_folder_name, settled_model
 from ..records import Closed, Game, TrainingRecord
-from .append import GameLine, StepLine, abandon_from, append_lines, read_lines
+from .append import (
+    INFO_FILE,
+    GameLine,
+    StepLine,
+    abandon_from,
+    append_lines,
+    exclusive_lock,
+    read_lines,
+    version_in,
+    versions_told,
+)
 from .checkpoints import Checkpoints
 from .config_file import check_config, check_is_whole, load_config, to_toml, with_older_rules
-from .lock import exclusive_lock
-from .package_versions import INFO_FILE, version_in, versions_told
 from .places import found_again, path_from, settled, ways_to_other_models, with_other_models_found
 
 FORMAT = 1

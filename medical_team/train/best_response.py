@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..game_config import GameConfig
 from ..opponent_config import OpponentConfig
 from ..records import DataType, Game, TrainingRecord
-from ..rl.listeners import Listener
+from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
 from ..runs.places import settled
 from .session import resume_run, start_run

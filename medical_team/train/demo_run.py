@@ -23,8 +23,8 @@ from ..policy.transformers_rollout import TransformersRollout
 from ..prompt_date import today
 from ..records import Game, Labels, TrainingRecord
 from ..rewards import is_verdict_right
-from ..rl.listeners import Listener, ListenerGroup
 from ..rl.loop import TrainingResult
+from ..rl.protocols import Listener, ListenerGroup
 from ..runs.folder import RunFolder
 from .session import start_run
 

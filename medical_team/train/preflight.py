@@ -14,7 +14,7 @@ from ..policy.hub import cached_folder
 from ..policy.policy import Policy
 from ..prompts import reply_prefix
 from ..records import Role, TrainingRecord
-from ..rl.sft import tokenized
+from ..rl.batch import tokenized
 from ..runs.folder import RunFolder
 from ..sentence_edits import NumberedNote
 

@@ -20,8 +20,7 @@ from ..errors import UsageError
 from ..evaluation.local_model import local_rollout
 from ..evaluation.model_choice import choose_model
 from ..game.draw import playable_records
-from ..game.rollout import FIXED, TrainingRollout
-from ..game.routed_rollout import RoutedRollout
+from ..game.rollout import FIXED, RoutedRollout, TrainingRollout
 from ..judge.protocol import Judge
 from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
@@ -32,10 +31,10 @@ from ..policy.probe import probe_policy
 from ..policy.rollout_engines import ChosenEngine, choose_engine
 from ..prompt_date import asks_for_day, today
 from ..records import Role, TrainingRecord
-from ..rl.interruption import stop_on_signal
-from ..rl.listeners import Listener, ListenerGroup
 from ..rl.loop import TrainingResult, train
+from ..rl.protocols import Listener, ListenerGroup
 from ..rl.role_learners import make_learner
+from ..rl.surroundings import stop_on_signal
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder, RunKind
 from ..runs.places import settled

@@ -6,7 +6,7 @@ from builders import a_game, a_record, a_spec
 from medical_team.cli.main import main
 from medical_team.config import RunConfig
 from medical_team.evaluation.rejudge import RejudgedGame
-from medical_team.game.score import score
+from medical_team.game.play import score
 from medical_team.jsonl import read_jsonl
 from medical_team.records import DataType
 from medical_team.runs.folder import RunFolder

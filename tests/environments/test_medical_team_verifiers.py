@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportMissingImports=false, reportOptionalMemberAccess=false
+
 """The game in the real verifiers, against a served model that plays as the test scripts it, and against a real one."""
 
 import asyncio
@@ -14,8 +16,7 @@ import pytest
 from builders import a_pair, a_record, a_revision_of, a_spec
 from medec_builders import ScriptedRollout
 from medical_team.data.load import load_records
-from medical_team.game.play import play
-from medical_team.game.score import score
+from medical_team.game.play import play, score
 from medical_team.game_config import GameConfig, RolloutConfig
 from medical_team.jsonl import write_jsonl
 from medical_team.judge.ruling import rule_games

@@ -1,3 +1,5 @@
+# pyright: reportOperatorIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -6,10 +8,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import CORRECTED_SENTENCE, a_revision_of, a_spec
+from builders import CORRECTED_SENTENCE, a_game, a_revision_of, a_spec
 from medical_team.assessment import corrected_note
 from medical_team.config import GameConfig, RolloutConfig
-from medical_team.game.play import play
+from medical_team.game.play import play, samples_of, score
 from medical_team.game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
 from medical_team.records import LIVING, DataType, Game, GameState, JudgeFailure, Role, Verdict
 from medical_team.sentence_edits import NumberedNote
@@ -268,3 +270,23 @@ def test_an_assessor_may_be_asked_for_the_corrected_sentence_too():
     assert corrected_note(game) == game.spec.pair.corrected_note
     uncorrected, _ = play_one(DataType.VANILLA_HARMFUL, config, lambda request: "Harmful 1")
     assert uncorrected.state is GameState.NO_VERDICT
+
+
+def test_one_sample_for_each_trained_turn_with_its_own_tokens_and_reward():
+    game = a_game(DataType.ADVERSARIAL_HARMFUL, verdict=Verdict.SAFE)
+
+    attacker, assessor = samples_of(score([game], GameConfig()))
+
+    assert (attacker.role, assessor.role) == (Role.ATTACKER, Role.ASSESSOR)
+    assert attacker.reward.core == 1.0 == -assessor.reward.core
+    assert attacker.token_ids == game.turns[0].token_ids
+    assert attacker.turn is game.turns[0]
+
+
+def test_a_void_game_gives_no_sample_but_stays():
+    game = a_game(DataType.VANILLA_HARMFUL, state=GameState.VOID)
+
+    scored = score([game], GameConfig())
+
+    assert scored == [game]
+    assert samples_of(scored) == []

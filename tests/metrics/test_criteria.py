@@ -4,9 +4,9 @@ import pytest
 
 from builders import a_game
 from medical_team.config import RunConfig
-from medical_team.game.score import score
+from medical_team.game.play import score
 from medical_team.metrics.criteria import Status, criteria
-from medical_team.metrics.game_counts import step_figures
+from medical_team.metrics.run_reader import step_figures
 from medical_team.records import DataType, GameState, JudgeFailure, Role
 from medical_team.runs.run_state import RunState, Traces
 from report_runs import a_step

@@ -21,12 +21,12 @@ from medical_team.judge.client import AsyncRemoteJudge
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import make_judge
 from medical_team.network.clients import make_async_client, make_client
-from medical_team.network.opener import make_opener
+from medical_team.network.proxies import make_opener
 from medical_team.records import Labels, Verdict
 from openai_server import a_completion, openai_server
 from recording_proxy import RecordingProxy, recording_proxy, use_proxy, without_proxies
 
-MAKERS = frozenset({"medical_team/network/clients.py", "medical_team/network/opener.py"})
+MAKERS = frozenset({"medical_team/network/clients.py", "medical_team/network/proxies.py"})
 WHO_ASKS = {
     "medical_team/doctor/hub.py": "make_client",
     "medical_team/doctor/judge.py": "make_client",

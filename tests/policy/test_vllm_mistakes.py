@@ -12,8 +12,7 @@ from medical_team.policy import vllm_rollout
 from medical_team.policy.merged_weights import merged_weights
 from medical_team.policy.vllm_rollout import VllmRollout
 from medical_team.rl.batch import padded_to, reply_mask
-from medical_team.rl.learner import ReinforceLearner
-from medical_team.rl.mismatch import EXACT_BOUND, measured_mismatch
+from medical_team.rl.learner import EXACT_BOUND, ReinforceLearner, measured_mismatch
 from needs import VLLM
 
 VLLM.module("vllm")

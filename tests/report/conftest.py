@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 """For the tests of the page: a real browser (headless Chromium, as Debian packages it), and reports to open."""
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import pytest
 
 from builders import a_game, a_record, a_spec
 from medical_team.config import PolicyConfig, RunConfig, TrainingConfig
-from medical_team.game.score import score
+from medical_team.game.play import score
 from medical_team.records import DataType, GameState
 from medical_team.report.page_file import write_report
 from medical_team.runs.folder import RunFolder

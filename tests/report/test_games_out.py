@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from builders import a_game, a_pair, a_spec, games
 from medical_team.assessment import error_location
 from medical_team.config import RunConfig
-from medical_team.game.score import score
-from medical_team.metrics.outcomes import Outcome, outcome_of
+from medical_team.game.play import score
+from medical_team.metrics.run_reader import Outcome, outcome_of
 from medical_team.records import DataType, ErrorType, GameState, Verdict
 from medical_team.report.game_export import COLUMNS, csv_parts, game_row, json_parts
 from medical_team.report.game_filter import GameFilter

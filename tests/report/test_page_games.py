@@ -8,7 +8,7 @@ import pytest
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec
 from medical_team.assessment import error_location
 from medical_team.config import GameConfig, RunConfig
-from medical_team.game.score import score
+from medical_team.game.play import score
 from medical_team.records import DataType, Verdict
 from medical_team.report.page_file import write_report
 from medical_team.rewards import rewards_of

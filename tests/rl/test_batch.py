@@ -1,9 +1,25 @@
+# pyright: reportOperatorIssue=false, reportOptionalOperand=false
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import a_sample
-from medical_team.rl.batch import microbatch_rows, padded_to, reply_mask
+from builders import a_sample, synthetic_records
+from learning import FULL, a_config, drawn_samples, experience, weights_of
+from medical_team.config import GameConfig, RolloutConfig
+from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
+from medical_team.errors import UsageError
+from medical_team.policy.chat import decode_reply
+from medical_team.policy.policy import Policy
+from medical_team.records import Role, Update
+from medical_team.rl.batch import microbatch_rows, padded_to, reply_mask, tokenized
+from medical_team.rl.learner import ReinforceLearner
+from medical_team.rl.protocols import Experience
 
 lengths = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 40)), min_size=1, max_size=30)
 
@@ -34,3 +50,77 @@ def test_masks_and_padding(lengths_of_samples):
     assert mask_NR.sum(1).tolist() == [reply for _, reply in lengths_of_samples]
     old_NR = padded_to(mask_NR, [sample.old_log_probs for sample in samples])
     assert torch.equal(old_NR, -mask_NR.float())
+
+
+LONG_REPLIES = RolloutConfig(temperature=1.0, max_revision_tokens=2000, max_verdict_tokens=64)
+
+
+def some_demonstrations(count: int = 6) -> tuple[Demonstration, ...]:
+    draw = DemonstrationDraw(synthetic_records(), GameConfig(), seed=1, attacker_share=0.5)
+    return tuple(draw.demonstrations(0, count))
+
+
+def learnt_from_demonstrations(
+    demonstrations: tuple[Demonstration, ...] | None = None, *, steps: int = 1, **training
+) -> tuple[Policy, list[Update]]:
+    config = replace(a_config(FULL, **training), rollout=LONG_REPLIES)
+    policy = Policy(config.policy, seed=0)
+    learner = ReinforceLearner(policy, config)
+    shown = Experience(3e-3, demonstrations=demonstrations or some_demonstrations())
+    return policy, [learner.learn(shown, step) for step in range(steps)]
+
+
+def test_a_demonstration_ends_with_the_end_and_reads_as_it_was_written():
+    policy = Policy(FULL, seed=0)
+    demonstration = Demonstration(Role.ASSESSOR, "record", "Is it Safe?", "<answer>", "Harmful</answer>")
+    config = replace(a_config(FULL), rollout=RolloutConfig(max_verdict_tokens=32))
+    encoded = tokenized(demonstration, policy, config)
+    assert encoded.token_ids[-1] == policy.tokenizer.eos_token_id
+    assert decode_reply(policy.tokenizer, encoded.token_ids, policy.eos_token_ids) == "Harmful</answer>"
+
+
+def test_a_reply_beyond_the_limit_names_the_option():
+    policy = Policy(FULL, seed=0)
+    demonstration = Demonstration(Role.ASSESSOR, "record", "Is it Safe?", "", "Harmful " * 20)
+    with pytest.raises(UsageError, match=r"record record has 160 tokens.*rollout\.max_verdict_tokens.*at least 161"):
+        tokenized(demonstration, policy, a_config(FULL))
+
+
+def test_the_loss_falls():
+    _, updates = learnt_from_demonstrations(steps=8)
+    assert updates[-1].demonstration_loss < 0.9 * updates[0].demonstration_loss
+    assert (updates[0].demonstrations, updates[0].samples) == (6, 0)
+
+
+def test_what_is_learnt_does_not_depend_on_micro_batches():
+    whole, _ = learnt_from_demonstrations(tokens_per_microbatch=10**6)
+    cut, _ = learnt_from_demonstrations(tokens_per_microbatch=1)
+    for name, weights in weights_of(whole).items():
+        torch.testing.assert_close(weights_of(cut)[name], weights, rtol=0, atol=1e-5)
+
+
+def test_a_verdict_weighs_as_much_as_a_long_revision():
+    long = Demonstration(Role.ATTACKER, "long", "Rewrite.", "", "fever and cough " * 4)
+    short = Demonstration(Role.ASSESSOR, "short", "Judge.", "", "S")
+    losses = [
+        learnt_from_demonstrations(group)[1][0].demonstration_loss for group in ((long,), (short,), (long, short))
+    ]
+    assert losses[2] == pytest.approx((losses[0] + losses[1]) / 2, rel=1e-5)
+
+
+def test_demonstrations_mixed_into_self_play_change_the_update_by_their_weight():
+    def updated(coefficient: float) -> tuple[float | None, dict[str, torch.Tensor]]:
+        config = replace(a_config(FULL), rollout=LONG_REPLIES)
+        policy = Policy(config.policy, seed=0)
+        demonstrations = some_demonstrations() if coefficient else ()
+        learnt_from = experience(
+            drawn_samples(policy), demonstrations=demonstrations, demonstration_coefficient=coefficient
+        )
+        update = ReinforceLearner(policy, config).learn(learnt_from, 0)
+        return update.demonstration_loss, weights_of(policy)
+
+    (none, without), (loss, mixed) = updated(0.0), updated(1.0)
+    assert none is None
+    assert loss is not None
+    assert loss > 1.0
+    assert any(not torch.equal(without[name], mixed[name]) for name in without)

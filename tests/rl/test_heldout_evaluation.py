@@ -14,9 +14,9 @@ from medical_team.judging import reference_judge
 from medical_team.policy.policy import Policy
 from medical_team.records import DataType
 from medical_team.rl.checkpoint import save_when_due
-from medical_team.rl.heldout_evaluation import HeldoutEvaluation
 from medical_team.rl.learner import ReinforceLearner
-from medical_team.rl.step_timer import StepTimer
+from medical_team.rl.protocols import StepTimer
+from medical_team.rl.surroundings import HeldoutEvaluation
 from medical_team.runs.folder import RunFolder
 
 CONFIG = RunConfig(

@@ -18,11 +18,9 @@ from medical_team.judge.protocol import JudgeQuery
 from medical_team.opponent_config import OpponentConfig
 from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Role, Ruling, Update
 from medical_team.rl.experience import WarmStart
-from medical_team.rl.interruption import StopRequest
-from medical_team.rl.listeners import Listener
 from medical_team.rl.loop import train
-from medical_team.rl.protocols import Experience
-from medical_team.rl.step_timer import StepTimer
+from medical_team.rl.protocols import Experience, Listener, StepTimer
+from medical_team.rl.surroundings import StopRequest
 from medical_team.runs.checkpoints import POLICY_FOLDER
 from medical_team.runs.folder import RunFolder
 

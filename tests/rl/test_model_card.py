@@ -1,8 +1,9 @@
-from medical_team.config import JudgeConfig, PolicyConfig, RunConfig
+import yaml
+
+from medical_team.config import DEMO_MODEL, JudgeConfig, PolicyConfig, RunConfig
 from medical_team.engine_config import EngineConfig
-from medical_team.metrics.card_figures import criteria_table, figures_table
 from medical_team.records import Source
-from medical_team.rl.model_card import model_card
+from medical_team.rl.model_card import card_metadata, criteria_table, figures_table, model_card
 from medical_team.runs.folder import RunFolder
 from report_runs import a_run, a_step
 
@@ -60,3 +61,28 @@ def test_a_card_says_what_openrlhf_does_and_not_what_the_configuration_asks_for(
     assert "| advantage normalisation | batch |" in model_card(config, 5)
     assert "| learning rate | 5e-05 |" in model_card(RunConfig(), 5)
     assert "| learning rate | 5e-05 at most, by OpenRLHF's schedule" in model_card(config, 5)
+
+
+HISTORY = [
+    {"heldout/balanced_accuracy": 0.5, "heldout/detection_rate": 1.0, "heldout/specificity": 0.0},
+    {"heldout/balanced_accuracy": 0.7512, "heldout/detection_rate": 0.9, "heldout/specificity": 0.6},
+    {"policy/kl": 0.1},
+]
+
+
+def test_the_last_held_out_figures_stand_where_programs_look_for_them():
+    found = yaml.safe_load(card_metadata('a "run": 1', "me/base", ["medec"], HISTORY))
+
+    result = found["model-index"][0]["results"][0]
+    assert found["model-index"][0]["name"] == 'a "run": 1'
+    assert result["dataset"]["name"] == "held-out notes of the run (medec)"
+    assert {each["type"]: each["value"] for each in result["metrics"]} == {
+        "balanced_accuracy": 0.7512,
+        "recall": 0.9,
+        "specificity": 0.6,
+    }
+
+
+def test_a_licence_is_named_only_where_it_is_known():
+    assert yaml.safe_load(card_metadata("run", DEMO_MODEL, [], []))["license"] == "apache-2.0"
+    assert card_metadata("run", "somebody/else", [], []) == ""

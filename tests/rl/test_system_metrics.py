@@ -1,7 +1,7 @@
 import shutil
 
 from medical_team.metrics.alarms import alarms
-from medical_team.rl.system_metrics import disk_metrics
+from medical_team.rl.surroundings import disk_metrics
 from medical_team.runs.folder import RunFolder
 from report_runs import a_run
 

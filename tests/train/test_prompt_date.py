@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
 """A model whose chat template asks what day it is: its runs and evaluations go on, on another day, as they began."""
 
 from __future__ import annotations
@@ -115,17 +117,17 @@ def test_what_is_no_day_is_told_before_anything_starts(model, data, tmp_path, ca
 
 
 def test_a_warm_start_learns_from_prompts_of_its_own_day(model, data, tmp_path, clock, monkeypatch):
-    from medical_team.rl import sft
+    from medical_team.rl import batch
 
     seen: list[str] = []
-    encode = sft.encode_prompt
+    encode = batch.encode_prompt
 
     def watched(*arguments: object) -> tuple[int, ...]:
         token_ids = encode(*arguments)  # type: ignore[arg-type]
         seen.append(TOKENIZER.decode(token_ids))
         return token_ids
 
-    monkeypatch.setattr(sft, "encode_prompt", watched)
+    monkeypatch.setattr(batch, "encode_prompt", watched)
     options = ["--preset", "smoke", "--policy.model", model, "--data.train", data, "--warmstart.attacker_share", 0,
                "--warmstart.demonstrations_per_step", 2, "--rollout.max_verdict_tokens", 32]  # fmt: skip
     clock(DAY)

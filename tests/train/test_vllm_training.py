@@ -18,7 +18,7 @@ from medical_team.jsonl import write_jsonl
 from medical_team.opponent_config import OpponentConfig
 from medical_team.policy.vllm_engine import VllmEngine
 from medical_team.records import DataType
-from medical_team.rl.mismatch import EXACT_BOUND
+from medical_team.rl.learner import EXACT_BOUND
 from medical_team.runs.config_file import load_config, load_preset
 from medical_team.runs.folder import RunFolder
 from medical_team.train.session import resume_run, start_run

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import verifiers.v1 as vf
 
 from medical_team.config import RunConfig
+from medical_team.game.play import score
 from medical_team.game.rollout import PromptTooLong, Reply, RolloutRequest
-from medical_team.game.score import score
 from medical_team.game.turns import TurnRules, opened
 from medical_team.judge.protocol import AsyncJudge
 from medical_team.judge.ruling import rule_games_async

@@ -29,8 +29,8 @@ from ...errors import ConfigError, EngineError, MedicalTeamError, UsageError
 from ...evaluation.heldout import heldout_specs
 from ...game.draw import GameDraw
 from ...game.opponents import OpponentDraw, Standings
+from ...game.play import score
 from ...game.rollout import PromptTooLong, Reply, RolloutRequest
-from ...game.score import score
 from ...game.turns import TurnRules, opened, voided
 from ...judge.protocol import AsyncJudge
 from ...judge.ruling import rule_games_async

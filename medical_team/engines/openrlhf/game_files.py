@@ -17,8 +17,7 @@ from pathlib import Path
 from ...files import cannot_write
 from ...jsonl import to_line
 from ...records import Closed, Game, Role
-from ...runs.append import append_lines
-from ...runs.tail import LineTail
+from ...runs.append import LineTail, append_lines
 
 PATTERN = "games-*.jsonl"
 """The names of the files of games."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import OpenerDirector, Request
 
 from ...errors import EndpointError
-from ...network.opener import make_opener
+from ...network.proxies import make_opener
 
 TIMEOUT_SECONDS = 180.0
 TRIES = 5

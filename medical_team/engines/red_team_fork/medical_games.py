@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from ...errors import UsageError
 from ...game.draw import playable_records
-from ...game.play import play
+from ...game.play import play, samples_of, score
 from ...game.rollout import Rollout
-from ...game.score import samples_of, score
 from ...game_config import GameConfig, RolloutConfig
 from ...judge.protocol import Judge
 from ...judge.ruling import rule_games

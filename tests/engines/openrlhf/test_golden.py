@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 """One file of games, on which our trainer and OpenRLHF's own classes compute the same rewards, advantages and loss.
 
 ``golden_games.jsonl`` holds games of synthetic notes in every state, as the agent saved them. They are played again
@@ -21,7 +23,7 @@ import torch
 from medical_team.config import GameConfig
 from medical_team.data.synthetic import synthetic_cases
 from medical_team.engines.openrlhf.game_import import import_games
-from medical_team.game.score import samples_of, score
+from medical_team.game.play import samples_of, score
 from medical_team.jsonl import read_jsonl, write_jsonl
 from medical_team.policy.log_probs import reply_log_probs, token_batch
 from medical_team.policy.tiny import make_tiny_model

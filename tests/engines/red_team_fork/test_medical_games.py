@@ -9,9 +9,8 @@ import pytest
 from builders import a_pair, a_record, a_revision_of
 from medical_team.config import GameConfig, RewardCoefficients, RolloutConfig
 from medical_team.errors import UsageError
-from medical_team.game.play import play
+from medical_team.game.play import play, samples_of, score
 from medical_team.game.rollout import Reply, RolloutRequest
-from medical_team.game.score import samples_of, score
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.ruling import rule_games
 from medical_team.judging import reference_judge

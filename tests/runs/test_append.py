@@ -1,8 +1,8 @@
 import pytest
 
 from medical_team.errors import DataError
+from medical_team.runs.append import LineTail
 from medical_team.runs.folder import StepMetrics
-from medical_team.runs.tail import LineTail
 
 
 def line(step):

@@ -1,13 +1,10 @@
-"""Requests reach the speaker that they name, in order."""
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medical_team.game.rollout import FIXED, REFERENCE, Reply, RolloutRequest, Speaker
-from medical_team.game.routed_rollout import RoutedRollout
+from medical_team.game.rollout import FIXED, REFERENCE, Reply, RolloutRequest, RoutedRollout, Speaker
 from medical_team.records import LIVING, Role
 
 
