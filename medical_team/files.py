@@ -31,6 +31,7 @@ _REMEDIES = {
 }
 
 
+_STREAMS = (Path("/dev/stdin"), Path("/dev/stdout"), Path("/dev/stderr"))
 _RUST_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -38,11 +39,20 @@ _RUST_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 def atomic_text(path: Path) -> Generator[IO[str]]:
     """Open ``path`` for writing UTF-8; it appears, whole, when the block ends without an error.
 
+    Through a link its target is written. A device, a pipe or a stream (``/dev/null``, ``/dev/stdout``) is written to as
+    it is, since a file must never take its place.
+
     Raises:
         OutputError: the file can't be written; nothing is left behind.
     """
     temporary: str | None = None
     try:
+        if _is_stream(path):
+            with path.open("w", encoding="utf-8", newline="\n") as file:
+                yield file
+            return
+        # A new file would take the place of a link, and what it leads to would stay as it was.
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -142,6 +152,12 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     reason = error.strerror or str(error)
     remedy = _REMEDIES.get(error.errno or 0, "Choose another place")
     return OutputError(f"can't write {path}: {reason}. {remedy}; nothing was changed.")
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether ``path`` is no place for a file: a device, a pipe, or a stream of a process."""
+    is_special = path.exists() and not path.is_file() and not path.is_dir()
+    return is_special or path.is_relative_to("/dev/fd") or path in _STREAMS
 
 
 def _refused_by_the_system(error: Exception) -> OSError | None:

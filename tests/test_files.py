@@ -347,3 +347,46 @@ def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
         (tmp_path / "written").touch()
 
     assert names_in(tmp_path) == ["written"]
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text(encoding="utf-8")))
+    reader.start()
+
+    with atomic_text(tmp_path / "pipe") as file:
+        file.write("läuft")
+    reader.join()
+
+    assert read == ["läuft"]
+    assert (tmp_path / "pipe").is_fifo()
+    assert names_in(tmp_path) == ["pipe"]
+
+
+def test_standard_output_may_be_named_as_a_file(tmp_path):
+    program = """
+        from pathlib import Path
+        from medical_team.files import atomic_text
+
+        with atomic_text(Path("/dev/stdout")) as file:
+            file.write("written")
+    """
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program)], stdout=out, check=True)
+
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "written"
+    assert Path("/dev/stdout").is_symlink()
+
+
+def test_through_a_link_its_target_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "target").write_text("old", encoding="utf-8")
+    (tmp_path / "link").symlink_to("there/target")
+
+    with atomic_text(tmp_path / "link") as file:
+        file.write("new")
+
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "target").read_text(encoding="utf-8") == "new"
+    assert names_in(tmp_path / "there") == ["target"]
