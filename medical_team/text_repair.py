@@ -1,13 +1,17 @@
-"""Repairs of a note's text: line ends and white space.
+"""Repairs of a note's text: line ends, white space, and characters that are written in another way.
 
 The raw text stays what official scoring is done against; what is played with is the repaired text.
 """
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
+from html.entities import html5
 
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_UNSEEN = str.maketrans(dict.fromkeys("\u00ad\u200b\u2060\ufeff", ""))
 _LINE_END = re.compile(r"\r\n?")
 _ALIKE = str.maketrans(dict.fromkeys("‘’‚‛´`", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("‐‑‒–—−", "-"))
 
@@ -15,6 +19,23 @@ _ALIKE = str.maketrans(dict.fromkeys("‘’‚‛´`", "'") | dict.fromkeys("�
 def unify_line_ends(text: str) -> str:
     """``text`` with every line end as a line feed."""
     return _LINE_END.sub("\n", text) if "\r" in text else text
+
+
+def decode_entities(text: str) -> str:
+    """``text`` with HTML's names of characters, such as ``&lt;``, as these characters, also where they are nested."""
+    while "&" in text and (decoded := _ENTITY.sub(_character_of_entity, text)) != text:
+        text = decoded
+    return text
+
+
+def join_marks(text: str) -> str:
+    """``text`` with each letter and the accent that follows it as one character (NFC), as macOS parts them."""
+    return unicodedata.normalize("NFC", text)
+
+
+def drop_unseen(text: str) -> str:
+    """``text`` without the characters of no width that web pages and word processors leave inside words."""
+    return text.translate(_UNSEEN)
 
 
 def fold_white_space(text: str) -> str:
@@ -41,6 +62,13 @@ def find_alike(sentence: str, text: str) -> list[tuple[int, int]]:
     wanted, _ = _alike(sentence)
     folded, origins = _alike(text)
     return [(origins[start], origins[end - 1] + 1) for start, end in _exact_places(wanted, folded)] if wanted else []
+
+
+def _character_of_entity(entity: re.Match[str]) -> str:
+    name = entity[0]
+    # A name that is not known as a whole would be read up to where it is one.
+    is_known = name[1] == "#" or name[1:] in html5
+    return html.unescape(name) if is_known else name
 
 
 def _alike(text: str) -> tuple[str, list[int]]:

@@ -6,6 +6,7 @@ bytes a row whatever the size of the files. All files are whole before the first
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def build_data_set(
     """
     paths = [files] if isinstance(files, Path) else list(files)
     wanted = MetadataFilter(where)
-    _check_arguments(paths, output_dir, num_samples, seed, heldout)
+    _check_arguments(paths, output_dir, num_samples, seed, heldout, error_types)
     with open_spool() as pairs, open_spool() as texts:
         cases = read_cases(paths, pairs, texts, wanted, is_strict=is_strict)
         train, held = choose(cases, num_samples, seed, heldout, error_types)
@@ -88,7 +89,12 @@ def build_records(path: Path, seed: int = DEFAULT_SEED) -> tuple[TrainingRecord,
 
 
 def _check_arguments(
-    paths: Sequence[Path], output_dir: Path, num_samples: int | None, seed: int, heldout: float | None
+    paths: Sequence[Path],
+    output_dir: Path,
+    num_samples: int | None,
+    seed: int,
+    heldout: float | None,
+    error_types: Sequence[str],
 ) -> None:
     if not paths:
         raise UsageError("no file is named; name the files to build from")
@@ -98,8 +104,11 @@ def _check_arguments(
         raise UsageError(f"--seed is {seed}, expected 0 or more")
     if heldout is not None and not 0 < heldout < 1:
         raise UsageError(f"--heldout is {heldout}, expected a fraction above 0 and below 1, for example 0.1")
+    if not all(name.strip() for name in error_types):
+        raise UsageError("--error-types holds an empty name; leave the option out for all types")
     if output_dir.exists() and not output_dir.is_dir():
         raise UsageError(f"{output_dir} is a file; -o names the folder that the data set goes into")
+    _check_each_is_another(paths)
     for name in (TRAIN_FILE, HELDOUT_FILE, CARD_FILE, CARD_PAGE):
         path = output_dir / name
         for source in paths:
@@ -109,6 +118,18 @@ def _check_arguments(
         path = output_dir / name
         if path.exists() and not is_written_by_us(path):
             raise UsageError(f"{path} is there and was not written by this program; move it, or name another folder")
+
+
+def _check_each_is_another(paths: Sequence[Path]) -> None:
+    """Raises UsageError where two of the files are one or hold the same, whose cases would each be there twice."""
+    first_of: dict[str, Path] = {}
+    sizes = Counter(path.stat().st_size for path in paths if path.is_file())
+    for path in paths:
+        if path.is_file() and sizes[path.stat().st_size] > 1:
+            digest = file_sha256(path)
+            if digest in first_of:
+                raise UsageError(f"{path} holds the same as {first_of[digest]}; name each file once")
+            first_of[digest] = path
 
 
 def _card_of_files(cases: Cases) -> DataCard:

@@ -1,7 +1,7 @@
 """Rows of a CSV file, with what Excel and pandas make of one.
 
-A file may be UTF-8 or, with a byte-order mark, UTF-16; its columns may be parted by commas, semicolons, tabs or bars,
-and its first line may say so (``sep=;``).
+A file may be UTF-8 or, with a byte-order mark, UTF-16 or UTF-32; its columns may be parted by commas, semicolons, tabs
+or bars, and its first line may say so (``sep=;``). Titles and remarks may stand above its header.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -20,7 +21,11 @@ from .table_row import MAX_FIELD_CHARACTERS, BrokenRow, TableRow, cell_problem
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?\s*", re.IGNORECASE)
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UTF_32_MARKS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 _LONGEST_HEADER = 100_000
+_MOST_LINES_ABOVE = 20
+_FEWEST_KNOWN = 4
+"""Of MEDEC's columns in a line that is a header."""
 
 
 def csv_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
@@ -35,38 +40,73 @@ def csv_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
         encoding = _encoding(path, log)
         # Bytes that are not UTF-8 become surrogates, so that only the rows that hold them are refused.
         with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
-            delimiter, skipped = _delimiter(file, log)
+            delimiter, skipped = _find_header(file, log)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             header = _header(reader, path, skipped)
             columns = find_columns(header, path, f"line {1 + skipped}")
             yield from _rows(reader, columns, len(header), skipped)
     except UnicodeDecodeError as error:
-        raise not_medec(path, ["it is no UTF-16, though its first bytes say so; save it as UTF-8"]) from error
+        raise not_medec(path, ["it is no UTF-16 or UTF-32, though its first bytes say so; save it as UTF-8"]) from error
     except OSError as error:
         raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
 
 
 def _encoding(path: Path, log: ReadingLog) -> str:
     with path.open("rb") as file:
-        if file.read(2) not in _UTF_16_MARKS:
-            return "utf-8-sig"
-    log.remarks.append("the file is UTF-16")
-    return "utf-16"
+        start = file.read(4)
+    # The mark of UTF-32 begins as that of UTF-16 does.
+    encoding = "UTF-32" if start in _UTF_32_MARKS else "UTF-16" if start.startswith(_UTF_16_MARKS) else None
+    if encoding is None:
+        return "utf-8-sig"
+    log.remarks.append(f"the file is {encoding}")
+    return encoding
 
 
-def _delimiter(file: IO[str], log: ReadingLog) -> tuple[str, int]:
-    """What parts the columns, and how many lines stand before the header; ``file`` is left at the header."""
-    start = file.tell()
+@dataclass(frozen=True)
+class _Place:
+    """The beginning of a line of a file."""
+
+    offset: int
+    lines: int
+    """How many lines stand before it."""
+    delimiter: str | None
+    """What one of these says that parts the columns."""
+
+
+def _find_header(file: IO[str], log: ReadingLog) -> tuple[str, int]:
+    """What parts the columns, and how many lines stand above the header; ``file`` is left at the header.
+
+    Titles, remarks and blank lines may stand above it. Where none of the first lines has MEDEC's columns, the first is
+    taken for it.
+    """
+    beginning = _Place(file.tell(), 0, None)
+    below = beginning
+    quotes = 0
+    for number in range(_MOST_LINES_ABOVE + 1):
+        line = file.readline(_LONGEST_HEADER)
+        named = _SEPARATOR_LINE.fullmatch(line)
+        if named:
+            beginning = below = _Place(file.tell(), number + 1, named.group(1))
+            continue
+        delimiter = below.delimiter or max(_DELIMITERS, key=lambda candidate: _columns_known(line, candidate))
+        # A line inside of a quoted field is none.
+        if quotes % 2 == 0 and _columns_known(line, delimiter) >= _FEWEST_KNOWN:
+            if number > beginning.lines:
+                log.remarks.append(f"lines above the header, left out: {number}")
+            return _started(file, below, delimiter, log)
+        quotes += line.count('"')
+        below = _Place(file.tell(), number + 1, below.delimiter)
+    file.seek(beginning.offset)
     line = file.readline(_LONGEST_HEADER)
-    named = _SEPARATOR_LINE.fullmatch(line)
-    if named:
-        delimiter = named.group(1)
-    else:
-        file.seek(start)
-        delimiter = max(_DELIMITERS, key=lambda candidate: _columns_known(line, candidate))
+    delimiter = beginning.delimiter or max(_DELIMITERS, key=lambda candidate: _columns_known(line, candidate))
+    return _started(file, beginning, delimiter, log)
+
+
+def _started(file: IO[str], place: _Place, delimiter: str, log: ReadingLog) -> tuple[str, int]:
+    file.seek(place.offset)
     if delimiter != ",":
         log.remarks.append(f"columns are parted by {_DELIMITERS.get(delimiter, repr(delimiter))}")
-    return delimiter, int(named is not None)
+    return delimiter, place.lines
 
 
 def _columns_known(line: str, delimiter: str) -> int:

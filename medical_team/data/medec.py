@@ -20,7 +20,14 @@ from ..mojibake import Misreading, decode_mojibake
 from ..records import Note
 from ..sentence_edits import starts_of
 from ..sentences import END_MARKS, numbered_sentences, split_sentences
-from ..text_repair import find_alike, fold_white_space, unify_line_ends
+from ..text_repair import (
+    decode_entities,
+    drop_unseen,
+    find_alike,
+    fold_white_space,
+    join_marks,
+    unify_line_ends,
+)
 from .columns import not_medec, shown
 from .csv_table import csv_rows
 from .foreign_format import check_format
@@ -47,6 +54,8 @@ _REPAIR_OF_MISREADING = {
     Misreading.MAC_ROMAN: Repair.MAC_ROMAN,
     Misreading.LATIN_1: Repair.LATIN_1,
 }
+
+_MENDING = {Repair.ENTITIES: decode_entities, Repair.UNSEEN: drop_unseen, Repair.MARKS: join_marks}
 
 
 @dataclass(frozen=True)
@@ -136,10 +145,15 @@ def _repaired(
     unified = {column: unify_line_ends(cells[column]) for column in _TEXT_COLUMNS}
     # As one text: what a short sentence leaves open, the rest of its row decides. No cell holds the character between.
     together, misreadings = decode_mojibake("\0".join([*unified.values(), *metadata.values()]))
+    found = {_REPAIR_OF_MISREADING[misreading] for misreading in misreadings}
+    for repair, mend in _MENDING.items():
+        mended = mend(together)
+        if mended != together:
+            found.add(repair)
+            together = mended
     parts = together.split("\0")
     decoded: dict[str, str] = dict(zip(_TEXT_COLUMNS, parts, strict=False))
     stripped = {column: cell.strip() for column, cell in decoded.items()}
-    found = {_REPAIR_OF_MISREADING[misreading] for misreading in misreadings}
     counted = [column for column in _TEXT_COLUMNS if column != "Sentences"]
     if any(unified[column] != cells[column] for column in counted):
         found.add(Repair.LINE_ENDS)

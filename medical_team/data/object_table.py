@@ -20,6 +20,7 @@ from .table_row import BrokenRow, TableRow, cell_problem
 PARQUET_MARK = b"PAR1"
 
 _BATCH_ROWS = 256
+_MOST_DIGITS = 1000
 _Object = Mapping[str, Any]
 
 
@@ -55,9 +56,14 @@ def _json_objects(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _loaded(line: bytes) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(line, parse_int=_whole_number)
     except (ValueError, RecursionError):
         return None
+
+
+def _whole_number(digits: str) -> int | str:
+    # Python refuses longer ones, which are ids.
+    return int(digits) if len(digits) < _MOST_DIGITS else digits
 
 
 def _parquet_objects(path: Path) -> Iterator[tuple[int, Any]]:
@@ -101,6 +107,9 @@ def _rows(objects: Iterator[tuple[int, Any]], path: Path, unit: str) -> Iterator
                     raise
                 yield BrokenRow(number, "", error.problems[0].partition(": ")[2])
                 continue
+        if is_first and isinstance(item[names[columns_of[names].places["Text"]]], (dict, list)):
+            remedy = 'write rows: frame.to_json(path, orient="records", lines=True)'
+            raise not_medec(path, [f"{unit} {number} holds whole columns, as to_json of pandas writes them; {remedy}"])
         is_first = False
         yield _row(number, item, names, columns_of[names])
 

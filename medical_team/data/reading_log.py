@@ -19,6 +19,9 @@ class Repair(str, Enum):
     MOJIBAKE = "double-encoded characters decoded"
     MAC_ROMAN = "characters that were read as Mac Roman decoded"
     LATIN_1 = "quotation marks and dashes that were read as latin-1 control characters decoded"
+    ENTITIES = "names of characters that HTML has (&lt;) decoded"
+    MARKS = "letters and accents that stood apart joined"
+    UNSEEN = "characters of no width left out"
     OUTER_WHITE_SPACE = "white space at the ends stripped"
     LINE_ENDS = "line ends unified"
     FLAG = 'flag or sentence number in another form ("1.0", "TRUE") read as an integer'

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 MAX_FIELD_CHARACTERS = 1_000_000
 """A longer field is no note: most often a quotation mark was lost and the rest of the file became one field."""
 
+EXCEL_CELL_CHARACTERS = 32_767
+
 
 @dataclass(frozen=True)
 class TableRow:
@@ -31,6 +33,8 @@ def cell_problem(cell: str) -> str | None:
     """Why no note can have ``cell``; None where one can."""
     if len(cell) > MAX_FIELD_CHARACTERS:
         return f"a field is longer than {MAX_FIELD_CHARACTERS} characters; is a quotation mark missing?"
+    if len(cell) == EXCEL_CELL_CHARACTERS:
+        return f"a field has {EXCEL_CELL_CHARACTERS} characters, where Excel cuts off; take the file from before Excel"
     if "\0" in cell:
         return "the row holds NUL bytes"
     try:

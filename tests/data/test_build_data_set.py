@@ -264,6 +264,7 @@ def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path):
         ({"seed": -1}, "--seed is -1"),
         ({"heldout": 1.0}, "--heldout is 1.0, expected a fraction above 0 and below 1"),
         ({"heldout": float("nan")}, "--heldout is nan"),
+        ({"error_types": ("diagnosis", " ")}, "--error-types holds an empty name"),
         ({"heldout": 0.01}, "leaves 21 to train on and 0 held out"),
     ],
 )
@@ -304,6 +305,15 @@ def test_two_builds_into_one_folder_leave_the_files_of_one(csv, tmp_path):
     names = ["train.jsonl", "heldout.jsonl", "data_card.json"]
     found = [(folder / name).read_bytes() for name in names]
     assert found in [[(path / name).read_bytes() for name in names] for path in alone]
+
+
+def test_a_file_that_is_named_twice_is_refused(csv, tmp_path):
+    (tmp_path / "copy.csv").write_bytes(csv.read_bytes())
+    (tmp_path / "link.csv").symlink_to(csv)
+
+    for again in (csv, tmp_path / "copy.csv", tmp_path / "link.csv"):
+        with pytest.raises(UsageError, match=f"{again.name} holds the same as .*{csv.name}"):
+            build_data_set([csv, again], tmp_path / "data")
 
 
 def test_somebody_elses_file_is_not_overwritten(csv, tmp_path):

@@ -59,6 +59,38 @@ def test_the_first_line_may_say_what_parts_the_columns(tmp_path, expected, delim
     assert log.refused == 0
 
 
+@pytest.mark.parametrize(
+    "above", ["Export of 2026-01-02;;;", "# made by R, with Text", "", '"a title over\r\ntwo lines, ""quoted"""']
+)
+@pytest.mark.parametrize("named", ["", "sep=;\r\n"])
+def test_lines_above_the_header_are_left_out_and_told(tmp_path, expected, above, named):
+    path = tmp_path / "medec.csv"
+    path.write_text(f"{named}{above}\r\n{parted_by(';')}", encoding="utf-8-sig", newline="")
+
+    notes, log = read(path)
+
+    lines = above.count("\n") + 1 + bool(named)
+    assert [(note.line, note.text) for note in notes] == [(note.line + lines, note.text) for note in expected]
+    assert log.remarks == [f"lines above the header, left out: {lines}", "columns are parted by semicolons"]
+
+
+def test_a_name_of_a_column_may_span_lines(tmp_path, expected):
+    path = tmp_path / "medec.csv"
+    path.write_text(csv_text(ROWS).replace("Text ID", '"Text\n ID"', 1), encoding="utf-8", newline="")
+
+    assert [note.text for note in read(path)[0]] == [note.text for note in expected]
+
+
+def test_utf_32_is_read(tmp_path, expected):
+    path = tmp_path / "medec.csv"
+    path.write_bytes(csv_text(ROWS).encode("utf-32"))
+
+    notes, log = read(path)
+
+    assert notes == expected
+    assert log.remarks == ["the file is UTF-32"]
+
+
 def test_excel_s_unicode_text_is_read(tmp_path, expected):
     path = tmp_path / "medec.txt"
     path.write_bytes(parted_by("\t").encode("utf-16"))

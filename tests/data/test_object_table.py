@@ -1,12 +1,14 @@
 """JSON lines and Parquet files with the fields of MEDEC's columns."""
 
 import json
+import re
 import sys
 
 import pytest
 
 from medec_csv import a_correct_row, an_error_row, some_rows, write_csv
 from medical_team.data.build import build_data_set
+from medical_team.data.columns import COLUMNS
 from medical_team.data.medec import read_medec
 from medical_team.data.reading_log import ReadingLog
 from medical_team.errors import DataError, MissingDependencyError
@@ -96,6 +98,10 @@ def test_fields_may_differ_from_line_to_line_and_other_lines_are_refused(tmp_pat
         ("", "the file is empty"),
         ('[{"Text ID": "a"}]', "line 1 is no JSON object. If the file is one array, make lines of it"),
         ('{"text": "a"}', "line 1: there is no column 'Text ID'"),
+        (
+            json.dumps({column: {"0": "a"} for column in COLUMNS}),
+            'line 1 holds whole columns.*orient="records", lines=True',
+        ),
     ],
 )
 def test_json_lines_of_something_else_are_refused_as_a_whole(tmp_path, content, problem):
@@ -104,7 +110,17 @@ def test_json_lines_of_something_else_are_refused_as_a_whole(tmp_path, content, 
     with pytest.raises(DataError) as caught:
         read(tmp_path / "notes.jsonl")
 
-    assert problem in str(caught.value)
+    assert re.search(problem, str(caught.value))
+
+
+def test_a_number_of_thousands_of_digits_is_kept_as_text(tmp_path):
+    digits = "9" * 5000
+    line = json.dumps(typed(an_error_row(0)))[:-1] + f', "Key": {digits}}}\n'
+    (tmp_path / "notes.jsonl").write_text(line, encoding="utf-8")
+
+    ((note,), _) = read(tmp_path / "notes.jsonl")
+
+    assert note.metadata == {"Key": digits}
 
 
 def test_a_parquet_file_makes_a_data_set(tmp_path):
