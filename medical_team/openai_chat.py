@@ -27,6 +27,7 @@ MAX_REPLY_BYTES = 16 * 1024 * 1024
 MAX_WAIT_SECONDS = 30.0
 
 _PATH = "/chat/completions"
+_MOST_DOUBLINGS = 16
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _TOO_LONG = ("context length", "context_length", "maximum context", "too long", "max_model_len", "too many tokens")
 
@@ -93,6 +94,7 @@ class ChatClient:
         self._url = f"{base}{_PATH}"
         self._model = model
         self._concurrency = concurrency
+        self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
         self._notify = notify
         self._told: set[str] = set()
@@ -131,13 +133,15 @@ class ChatClient:
             body = self._body(request)
             try:
                 status, headers, content = self._post(body)
-            except httpx.TransportError as error:
+            except UnicodeEncodeError:
+                return ChatRefusal("the prompt holds characters that are no Unicode")
+            except httpx.RequestError as error:
                 problem, wait = f"{type(error).__name__}: {error}", None
             else:
                 if status == 400 and self._learns_from(content, body):
                     continue
                 if status not in _RETRIED:
-                    return self._answer(status, content)
+                    return self._answer(status, headers, content)
                 problem, wait = f"status {status}: {_message(content)}", headers.get("retry-after")
             self._wait_or_give_up(problem, deadline, attempt, wait)
             attempt += 1
@@ -175,16 +179,20 @@ class ChatClient:
 
     def _post(self, body: Mapping[str, object]) -> tuple[int, httpx.Headers, bytes]:
         content = bytearray()
+        deadline = time.monotonic() + self._timeout_seconds
         with self._client.stream("POST", _PATH, json=body) as response:
             for chunk in response.iter_bytes():
                 content += chunk
+                # The library's own time-out is for each piece: an answer that drips would never end.
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout(f"no whole answer within {self._timeout_seconds:g} seconds")
                 if len(content) > MAX_REPLY_BYTES:
                     raise EndpointError(
                         f"{self._url} answered with more than {MAX_REPLY_BYTES} bytes; is it the server?"
                     )
             return response.status_code, response.headers, bytes(content)
 
-    def _answer(self, status: int, content: bytes) -> ChatReply | ChatRefusal:
+    def _answer(self, status: int, headers: httpx.Headers, content: bytes) -> ChatReply | ChatRefusal:
         message = _message(content)
         if status in (400, 413, 422) and any(sign in message.lower() for sign in _TOO_LONG):
             return ChatRefusal(f"the server says: {message}")
@@ -198,6 +206,12 @@ class ChatClient:
                 f"{self._url} has no model {self._model!r}, or is no chat completions address (status 404: {message}). "
                 "Give the base of the API, e.g. http://127.0.0.1:8000/v1, and the server's own name of the model."
             )
+        if 300 <= status < 400:
+            elsewhere = f" to {headers['location'][:200]!a}" if "location" in headers else ""
+            raise EndpointError(
+                f"{self._url} sends its callers on{elsewhere} (status {status}), where no note is sent unasked. "
+                "Give the address itself."
+            )
         if status != 200:
             raise EndpointError(f"{self._url} refuses the request (status {status}: {message}).")
         reply = _reply(content, self._url)
@@ -209,7 +223,7 @@ class ChatClient:
         seconds = _seconds(retry_after)
         if seconds is None:
             # Jitter, so that requests that failed together don't come back together.
-            seconds = min(MAX_WAIT_SECONDS, 0.5 * 2**attempt) * random.uniform(0.5, 1.0)
+            seconds = min(MAX_WAIT_SECONDS, 0.5 * 2 ** min(attempt, _MOST_DOUBLINGS)) * random.uniform(0.5, 1.0)
         if time.monotonic() + seconds > deadline:
             raise EndpointError(
                 f"{self._url} can't be asked ({problem}); it was waited for {self._patience_seconds:g} seconds. "
@@ -229,7 +243,9 @@ def _checked_url(url: str) -> str:
         raise EndpointError("the address holds a user or password; put a token into an environment variable instead")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise EndpointError(f"{url!r} is no address of a server, expected e.g. http://127.0.0.1:8000/v1")
-    return url.rstrip("/").removesuffix(_PATH)
+    if parts.query or parts.fragment:
+        raise EndpointError(f"{url!r} is no base of an API: leave out what follows '?' or '#'")
+    return url.strip().rstrip("/").removesuffix(_PATH)
 
 
 def _reply(content: bytes, url: str) -> ChatReply:
@@ -237,16 +253,24 @@ def _reply(content: bytes, url: str) -> ChatReply:
         choice = json.loads(content)["choices"][0]
         message = choice["message"]
         # Servers that part the thinking from the answer leave the text empty when only thinking was done.
-        text = message.get("content") or ""
+        text = _text_of(message.get("content") or "")
         finish_reason = choice.get("finish_reason")
         if not isinstance(text, str):
             raise TypeError("content is no text")
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EndpointError(
             f"{url} doesn't answer with chat completions ({type(error).__name__}: {error}; it said "
             f"{content[:100]!r}). Give the base of an OpenAI-compatible API."
         ) from error
     return ChatReply(text, finish_reason != "length", cast("Mapping[str, Any]", choice))
+
+
+def _text_of(content: Any) -> Any:
+    """The text of a message that a server cut into parts; anything else as it is."""
+    if not isinstance(content, list):
+        return content
+    parts = cast("list[dict[str, Any]]", content)
+    return "".join(part["text"] for part in parts if part["type"] == "text")
 
 
 def _thinking_advice(reply: ChatReply) -> str | None:
@@ -270,13 +294,15 @@ def _message(content: bytes) -> str:
             fields = cast("dict[str, Any]", body)
             body = fields.get("error") or fields.get("message") or fields.get("detail") or ""
         text = str(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         text = content.decode("utf-8", "replace")
     return " ".join(text.split())[:300]
 
 
 def _seconds(retry_after: str | None) -> float | None:
     try:
-        return min(MAX_WAIT_SECONDS, max(0.0, float(retry_after or "")))
+        seconds = float(retry_after or "")
     except ValueError:
         return None
+    # A server that says "at once" and fails again would be asked without a pause.
+    return min(MAX_WAIT_SECONDS, seconds) if seconds > 0 else None

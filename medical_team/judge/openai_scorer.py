@@ -211,7 +211,7 @@ def _log_probs(choice: Mapping[str, Any], answers: Sequence[str], said: str | No
         # a reply that begins otherwise still tells how likely each answer was as its beginning
         place = places[-1] if places else 0
         likeliest = [(str(top["token"]), float(top["logprob"])) for top in tokens[place]["top_logprobs"]]
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         return None
     by_answer: dict[str, list[float]] = {answer: [] for answer in answers}
     for token, log_prob in likeliest:

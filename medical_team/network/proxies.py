@@ -126,7 +126,7 @@ def proxy_for(url: str) -> Proxy | None:
     if _is_exempt(url, settings.get("no", "")):
         return None
     for key in (scheme_of(url), "all"):
-        if value := settings.get(key):
+        if value := settings.get(key, "").strip():
             return Proxy(value if "://" in value else f"http://{value}", _source(key, value))
     return None
 
@@ -214,7 +214,7 @@ def _is_in_networks(host: str, listed: str) -> bool:
 
 def _source(key: str, value: str) -> str:
     names = (f"{key}_proxy", f"{key}_proxy".upper())
-    return next((name for name in names if os.environ.get(name) == value), "the system's proxy settings")
+    return next((name for name in names if os.environ.get(name, "").strip() == value), "the system's proxy settings")
 
 
 def make_opener(url: str) -> OpenerDirector:

@@ -93,6 +93,7 @@ class TestReadingAReply:
             {"content": [{"token": "A"}]},
             {"content": [token("A")]},
             {"content": [{"token": "A", "top_logprobs": [{"token": "A", "logprob": "x"}]}]},
+            {"content": [{"token": "A", "top_logprobs": [{"token": "A", "logprob": 10**400}]}]},
             {"content": [token("A", A=float("nan"), B=float("nan"))]},
         ],
     )

@@ -129,6 +129,12 @@ def test_a_proxy_of_no_known_kind_or_without_a_host_is_an_error(monkeypatch, url
         usable_proxy("http://judge.example.org")
 
 
+def test_a_variable_of_white_space_names_no_proxy(monkeypatch):
+    use_proxy(monkeypatch, "  ", "HTTP_PROXY")
+
+    assert usable_proxy("http://judge.example.org") is None
+
+
 def test_other_programs_are_told_in_both_spellings_to_spare_this_machine():
     told = loopback_exempted({"HTTPS_PROXY": PROXY, "no_proxy": "a.example, localhost", "NO_PROXY": "b.example"})
 
