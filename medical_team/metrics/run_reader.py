@@ -175,6 +175,15 @@ class GameSink(Protocol):
         ...
 
 
+LARGEST = 1e100
+"""No metric is larger; sums and means of such numbers would overflow."""
+
+
+def _usable(values: Metrics) -> Metrics:
+    """``values`` without what is no number to draw: training never writes such, other programs and hands do."""
+    return {name: value for name, value in values.items() if abs(value) <= LARGEST}
+
+
 class RunReader:
     """What a run's report is made from. The run may still be going on, or have been cut off at any place.
 
@@ -228,7 +237,7 @@ class RunReader:
         is_new = False
         # Metrics first: those of a step are there before the next step's games.
         for line in self._metrics.read(StepMetrics):
-            self._recorded[line.step] = self._recorded.get(line.step, {}) | line.values
+            self._recorded[line.step] = self._recorded.get(line.step, {}) | _usable(line.values)
             is_new = True
         for game in self._games.read(Game):
             self._take(game)

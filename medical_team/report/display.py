@@ -299,9 +299,12 @@ def number_text(metrics: Mapping[str, float], name: str, form: str) -> str:
 
 def duration_text(seconds: float | None) -> str:
     """Hours, minutes and seconds; a dash where nothing is known."""
-    return ABSENT if seconds is None else str(timedelta(seconds=round(seconds)))
+    if seconds is None:
+        return ABSENT
+    return str(timedelta(seconds=round(seconds))) if seconds < _TOO_LONG else "years"
 
 
+_TOO_LONG = 1000 * 86400
 _WIDTHS = (9, 8, *[8] * 8, 8, 8, 6)
 _PAIR = 17
 

@@ -29,7 +29,7 @@ def version_in(content: bytes) -> str | None:
     """The version that a ``run.json`` names, whatever else it holds."""
     try:
         values: Any = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     version: object = cast("dict[str, object]", values).get("package_version") if isinstance(values, dict) else None
     return version if isinstance(version, str) else None

@@ -427,7 +427,7 @@ def _as_begun(path: Path, info: RunInfo, config: RunConfig) -> RunConfig:
 def _day_of_creation(info: RunInfo) -> date | None:
     try:
         return datetime.fromisoformat(info.created).astimezone().date()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

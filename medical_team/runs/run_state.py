@@ -88,7 +88,7 @@ def _holding_state(holder: str, handle: int) -> RunState | None:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from medical_team.report.display import LabelledDisplay, LiveDisplay, make_display
+from medical_team.report.display import LabelledDisplay, LiveDisplay, duration_text, make_display
 
 METRICS = {
     "rewards/attacker/total": -0.001,
@@ -141,3 +141,10 @@ def test_an_error_closes_the_live_view_and_gives_the_streams_back(terminal_envir
 
     assert sys.stdout is stdout
     assert terminal.getvalue().endswith("\x1b[?25h")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "-"), (61.4, "0:01:01"), (1e30, "years"), (float("inf"), "years")]
+)
+def test_a_time_of_any_length_has_a_text(seconds, text):
+    assert duration_text(seconds) == text

@@ -27,6 +27,21 @@ def test_a_half_written_last_line_is_told_where_nothing_runs(tmp_path):
     assert overview_of(path)["state"] == "1 of 1 steps, finished; a half-written last line is left out"
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-1e308", "1e999"])
+def test_numbers_that_nobody_can_draw_are_left_out(tmp_path, value):
+    path = a_run(tmp_path / "run", [a_step(0), a_step(1)], total_steps=4)
+    names = ("policy/kl", "rewards/attacker/total", "seconds/total", "seconds/play", "policy/entropy")
+    odd = ", ".join(f'"{name}": {value}' for name in names)
+    with (path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(f'{{"step": {step}, "values": {{{odd}}}}}\n' for step in (2, 3))
+
+    found = overview_of(path)
+
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert ["Time in steps", "7.0 s"] in found["summary"]
+    assert found["state"] == "4 of 4 steps, finished"
+
+
 def test_the_overview_holds_all_that_the_page_shows(tmp_path):
     found = overview_of(a_run(tmp_path / "run", [a_step(0), a_step(1)]))
 

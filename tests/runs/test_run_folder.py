@@ -2,6 +2,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from medical_team.errors import ConfigError, DataError, MedicalTeamError, Output
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_config
 from medical_team.runs.folder import RunFolder, StepMetrics
+from medical_team.runs.run_state import RunState, traces_of
 
 CONFIG = RunConfig(training=TrainingConfig(steps=4))
 RECORDS = [a_record(data_type) for data_type in DataType]
@@ -163,6 +165,32 @@ def test_a_run_of_another_format_names_the_version_that_wrote_it(tmp_path):
 
     with pytest.raises(RunFolderError, match=r"format 2, written by version 9\.9"):
         RunFolder.open(run.path)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "", "[1]", "\ud800"])
+def test_an_info_that_is_damaged_is_told(tmp_path, content):
+    run = new_run(tmp_path)
+    (run.path / "run.json").write_bytes(content.encode(errors="surrogatepass"))
+
+    with pytest.raises(RunFolderError, match=r"run\.json is damaged"):
+        RunFolder.open(run.path)
+
+
+@pytest.mark.parametrize("created", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "tomorrow"])
+def test_a_time_of_creation_that_no_calendar_has_is_passed_over(tmp_path, created):
+    run = new_run(tmp_path)
+    info = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
+    (run.path / "run.json").write_text(json.dumps(info | {"created": created}), encoding="utf-8")
+
+    assert RunFolder.open(run.path).training_records() == RECORDS
+
+
+@pytest.mark.parametrize("process", [99999999999999999999, 0, -1])
+def test_a_lock_of_an_odd_process_tells_no_lie(tmp_path, process):
+    run = new_run(tmp_path)
+    (run.path / "lock").write_text(f"process {process} on {socket.gethostname()}\n", encoding="utf-8")
+
+    assert traces_of(run, completed_steps=4).state is RunState.FINISHED
 
 
 def test_games_and_metrics_come_back_in_order(tmp_path):
