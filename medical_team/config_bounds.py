@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import field, fields, is_dataclass
 from typing import Any
@@ -15,6 +16,15 @@ def bounded(
     return field(default=default, metadata={"minimum": minimum, "maximum": maximum, "above": above})
 
 
+def _text_problems(name: str, text: Any) -> Iterator[str]:
+    if not isinstance(text, str):
+        return
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        yield f"{name} is {text!a}, expected a text without control characters"
+    elif any(unicodedata.category(character) == "Cs" for character in text):
+        yield f"{name} is {text!a}, which is no UTF-8: a run could not be saved with it. Choose another name"
+
+
 def bound_problems(section: Any, path: str) -> Iterator[str]:
     """Every number in ``section`` and the sections in it that is out of bounds, as sentences naming the option."""
     for item in fields(section):
@@ -22,6 +32,8 @@ def bound_problems(section: Any, path: str) -> Iterator[str]:
         if is_dataclass(value):
             yield from bound_problems(value, f"{name}.")
             continue
+        for text in value if isinstance(value, tuple) else (value,):
+            yield from _text_problems(name, text)
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             continue
         if isinstance(value, float) and not math.isfinite(value):

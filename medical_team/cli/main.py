@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import MedicalTeamError
 from ..network.proxies import loopback_exempted
+from ..terminal_text import visible
 from .arguments import unknown_command
 from .output import say
 from .surroundings import escape_what_streams_lack, give_a_home, open_closed_streams
@@ -80,7 +81,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         command = importlib.import_module(f".{name}", __package__)
         return command.main(arguments)
     except MedicalTeamError as error:
-        say(f"medical-team {name}: {error}\n", sys.stderr)
+        say(f"medical-team {name}: {visible(str(error))}\n", sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         sys.stderr.write(f"medical-team {name}: interrupted\n")

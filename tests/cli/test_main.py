@@ -54,6 +54,16 @@ def test_only_the_listed_commands_are_ever_imported(capsys, name):
     assert "there is no command" in capsys.readouterr().err
 
 
+def test_no_text_in_a_message_drives_the_terminal(command, capsys):
+    def data(_):
+        raise ConfigError("there is no \x1b[2J\u202emodel:", ["line 1"])
+
+    command(data)
+
+    assert main(["data"]) == 2
+    assert capsys.readouterr().err == "medical-team data: there is no \\x1b[2J\\u202emodel:\n  - line 1\n"
+
+
 def test_a_command_gets_its_own_arguments_and_gives_the_status(command):
     seen = []
 
