@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import field, fields, is_dataclass
-from typing import Any
+from typing import Any, cast
 
 
 def bounded(
@@ -16,7 +16,7 @@ def bounded(
     return field(default=default, metadata={"minimum": minimum, "maximum": maximum, "above": above})
 
 
-def _text_problems(name: str, text: Any) -> Iterator[str]:
+def _text_problems(name: str, text: object) -> Iterator[str]:
     if not isinstance(text, str):
         return
     if any(unicodedata.category(character) == "Cc" for character in text):
@@ -32,7 +32,7 @@ def bound_problems(section: Any, path: str) -> Iterator[str]:
         if is_dataclass(value):
             yield from bound_problems(value, f"{name}.")
             continue
-        for text in value if isinstance(value, tuple) else (value,):
+        for text in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
             yield from _text_problems(name, text)
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             continue

@@ -1,12 +1,7 @@
-import contextlib
 import itertools
-import socket
-import threading
-import time
 
 import pytest
 
-from medical_team import openai_chat
 from medical_team.errors import EndpointError
 from medical_team.openai_chat import ChatClient, ChatRefusal, ChatReply, ChatRequest
 from openai_server import a_completion, openai_server
@@ -104,9 +99,6 @@ def test_a_prompt_that_is_too_long_is_refused_alone():
         ((404, {"error": "no such model"}), "has no model 'some-model'"),
         ((400, {"error": "seed is not supported"}), "seed is not supported"),
         ((200, b"<html>"), "doesn't answer with chat completions"),
-        ((200, b"[" * 100_000), "doesn't answer with chat completions"),
-        ((400, b"[" * 100_000), "refuses the request"),
-        ((307, b""), "sends its callers on .*Give the address itself"),
         ((200, {"choices": []}), "doesn't answer with chat completions"),
         ((200, [1]), "doesn't answer with chat completions"),
         ((200, {"choices": [{"message": {"content": 5}}]}), "doesn't answer with chat completions"),
@@ -166,83 +158,6 @@ def test_thinking_in_the_way_of_the_answer_is_told_once_with_what_to_do(message,
     assert "--reasoning-parser" in sentence
 
 
-def test_a_reply_in_parts_is_put_together():
-    parts = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Harm"}, {"type": "text", "text": "ful"}]
-    answer = 200, {"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}
-
-    with openai_server(lambda body: answer) as server:
-        (reply,) = ask(server.url, "a")
-
-    assert reply.text == "Harmful"
-
-
-@contextlib.contextmanager
-def raw_server(*pieces, pause=0.0):
-    """A server that sends ``pieces``, with pauses between them, whatever it is asked."""
-
-    def serve():
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return
-            with connection, contextlib.suppress(OSError):
-                connection.recv(65536)
-                for piece in pieces:
-                    connection.sendall(piece)
-                    time.sleep(pause)
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-        listening.shutdown(socket.SHUT_RDWR)
-    thread.join()
-
-
-def test_what_says_that_it_is_packed_and_is_not_is_waited_for_as_any_broken_answer():
-    answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n{}\n"
-
-    with raw_server(answer) as url, pytest.raises(EndpointError, match=r"can't be asked .DecodingError"):
-        ask(url, "a", patience_seconds=0.0)
-
-
-def test_an_answer_that_drips_has_no_more_time_than_any_other():
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-
-    with (
-        raw_server(head, *[b" "] * 20, pause=0.05) as url,
-        pytest.raises(EndpointError, match=r"no whole answer within 0\.2 seconds"),
-    ):
-        ask(url, "a", timeout_seconds=0.2, patience_seconds=0.0)
-
-
-def test_a_server_that_says_at_once_and_stays_overloaded_is_not_asked_without_a_pause():
-    # The scripted server sends Retry-After: 0 with this status.
-    with openai_server(lambda body: (429, {})) as server, pytest.raises(EndpointError, match=r"waited for 0\.2"):
-        ask(server.url, "a", patience_seconds=0.2)
-
-    assert len(server.bodies) == 1
-
-
-def test_waiting_for_days_ends_in_no_overflow(monkeypatch):
-    monkeypatch.setattr(openai_chat, "MAX_WAIT_SECONDS", 1e-6)
-    answers = itertools.chain([(503, {})] * 1100, itertools.repeat(a_completion("Safe")))
-
-    with openai_server(lambda body: next(answers)) as server:
-        (reply,) = ask(server.url, "a", patience_seconds=60.0)
-
-    assert reply.text == "Safe"
-
-
-def test_a_prompt_that_is_no_unicode_is_refused_alone():
-    with openai_server(lambda body: a_completion("Safe")) as server:
-        odd, good = ask(server.url, "a\ud800", "b")
-
-    assert isinstance(odd, ChatRefusal)
-    assert good.text == "Safe"
-
-
 def test_a_server_that_stays_away_is_given_up():
     with openai_server(lambda body: a_completion("Safe")) as server:
         url = server.url
@@ -251,10 +166,7 @@ def test_a_server_that_stays_away_is_given_up():
         ask(url, "a", patience_seconds=0.1)
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["127.0.0.1:8000", "ftp://host/v1", "http://user:secret@host/v1", "http://[::1/v1", "http://host/v1?api-version=1"],
-)
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host/v1", "http://user:secret@host/v1", "http://[::1/v1"])
 def test_an_address_that_cannot_be_one_is_refused_before_anything_is_sent(url):
     with pytest.raises(EndpointError) as caught:
         ask(url, "a")

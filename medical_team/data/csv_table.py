@@ -36,6 +36,7 @@ def csv_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
     """
     if csv.field_size_limit() < MAX_FIELD_CHARACTERS:
         csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    encoding = ""
     try:
         encoding = _encoding(path, log)
         # Bytes that are not UTF-8 become surrogates, so that only the rows that hold them are refused.
@@ -46,7 +47,7 @@ def csv_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
             columns = find_columns(header, path, f"line {1 + skipped}")
             yield from _rows(reader, columns, len(header), skipped)
     except UnicodeDecodeError as error:
-        raise not_medec(path, ["it is no UTF-16 or UTF-32, though its first bytes say so; save it as UTF-8"]) from error
+        raise not_medec(path, [f"it is no {encoding}, though its first bytes say so; save it as UTF-8"]) from error
     except OSError as error:
         raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
 

@@ -293,13 +293,7 @@ def test_no_client_follows_a_redirect():
             assert client.post("/judge", json={"queries": []}).status_code == 302
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("http://0177.0.0.1:8000", "http://[::1", "http://h:port", "http://h:99999", "http://h:0", "http://h:+80"),
-        *("http://a b", "http://a..b", f"http://{'a' * 64}.example"),
-    ],
-)
+@pytest.mark.parametrize("url", ["http://0177.0.0.1:8000", "http://[::1", "http://h:port"])
 def test_what_httpx_takes_for_no_address_is_an_error_of_ours(monkeypatch, url):
     without_proxies(monkeypatch)
 
