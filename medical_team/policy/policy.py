@@ -260,7 +260,11 @@ class Policy:
             raise PolicyError(f"{folder} holds an adapter of other layers than this policy's: {wrong[:3]} ...")
 
     def _load_full_weights(self, folder: Path, model: torch.nn.Module) -> None:
-        saved = type(self.model).from_pretrained(folder, use_safetensors=True, dtype=torch.float32)  # type: ignore[attr-defined]
+        try:
+            with quiet_transformers():
+                saved = type(self.model).from_pretrained(folder, use_safetensors=True, dtype=torch.float32)  # type: ignore[attr-defined]
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise PolicyError(f"the weights in {folder} can't be read: {error}") from error
         weights, wanted = saved.state_dict(), model.state_dict()
         differing = {name for name in weights.keys() & wanted.keys() if weights[name].shape != wanted[name].shape}
         differing |= weights.keys() ^ wanted.keys()

@@ -75,8 +75,14 @@ def restore_latest(run: RunFolder, learner: Learner) -> int:
     saved = CheckpointInfo.read(path)
     if saved.adaptation != run.config.policy.adaptation:
         raise TrainingError(f"{path} was written with policy.adaptation = {saved.adaptation!r}")
+    if saved.completed_steps != completed_steps:
+        raise TrainingError(
+            f"{path} holds the state after {saved.completed_steps} steps, so the folder was renamed: give it its own "
+            f"name, {run.checkpoints.path_of(saved.completed_steps).name}."
+        )
     if saved.roles != run.config.policy.roles:
         raise TrainingError(f"{path} was written with policy.roles = {saved.roles!r}")
+    run.check_games_are_there()
     learner.restore(path)
     run.rewind(completed_steps)
     return completed_steps

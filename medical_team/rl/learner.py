@@ -94,7 +94,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, parameters: Mapping[str, to
     try:
         tensors = load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
-        raise TrainingError(f"can't read the optimizer's state in {path}: {error}") from error
+        raise TrainingError(
+            f"can't read the optimizer's state in {path}: {error}. Bring the file back, or delete the folder "
+            f"{path.parent} to go on from another checkpoint."
+        ) from error
     unknown = {key.rpartition("/")[0] for key in tensors} - set(parameters)
     if unknown:
         raise TrainingError(f"{path} belongs to another policy: it has a state for {sorted(unknown)[0]}")

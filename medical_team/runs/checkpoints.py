@@ -121,13 +121,15 @@ class Checkpoints:
         """The best checkpoint recorded so far.
 
         Raises:
-            DataError: ``best.json`` is damaged.
+            DataError: ``best.json`` is damaged or can't be read.
         """
         path = self._best_path
         if not path.exists():
             return None
         try:
             return from_line(path.read_bytes(), BestCheckpoint)
+        except OSError as error:
+            raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
         except ValidationError as error:
             raise DataError(f"{path} is damaged:", validation_problems(error)) from error
 

@@ -29,18 +29,17 @@ import re
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
 from .. import __version__
 from ..config import DataConfig, RunConfig
 from ..errors import ConfigError, OutputError, RunFolderError, TrainingError
-from ..files import atomic_folder, atomic_text, cannot_write
+from ..files import atomic_folder, atomic_text, cannot_write, file_sha256
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems, write_jsonl
 from ..model_names import is_folder_name, settled_model
 from ..records import Closed, Game, TrainingRecord
@@ -57,11 +56,8 @@ from .append import (
 )
 from .checkpoints import Checkpoints
 from .config_file import check_config, check_is_whole, load_config, to_toml, with_older_rules
-from .places import found_again, path_from, settled, ways_to_other_models, with_other_models_found
-
-FORMAT = 1
-
-RunKind = Literal["self-play", "warm-start"]
+from .info import FORMAT, RunInfo, RunKind, as_begun
+from .places import path_from, settled, ways_to_other_models
 
 _CONFIG = "config.toml"
 _TRAIN = "data/train.jsonl"
@@ -72,29 +68,6 @@ _METRICS = "metrics.jsonl"
 
 _LEVELS_TO_RUN = 4
 _LEFTOVER = re.compile(r"\.(step-\d+|best\.json|final|run\.json|config\.toml)(\.\w+)+")
-
-
-@dataclass(frozen=True)
-class RunInfo(Closed):
-    """What made a run."""
-
-    format: int
-    package_version: str
-    versions: dict[str, str]
-    """Versions of Python and of the libraries, by name."""
-    created: str
-    """ISO 8601, UTC."""
-    hardware: dict[str, str] = field(default_factory=dict[str, str])
-    """What it ran on, by part; empty where nobody said."""
-    kind: RunKind = "self-play"
-    """Self-play, or a warm start, which learns from demonstrations and plays games for its evaluations alone."""
-    model_source: Literal["folder", "name"] | None = None
-    """What ``policy.model`` was when the run began: a folder of the machine, or a name: one that ships, or the hub's.
-    None where an older version saved it as it was typed."""
-    model_beside: str | None = None
-    """The way from the run's folder to that of the model, by which it is found where both were moved together."""
-    other_models_beside: dict[str, str] = field(default_factory=dict[str, str])
-    """The same for the judge's model and the fixed opponent, by the section that names it."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +84,7 @@ class RunFolder:
     def __init__(self, path: Path, info: RunInfo, config: RunConfig) -> None:
         self.path = path
         self.info = info
-        self.config = _as_begun(path, info, config)
+        self.config = as_begun(path, info, config)
         """The saved configuration, its data paths leading into this folder, its model where it is now. Where it doesn't
         name the day that chat templates are told, that is the day on which the run was made."""
         self.is_day_saved = config.policy.prompt_date is not None
@@ -157,6 +130,9 @@ class RunFolder:
                     write_jsonl(folder / _HELDOUT, heldout)
                 cls._write_config(folder, config, has_heldout=bool(heldout))
                 with atomic_text(folder / INFO_FILE) as file:
+                    names = (_TRAIN, _HELDOUT) if heldout else (_TRAIN,)
+                    digests = {name: file_sha256(folder / name) for name in names}
+                    info = dataclasses.replace(info, data_sha256=digests)
                     file.write(json.dumps(dataclasses.asdict(info), indent=2) + "\n")
         except OutputError as error:
             # Another process may have taken the place meanwhile; then that is what to tell.
@@ -256,6 +232,30 @@ class RunFolder:
                 f"{self.path} began with the model {model} of the Hugging Face hub, and a folder of that name is here: "
                 "resume it from another folder, so that it is clear which is meant."
             )
+
+    def check_games_are_there(self) -> None:
+        """Check, before the run goes on from a checkpoint, that the games so far are there.
+
+        Raises:
+            TrainingError: their file is gone.
+        """
+        path = self.path / _GAMES
+        if self.info.kind == "self-play" and not path.exists():
+            raise TrainingError(
+                f"{path} is gone, and the games of the steps so far with it. Bring it back, or make an empty file of "
+                "that name to go on without them."
+            )
+
+    def data_problem(self) -> str | None:
+        """A sentence on data that is not what the run began with; None where it is, or nobody knows."""
+        known = self.info.data_sha256
+        changed = [name for name, digest in known.items() if digest != file_sha256(self.path / name)]
+        if not changed:
+            return None
+        return (
+            f"{' and '.join(changed)} of {self.path} changed since the run began: steps from now on are played with "
+            "other notes than those before."
+        )
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -413,22 +413,6 @@ def _refuse_occupied(path: Path) -> None:
             )
     elif path.exists() or path.is_symlink():
         raise RunFolderError(f"{path} is no folder. Name a new or empty folder for the run.")
-
-
-def _as_begun(path: Path, info: RunInfo, config: RunConfig) -> RunConfig:
-    is_decided = info.model_source is not None
-    model = found_again(config.policy.model, path, info.model_beside, is_decided=is_decided)
-    config = dataclasses.replace(config, policy=dataclasses.replace(config.policy, model=model))
-    config = with_other_models_found(config, path, info.other_models_beside)
-    day = _day_of_creation(info)
-    return config if day is None else config.begun_on(day)
-
-
-def _day_of_creation(info: RunInfo) -> date | None:
-    try:
-        return datetime.fromisoformat(info.created).astimezone().date()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _game_line(game: Game) -> str:

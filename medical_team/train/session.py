@@ -99,6 +99,8 @@ def resume_run(
     with run.locked():
         if steps is not None and steps != run.total_steps:
             run.change_steps(steps)
+        if problem := run.data_problem():
+            told.warn(problem)
         judge = _judge(run.config.judge, run.training_records(), told)
         policies = _policies(run.config, told)
         policy = policies.policy_of(Role.ASSESSOR)

@@ -42,3 +42,14 @@ def test_weights_of_a_model_that_has_changed_since_are_refused(tmp_path: Path, s
 
     with pytest.raises(PolicyError, match=r"(?s)saved holds weights of another model than .*such as .*begin a new run"):
         policy.load_weights(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 4, -50])
+def test_weights_that_are_cut_off_are_told(tmp_path: Path, kept_bytes: int) -> None:
+    policy = a_policy(tmp_path / "model", hidden_size=16)
+    policy.save(tmp_path / "saved")
+    weights = tmp_path / "saved" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept_bytes])
+
+    with pytest.raises(PolicyError, match=r"the weights in .*saved can't be read"):
+        policy.load_weights(tmp_path / "saved")

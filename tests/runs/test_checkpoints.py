@@ -90,3 +90,10 @@ def test_a_checkpoint_of_another_format_or_none_is_refused(marker, message, tmp_
 
     with pytest.raises(TrainingError, match=message):
         CheckpointInfo.read(tmp_path)
+
+
+def test_a_best_checkpoint_that_is_no_file_is_told(tmp_path):
+    (tmp_path / "best.json").mkdir()
+
+    with pytest.raises(DataError, match=r"best\.json can't be read"):
+        Checkpoints(tmp_path).best()

@@ -1,0 +1,34 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from builders import a_record
+from medical_team.config import RunConfig
+from medical_team.records import DataType
+from medical_team.runs.folder import RunFolder
+
+RECORDS = [a_record(data_type) for data_type in DataType]
+
+
+@pytest.mark.parametrize("name", ["data/train.jsonl", "data/heldout.jsonl"])
+def test_data_that_changed_since_the_run_began_are_told(tmp_path: Path, name: str) -> None:
+    run = RunFolder.create(tmp_path / "run", RunConfig(), RECORDS, RECORDS[:2])
+    assert RunFolder.open(run.path).data_problem() is None
+
+    lines = (run.path / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    (run.path / name).write_text("".join(lines[1:]), encoding="utf-8")
+
+    problem = RunFolder.open(run.path).data_problem()
+    assert problem is not None
+    assert problem.startswith(f"{name} of {run.path} changed since the run began")
+
+
+def test_of_the_data_of_an_older_run_nobody_knows(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", RunConfig(), RECORDS)
+    info = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
+    del info["data_sha256"]
+    (run.path / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    (run.path / "data" / "train.jsonl").write_text("", encoding="utf-8")
+
+    assert RunFolder.open(run.path).data_problem() is None
