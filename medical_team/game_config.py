@@ -99,7 +99,7 @@ class RolloutConfig(Closed):
     at most 2; "none" doesn't; auto does where the engine's precision is not the learner's."""
     gpu_memory_share: float = bounded(0.4, above=0.0, maximum=0.95)
     """The share of a GPU's memory that vLLM takes, for weights and cache; it is given back while the policy learns."""
-    temperature: float = bounded(0.7, above=0.0, maximum=5.0)
+    temperature: float = bounded(0.7, minimum=0.01, maximum=5.0)
     """Temperature of sampling; log-probs are taken at the same temperature. At 1.0 the default model talks nonsense."""
     max_prompt_tokens: int = bounded(1024, minimum=16)
     """Longest prompt; a game whose prompt is longer is refused when the run starts."""
