@@ -33,7 +33,7 @@ class EngineConfig(Closed):
     """Machines."""
     gpus_per_node: int = bounded(1, minimum=1)
     """GPUs of each machine."""
-    gpu_memory_gib: float = bounded(80.0, above=0.0)
+    gpu_memory_gib: float = bounded(80.0, above=0.0, maximum=10000.0)
     """Memory of each GPU, for the plan."""
     vllm_engines: int = bounded(1, minimum=1)
     """Rollout engines. With all models colocated, engines x tensor parallel size is the number of all GPUs."""

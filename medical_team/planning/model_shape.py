@@ -286,7 +286,7 @@ def _read_shape(path: Path, name: str) -> Union[ModelShape, Unknown]:
 def _read_object(path: Path) -> dict[str, Any] | None:
     try:
         value: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
