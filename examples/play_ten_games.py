@@ -13,7 +13,7 @@ from medical_team.data.load import load_records
 from medical_team.evaluation.local_model import local_rollout
 from medical_team.game.draw import GameDraw
 from medical_team.game.play import play, score
-from medical_team.judge.ruling import rule_games
+from medical_team.judge.protocol import rule_games
 from medical_team.judging import reference_judge
 from medical_team.prompt_date import today
 from medical_team.records import GameState

@@ -10,15 +10,12 @@ from .callbacks import Notify
 from .config import JudgeConfig, JudgeFallback, RunConfig, problems_of
 from .data.synthetic.judge import decide_synthetic
 from .errors import ConfigError, JudgeError
-from .judge.cache import FindingCache, default_cache_folder
 from .judge.client import AsyncRemoteJudge, RemoteJudge, privacy_warning
-from .judge.gathering import GatheringJudge, ThreadedJudge
-from .judge.hybrid import HybridJudge
-from .judge.model_judge import ModelJudge, ModelJudgeOptions
+from .judge.model_judge import FindingCache, ModelJudge, ModelJudgeOptions, default_cache_folder
 from .judge.openai_scorer import connect_openai
-from .judge.protocol import AsyncJudge, Judge
+from .judge.protocol import AsyncJudge, GatheringJudge, Judge, ThreadedJudge
 from .judge.questions import AnswerScorer
-from .judge.reference import ReferenceJudge
+from .judge.reference import HybridJudge, ReferenceJudge
 from .network.secrets import bearer_token
 from .records import NotePair, Source
 

@@ -5,9 +5,12 @@ A front without logic: everything is in :mod:`.engines.red_team_fork`, and nothi
 
 from __future__ import annotations
 
-from .engines.red_team_fork.coefficients import REWARD_COEFF_CONFIG, get_cot_formatting_reward
-from .engines.red_team_fork.messages import convert_game_history_to_conversation, convert_game_history_to_messages
-from .engines.red_team_fork.replies import cot_format_check_and_extract
+from .engines.red_team_fork.custom_configs import REWARD_COEFF_CONFIG, get_cot_formatting_reward
+from .engines.red_team_fork.messages import (
+    convert_game_history_to_conversation,
+    convert_game_history_to_messages,
+    cot_format_check_and_extract,
+)
 from .engines.red_team_fork.reward import get_redteaming_game_reward_general_sum, get_redteaming_game_reward_zero_sum
 
 __all__ = [

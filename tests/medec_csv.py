@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
-from medical_team.data.columns import COLUMNS
+from medical_team.data.tables import COLUMNS
 
 Row = dict[str, str]
 

@@ -13,9 +13,8 @@ from typing import Any
 from builders import a_record
 from medical_team.config import GameConfig, RolloutConfig, RunConfig, TrainingConfig
 from medical_team.engines.openrlhf.agent import GameAgent
-from medical_team.engines.openrlhf.dataset import write_prompt_dataset
+from medical_team.engines.openrlhf.dataset import EngineRow, write_prompt_dataset
 from medical_team.engines.openrlhf.game_files import PlayedGame, read_part_files
-from medical_team.engines.openrlhf.labels import EngineRow
 from medical_team.jsonl import read_jsonl
 from medical_team.judge.protocol import AsyncJudge, JudgeQuery
 from medical_team.policy.tiny import make_tiny_model

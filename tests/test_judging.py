@@ -10,7 +10,7 @@ from scripted_scorer import ScriptedScorer, saying
 
 from medical_team.config import JudgeConfig
 from medical_team.errors import ConfigError, JudgeError
-from medical_team.judge.cache import FILE
+from medical_team.judge.model_judge import FILE
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.reference import ReferenceJudge
 from medical_team.judging import make_judge

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medical_team.data.checks import RecordChecks
+from medical_team.data.load import RecordChecks
 from medical_team.data.synthetic.demo_world import heldout_records
 from medical_team.records import DataType, Game, GameSpec, GameState, Labels, Reward, Role, TrainingRecord, Verdict
 from medical_team.rl.protocols import Listener

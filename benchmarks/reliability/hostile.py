@@ -41,7 +41,7 @@ from medical_team.game.rollout import Reply
 from medical_team.game.turns import TurnRules, opened
 from medical_team.game_config import GameConfig
 from medical_team.jsonl import from_line, to_line
-from medical_team.judge.ruling import rule_games
+from medical_team.judge.protocol import rule_games
 from medical_team.judging import reference_judge
 from medical_team.records import DataType, Game, GameSpec, GameState, JudgeFailure, Labels, Role, TrainingRecord
 from medical_team.report.game_export import COLUMNS, csv_parts, game_row

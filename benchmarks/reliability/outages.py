@@ -28,7 +28,7 @@ from demo_runs import Process, arguments_of, differences, import_all
 from saboteur import Saboteur
 
 from medical_team.game.play import score
-from medical_team.judge.ruling import rule_games
+from medical_team.judge.protocol import rule_games
 from medical_team.judging import reference_judge
 from medical_team.records import Game, GameState, JudgeFailure
 from medical_team.runs.folder import RunFolder

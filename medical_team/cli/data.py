@@ -9,12 +9,10 @@ from typing import Annotated
 
 import tyro
 
-from ..data.build import DEFAULT_SEED, build_data_set
+from ..data.build import CARD_FILE, CARD_PAGE, DEFAULT_SEED, HELDOUT_FILE, TRAIN_FILE, BuiltDataSet, build_data_set
 from ..data.card import DataCard, hub_page
-from ..data.convert import convert_records
 from ..data.formats import EngineFormat
-from ..data.load import load_records
-from ..data.output import CARD_FILE, CARD_PAGE, HELDOUT_FILE, TRAIN_FILE, BuiltDataSet
+from ..data.load import convert_records, load_records
 from ..data.validate import validate_file
 from ..errors import UsageError
 from ..records import Source

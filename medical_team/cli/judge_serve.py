@@ -14,7 +14,7 @@ from ..config import Device, JudgeConfig, JudgeEngine, judge_problems
 from ..data.load import load_records
 from ..errors import ConfigError, MissingDependencyError, UsageError
 from ..judge.protocol import Judge
-from ..judge.service.settings import ServiceSettings
+from ..judge.service.batching import ServiceSettings
 from ..judging import make_judge
 from ..network.proxies import is_loopback
 from ..network.secrets import bearer_token

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import RunConfig
-from ..data.checks import refuse_shared_groups
-from ..data.load import load_sets
+from ..data.load import load_sets, refuse_shared_groups
 from ..engines.advice import advice_for
 from ..engines.checkpoint_import import WriteCard, last_resumable_step
 from ..engines.launch import (
@@ -24,7 +23,7 @@ from ..engines.launch import (
     run_engine,
     write_inputs,
 )
-from ..engines.openrlhf.opponent_server import check_opponent_server
+from ..engines.openrlhf.engine_rollout import check_opponent_server
 from ..errors import EngineError, UsageError
 from ..prompt_date import today
 from ..report.summary import replacement_summary, void_summary

@@ -1,24 +1,182 @@
-"""The usable cases of one or several files: read once, put aside on disk, and chosen from."""
+"""The usable cases of one or several files: read once, put aside on disk, chosen by what the file says of them
+beside MEDEC's columns, held out or given the category that they play."""
 
 from __future__ import annotations
 
+import random
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..error_types import WantedErrorTypes, in_order
+from ..error_types import WantedErrorTypes, error_type_key, in_order
 from ..errors import DataError, UsageError
 from ..jsonl import shortened, to_line
-from ..records import OMITTED_IF_EMPTY, Closed, Note, NotePair, Source
+from ..records import OMITTED_IF_EMPTY, Closed, DataType, Note, NotePair, Source
+from ..seeds import derived_random
 from .medec import read_medec
-from .metadata_filter import MetadataFilter
 from .pairs import PairError, make_pair
 from .reading_log import ReadingLog, Repair
-from .split import CaseKey, choose_cases, hold_out
-from .spool import Spool
-from .twins import NearDuplicateGroups
+from .tables import column_key
+from .twins import NearDuplicateGroups, Spool
+
+MAX_VALUES_SHOWN = 12
+_VALUES_REMEMBERED = 100
+
+
+class MetadataFilter:
+    """What is wanted of the metadata, as ``COLUMN=VALUE``: one of the values of each column that is named.
+
+    Columns are found by their letters and digits, values whatever their case, spaces and hyphens.
+
+    Raises:
+        UsageError: a condition has no ``=``, no column or no value.
+    """
+
+    def __init__(self, conditions: Sequence[str] = ()) -> None:
+        self._wanted: dict[str, dict[str, str]] = {}
+        self._names: dict[str, str] = {}
+        self._there: dict[str, dict[str, str]] = {}
+        for condition in conditions:
+            name, equals, value = condition.partition("=")
+            if not equals or not column_key(name) or not error_type_key(value):
+                raise UsageError(f"--where is {condition!r}, expected a column and a value, e.g. Difficulty=Hard")
+            self._wanted.setdefault(column_key(name), {})[error_type_key(value)] = value.strip()
+            self._names[column_key(name)] = name.strip()
+
+    def matches(self, metadata: Mapping[str, str]) -> bool:
+        """Whether a case with ``metadata`` is wanted. What is there is remembered."""
+        if not self._wanted:
+            return True
+        values = {column_key(name): value for name, value in metadata.items()}
+        for name in metadata:
+            self._there.setdefault(column_key(name), {}).setdefault("", name)
+        for key, value in values.items():
+            if key in self._wanted and len(self._there[key]) <= _VALUES_REMEMBERED:
+                self._there[key].setdefault(error_type_key(value), value)
+        return all(error_type_key(values.get(key, "")) in wanted for key, wanted in self._wanted.items())
+
+    def check(self, source: str) -> None:
+        """Check that each column and each value is there, when all cases were asked about.
+
+        Raises:
+            UsageError: one is nowhere; what there is is told.
+        """
+        for key, wanted in self._wanted.items():
+            if key not in self._there:
+                columns = ", ".join(repr(names[""]) for names in self._there.values()) or "none beside MEDEC's"
+                raise UsageError(f"--where asks for the column {self._names[key]!r}; {source} has {columns}")
+            there = {value_key: value for value_key, value in self._there[key].items() if value_key}
+            for value_key, value in wanted.items():
+                if value_key not in there and len(there) < _VALUES_REMEMBERED:
+                    shown = ", ".join(map(repr, list(there.values())[:MAX_VALUES_SHOWN]))
+                    more = ", ..." if len(there) > MAX_VALUES_SHOWN else ""
+                    raise UsageError(f"--where asks for {self._names[key]}={value}; {source} has {shown}{more}")
+
+
+_TRIES_TO_PART_TWINS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class CaseKey:
+    """What the split needs to know of a case."""
+
+    number: int
+    error_type: str
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One record to write: a case, and the category it plays there."""
+
+    case: CaseKey
+    data_type: DataType
+
+
+def choose_cases(cases: Sequence[CaseKey], count: int, seed: int) -> list[CaseKey]:
+    """``count`` of ``cases`` (all, when there are fewer), each error type with its share."""
+    ordered = _by_error_type(cases, derived_random(seed, "choose"))
+    count = min(count, len(ordered))
+    return [ordered[place * len(ordered) // count] for place in range(count)]
+
+
+def hold_out(cases: Sequence[CaseKey], fraction: float, seed: int) -> tuple[list[CaseKey], list[CaseKey]]:
+    """The cases to train on and those held out: whole near-duplicate groups, each error type with its share.
+
+    ``fraction`` counts cases. It is met to within half of the largest group.
+    """
+    groups: dict[int, list[CaseKey]] = {}
+    for case in _by_error_type(cases, derived_random(seed, "hold out")):
+        groups.setdefault(case.group, []).append(case)
+    train: list[CaseKey] = []
+    heldout: list[CaseKey] = []
+    owed = 0.0
+    for group in groups.values():
+        owed += fraction * len(group)
+        if owed >= len(group) / 2:
+            owed -= len(group)
+            heldout.extend(group)
+        else:
+            train.extend(group)
+    return train, heldout
+
+
+def four_way_split(cases: Sequence[CaseKey], seed: int) -> list[Seat]:
+    """Two records for each case, both vanilla or both adversarial, in a random order that parts twins.
+
+    Vanilla and adversarial cases differ by at most one, in all and for each error type; harmful and benign records
+    are equally many in both. An odd case is vanilla.
+    """
+    seats: list[Seat] = []
+    for place, case in enumerate(_by_error_type(cases, derived_random(seed, "split"))):
+        if place % 2 == 0:
+            pair = (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)
+        else:
+            pair = (DataType.ADVERSARIAL_HARMFUL, DataType.ADVERSARIAL_BENIGN)
+        seats.extend(Seat(case, data_type) for data_type in pair)
+    generator = derived_random(seed, "order")
+    generator.shuffle(seats)
+    _part_twins(seats, generator)
+    return seats
+
+
+def _by_error_type(cases: Iterable[CaseKey], generator: random.Random) -> list[CaseKey]:
+    """``cases`` in random order within each error type, one error type after the other.
+
+    Every k-th of this list is a sample with each error type's share.
+    """
+    ordered = sorted(cases, key=lambda case: case.number)
+    types = in_order(case.error_type for case in ordered)
+    by_type: dict[str, list[CaseKey]] = {error_type_key(name): [] for name in types}
+    for case in ordered:
+        by_type[error_type_key(case.error_type)].append(case)
+    for members in by_type.values():
+        generator.shuffle(members)
+    return [case for members in by_type.values() for case in members]
+
+
+def _part_twins(seats: list[Seat], generator: random.Random) -> None:
+    """Swap records so that no two of one near-duplicate group are neighbours, as far as that can be done."""
+    for place in range(1, len(seats)):
+        if _group(seats, place) != _group(seats, place - 1):
+            continue
+        for _ in range(_TRIES_TO_PART_TWINS):
+            other = generator.randrange(len(seats))
+            seats[place], seats[other] = seats[other], seats[place]
+            if not _touches_twin(seats, place) and not _touches_twin(seats, other):
+                break
+            seats[place], seats[other] = seats[other], seats[place]
+
+
+def _touches_twin(seats: Sequence[Seat], place: int) -> bool:
+    neighbours = [near for near in (place - 1, place + 1) if 0 <= near < len(seats)]
+    return any(_group(seats, near) == _group(seats, place) for near in neighbours)
+
+
+def _group(seats: Sequence[Seat], place: int) -> int:
+    return seats[place].case.group
 
 
 @dataclass(frozen=True)

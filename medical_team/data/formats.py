@@ -1,28 +1,52 @@
-"""The training engines' own formats, made from training records.
-
-Upstream OpenRLHF (0.11.2) reads one prompt a line, with ``--data.input_key input --data.label_key label``:
-
-- ``input``: the seed note. It is what the engine measures against its length limit and echoes in its samples; the
-  players' prompts are made of it inside the agent executor, so no chat template must be applied to it.
-- ``label``: the whole training record as a JSON string, so that an executor knows category, pair and ids from the label
-  alone: ``record_of_label`` reads it.
-
-The Self-RedTeam fork reads ``vanilla``, ``adversarial``, ``completion`` and ``data_type``:
-
-- both note fields hold the seed note, since the fork reads one or the other by ``data_type``;
-- ``completion``, which must be a string, is the right verdict on the seed note;
-- the fork relabels half of the rows as generated, whatever they were. Four equal categories in the file become about
-  75 % attacker games there; with all rows written as ``vanilla_*`` they become four equal quarters in training.
-"""
+"""The formats of files: the training engines' own, made from training records; which kind of JSON lines a file
+holds; and files that are not read, told by their first bytes."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, cast
 
-from ..jsonl import from_line, to_line
-from ..records import Closed, DataType, TrainingRecord, Verdict
+from ..errors import DataError
+from ..jsonl import from_line, numbered_lines, to_line
+from ..records import Closed, DataType, Game, TrainingRecord, Verdict
+
+_FORMATS = {
+    b"\x1f\x8b": "it is packed by gzip: unpack it first (gunzip {name})",
+    b"BZh": "it is packed by bzip2: unpack it first (bunzip2 {name})",
+    b"\xfd7zXZ\0": "it is packed by xz: unpack it first (unxz {name})",
+    b"\x28\xb5\x2f\xfd": "it is packed by zstd: unpack it first (unzstd {name})",
+    b"PK\x03\x04": "it is an Excel workbook or another zip archive: save the sheet as CSV UTF-8, or unpack it",
+    b"\xd0\xcf\x11\xe0": "it is an Excel workbook of the old format: save the sheet as CSV UTF-8",
+    b"%PDF": "it is a PDF: notes have to be in a table",
+    b"SQLite format 3\0": "it is an SQLite database: write the table out as CSV",
+    b"ARROW1": "it is an Arrow file: write it out as Parquet, CSV or JSON lines",
+}
+
+
+def check_format(path: Path) -> bytes:
+    """Check that ``path`` is a file that can be read twice, and not of a format that is known and not read.
+
+    Returns:
+        Its first bytes.
+
+    Raises:
+        DataError: it is; it says what to do. Or the file can't be read.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{path} can't be read:", ["it is no regular file; the file is read twice, so save it first"])
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
+    for mark, problem in _FORMATS.items():
+        if start.startswith(mark):
+            raise DataError(f"{path} can't be read:", [problem.format(name=path)])
+    return start
+
 
 EngineFormat = Literal["openrlhf", "red-team-fork"]
 
@@ -81,3 +105,56 @@ def rows_of(
     for record in records:
         written = replace(record, data_type=record.data_type.vanilla) if all_vanilla else record
         yield openrlhf_row(written) if engine == "openrlhf" else red_team_fork_row(written)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of line that this program writes."""
+
+    name: str
+    record_type: type[Closed]
+    telling: frozenset[str]
+    """Fields that no other kind has all of."""
+
+
+TRAINING_RECORDS = Kind("training records", TrainingRecord, frozenset({"data_type", "note"}))
+OPENRLHF_ROWS = Kind("OpenRLHF rows", OpenRlhfRow, frozenset({"input", "label"}))
+RED_TEAM_FORK_ROWS = Kind("Self-RedTeam fork rows", RedTeamForkRow, frozenset({"vanilla", "adversarial"}))
+GAMES = Kind("games", Game, frozenset({"spec", "turns"}))
+
+KINDS = (TRAINING_RECORDS, OPENRLHF_ROWS, RED_TEAM_FORK_ROWS, GAMES)
+
+
+def kind_of_line(line: bytes) -> Kind | None:
+    """The kind of a line, None when it is no JSON object or of no kind that we know."""
+    try:
+        value: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    names = set(cast("dict[str, Any]", value))
+    return next((kind for kind in KINDS if kind.telling <= names), None)
+
+
+def kind_of_file(path: Path) -> Kind | None:
+    """The kind of the first line of ``path`` that has one; None when no line does.
+
+    Raises:
+        DataError: the file can't be read.
+    """
+    return next((kind for _, line in numbered_lines(path) if (kind := kind_of_line(line))), None)
+
+
+def is_written_by_us(path: Path) -> bool:
+    """Whether ``path`` may be replaced: it is an empty file, or one whose first line is of a kind that we write."""
+    try:
+        first = next(iter(numbered_lines(path)), None)
+    except DataError:
+        return False
+    return first is None or kind_of_line(first[1]) is not None
+
+
+def known_kinds() -> str:
+    """The kinds with their fields, for messages."""
+    return "; ".join(f"{kind.name} ({', '.join(item.name for item in fields(kind.record_type))})" for kind in KINDS)  # type: ignore[arg-type]

@@ -1,24 +1,100 @@
-"""Reading training records back, with checks of what they mean as well as of their types."""
+"""Reading training records back, with checks of what they mean as well as of their types, and converting them to a
+training engine's own format."""
 
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from ..config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA, RunConfig
 from ..error_types import WantedErrorTypes, in_order
-from ..errors import DataError
-from ..jsonl import from_line, numbered_lines, shortened, validation_problems
-from ..records import TrainingRecord
+from ..errors import DataError, UsageError
+from ..jsonl import from_line, numbered_lines, shortened, validation_problems, write_jsonl
+from ..records import NotePair, TrainingRecord
+from ..text_repair import fold_white_space
 from .build import DEFAULT_SEED, build_records
-from .checks import RecordChecks
-from .foreign_format import check_format
-from .kinds import TRAINING_RECORDS, kind_of_file
-from .object_table import PARQUET_MARK
+from .formats import TRAINING_RECORDS, EngineFormat, check_format, is_written_by_us, kind_of_file, rows_of
 from .synthetic.demo_world import UNSEEN_GROUP, heldout_records, played_records
+from .tables import PARQUET_MARK
+
+_FILLED = (
+    "id",
+    "case_id",
+    "near_duplicate_group",
+    "note",
+    "error_note",
+    "corrected_note",
+    "error_sentence",
+    "corrected_sentence",
+)
+
+
+class RecordChecks:
+    """Checks records one after the other; what was seen before counts too. Keeps some bytes a record."""
+
+    def __init__(self) -> None:
+        self._line_of_id: dict[str, int] = {}
+        self._case: dict[str, tuple[int, int]] = {}
+
+    def problems(self, record: TrainingRecord, line: int) -> list[str]:
+        """What is wrong with the record on ``line``, as sentences."""
+        found = [*_problems_alone(record)]
+        first = self._line_of_id.setdefault(record.id, line)
+        if first != line:
+            found.append(f"id: {record.id!r} is already on line {first}")
+        fingerprint = hash(record.pair)
+        case_line, case_fingerprint = self._case.setdefault(record.case_id, (line, fingerprint))
+        if case_fingerprint != fingerprint:
+            found.append(f"case_id: {record.case_id!r} is another case on line {case_line}: their pairs differ")
+        return found
+
+
+def shared_near_duplicate_groups(train: Iterable[TrainingRecord], heldout: Iterable[TrainingRecord]) -> list[str]:
+    """Near-duplicate groups in both sets, sorted: evaluation on them leaks. Their names hold within one build."""
+    groups = {record.near_duplicate_group for record in train}
+    return sorted({record.near_duplicate_group for record in heldout} & groups)
+
+
+def refuse_shared_groups(train: Iterable[TrainingRecord], heldout: Iterable[TrainingRecord]) -> None:
+    """Refuse to evaluate on notes whose near-duplicates are trained on.
+
+    Raises:
+        UsageError: both sets hold notes of one near-duplicate group.
+    """
+    shared = shared_near_duplicate_groups(train, heldout)
+    if shared:
+        raise UsageError(
+            f"{len(shared)} near-duplicate groups are in the training data and in the held-out data "
+            f"(for example {shared[0]}): held-out figures would be worthless. "
+            "Split one file with `data build --heldout`."
+        )
+
+
+def _problems_alone(record: TrainingRecord) -> Iterator[str]:
+    empty = [name for name in _FILLED if not str(getattr(record, name)).strip()]
+    yield from (f"{name}: is empty" for name in empty)
+    if empty:
+        return
+    expected = "error_note" if record.data_type.is_harmful else "corrected_note"
+    if record.note != getattr(record, expected):
+        yield f"note: is not the {expected}, as data_type {record.data_type.value} says"
+    starts = record.sentence_starts
+    if list(starts) != sorted(set(starts)) or (starts and not 0 <= starts[0] <= starts[-1] < len(record.note)):
+        yield "sentence_starts: are not places in the note, in rising order"
+    yield from _pair_problems(record.pair)
+
+
+def _pair_problems(pair: NotePair) -> Iterator[str]:
+    if fold_white_space(pair.error_note) == fold_white_space(pair.corrected_note):
+        yield "error_note: is the same as corrected_note"
+    if pair.error_sentence not in pair.error_note:
+        yield "error_sentence: does not occur in error_note"
+    if pair.corrected_sentence not in pair.corrected_note:
+        yield "corrected_sentence: does not occur in corrected_note"
+
 
 _DEMO_CASES = 2000
 _DEMO_HELDOUT_CASES = 24
@@ -135,3 +211,25 @@ def _check_kind(path: Path) -> None:
     raise DataError(
         headline, [f"no line is one; the first is line {first[0]}. Make a file with `medical-team data build`"]
     )
+
+
+def convert_records(source: str, output: Path, engine: EngineFormat, *, all_vanilla: bool = False) -> int:
+    """Write the training records of ``source`` to ``output`` in the format of ``engine``. Returns their number.
+
+    Raises:
+        DataError: ``source`` holds no training records, or wrong ones.
+        UsageError: ``output`` is ``source``, a folder, or a file of another kind.
+        OutputError: ``output`` can't be written.
+    """
+    if all_vanilla and engine != "red-team-fork":
+        raise UsageError(
+            "--all-vanilla is for red-team-fork, which relabels rows; upstream OpenRLHF plays them as written"
+        )
+    records = load_records(source)
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; name the file to write, for example {output / 'train.jsonl'}")
+    if output.exists() and Path(source).exists() and output.samefile(source):
+        raise UsageError(f"{output} is the file to convert; name another file to write")
+    if output.exists() and not is_written_by_us(output):
+        raise UsageError(f"{output} is there and was not written by this program; move it, or name another file")
+    return write_jsonl(output, rows_of(records, engine, all_vanilla=all_vanilla))

@@ -28,13 +28,9 @@ from ..text_repair import (
     join_marks,
     unify_line_ends,
 )
-from .columns import not_medec, shown
-from .csv_table import csv_rows
-from .foreign_format import check_format
-from .kinds import kind_of_line
-from .object_table import PARQUET_MARK, jsonl_rows, parquet_rows
+from .formats import check_format, kind_of_line
 from .reading_log import ReadingLog, Repair
-from .table_row import BrokenRow, TableRow
+from .tables import PARQUET_MARK, BrokenRow, TableRow, csv_rows, jsonl_rows, not_medec, parquet_rows, shown
 
 NOT_APPLICABLE = "NA"
 

@@ -1,28 +1,73 @@
-"""Near-duplicate groups: which notes of a file are near-duplicates of one another.
-
-In MEDEC every correct note follows a near-duplicate with an error, and the two are not minimal pairs. A split that
-puts one in the training set and the other in the held-out set leaks. Two notes are twins here when their words, case
-and punctuation folded, are alike by ``TWIN_RATIO`` or more. (MEDEC-MS validation: its 255 twins are alike by 81 to 100,
-and no other two notes by more than 71.) A note is compared with the one before it, and with each earlier note that
-shares one of its ``SKETCH_SIZE`` fingerprints, wherever that stands in the file. Identical notes always are twins.
-
-Synthetic notes speak a small language and are all alike; there only identical notes are twins.
-"""
+"""Near-duplicate groups: which notes of a file are near-duplicates of one another. Texts are put aside on disk and
+read back by number, so that a data set of any size is built in flat memory."""
 
 from __future__ import annotations
 
 import hashlib
 import heapq
+import tempfile
 import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 
 from rapidfuzz import fuzz
 
+from ..errors import OutputError
 from ..records import Note, Source
 from ..words import folded_words, joined
 from .pairs import source_of
-from .spool import Spool
+
+_BYTES_IN_MEMORY = 2 * 1024 * 1024
+
+
+class Spool:
+    """Texts on a temporary file that nobody else sees. Open one with :func:`open_spool`."""
+
+    def __init__(self, file: tempfile.SpooledTemporaryFile[bytes]) -> None:
+        self._file = file
+        self._starts = array("Q", [0])
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def append(self, text: str) -> int:
+        """Put ``text`` aside. Returns its number.
+
+        Raises:
+            OutputError: the folder for temporary files is full or can't be written.
+        """
+        data = text.encode("utf-8")
+        with _temporary_files():
+            self._file.seek(self._starts[-1])
+            self._file.write(data)
+        self._starts.append(self._starts[-1] + len(data))
+        return len(self) - 1
+
+    def __getitem__(self, number: int) -> str:
+        start, end = self._starts[number], self._starts[number + 1]
+        with _temporary_files():
+            self._file.seek(start)
+            return self._file.read(end - start).decode("utf-8")
+
+
+@contextmanager
+def open_spool() -> Generator[Spool]:
+    """A spool that is gone when the block ends. A small one never touches the disk."""
+    with tempfile.SpooledTemporaryFile(max_size=_BYTES_IN_MEMORY) as file:
+        yield Spool(file)
+
+
+@contextmanager
+def _temporary_files() -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"can't use temporary files in {tempfile.gettempdir()}: {error.strerror or error}. "
+            "Free space there, or name another folder in the environment variable TMPDIR."
+        ) from error
+
 
 TWIN_RATIO = 75.0
 """Percent, of rapidfuzz's normalised indel similarity."""

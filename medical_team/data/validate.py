@@ -13,14 +13,22 @@ from pydantic import ValidationError
 from ..errors import DataError
 from ..jsonl import from_line, numbered_lines, shortened, validation_problems
 from ..records import Game, TrainingRecord
-from .checks import RecordChecks
-from .foreign_format import check_format
-from .formats import OpenRlhfRow, RedTeamForkRow, record_of_label, right_verdict
-from .kinds import Kind, kind_of_file, kind_of_line, known_kinds
+from .formats import (
+    Kind,
+    OpenRlhfRow,
+    RedTeamForkRow,
+    check_format,
+    kind_of_file,
+    kind_of_line,
+    known_kinds,
+    record_of_label,
+    right_verdict,
+)
+from .load import RecordChecks
 from .medec import read_medec
-from .object_table import is_note_object
 from .pairs import PairError, make_pair
 from .reading_log import ReadingLog
+from .tables import is_note_object
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..config import SHIPPED_DATA
-from ..data.checks import shared_near_duplicate_groups
-from ..data.load import load_records
-from ..data.output import CARD_FILE
+from ..data.build import CARD_FILE
+from ..data.load import load_records, shared_near_duplicate_groups
 from ..error_types import WantedErrorTypes
 from ..errors import MedicalTeamError
 from ..game.draw import playable_records

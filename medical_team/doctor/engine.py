@@ -7,9 +7,9 @@ import re
 import shutil
 from pathlib import Path
 
+from ..engines.checks import check_with_parser
 from ..engines.installed import OPENRLHF_VERSION, engine_paths, engine_warnings, missing_engine, playing_problem
 from ..engines.launch import Launch, prepare
-from ..engines.parser_check import check_with_parser
 from ..engines.red_team_fork.contract import PACKAGE_FOLDER, copy_problems, import_problems
 from ..errors import ConfigError, EngineError
 from ..network.proxies import is_on_this_machine

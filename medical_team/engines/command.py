@@ -1,11 +1,143 @@
-"""An engine's command line as data: built from a run's configuration, shown to a person, given to a process."""
+"""An engine's command line as data: built from a run's configuration, shown to a person, given to a process. What
+no engine can do is found before its own assertions are: every problem names our option."""
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, RunConfig
+from ..engine_config import EngineConfig
+from ..network.secrets import secret_variables
+
+LARGEST_GPU_SHARE = 0.95
+"""Of a GPU's memory, for a rollout engine and a judge together; the rest is for what trains."""
+
+# Options of the engines that take the key of a service, and what takes it from the environment instead.
+_KEY_OPTIONS = ("--logger.wandb.key", "--use_wandb")
+_HARMLESS_KEYS = frozenset({"", "true", "false", "1", "yes", "offline", "online"})
+
+
+def common_problems(config: RunConfig) -> Iterator[str]:
+    """What contradicts every engine of the OpenRLHF family."""
+    yield from _model_problems(config)
+    yield from _gpu_problems(config.engine)
+    if config.training.demonstration_coefficient > 0:
+        yield (
+            "training.demonstration_coefficient is above 0, and the engines mix no demonstrations of ours into their "
+            "updates: set it to 0; `medical-team warmstart` teaches from demonstrations before self-play"
+        )
+    yield from secret_problems(config.engine.extra_arguments)
+
+
+def secret_problems(arguments: tuple[str, ...]) -> Iterator[str]:
+    """Secrets in ``arguments``: a command line is seen by every user of a machine, and is written into the run."""
+    secrets = {value: name for name, value in secret_variables(os.environ).items()}
+    words = [word for argument in arguments for word in (argument, argument.partition("=")[2])]
+    for name in sorted({secrets[word] for word in words if word in secrets}):
+        yield (
+            f"engine.extra_arguments holds the value of {name}: no secret goes on a command line; leave it in the "
+            "environment variable, where the engine's libraries look for it"
+        )
+    for option in _KEY_OPTIONS:
+        value = value_of(arguments, option)
+        if value is not None and value.lower() not in _HARMLESS_KEYS and value not in secrets:
+            yield (
+                f"engine.extra_arguments gives a key to {option}: set the environment variable WANDB_API_KEY where the "
+                f"engine runs, and pass {option} True"
+            )
+
+
+def value_of(arguments: tuple[str, ...], option: str) -> str | None:
+    """The value of ``option`` among the words of a command line; None where it doesn't stand there."""
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == option:
+            following = arguments[place + 1] if place + 1 < len(arguments) else ""
+            return value if equals else following
+    return None
+
+
+def divisors(number: int) -> list[int]:
+    """All whole numbers that divide ``number``."""
+    return [candidate for candidate in range(1, number + 1) if number % candidate == 0]
+
+
+def must_divide(option: str, value: int, times: int, total: int, what: str) -> Iterator[str]:
+    """The problem that ``value`` of ``option``, ``times`` over, doesn't divide ``total``, with values that do."""
+    if total % (value * times) == 0:
+        return
+    fitting = [number for number in divisors(total) if total % (number * times) == 0]
+    on_gpus = f" on {times} GPUs" if times > 1 else ""
+    if fitting:
+        shown = ", ".join(map(str, fitting))
+        yield f"{option} is {value}{on_gpus}, which doesn't divide {what} ({total}): take one of {shown}"
+    else:
+        yield f"{what} ({total}) can't be shared out evenly on {times} GPUs: change training.games_per_step"
+
+
+def _model_problems(config: RunConfig) -> Iterator[str]:
+    policy = config.policy
+    if policy.model in (DEMO_MODEL, TINY_RANDOM_MODEL):
+        yield (
+            f"policy.model is {policy.model!r}, which only this package knows: name a Hugging Face model, for example "
+            "--policy.model Qwen/Qwen2.5-3B-Instruct, or a folder"
+        )
+    if policy.adaptation == "lora":
+        yield (
+            "policy.adaptation is lora, and OpenRLHF can't send a LoRA adapter's weights to its rollout engines "
+            "(OpenRLHF issue 1349): set policy.adaptation to full, or train with --engine local"
+        )
+    if policy.roles == "separate":
+        yield (
+            "policy.roles is separate, and the engines train one model for both roles: set it to shared, or train with "
+            "--engine local"
+        )
+    if policy.device == "cpu":
+        yield "policy.device is cpu, and OpenRLHF needs GPUs: set it to auto, or train with --engine local"
+    if policy.precision == "fp32":
+        yield "policy.precision is fp32, and OpenRLHF trains in bf16: set it to auto or bf16"
+    if _brings_code(policy.model):
+        yield (
+            f"policy.model {policy.model} brings code of its own (auto_map in config.json), which OpenRLHF would run: "
+            "take a model whose architecture is part of transformers"
+        )
+
+
+def _gpu_problems(engine: EngineConfig) -> Iterator[str]:
+    gpus = engine.nodes * engine.gpus_per_node
+    for_rollouts = engine.vllm_engines * engine.tensor_parallel_size
+    if gpus != for_rollouts:
+        suggestion = max(1, gpus // engine.tensor_parallel_size)
+        yield (
+            f"engine.vllm_engines x engine.tensor_parallel_size is {for_rollouts}, and there are {gpus} GPUs "
+            f"(engine.nodes x engine.gpus_per_node), which all models share: the two must be equal, for example "
+            f"engine.vllm_engines {suggestion}"
+        )
+    if engine.packing and engine.attention != "flash_attention_2":
+        yield (
+            f"engine.packing needs engine.attention flash_attention_2, not {engine.attention}: set engine.packing to "
+            "false, or engine.attention to flash_attention_2"
+        )
+    share = engine.vllm_memory_fraction + engine.judge_memory_fraction
+    if share > LARGEST_GPU_SHARE:
+        yield (
+            f"engine.vllm_memory_fraction and engine.judge_memory_fraction together are {share:g} of a GPU: lower one, "
+            f"so that they stay below {LARGEST_GPU_SHARE:g}"
+        )
+
+
+def _brings_code(model: str) -> bool:
+    try:
+        config = json.loads((Path(model).expanduser() / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "auto_map" in config
+
 
 RUN_VARIABLE = "MEDICAL_TEAM_RUN"
 """The environment variable that names the run folder to what runs inside an engine."""

@@ -27,6 +27,7 @@ from ..network.proxies import is_on_this_machine
 from ..records import TrainingRecord
 from ..runs.folder import RunFolder
 from .checkpoint_import import ImportedModels, WriteCard, import_models, import_settled_checkpoints
+from .checks import JudgeProbe, check_judge, check_judge_without_cases, check_with_parser, needs_token
 from .command import EngineCommand, EngineFiles, shell_text
 from .installed import (
     EnginePython,
@@ -37,22 +38,26 @@ from .installed import (
     missing_engine,
     playing_problem,
 )
-from .judge_check import JudgeProbe, check_judge, check_judge_without_cases, needs_token
-from .leftovers import wait_for_leftovers
 from .openrlhf.command import openrlhf_command, openrlhf_deviations, openrlhf_problems
 from .openrlhf.dataset import playing_problems, resume_at, write_prompt_dataset
 from .openrlhf.game_import import import_games
-from .parser_check import check_with_parser
-from .process import Ending, Submission, follow
-from .red_team_fork.command import red_team_fork_command, red_team_fork_deviations, red_team_fork_problems
-from .red_team_fork.contract import copy_problems, import_problems
-from .red_team_fork.dataset import write_fork_dataset
-from .submission import (
+from .process import (
+    Ending,
+    Submission,
     direct_submission,
+    follow,
     job_word_problems,
     missing_program,
     ray_job_submission,
+    wait_for_leftovers,
 )
+from .red_team_fork.command import (
+    red_team_fork_command,
+    red_team_fork_deviations,
+    red_team_fork_problems,
+    write_fork_dataset,
+)
+from .red_team_fork.contract import copy_problems, import_problems
 
 _SPLITTING_CHARACTERS = ",@"
 """The engines take a data file's path apart at these."""

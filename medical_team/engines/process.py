@@ -1,15 +1,19 @@
-"""A process that is followed: its output is shown and kept, and Ctrl-C asks it to stop before it is killed."""
+"""A process that is followed: its output is shown and kept, Ctrl-C asks it to stop before it is killed, and what
+outlives it is found. An engine is started here, with a Ray of its own, or as a job of a running Ray."""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +21,50 @@ from types import FrameType
 from typing import IO
 
 from ..callbacks import Notify
+from ..engine_config import EngineConfig
 from ..errors import EngineError
 from ..files import cannot_write
 from ..terminal_text import encodable, visible
+from .command import RUN_VARIABLE, EngineCommand, EngineFiles
+
+WAITED_SECONDS = 20.0
+_TICK_SECONDS = 0.2
+_PROCESSES = Path("/proc")
+
+
+def processes_of(run: Path) -> list[int]:
+    """The processes of this machine that were started for ``run``; none where the system doesn't tell (not Linux)."""
+    mark = f"{RUN_VARIABLE}={run}".encode()
+    found: list[int] = []
+    for folder in _PROCESSES.glob("[0-9]*"):
+        # Other users' processes can't be read, and processes end while they are looked at.
+        with contextlib.suppress(OSError):
+            if int(folder.name) != os.getpid() and mark in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return sorted(found)
+
+
+def wait_for_leftovers(
+    run: Path, notify: Notify, seconds: float = WAITED_SECONDS, find: Callable[[Path], list[int]] = processes_of
+) -> None:
+    """Wait until no process of ``run`` is left, at most so many ``seconds``; then say which still are there."""
+    due = time.monotonic() + seconds
+    while left := find(run):
+        if time.monotonic() >= due:
+            numbers = " ".join(map(str, left))
+            notify(
+                f"warning: the engine has ended, but processes of it still run and may hold a GPU: {numbers}. "
+                f"They mostly end by themselves; before another start, look with `ps {numbers}`, and end them with "
+                f"`kill {numbers}`"
+            )
+            return
+        time.sleep(_TICK_SECONDS)
+
 
 STOP_NOTICE = "Asking the engine to stop. Once more to kill it."
 KILL_NOTICE = "Killing the engine."
 
-_TICK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _READ_BYTES = 64 * 1024
 # Whatever the process left behind may hold its output open; what it said is shown all the same.
 _LAST_WORDS_SECONDS = 5.0
@@ -156,7 +196,7 @@ def _watch(
         if time.monotonic() >= due:
             on_progress()
             due = time.monotonic() + progress_seconds
-        time.sleep(_TICK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _stop(process: subprocess.Popen[bytes], submission: Submission, *, is_kill: bool) -> None:
@@ -228,3 +268,86 @@ class _ShownText:
         except (OSError, ValueError):
             # Whoever read our output has gone; the engine goes on, and its log is kept.
             self._stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+
+
+# `ray job submit` puts quotes around words with white space alone, and a shell reads the result.
+_BARE_WORD = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+_QUOTED_WORD = re.compile(r"[^$`\\!\n]*")
+
+_PYTHON_PATH = "PYTHONPATH"
+
+
+def direct_submission(command: EngineCommand, python: str, files: EngineFiles) -> Submission:
+    """``command`` as a process of this machine, which starts a Ray of its own and ends it."""
+    environment = {
+        **_with_python_path(command, os.environ.get(_PYTHON_PATH)),
+        # Else the fork looks for a cluster that somebody started, and upstream joins one that it finds.
+        "RAY_ADDRESS": "local",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return Submission(tuple(command.words(python)), environment, files.job)
+
+
+def ray_job_submission(
+    command: EngineCommand, python: str, files: EngineFiles, config: EngineConfig, name: str
+) -> Submission:
+    """``command`` as a job of the Ray cluster at ``engine.ray_address``.
+
+    The cluster's machines must have the engine's Python at the same path, and see the run folder. Of the environment,
+    only what ``command`` names is sent along: workers inherit the rest from the ``ray start`` of their machine.
+
+    Args:
+        command: what runs there.
+        python: the engine's Python.
+        files: where the engine reads and writes.
+        config: the cluster's address.
+        name: under which the job is submitted; it stops by it.
+    """
+    ray = ray_program(python)
+    address = ("--address", config.ray_address)
+    runtime_environment = {"env_vars": {**_with_python_path(command, None), "PYTHONUNBUFFERED": "1"}}
+    words = (
+        ray, "job", "submit", *address,
+        "--submission-id", name,
+        "--working-dir", str(files.job),
+        "--runtime-env-json", json.dumps(runtime_environment),
+        "--", *command.words(python),
+    )  # fmt: skip
+    return Submission(
+        words, {}, files.job, (ray, "job", "stop", *address, name), (ray, "job", "status", *address, name)
+    )
+
+
+def ray_program(python: str) -> str:
+    """The program ``ray`` of the engine's environment, or else whichever the PATH has."""
+    beside = Path(python).with_name("ray")
+    return str(beside) if beside.is_file() else "ray"
+
+
+def missing_program(submission: Submission, python: str) -> str | None:
+    """What a submission needs and is not there; None if all is."""
+    if shutil.which(submission.words[0]) is not None:
+        return None
+    return (
+        f"there is no program {submission.words[0]}, beside {python} or on the PATH: install the engine there, or set "
+        "engine.submission to direct"
+    )
+
+
+def job_word_problems(words: Sequence[str]) -> Iterator[str]:
+    """Words of a command that `ray job submit` would hand to the cluster's shell in another form."""
+    for word in words:
+        is_safe = _QUOTED_WORD.fullmatch(word) if re.search(r"[ \t]", word) else _BARE_WORD.fullmatch(word)
+        if not is_safe:
+            yield (
+                f"{word!r} can't be passed on by `ray job submit`, which a shell reads: use only letters, digits and "
+                "@%+=:,./- in paths, or set engine.submission to direct"
+            )
+
+
+def _with_python_path(command: EngineCommand, inherited: str | None) -> dict[str, str]:
+    """The environment of ``command``; a folder that it puts on the engine's path comes before what is there."""
+    own = command.environment.get(_PYTHON_PATH)
+    if own is None or not inherited:
+        return dict(command.environment)
+    return {**command.environment, _PYTHON_PATH: os.pathsep.join([own, inherited])}

@@ -14,8 +14,7 @@ from pathlib import Path
 from ..data.medec import read_medec
 from ..data.pairs import PairError, make_pair
 from ..data.reading_log import ReadingLog
-from ..data.spool import open_spool
-from ..data.twins import NearDuplicateGroups
+from ..data.twins import NearDuplicateGroups, open_spool
 from ..errors import DataError, UsageError
 from ..jsonl import shortened
 from ..records import Note, NotePair

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.spool import open_spool
-from ..data.twins import NearDuplicateGroups
+from ..data.twins import NearDuplicateGroups, open_spool
 from ..errors import UsageError
 from ..records import Note
 from ..seeds import derived_random

@@ -15,8 +15,7 @@ from ..config import RunConfig
 from ..game.play import play, score
 from ..game.rollout import Rollout
 from ..game_config import Assessor
-from ..judge.protocol import Judge
-from ..judge.ruling import rule_games
+from ..judge.protocol import Judge, rule_games
 from ..metrics.step_metrics import BALANCED_ACCURACY
 from ..records import Game, GameSpec, TrainingRecord, Verdict
 from ..seeds import derived_random

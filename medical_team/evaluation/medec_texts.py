@@ -13,8 +13,7 @@ from pathlib import Path
 from ..data.medec import NOT_APPLICABLE as _EMPTY
 from ..data.medec import MedecRow, read_rows
 from ..data.reading_log import ReadingLog
-from ..data.spool import open_spool
-from ..data.twins import NearDuplicateGroups
+from ..data.twins import NearDuplicateGroups, open_spool
 from ..errors import DataError, UsageError
 from ..files import file_sha256
 from ..jsonl import shortened

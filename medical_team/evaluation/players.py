@@ -10,8 +10,7 @@ from ..config import GameConfig, RolloutConfig
 from ..errors import UsageError
 from ..game.play import assess, attack
 from ..game.rollout import Rollout
-from ..judge.protocol import Judge
-from ..judge.ruling import rule_games
+from ..judge.protocol import Judge, rule_games
 from ..records import DataType, Game, GameSpec, TrainingRecord
 from ..seeds import derived_random
 

@@ -11,8 +11,7 @@ from statistics import fmean
 from ..callbacks import Progress
 from ..config import GameConfig
 from ..game.play import score
-from ..judge.protocol import Judge
-from ..judge.ruling import rule_games
+from ..judge.protocol import Judge, rule_games
 from ..records import Closed, DataType, Game, GameState, JudgeFailure, Labels, Role
 
 GAMES_AT_ONCE = 256

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from ..prompts import defuse
 from ..records import NotePair
 from ..words import joined, words_of
-from .alignment import Span, differing_spans
-from .changed_sentences import sentence_changes
+from .alignment import Span, differing_spans, sentence_changes
 from .questions import ClosedQuestion
 
 PROMPT_VERSION = "2"

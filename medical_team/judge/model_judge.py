@@ -1,25 +1,114 @@
-"""The model judge: a language model that compares a note with its case, by closed questions and greedily.
-
-What the model says is a number, never a text: the log-probs of the allowed answers. Their margin is the confidence. An
-answer with a small margin is asked again in other wordings, half of them with the answers in the other order, and the
-mean decides.
-"""
+"""The model judge: a language model that compares a note with its case, by closed questions. What it found is kept
+on disk: resuming a run and judging it again ask nothing twice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
+from ..callbacks import Notify
 from ..records import NotePair, Ruling
-from .cache import FindingCache
 from .comparison import PROMPT_VERSION, WORDINGS, error_question, plausibility_question
-from .finding import MODEL, VOTE, Finding
-from .labelling import rule_by_findings
-from .pair_index import PairIndex
-from .protocol import JudgeQuery
-from .questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
+from .protocol import MODEL, VOTE, Finding, JudgeQuery, rule_by_findings
+from .questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer, Vote, decide, logistic, vote_of
+from .reference import PairIndex
 from .rewrite import MAX_CHARACTERS, keeps_the_error
-from .voting import Vote, decide, logistic, vote_of
+
+FILE = "findings.sqlite3"
+
+_FORMAT = 1
+_BUSY_SECONDS = 30.0
+_KEYS_PER_QUERY = 500
+_FINDING = TypeAdapter(Finding)
+
+ResultT = TypeVar("ResultT")
+
+
+def default_cache_folder() -> Path:
+    """Where findings are kept unless told otherwise: under ``$XDG_CACHE_HOME``, or ``~/.cache``."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "medical-team" / "judge"
+
+
+class FindingCache:
+    """Findings by key.
+
+    Args:
+        folder: where the file is; made when something is to be kept.
+        notify: told once when the cache can't be used.
+    """
+
+    def __init__(self, folder: Path, notify: Notify = lambda text: None) -> None:
+        self.path = folder / FILE
+        self._notify = notify
+        self._is_usable = True
+
+    @staticmethod
+    def key(*parts: Any) -> str:
+        """A hash of ``parts``: texts, numbers, None and dataclasses of them."""
+        content = [_plain(part) for part in (_FORMAT, *parts)]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def get_all(self, keys: Iterable[str]) -> dict[str, Finding]:
+        """The findings of those ``keys`` that are known. An entry that can't be read counts as unknown."""
+        wanted = list(keys)
+        if not wanted or not self.path.exists():
+            return {}
+        return self._use(lambda connection: _read(connection, wanted), {})
+
+    def put_all(self, findings: Mapping[str, Finding]) -> None:
+        """Keep ``findings``; one that replaces an unreadable entry is kept too."""
+        if findings:
+            self._use(lambda connection: _write(connection, findings), None)
+
+    def _use(self, work: Callable[[sqlite3.Connection], ResultT], otherwise: ResultT) -> ResultT:
+        if not self._is_usable:
+            return otherwise
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS findings (key TEXT PRIMARY KEY, finding TEXT NOT NULL)")
+                return work(connection)
+        except (OSError, sqlite3.Error) as error:
+            self._is_usable = False
+            self._notify(
+                f"The judge's cache {self.path} can't be used ({error}); judging goes on without it. Name another "
+                "folder in judge.cache, or delete the file."
+            )
+            return otherwise
+
+
+def _read(connection: sqlite3.Connection, keys: list[str]) -> dict[str, Finding]:
+    found: dict[str, Finding] = {}
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        part = keys[start : start + _KEYS_PER_QUERY]
+        marks = ",".join("?" * len(part))
+        for key, content in connection.execute(f"SELECT key, finding FROM findings WHERE key IN ({marks})", part):
+            with contextlib.suppress(ValidationError):
+                found[key] = _FINDING.validate_json(content)
+    return found
+
+
+def _write(connection: sqlite3.Connection, findings: Mapping[str, Finding]) -> None:
+    rows = [(key, _FINDING.dump_json(finding).decode()) for key, finding in findings.items()]
+    with connection:
+        connection.executemany("INSERT OR REPLACE INTO findings VALUES (?, ?)", rows)
+
+
+def _plain(part: Any) -> Any:
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        return dataclasses.asdict(part)
+    return part
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from ..mojibake import repair_mojibake
 from ..records import NotePair
 from .alignment import Span, counterpart, differing_spans, is_harmless_reordering
-from .finding import Finding
 from .lexicon import (
     COMPARISONS,
     NEGATIONS,
@@ -27,6 +26,7 @@ from .lexicon import (
     is_drug,
     is_number,
 )
+from .protocol import Finding
 from .wording import Wording, Words, excess, named, read, strange_characters, times_within
 
 MAX_CHARACTERS = 20_000

@@ -16,9 +16,8 @@ from itertools import accumulate, chain
 
 from ..sentences import END_MARKS, MARKS_WITHOUT_SPACE, PAUSES
 from ..words import SPELT_WITH_MARKS, vowel_marks
-from .exchangeable import Words
+from .exchangeable import Words, plain_words
 from .lexicon import CONDITIONS, LEAD_IN_WORDS, NEGATIONS, OTHER_PERSONS
-from .plain_words import plain_words
 
 _MARKS = vowel_marks()
 

@@ -11,8 +11,7 @@ from ..game.draw import GameDraw
 from ..game.opponents import OpponentDraw, Standings
 from ..game.play import play, samples_of, score
 from ..game.rollout import Rollout
-from ..judge.protocol import Judge
-from ..judge.ruling import rule_games
+from ..judge.protocol import Judge, rule_games
 from ..records import Game, GameSpec, Role, Sample, TrainingRecord
 from ..runs.folder import RunFolder
 from .protocols import Experience, ExperienceSource, StepTimer

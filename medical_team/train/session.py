@@ -14,8 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..config import JudgeConfig, RunConfig
-from ..data.checks import refuse_shared_groups
-from ..data.load import load_sets
+from ..data.load import load_sets, refuse_shared_groups
 from ..errors import UsageError
 from ..evaluation.local_model import local_rollout
 from ..evaluation.model_choice import choose_model

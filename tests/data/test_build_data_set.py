@@ -9,7 +9,7 @@ import pytest
 
 from medec_csv import a_correct_row, an_error_row, csv_text, some_rows, write_csv
 from medical_team.data import build as build_module
-from medical_team.data import output as output_module
+from medical_team.data import build as output_module
 from medical_team.data.build import build_data_set, build_records
 from medical_team.data.load import load_records
 from medical_team.data.reading_log import Repair
@@ -365,7 +365,7 @@ def test_a_full_folder_for_temporary_files_names_the_way_out(csv, tmp_path, monk
         def __exit__(self, *args):
             return None
 
-    monkeypatch.setattr("medical_team.data.spool.tempfile.SpooledTemporaryFile", lambda **_: Full())
+    monkeypatch.setattr("medical_team.data.twins.tempfile.SpooledTemporaryFile", lambda **_: Full())
 
     with pytest.raises(OutputError, match="TMPDIR"):
         build_data_set(csv, tmp_path / "data")

@@ -6,9 +6,9 @@ import io
 import pytest
 
 from medec_csv import a_correct_row, an_error_row, csv_text, some_rows
-from medical_team.data.columns import COLUMNS
 from medical_team.data.medec import read_medec
 from medical_team.data.reading_log import ReadingLog
+from medical_team.data.tables import COLUMNS
 from medical_team.errors import DataError
 
 ROWS = some_rows(3)

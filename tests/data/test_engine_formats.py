@@ -3,8 +3,8 @@ import json
 import pytest
 
 from builders import a_record
-from medical_team.data.convert import convert_records
 from medical_team.data.formats import openrlhf_row, record_of_label, red_team_fork_row, rows_of
+from medical_team.data.load import convert_records
 from medical_team.errors import DataError, UsageError
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType

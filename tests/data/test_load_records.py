@@ -7,8 +7,7 @@ import pytest
 from builders import a_record
 from medec_csv import some_rows, write_csv
 from medical_team.config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA, DataConfig, GameConfig, RunConfig
-from medical_team.data.checks import refuse_shared_groups, shared_near_duplicate_groups
-from medical_team.data.load import load_records, load_sets
+from medical_team.data.load import load_records, load_sets, refuse_shared_groups, shared_near_duplicate_groups
 from medical_team.data.synthetic import read_note
 from medical_team.errors import DataError, UsageError
 from medical_team.jsonl import to_line, write_jsonl

@@ -7,7 +7,7 @@ from medec_csv import a_correct_row, an_error_row, csv_text, some_rows, write_cs
 from medical_team.data import medec
 from medical_team.data.medec import read_medec
 from medical_team.data.reading_log import ReadingLog, Repair
-from medical_team.data.table_row import MAX_FIELD_CHARACTERS
+from medical_team.data.tables import MAX_FIELD_CHARACTERS
 from medical_team.errors import DataError
 from medical_team.jsonl import to_line
 from medical_team.records import ErrorType

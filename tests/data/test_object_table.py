@@ -8,9 +8,9 @@ import pytest
 
 from medec_csv import a_correct_row, an_error_row, some_rows, write_csv
 from medical_team.data.build import build_data_set
-from medical_team.data.columns import COLUMNS
 from medical_team.data.medec import read_medec
 from medical_team.data.reading_log import ReadingLog
+from medical_team.data.tables import COLUMNS
 from medical_team.errors import DataError, MissingDependencyError
 from needs import PYARROW
 

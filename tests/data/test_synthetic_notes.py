@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.data.columns import COLUMNS
 from medical_team.data.synthetic import (
     MAX_CASES,
     SyntheticCase,
@@ -28,6 +27,7 @@ from medical_team.data.synthetic import (
 from medical_team.data.synthetic.cases import _STRIDE, MAX_WORDS, MIN_WORDS
 from medical_team.data.synthetic.language import SLOTS, Sentence, render
 from medical_team.data.synthetic.reader import MAX_NOTE_CHARACTERS, words_of
+from medical_team.data.tables import COLUMNS
 from medical_team.errors import DataError, UsageError
 from medical_team.records import ErrorType
 

@@ -8,8 +8,7 @@ from rapidfuzz import fuzz
 from medec_csv import some_rows, write_csv
 from medical_team.data.medec import read_medec
 from medical_team.data.reading_log import ReadingLog
-from medical_team.data.spool import open_spool
-from medical_team.data.twins import TWIN_RATIO, NearDuplicateGroups, group_sizes
+from medical_team.data.twins import TWIN_RATIO, NearDuplicateGroups, group_sizes, open_spool
 from medical_team.records import Note
 from medical_team.words import folded_words
 

@@ -10,7 +10,7 @@ from builders import a_record
 from doctor_cases import a_subject, look
 from medical_team.config import DataConfig, GameConfig, RunConfig
 from medical_team.data.build import build_data_set
-from medical_team.data.convert import convert_records
+from medical_team.data.load import convert_records
 from medical_team.data.synthetic.csv_file import write_synthetic_csv
 from medical_team.doctor.data import fork_shares
 from medical_team.doctor.findings import Status

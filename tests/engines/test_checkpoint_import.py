@@ -12,9 +12,13 @@ import pytest
 import fake_engine
 from builders import synthetic_records
 from medical_team.config import RunConfig
-from medical_team.engines.checkpoint_import import import_models, import_settled_checkpoints, last_resumable_step
+from medical_team.engines.checkpoint_import import (
+    folder_problem,
+    import_models,
+    import_settled_checkpoints,
+    last_resumable_step,
+)
 from medical_team.engines.command import EngineFiles
-from medical_team.engines.hugging_face_folder import folder_problem
 from medical_team.runs.folder import RunFolder
 
 

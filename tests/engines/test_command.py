@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medical_team.engines.command import save_interval, shell_text, split_options
-from medical_team.engines.submission import job_word_problems
+from medical_team.engines.process import job_word_problems
 
 WORDS = st.text('aZ9-./= {}:"$\\*', min_size=1, max_size=8)
 

@@ -19,7 +19,7 @@ from medical_team.data.load import load_records
 from medical_team.game.play import play, score
 from medical_team.game_config import GameConfig, RolloutConfig
 from medical_team.jsonl import write_jsonl
-from medical_team.judge.ruling import rule_games
+from medical_team.judge.protocol import rule_games
 from medical_team.judging import reference_judge
 from medical_team.prompts import attacker_prompt
 from medical_team.records import DataType, GameState, Role

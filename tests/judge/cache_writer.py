@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medical_team.judge.cache import FindingCache
-from medical_team.judge.finding import Finding
+from medical_team.judge.model_judge import FindingCache
+from medical_team.judge.protocol import Finding
 from medical_team.records import ErrorType
 
 FINDING = Finding(True, "it says so", "vote", confidence=0.75, plausibility=0.5, error_type=ErrorType.TREATMENT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medical_team.judge.exchangeable import Condition, Exchange, exchanges, wording_words
+from medical_team.judge.exchangeable import Condition, Exchange, exchanges, plain_words, wording_words
 from medical_team.judge.lexicon import (
     COMMON_DRUGS,
     CONDITIONS,
@@ -13,7 +13,6 @@ from medical_team.judge.lexicon import (
     SIDES_AND_PLACES,
     SPEAKING_TO_A_READER,
 )
-from medical_team.judge.plain_words import plain_words
 from medical_team.judge.wording import read
 
 CONTRACTED = {

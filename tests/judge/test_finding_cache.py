@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cache_writer import FINDING, keep
 
-from medical_team.judge.cache import FILE, FindingCache
-from medical_team.judge.finding import Finding
+from medical_team.judge.model_judge import FILE, FindingCache
+from medical_team.judge.protocol import Finding
 
 
 def test_what_was_kept_is_there_in_another_object(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ from fault_server import fault_server
 
 from builders import a_pair
 from medical_team.config import JudgeConfig
-from medical_team.judge.gathering import GatheringJudge, ThreadedJudge
-from medical_team.judge.protocol import JudgeQuery
+from medical_team.judge.protocol import GatheringJudge, JudgeQuery, ThreadedJudge
 from medical_team.judging import make_async_judge
 from medical_team.records import JudgeFailure, Labels, Ruling, Verdict
 

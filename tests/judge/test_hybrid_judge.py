@@ -5,10 +5,10 @@ from __future__ import annotations
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
 from scripted_scorer import ScriptedScorer, saying
 
-from medical_team.judge.hybrid import HybridJudge
 from medical_team.judge.model_judge import ModelJudge
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.questions import NoAnswer
+from medical_team.judge.reference import HybridJudge
 from medical_team.judging import reference_judge
 from medical_team.records import JudgeFailure, Labels, Verdict
 

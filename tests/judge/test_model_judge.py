@@ -11,8 +11,7 @@ import pytest
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
 from scripted_scorer import ScriptedScorer, saying
 
-from medical_team.judge.cache import FindingCache
-from medical_team.judge.model_judge import ModelJudge, ModelJudgeOptions
+from medical_team.judge.model_judge import FindingCache, ModelJudge, ModelJudgeOptions
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
 from medical_team.records import DataType, ErrorType, JudgeFailure, Labels, NotePair, Verdict

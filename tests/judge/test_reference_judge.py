@@ -14,10 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE, medec_pairs
 
-from medical_team.judge.finding import Finding
-from medical_team.judge.pair_index import PairIndex
-from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.reference import ClosedWorld, ReferenceJudge
+from medical_team.judge.protocol import Finding, JudgeQuery
+from medical_team.judge.reference import ClosedWorld, PairIndex, ReferenceJudge
 from medical_team.judging import reference_judge
 from medical_team.records import JudgeFailure, Labels, NotePair, Source, Verdict
 

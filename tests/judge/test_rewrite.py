@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_cases import CASE, CORRECTED_NOTE, CORRECTED_SENTENCE, ERROR_NOTE, ERROR_SENTENCE
 
-from medical_team.judge.finding import Finding
+from medical_team.judge.protocol import Finding
 from medical_team.judge.rewrite import MAX_CHARACTERS, Case, find
 
 READ_CASE = Case.of(CASE)

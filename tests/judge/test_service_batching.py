@@ -9,8 +9,7 @@ import pytest
 from serving import WordJudge
 
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.service.batching import BatchingWorker, NotNow, ServiceState
-from medical_team.judge.service.settings import ServiceSettings
+from medical_team.judge.service.batching import BatchingWorker, NotNow, ServiceSettings, ServiceState
 from medical_team.records import JudgeFailure, Labels, Verdict
 
 

@@ -12,8 +12,7 @@ from medical_team.config import RunConfig
 from medical_team.game.play import score
 from medical_team.game.rollout import PromptTooLong, Reply, RolloutRequest
 from medical_team.game.turns import TurnRules, opened
-from medical_team.judge.protocol import AsyncJudge
-from medical_team.judge.ruling import rule_games_async
+from medical_team.judge.protocol import AsyncJudge, rule_games_async
 from medical_team.judging import make_async_judge
 from medical_team.records import Game, GameState, JudgeFailure, Labels, Role
 from medical_team.rewards import is_faithful_revision, is_verdict_right

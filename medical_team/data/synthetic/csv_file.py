@@ -11,9 +11,9 @@ from pathlib import Path
 from ...errors import UsageError
 from ...files import atomic_text
 from ...records import ErrorType
-from ..columns import COLUMNS
 from ..medec import NOT_APPLICABLE
 from ..pairs import SYNTHETIC_PREFIX
+from ..tables import COLUMNS
 from .cases import RARE_SHARE, SyntheticCase, synthetic_cases
 from .language import Sentence, render_sentence
 from .table import Sex

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ...judge.finding import Finding
+from ...judge.protocol import Finding
 from .facts import Standing, cautions_of, rule_on_fact
 from .language import FACT_KINDS, SentenceKind
 from .reader import MAX_NOTE_CHARACTERS, SyntheticReading, read_note

@@ -32,21 +32,16 @@ from ...game.opponents import OpponentDraw, Standings
 from ...game.play import score
 from ...game.rollout import PromptTooLong, Reply, RolloutRequest
 from ...game.turns import TurnRules, opened, voided
-from ...judge.protocol import AsyncJudge
-from ...judge.ruling import rule_games_async
+from ...judge.protocol import AsyncJudge, rule_games_async
 from ...judging import make_async_judge
 from ...policy.chat import chat_template_problem
 from ...records import LIVING, Game, GameSpec, GameState, Role, TrainingRecord
 from ...runs.folder import RunFolder
 from ..command import RUN_VARIABLE, EngineFiles
-from .baselines import RoleBaselines
-from .dataset import playing_problems
-from .engine_rollout import EngineRollout, RolloutEngine
+from .dataset import HeldoutTicket, TrainingTicket, playing_problems, read_label
+from .engine_rollout import EngineRollout, OpponentServer, RolloutEngine
 from .engine_samples import Echo, EngineSample, empty_sample, heldout_sample, training_sample
-from .game_count import GameCount, Place
-from .game_files import SECOND, GameFiles, PlayedGame, Problem, read_part_files
-from .labels import HeldoutTicket, TrainingTicket, read_label
-from .opponent_server import OpponentServer
+from .game_files import SECOND, GameCount, GameFiles, Place, PlayedGame, Problem, RoleBaselines, read_part_files
 from .pairing import Pairing
 
 if TYPE_CHECKING:

@@ -1,27 +1,77 @@
-"""What OpenRLHF reads: a file of tickets to play games with, and one of held-out notes to evaluate on.
-
-OpenRLHF 0.11.2 shuffles its prompts and has no option against it, and its rollout engines are not told the step. So a
-row of the training file is only a ticket for one game: which game that is, is decided by a count that all rollout
-engines share, in the order of the local trainer's draw. A step's games are then the local trainer's games of that step,
-whatever the shuffle.
-"""
+"""What OpenRLHF reads: a file of tickets to play games with, and one of held-out notes to evaluate; what a row
+says through its label is all that an agent is told."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from typing import Literal, Union
+
+from pydantic import ValidationError
 
 from ...config import RunConfig
-from ...errors import ConfigError
+from ...data.formats import record_of_label
+from ...errors import ConfigError, UsageError
 from ...evaluation.heldout import heldout_specs
 from ...game.draw import playable_records
-from ...jsonl import to_line, write_jsonl
-from ...records import TrainingRecord
+from ...jsonl import from_line, to_line, write_jsonl
+from ...records import Closed, TrainingRecord
 from ...runs.folder import RunFolder
 from ..command import EngineFiles
-from .game_count import GameCount
-from .labels import EngineRow, HeldoutTicket, TrainingTicket
+from .game_files import GameCount
+
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class TrainingTicket(Closed):
+    """Play the next game of the run's draw, whichever row this is."""
+
+    purpose: Literal["training"]
+
+
+@dataclass(frozen=True)
+class HeldoutTicket(Closed):
+    """Let the assessor read the held-out note with this number."""
+
+    purpose: Literal["heldout"]
+    number: int
+
+
+@dataclass(frozen=True)
+class EngineRow(Closed):
+    """One line of a data set for OpenRLHF."""
+
+    input: str
+    label: str
+    datasource: str
+    """OpenRLHF names its figures of an evaluation after it."""
+
+
+EngineLabel = Union[TrainingTicket, HeldoutTicket, TrainingRecord]
+
+
+def read_label(label: str) -> EngineLabel:
+    """What ``label`` asks for: a ticket, or a record, as ``data convert`` writes them, which is played as it is.
+
+    Raises:
+        UsageError: it is none of ours.
+    """
+    for label_type in (TrainingTicket, HeldoutTicket):
+        try:
+            return from_line(label, label_type)
+        except ValidationError:
+            continue
+    try:
+        return record_of_label(label)
+    except ValidationError as error:
+        raise UsageError(
+            f"a row's label is {label[:_SHOWN_CHARACTERS]!r}, which is neither a ticket nor a record. Train on "
+            "the engine/prompts.jsonl of the run folder, with --data.input_key input --data.label_key label"
+        ) from error
+
 
 _TICKET = EngineRow(
     input="A game of self-play. Which one it is, is decided when it is played.",

@@ -1,21 +1,23 @@
-"""The files into which rollout engines write their games: one for each process, append-only, whole lines.
-
-They lie in the engine's folder of the run, under names that no two processes share, so that many machines can write to
-one shared file system without waiting for each other. :mod:`.game_import` brings them together.
-"""
+"""What all rollout engines of a run share through files: the games, one file for each process, append-only; their
+count, so that a game knows its number; and the running mean of each role's rewards."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from ...errors import DataError, OutputError
 from ...files import cannot_write
-from ...jsonl import to_line
+from ...jsonl import from_line, to_line, validation_problems
 from ...records import Closed, Game, Role
 from ...runs.append import LineTail, append_lines
 
@@ -109,3 +111,130 @@ def _is_made(path: Path) -> bool:
     except OSError as error:
         raise cannot_write(path, error) from error
     return True
+
+
+COUNT_FILE = "count.json"
+
+_MOST_BYTES = 65536
+
+
+@dataclass(frozen=True)
+class Attempts(Closed):
+    """The state of the count, as the file holds it."""
+
+    first_steps: tuple[int, ...] = (0,)
+    """The step at which each attempt began: the first at 0, then one for each resume."""
+    next_game: int = 0
+
+    def is_superseded(self, attempt: int, step: int) -> bool:
+        """Whether a later attempt played ``step`` of ``attempt`` again."""
+        return any(first_step <= step for first_step in self.first_steps[attempt + 1 :])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which game is played."""
+
+    attempt: int
+    number: int
+    """Among all games of the run, counted from 0."""
+
+
+class GameCount:
+    """The count in the engine's folder of a run. Each call holds a lock on the file, for which it may wait.
+
+    A file that is locked is read anew on file systems that several machines share.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / COUNT_FILE
+
+    def take(self) -> Place:
+        """The place of the next game, which is then taken.
+
+        Raises:
+            DataError: the file is damaged.
+            OutputError: it can't be written.
+        """
+        with self._locked() as handle:
+            state = self._read(handle)
+            self._write(handle, replace(state, next_game=state.next_game + 1))
+        return Place(len(state.first_steps) - 1, state.next_game)
+
+    def attempts(self) -> Attempts:
+        """How the count stands; raises as :meth:`take` does."""
+        with self._locked() as handle:
+            return self._read(handle)
+
+    def resume(self, first_step: int, games_per_step: int) -> None:
+        """Begin another attempt at ``first_step``; raises as :meth:`take` does."""
+        with self._locked() as handle:
+            state = self._read(handle)
+            self._write(handle, Attempts((*state.first_steps, first_step), first_step * games_per_step))
+
+    @contextmanager
+    def _locked(self) -> Generator[int]:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield handle
+        except OSError as error:
+            raise self._unusable(error) from error
+        finally:
+            os.close(handle)
+
+    def _unusable(self, error: OSError) -> OutputError:
+        reason = error.strerror or str(error)
+        return OutputError(
+            f"{self._path} can't be used: {reason}. All machines of a run need its folder at the same path, on a file "
+            "system that has locks and lets them write."
+        )
+
+    def _read(self, handle: int) -> Attempts:
+        content = os.pread(handle, _MOST_BYTES, 0)
+        if not content:
+            return Attempts()
+        try:
+            return from_line(content, Attempts)
+        except ValidationError as error:
+            raise DataError(f"{self._path} is damaged:", validation_problems(error)) from error
+
+    def _write(self, handle: int, state: Attempts) -> None:
+        content = f"{to_line(state)}\n".encode()
+        os.pwrite(handle, content, 0)
+        os.ftruncate(handle, len(content))
+        os.fsync(handle)
+
+
+DECAY = 0.95
+
+
+class RoleBaselines:
+    """The running means. They take only what is given: no reward, no update."""
+
+    def __init__(self) -> None:
+        self._means = dict.fromkeys(Role, 0.0)
+
+    def take(self, role: Role, reward: float) -> float:
+        """The baseline to subtract from ``reward``, which then moves it."""
+        baseline = self._means[role]
+        self._means[role] = _moved(baseline, reward)
+        return baseline
+
+    def resume(self, games: Iterable[PlayedGame]) -> None:
+        """Go on from where the latest of ``games`` left each role's baseline."""
+        latest = dict.fromkeys(Role, float("-inf"))
+        for played in games:
+            for reward in played.game.rewards:
+                baseline = played.baseline_of(reward.role)
+                if baseline is not None and played.finished >= latest[reward.role]:
+                    latest[reward.role] = played.finished
+                    self._means[reward.role] = _moved(baseline, reward.total)
+
+
+def _moved(mean: float, reward: float) -> float:
+    return DECAY * mean + (1 - DECAY) * reward

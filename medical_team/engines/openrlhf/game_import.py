@@ -25,8 +25,7 @@ from ...metrics.step_metrics import PLAY_PHASE, game_metrics, generated_tokens
 from ...records import LIVING, Game, Role
 from ...runs.folder import RunFolder
 from ..command import EngineFiles
-from .game_count import GameCount
-from .game_files import PATTERN, SECOND, PlayedGame
+from .game_files import PATTERN, SECOND, GameCount, PlayedGame
 
 _GAMES_AT_ONCE = 64
 _GAMES, _HELDOUT_GAMES = "games.jsonl", "heldout_games.jsonl"

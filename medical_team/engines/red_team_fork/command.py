@@ -1,21 +1,57 @@
-"""The command line of the Self-RedTeam fork for a run: its old flags, and what it needs beyond the author's own script.
-
-The fork counts rollouts and training batches in prompts; a game with both turns makes two samples of one prompt. It
-normalises by role, and averages over the tokens of a sample, then over samples. It saves at multiples of an interval,
-and nothing when it ends.
-"""
+"""What the fork is started with: its command line, with its old flags and what it needs beyond them, and its data:
+one row for each game of the run, all of them written as vanilla."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ...config import GameConfig, RunConfig
-from ..command import RUN_VARIABLE, EngineCommand, EngineFiles, save_interval, split_options
-from ..contradictions import common_problems, must_divide
+from ...data.formats import RedTeamForkRow, red_team_fork_row
+from ...game.draw import GameDraw
+from ...jsonl import write_jsonl
+from ...runs.folder import RunFolder
+from ..command import (
+    RUN_VARIABLE,
+    EngineCommand,
+    EngineFiles,
+    common_problems,
+    must_divide,
+    save_interval,
+    split_options,
+)
 from .custom_configs import custom_configs_of, custom_configs_problems
+
+
+def write_fork_dataset(run: RunFolder) -> Path:
+    """Write the fork's prompts for all steps of ``run``: the notes of the local trainer's games, in its order.
+
+    The fork shuffles them, and plays each once. Writing them again changes nothing.
+
+    Raises:
+        UsageError: no record is left to play with.
+        OutputError: the file can't be written.
+    """
+    path = EngineFiles.of(run.path).prompts
+    write_jsonl(path, _rows(run))
+    return path
+
+
+def _rows(run: RunFolder) -> Iterator[RedTeamForkRow]:
+    config = run.config
+    records = run.training_records()
+    # The fork makes its own attackers' games, also of no_defender_turn: it draws from all records.
+    game = replace(config.game, no_attacker_turn=False, no_defender_turn=False)
+    draw = GameDraw(records, game, games_per_step=config.training.games_per_step, seed=config.training.seed)
+    by_id = {record.id: record for record in records}
+    for step in range(config.training.steps):
+        for spec in draw.specs(step):
+            record = by_id[spec.record_id]
+            yield red_team_fork_row(replace(record, data_type=record.data_type.vanilla))
+
 
 MODULE = "openrlhf.cli.train_ppo_ray"
 JUDGE_PATH = "/classify"

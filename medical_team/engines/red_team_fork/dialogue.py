@@ -11,13 +11,10 @@ from typing import Any
 
 from ...errors import UsageError
 from ...records import Role
-from .coefficients import GENERAL_SUM, get_cot_formatting_reward
-from .custom_configs import CustomConfigs, is_thinking_in
+from .custom_configs import GENERAL_SUM, CustomConfigs, data_type_of, get_cot_formatting_reward, is_thinking_in
 from .judge_request import request_labels
-from .messages import convert_game_history_to_messages
-from .replies import cot_format_check_and_extract
+from .messages import convert_game_history_to_messages, cot_format_check_and_extract
 from .reward import get_redteaming_game_reward_general_sum, get_redteaming_game_reward_zero_sum
-from .terms import data_type_of
 
 Generator = Callable[..., Sequence[Any]]
 """``generator(prompts, prompt_types, **kwargs)`` gives an output for each prompt, in order. As vLLM's, each output has

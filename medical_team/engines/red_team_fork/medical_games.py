@@ -13,8 +13,7 @@ from ...game.draw import playable_records
 from ...game.play import play, samples_of, score
 from ...game.rollout import Rollout
 from ...game_config import GameConfig, RolloutConfig
-from ...judge.protocol import Judge
-from ...judge.ruling import rule_games
+from ...judge.protocol import Judge, rule_games
 from ...records import Game, GameSpec, GameState, Ruling, Sample, TrainingRecord
 
 

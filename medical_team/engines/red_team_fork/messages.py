@@ -1,4 +1,5 @@
-"""What the fork's players are asked, and how a game is written down for its logs."""
+"""What the fork's players are asked, how a reply is read as the fork reads it, and how a game is written down for
+its logs."""
 
 from __future__ import annotations
 
@@ -9,11 +10,18 @@ from typing import Any, cast
 from ...chat_probe import MEND, Messages, template_problem
 from ...control_tokens import names_control_tokens, without_control_tokens
 from ...errors import UsageError
+from ...parsing import is_cot_format_kept
 from ...prompt_date import asks_for_day, dated_template
 from ...prompts import assessor_prompt, attacker_prompt, reply_prefix
 from ...records import Role
-from .custom_configs import CustomConfigs, is_thinking_in, prompt_date_in, prompt_style_in
-from .terms import attacked_data_type_of, role_of
+from .custom_configs import (
+    CustomConfigs,
+    attacked_data_type_of,
+    is_thinking_in,
+    prompt_date_in,
+    prompt_style_in,
+    role_of,
+)
 
 _CHECKED_TEMPLATES: set[str] = set()
 
@@ -100,3 +108,23 @@ def _rendered(tokenizer: Any, messages: Messages, *, is_thinking: bool, day: dat
     if isinstance(template, str) and day is not None and asks_for_day(template):
         options["chat_template"] = dated_template(template, day)
     return cast("str", tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options))
+
+
+_OPENING, _CLOSING, _END_OF_THINKING = "<answer>", "</answer>", "</think>"
+
+
+def cot_format_check_and_extract(response: str) -> tuple[tuple[str | None, str], bool]:
+    """``((thinking, answer), violated)``: ``response`` taken apart, and whether it violates the thinking format.
+
+    The thinking is None where the format is violated. The answer is what stands in the first ``<answer>...</answer>``;
+    without one it is the whole reply.
+    """
+    answer = _first_answer(response)
+    if not is_cot_format_kept(response):
+        return (None, answer), True
+    return (response.partition(_END_OF_THINKING)[0].strip(), answer), False
+
+
+def _first_answer(response: str) -> str:
+    answer, closing, _ = response.partition(_OPENING)[2].partition(_CLOSING)
+    return answer.strip() if closing else response

@@ -21,8 +21,7 @@ from typing import Any
 from ...parsing import is_rewritten, revision_problem
 from ...records import DataType, GameOutcome, Labels, Role
 from ...rewards import decided_core, is_verdict_right
-from .coefficients import GENERAL_SUM, coefficients_of
-from .terms import attacked_data_type_of, data_type_of, role_of
+from .custom_configs import GENERAL_SUM, attacked_data_type_of, coefficients_of, data_type_of, role_of
 
 GameData = Mapping[str, Any]
 """What the fork knows of a turn. Read here: ``game_role``, ``prompt_type``, ``prompts`` (the seed note) and

@@ -21,11 +21,8 @@ from ... import __version__
 from ...records import Ruling
 from ..protocol import JudgeQuery
 from ..wire import JudgeRequest, LabelsReply, WireQuery, json_of, label_of
-from .batching import BatchingWorker, NotNow, ServiceState
-from .body import body_schema, field_error, read_body
-from .gate import OPEN_PATHS, Gate
-from .metrics import ServiceMetrics
-from .settings import ServiceSettings
+from .batching import BatchingWorker, NotNow, ServiceSettings, ServiceState
+from .gate import OPEN_PATHS, Gate, ServiceMetrics, body_schema, field_error, read_body
 from .upstream import RewardReply, RewardRequest, queries_of, reply_of
 
 JUDGING_PATHS = ("/judge", "/classify")

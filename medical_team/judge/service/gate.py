@@ -1,7 +1,5 @@
-"""What stands before the application: the token, the size of a request, the time it may take to arrive, the counting.
-
-A body is read here, whole and within its limits, before anything parses it.
-"""
+"""What stands before the application: the token, the size of a request and the time it may take; the reading of
+its body, a 422 that names every field; and what is counted, without any client's text."""
 
 from __future__ import annotations
 
@@ -10,12 +8,116 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .metrics import ServiceMetrics
-from .settings import ServiceSettings
+from ..wire import whole_text
+from .batching import ServiceSettings
+
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+_SECONDS_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+
+
+class ServiceMetrics:
+    """Counters of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._requests = Counter("judge_requests", "Requests answered.", ("path", "status"), registry=self._registry)
+        self._request_seconds = Histogram(
+            "judge_request_seconds",
+            "Seconds from the first byte of a request to its answer.",
+            ("path",),
+            buckets=_SECONDS_BUCKETS,
+            registry=self._registry,
+        )
+        self._games = Counter("judge_games", "Games ruled on.", ("outcome",), registry=self._registry)
+        self._batch_games = Histogram(
+            "judge_batch_games", "Games in a batch.", buckets=_BATCH_BUCKETS, registry=self._registry
+        )
+        self._batch_seconds = Histogram(
+            "judge_batch_seconds", "Seconds of a batch.", buckets=_SECONDS_BUCKETS, registry=self._registry
+        )
+        self._waiting = Gauge("judge_waiting_games", "Games that wait for the judge.", registry=self._registry)
+        self._ready = Gauge("judge_ready", "Whether the service takes games.", registry=self._registry)
+
+    def watch(self, waiting: Callable[[], int], is_ready: Callable[[], bool]) -> None:
+        """Ask these whenever the metrics are read."""
+        self._waiting.set_function(waiting)
+        self._ready.set_function(lambda: float(is_ready()))
+
+    def request_answered(self, path: str, status: int, seconds: float) -> None:
+        """A request to ``path``, one of the service's own, was answered."""
+        self._requests.labels(path, status).inc()
+        self._request_seconds.labels(path).observe(seconds)
+
+    def batch_ruled(self, games: int, seconds: float, outcomes: Mapping[str, int]) -> None:
+        """The judge ruled on a batch."""
+        self._batch_games.observe(games)
+        self._batch_seconds.observe(seconds)
+        for outcome, count in outcomes.items():
+            self._games.labels(outcome).inc(count)
+
+    def exposition(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
+
+
+async def read_body(request: Request, model: type[BodyT]) -> BodyT:
+    """The body of ``request`` as a ``model``, straight from its bytes: a service spends most of its time on reading.
+
+    Halves of characters, which JSON can hold and UTF-8 can't, become marks, so that one note which holds some doesn't
+    spoil the reply to all.
+
+    Raises:
+        RequestValidationError: it is no JSON, or is not said to be, or fields are wrong.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        # Any page in a browser of this machine may send other kinds here without asking.
+        raise field_error((), "the body must be JSON, with the header Content-Type: application/json", "content_type")
+    try:
+        return _read(await request.body(), model)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        raise RequestValidationError([{**problem, "loc": ("body", *problem["loc"])} for problem in problems]) from error
+
+
+def body_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """What the OpenAPI document says of a request that is read as ``model``."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def field_error(where: tuple[str | int, ...], message: str, kind: str) -> RequestValidationError:
+    """The refusal of one field of a body."""
+    return RequestValidationError([{"loc": ("body", *where), "msg": message, "type": kind}])
+
+
+def _read(body: bytes, model: type[BodyT]) -> BodyT:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
+            raise
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise field_error((), f"the body is no JSON: {error}", "json_invalid") from error
+    # As it came: the index of a game is sent back, and must not be another one by then.
+    model.model_validate(content)
+    return model.model_validate_json(whole_text(json.dumps(content, ensure_ascii=False)))
+
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json"})
 """Asked without a token: they tell nothing of any game."""

@@ -16,9 +16,8 @@ from ...callbacks import Notify
 from ...errors import JudgeError, MedicalTeamError
 from ..protocol import Judge
 from .app import ServedJudge, ServiceStatus, make_app
-from .batching import BatchingWorker
-from .metrics import ServiceMetrics
-from .settings import ServiceSettings
+from .batching import BatchingWorker, ServiceSettings
+from .gate import ServiceMetrics
 
 _BACKLOG = 1024
 _KEEP_ALIVE_SECONDS = 75

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from medical_team.config import RunConfig
+from medical_team.engines.checks import ParserVerdict, check_with_parser
 from medical_team.engines.command import EngineFiles
 from medical_team.engines.openrlhf.command import openrlhf_command, openrlhf_deviations, openrlhf_problems
-from medical_team.engines.parser_check import ParserVerdict, check_with_parser
 from medical_team.errors import ConfigError
 from medical_team.runs.config_file import load_config, load_preset, preset_names
 from needs import OPENRLHF

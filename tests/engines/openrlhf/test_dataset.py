@@ -9,9 +9,15 @@ import pytest
 
 from builders import a_record
 from medical_team.config import GameConfig, JudgeConfig, RunConfig
-from medical_team.engines.openrlhf.dataset import playing_problems, resume_at, write_prompt_dataset
-from medical_team.engines.openrlhf.game_count import GameCount, Place
-from medical_team.engines.openrlhf.labels import HeldoutTicket, TrainingTicket, read_label
+from medical_team.engines.openrlhf.dataset import (
+    HeldoutTicket,
+    TrainingTicket,
+    playing_problems,
+    read_label,
+    resume_at,
+    write_prompt_dataset,
+)
+from medical_team.engines.openrlhf.game_files import GameCount, Place
 from medical_team.errors import ConfigError, DataError, UsageError
 from medical_team.jsonl import to_line
 from medical_team.opponent_config import OpponentConfig

@@ -9,8 +9,7 @@ import pytest
 from builders import a_game, a_record, a_spec
 from medical_team.config import CheckpointConfig
 from medical_team.engines.openrlhf.dataset import resume_at
-from medical_team.engines.openrlhf.game_count import GameCount
-from medical_team.engines.openrlhf.game_files import GameFiles, PlayedGame
+from medical_team.engines.openrlhf.game_files import GameCount, GameFiles, PlayedGame
 from medical_team.engines.openrlhf.game_import import import_games
 from medical_team.errors import DataError
 from medical_team.evaluation.rejudge import rejudge

@@ -14,7 +14,7 @@ import httpx
 from whole_run import WholeRun, ended, environment, wait_for
 
 from medical_team.engines.checkpoint_import import last_resumable_step
-from medical_team.engines.leftovers import processes_of
+from medical_team.engines.process import processes_of
 from medical_team.records import GameState
 
 

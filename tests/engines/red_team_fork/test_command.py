@@ -15,14 +15,14 @@ import pytest
 
 from builders import synthetic_records
 from medical_team.config import RunConfig
+from medical_team.engines.checks import ParserVerdict, check_with_parser
 from medical_team.engines.command import EngineCommand, EngineFiles
-from medical_team.engines.parser_check import ParserVerdict, check_with_parser
 from medical_team.engines.red_team_fork.command import (
     red_team_fork_command,
     red_team_fork_deviations,
     red_team_fork_problems,
+    write_fork_dataset,
 )
-from medical_team.engines.red_team_fork.dataset import write_fork_dataset
 from medical_team.runs.config_file import load_preset, preset_names
 from medical_team.runs.folder import RunFolder
 from needs import FORK

@@ -11,8 +11,7 @@ from medical_team.config import GameConfig, RewardCoefficients, RolloutConfig
 from medical_team.errors import UsageError
 from medical_team.game.play import play, samples_of, score
 from medical_team.game.rollout import Reply, RolloutRequest
-from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.ruling import rule_games
+from medical_team.judge.protocol import JudgeQuery, rule_games
 from medical_team.judging import reference_judge
 from medical_team.medical_game_manager import MedicalGameManager
 from medical_team.records import DataType, GameState, JudgeFailure, Role, Ruling

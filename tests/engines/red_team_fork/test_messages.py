@@ -1,8 +1,10 @@
-"""What the fork's players are asked, with a plain tokenizer and with real ones."""
-
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from builders import a_pair
 from chat_templates import LIST_TEMPLATE
@@ -14,7 +16,11 @@ from medical_team.errors import UsageError
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.tiny import make_tiny_model
 from medical_team.records import DataType
-from medical_team.utils import convert_game_history_to_conversation, convert_game_history_to_messages
+from medical_team.utils import (
+    convert_game_history_to_conversation,
+    convert_game_history_to_messages,
+    cot_format_check_and_extract,
+)
 from red_team_fork_loop import CharacterTokenizer
 
 NOTE = a_pair().error_note
@@ -142,3 +148,65 @@ def test_a_template_that_leaves_the_request_out_is_an_error_before_the_first_gam
 
     with pytest.raises(UsageError, match="the model's chat template leaves out what a user's message says"):
         convert_game_history_to_messages(ATTACKED, "defender", NOTE, "vanilla_benign", PLAIN, tokenizer)
+
+
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+KEPT = "why </think> <answer> Safe </answer>"
+
+replies = (
+    st.lists(st.sampled_from([*TAGS, " ", "\n", "\u2003", "why", "Safe", "<", "</", "answer>", "think>"]), max_size=12)
+    | st.permutations([*TAGS[1:], "why", "Safe", " "])
+    | st.tuples(st.text(max_size=5), st.just("</think>"), st.sampled_from(["", " ", "\n\n", "x"]), st.just("<answer>"),
+                st.text(max_size=5), st.just("</answer>"), st.sampled_from(["", " \n", "."]))
+).map("".join)  # fmt: skip
+
+
+def violates(reply: str) -> bool:
+    """The rule, piece by piece: thinking, its end, white space, the answer in its tags, white space."""
+    pieces = re.split(f"({'|'.join(TAGS)})", reply)
+    if pieces[1::2] != ["</think>", "<answer>", "</answer>"]:
+        return True
+    thinking, gap, answer, rest = (piece.strip() for piece in pieces[::2])
+    return not thinking or bool(gap) or not answer or bool(rest)
+
+
+@given(replies)
+@example(KEPT)
+@example("</think> <answer> Safe </answer>")
+@example("why </think> so <answer> Safe </answer>")
+@example(f"<think> {KEPT}")
+@example(f"{KEPT} <answer> Harmful </answer>")
+def test_the_format_rule_is_the_forks(reply: str) -> None:
+    assert cot_format_check_and_extract(reply)[1] == violates(reply)
+
+
+@given(replies)
+def test_the_answer_is_what_the_first_pair_of_tags_holds_or_else_the_whole_reply(reply: str) -> None:
+    (_, answer), _ = cot_format_check_and_extract(reply)
+
+    tagged = re.search(r"<answer>(.*?)</answer>", reply, re.DOTALL)
+    assert answer == (tagged.group(1).strip() if tagged else reply)
+
+
+@given(replies)
+def test_thinking_is_told_where_the_format_is_kept_and_nowhere_else(reply: str) -> None:
+    (thinking, _), is_violated = cot_format_check_and_extract(reply)
+
+    assert thinking == (None if is_violated else reply.split("</think>")[0].strip())
+
+
+@pytest.mark.parametrize(
+    ("reply", "read"),
+    [
+        (KEPT, (("why", "Safe"), False)),
+        ("why </think>\n<answer>Safe</answer>\n", (("why", "Safe"), False)),
+        ("Safe", ((None, "Safe"), True)),
+        ("", ((None, ""), True)),
+        # Without an answer's tags the thinking goes to the other player: the fork's own leak.
+        ("the dose is wrong </think> Harmful", ((None, "the dose is wrong </think> Harmful"), True)),
+        ("<answer> Safe </answer> why </think>", ((None, "Safe"), True)),
+        ("why </think> <answer> Sa", ((None, "why </think> <answer> Sa"), True)),
+    ],
+)
+def test_replies_as_models_write_them(reply: str, read: object) -> None:
+    assert cot_format_check_and_extract(reply) == read

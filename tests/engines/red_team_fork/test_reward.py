@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from builders import a_game, a_pair, a_revision_of
 from medical_team import GameOutcome
-from medical_team.engines.red_team_fork.terms import PROMPT_TYPES
+from medical_team.engines.red_team_fork.custom_configs import PROMPT_TYPES
 from medical_team.errors import UsageError
 from medical_team.game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig
 from medical_team.records import DataType, Role, Verdict

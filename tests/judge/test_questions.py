@@ -1,5 +1,3 @@
-"""How a model's scores become a decision."""
-
 from __future__ import annotations
 
 import math
@@ -8,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.judge.questions import AnswerScores
-from medical_team.judge.voting import Vote, decide, logistic, vote_of
+from medical_team.judge.questions import AnswerScores, Vote, decide, logistic, vote_of
 
 odds = st.floats(-1000, 1000)
 

@@ -1,5 +1,3 @@
-"""Finding the case of a note from its text alone."""
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -8,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
 
-from medical_team.judge.pair_index import PairIndex
+from medical_team.judge.reference import PairIndex
 
 OTHER = replace(
     CASE,

@@ -4,7 +4,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.data.split import CaseKey, choose_cases, four_way_split, hold_out
+from medical_team.data.cases import CaseKey, choose_cases, four_way_split, hold_out
 from medical_team.records import DataType, ErrorType
 
 seeds = st.integers(0, 2**40)

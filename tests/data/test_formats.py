@@ -4,7 +4,7 @@ import os
 import pytest
 
 from medical_team.data.build import build_records
-from medical_team.data.foreign_format import check_format
+from medical_team.data.formats import check_format
 from medical_team.data.load import load_records
 from medical_team.data.validate import validate_file
 from medical_team.errors import DataError
