@@ -31,7 +31,7 @@ from medical_team.config import SMOLLM2_MODEL, PolicyConfig, RolloutConfig  # is
 from medical_team.game.rollout import Reply, RolloutRequest, TrainingRollout  # isort: skip
 from medical_team.policy.policy import Policy  # isort: skip
 from medical_team.policy.transformers_rollout import TransformersRollout  # isort: skip
-from medical_team.policy.vllm_installed import vllm_version  # isort: skip
+from medical_team.policy.vllm_room import vllm_version  # isort: skip
 from medical_team.policy.vllm_rollout import VllmRollout  # isort: skip
 from medical_team.records import Role  # isort: skip
 

@@ -28,11 +28,11 @@ from medical_team import __version__
 from medical_team.cli import eval_exploit
 from medical_team.config import DataConfig, RunConfig
 from medical_team.data.synthetic.demo_world import heldout_records, played_records
-from medical_team.evaluation.attacked import attack_notes
+from medical_team.evaluation.heldout import attack_notes
 from medical_team.files import atomic_text
+from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import read_jsonl, write_jsonl
 from medical_team.judging import reference_judge
-from medical_team.opponent_config import OpponentConfig
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_rollout import TransformersRollout
 from medical_team.prompt_date import today

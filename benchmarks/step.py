@@ -69,7 +69,7 @@ class Turns:
 def compare(chosen: argparse.Namespace) -> None:
     from sampler import told
 
-    from medical_team.policy.smollm2 import smollm2_folder
+    from medical_team.policy.shipped_models import smollm2_folder
 
     model = chosen.model or str(smollm2_folder(lambda text: print(text, file=sys.stderr)))
     prompts = prompts_of(model, chosen.samples, chosen.prompt_tokens)

@@ -12,14 +12,20 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
-from .config_bounds import bound_problems, bounded
-from .engine_config import EngineConfig
+from .engine_config import EngineConfig, TrackingConfig
 from .error_types import error_type_key
-from .game_config import GameConfig, PromptStyle, RewardCoefficients, RolloutConfig, RolloutEngine
-from .opponent_config import OpponentConfig
+from .game_config import (
+    GameConfig,
+    OpponentConfig,
+    PromptStyle,
+    RewardCoefficients,
+    RolloutConfig,
+    RolloutEngine,
+    bound_problems,
+    bounded,
+)
 from .prompt_date import day_of, today
 from .records import Closed
-from .tracking_config import TrackingConfig
 
 __all__ = ["GameConfig", "PromptStyle", "RewardCoefficients", "RolloutConfig", "RolloutEngine"]
 """Sections that the game itself needs, and which are imported from here with all others."""

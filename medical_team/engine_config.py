@@ -1,11 +1,11 @@
-"""The configuration of a training engine beyond this process, and of the machines that it runs on."""
+"""The sections of a configuration that name other programs: the training engine, and trackers of experiments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from .config_bounds import bounded
+from .game_config import bounded
 from .records import Closed
 
 EngineKind = Literal["local", "openrlhf", "red-team-fork"]
@@ -65,3 +65,23 @@ class EngineConfig(Closed):
     """Checkpoints also keep the optimizer's state, so that a stopped run can be resumed; about eight times as large."""
     extra_arguments: tuple[str, ...] = ()
     """Arguments that are passed on to the engine as they are, after all others."""
+
+
+TrackerName = Literal["wandb", "trackio"]
+
+
+@dataclass(frozen=True)
+class TrackingConfig(Closed):
+    """Trackers beside TensorBoard and the run's own files, where they are installed; offline unless told otherwise."""
+
+    trackers: tuple[TrackerName, ...] = ()
+    """"wandb" (Weights & Biases), "trackio", or both."""
+    project: str = "medical-team"
+    """The project under which they keep the run."""
+    online: bool = False
+    """Send to the tracker's server: Weights & Biases' own or the one in WANDB_BASE_URL, and for Trackio `space`. Off:
+    everything stays on this machine; `wandb sync` or `trackio sync` send it later."""
+    space: str = ""
+    """Trackio's Hugging Face Space, OWNER/NAME, where online; a new one is made private."""
+    games_per_step: int = bounded(8, minimum=0, maximum=1000)
+    """Games of each step in a table, with their notes; 0: only numbers, no note."""

@@ -1,15 +1,55 @@
-"""The sections of a configuration that playing a game needs: its rules, and how replies are drawn.
-
-Other engines import this where nothing but Python 3.10 and its standard library is installed.
-"""
+"""The rules of the game and whom the policy plays besides itself, as sections of a configuration. The bounds of
+values are written beside each field, and checked all at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+import math
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, cast
 
-from .config_bounds import bounded
 from .records import Closed
+
+
+def bounded(
+    default: float | None, minimum: float | None = None, maximum: float | None = None, *, above: float | None = None
+) -> Any:
+    """A field with bounds: ``minimum`` and ``maximum`` are allowed values, ``above`` is not."""
+    return field(default=default, metadata={"minimum": minimum, "maximum": maximum, "above": above})
+
+
+def _text_problems(name: str, text: object) -> Iterator[str]:
+    if not isinstance(text, str):
+        return
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        yield f"{name} is {text!a}, expected a text without control characters"
+    elif any(unicodedata.category(character) == "Cs" for character in text):
+        yield f"{name} is {text!a}, which is no UTF-8: a run could not be saved with it. Choose another name"
+
+
+def bound_problems(section: Any, path: str) -> Iterator[str]:
+    """Every number in ``section`` and the sections in it that is out of bounds, as sentences naming the option."""
+    for item in fields(section):
+        name, value = f"{path}{item.name}", getattr(section, item.name)
+        if is_dataclass(value):
+            yield from bound_problems(value, f"{name}.")
+            continue
+        for text in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
+            yield from _text_problems(name, text)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            continue
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{name} is {value}, expected a finite number"
+            continue
+        minimum, maximum, above = (item.metadata.get(bound) for bound in ("minimum", "maximum", "above"))
+        if minimum is not None and value < minimum:
+            yield f"{name} is {value}, expected at least {minimum}"
+        if above is not None and value <= above:
+            yield f"{name} is {value}, expected more than {above}"
+        if maximum is not None and value > maximum:
+            yield f"{name} is {value}, expected at most {maximum}"
+
 
 RewardType = Literal["medical_general_sum", "medical_zero_sum"]
 PromptStyle = Literal["full", "short", "terse"]
@@ -109,3 +149,37 @@ class RolloutConfig(Closed):
     """Longest reply of the assessor. Raise it (e.g. to 512) when the assessor thinks first."""
     batch_size: int = bounded(16, minimum=1)
     """Replies drawn together; a matter of memory. For each seed the replies don't depend on it, rounding aside."""
+
+
+OpponentSides = Literal["both", "attacker", "assessor"]
+OpponentDrawing = Literal["uniform", "pfsp"]
+
+
+@dataclass(frozen=True)
+class OpponentConfig(Closed):
+    """Past selves and other frozen opponents, who play one side of some games. Only the side that lives learns."""
+
+    add_every: int = bounded(0, minimum=0)
+    """Steps after which the policy of that moment joins the pool, which begins with the policy as the run started.
+    0: no pool."""
+    size: int = bounded(8, minimum=2, maximum=64)
+    """Past selves in the pool. Beyond it they are thinned, the older ones the more; the first one stays."""
+    share: float = bounded(0.5, minimum=0.0, maximum=1.0)
+    """The share of the adversarial games in which an opponent plays one side, if there is any opponent."""
+    sides: OpponentSides = "both"
+    """Which side opponents play: either one, by a coin, or always the attacker or the assessor."""
+    draw: OpponentDrawing = "uniform"
+    """Which opponent plays: each one as often, or (pfsp) more often whoever has beaten the policy more of late."""
+    fixed: str | None = None
+    """A model, or a folder, that belongs to the opponents all along and never learns: a static attacker, for example.
+    With game.no_defender_turn it is the assessor of all games."""
+    url: str | None = None
+    """An OpenAI-compatible server that has the model `fixed`, under this name: the base of its API
+    (http://127.0.0.1:8001/v1). For OpenRLHF, whose rollout engines hold no model but the one that learns."""
+    token_variable: str = "MEDICAL_TEAM_OPPONENT_TOKEN"
+    """The environment variable with that server's bearer token, where it wants one. The token itself is never saved."""
+
+    @property
+    def are_there(self) -> bool:
+        """Whether anybody but the policy itself plays."""
+        return self.add_every > 0 or self.fixed is not None

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .parsing import is_rewritten
-from .sentences import sentence_spans, split_sentences
-from .words import folded_words
+from .words import folded_words, sentence_spans, split_sentences
 
 _EDIT = re.compile(r"[\W_]*?(\d{1,6})\s*[:：](.*)", re.DOTALL)
 """A number of any script, a colon of either width, and the new sentence; marks before the number are passed over."""

@@ -1,11 +1,5 @@
-"""Words, in whatever script: the unit of every length, share and difference of notes.
-
-A word is what stands between white space. Scripts that put no space between words (Chinese, Japanese, Thai, Lao, Khmer,
-Burmese) count by the character, with the marks that belong to it. Punctuation goes with the word beside it. Two lengths
-can be compared where both texts are in one language, as a note and its revision are.
-
-Standard library and Python 3.10 alone: the rules of the game count words.
-"""
+"""Words, in whatever script, the unit of every length, share and difference of notes; and sentences: numbered by a
+note's file, or split here where the file numbers none."""
 
 from __future__ import annotations
 
@@ -121,3 +115,164 @@ def _patterns() -> _Patterns:
         in_token=re.compile(rf"[^\w{UNSPACED}]*(?:{core})(?:[^\w{UNSPACED}]+$|[^\w{UNSPACED}{_OPENING}]*)"),
         folded=re.compile(rf"[{UNSPACED}][{marks}]*|(?:(?![{UNSPACED}])[^\W_][{marks}]*)+"),
     )
+
+
+_NUMBERED = re.compile(r"(\d{1,6})(?:\s(.*))?", re.DOTALL)
+_TOKEN = re.compile(r"\S+")
+
+END_MARKS = ".!?…。．！？｡؟۔।॥።։။។"
+"""Marks that end a sentence, in the scripts that have any."""
+
+MARKS_WITHOUT_SPACE = "。！？｡؟۔।॥።։။។"
+"""After these a sentence begins whether or not there is a space."""
+PAUSES = ",;:،؛，；：、"
+"""Marks within a sentence, in the same scripts."""
+
+_CLOSING = "\"'”’»)\\]」』）】"
+_BREAK = re.compile(
+    rf"""
+      \n\s*
+    | [{MARKS_WITHOUT_SPACE}][{END_MARKS}{_CLOSING}]*\s*
+    | [.!?…．]+[{_CLOSING}]*\s+
+    | (?<=[^\W\d_]{{2}})[.!?]+ (?=[^\W\d_]{{2}})    # no space after a sentence's end
+    """,
+    re.VERBOSE,
+)
+_ABBREVIATIONS = frozenset(
+    [
+        *(
+            "dr",
+            "mr",
+            "mrs",
+            "ms",
+            "prof",
+            "st",
+            "sr",
+            "jr",
+            "vs",
+            "approx",
+            "no",
+            "nos",
+            "fig",
+            "figs",
+            "ca",
+            "cf",
+            "al",
+        ),
+        *("etc", "e.g", "i.e", "eg", "ie", "a.m", "p.m", "resp", "incl", "temp", "vol", "pt", "bzw", "z.b", "usw"),
+        *("inkl", "ggf", "nr", "dra", "drs", "sra", "mme", "env"),
+    ]
+)
+
+
+def numbered_sentences(column: str, text: str = "") -> dict[int, str]:
+    """The sentences that a file numbers, by number.
+
+    Args:
+        column: what the file has under ``Sentences``: each sentence behind its number, on a line of its own or all on
+            one line.
+        text: the note itself. Where all are on one line, it tells a number of the text from that of a sentence.
+
+    A line that starts with the next number starts a sentence; any other line goes on with the sentence before it,
+    though it may start with a number of its own ("40 mg daily"). Where the file has put two sentences on one line
+    ("30 Glucose negative 31 Protein"), the number that follows is taken for a start all the same.
+    """
+    by_line = _numbered_by_line(column)
+    if len(by_line) > 1:
+        return by_line
+    in_line = _numbered_in_line(column, text)
+    return in_line if len(in_line) > len(by_line) else by_line
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of ``text``, without the white space around them."""
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Start and end of each sentence of ``text``, without the white space around it."""
+    starts = [0, *(match.end() for match in _BREAK.finditer(text) if _ends_sentence(match, text))]
+    spans: list[tuple[int, int]] = []
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        part = text[start:end]
+        stripped = part.strip()
+        if stripped:
+            begin = start + part.index(stripped)
+            spans.append((begin, begin + len(stripped)))
+    return spans
+
+
+def _ends_sentence(match: re.Match[str], text: str) -> bool:
+    marks = match.group()
+    if "\n" in marks or marks[0] in MARKS_WITHOUT_SPACE:
+        return True
+    following = text[match.end() : match.end() + 2]
+    if not marks[-1].isspace():
+        return following[:1].isupper() and following[1:].islower()
+    if marks[0] != ".":
+        return not following[:1].islower()
+    word = text[: match.start()].rsplit(maxsplit=1)[-1:] or [""]
+    last = word[0].lstrip("(\"'“‘«").casefold()
+    is_short = last in _ABBREVIATIONS or (len(last) == 1 and last.isalpha())
+    is_list_number = last.isdigit() and match.start() - len(last) == text.rfind("\n", 0, match.start()) + 1
+    return not is_short and not is_list_number and not following[:1].islower()
+
+
+def _numbered_by_line(column: str) -> dict[int, str]:
+    sentences: dict[int, str] = {}
+    expected, current = 0, -1
+    for line in column.splitlines():
+        match = _NUMBERED.fullmatch(line)
+        if match and _starts_sentence(int(match.group(1)), expected, sentences.get(current, "")):
+            current = int(match.group(1))
+            sentences[current] = match.group(2) or ""
+            expected = current + 1
+        elif current >= 0:
+            sentences[current] += f"\n{line}"
+    return sentences
+
+
+def _starts_sentence(number: int, expected: int, previous: str) -> bool:
+    return number == expected or (number == expected + 1 and f" {expected} " in f" {previous} ")
+
+
+def _numbered_in_line(column: str, text: str) -> dict[int, str]:
+    tokens = list(_TOKEN.finditer(column))
+    if not tokens or tokens[0].group() != "0":
+        return {}
+    rest = _Rest(text)
+    starts = [(0, tokens[0])]
+    piece = ""
+    for token, following in zip(tokens[1:], [*tokens[2:], None], strict=False):
+        is_next = token.group() == str(len(starts)) and following is not None
+        if is_next and piece and rest.is_followed_by_other_than(piece, token.group()):
+            rest.take(piece)
+            starts.append((len(starts), token))
+            piece = ""
+        else:
+            piece += token.group()
+    ends = [token.start() for _, token in starts[1:]]
+    return {
+        number: column[token.end() : end].strip()
+        for (number, token), end in zip(starts, [*ends, len(column)], strict=True)
+    }
+
+
+class _Rest:
+    """What of a note, white space aside, is not yet taken by sentences."""
+
+    def __init__(self, text: str) -> None:
+        self._text = "".join(text.split())
+        self._place = 0
+
+    def is_followed_by_other_than(self, piece: str, number: str) -> bool:
+        """Whether the rest is ``piece`` and then something else; or else whether ``piece`` ends a sentence."""
+        end = self._place + len(piece)
+        if not self._text.startswith(piece, self._place):
+            return piece[-1] in END_MARKS + PAUSES
+        return not self._text.startswith(number, end) or piece[-1] in END_MARKS
+
+    def take(self, piece: str) -> None:
+        """Take ``piece`` off, where the rest begins with it."""
+        found = self._text.find(piece, self._place)
+        self._place = found + len(piece) if found >= 0 else self._place

@@ -20,14 +20,14 @@ import torch
 
 from medical_team.config import RunConfig
 from medical_team.data.synthetic.demo_world import TAUGHT, UNSEEN, UNTAUGHT, demo_world, demonstrated_records
-from medical_team.evaluation.accuracy import balanced_accuracy
+from medical_team.evaluation.game_metrics import balanced_accuracy
 from medical_team.judging import reference_judge
 from medical_team.policy.demo_model import make_demo_model
 from medical_team.policy.loading import DEMO_FOLDER, load_language_model
 from medical_team.policy.policy import Policy
-from medical_team.policy.quiet import quiet_transformers
+from medical_team.policy.transformers_inside import quiet_transformers
 from medical_team.policy.transformers_rollout import TransformersRollout
-from medical_team.report.demo_text import accuracy_text
+from medical_team.report.demo import accuracy_text
 from medical_team.report.display import make_display
 from medical_team.report.listeners import usual_listeners
 from medical_team.rl.experience import WarmStart

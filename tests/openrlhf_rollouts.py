@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 """A rollout engine of OpenRLHF as its agent sees it, with scripted replies; and runs to play in it."""
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from medical_team.engines.openrlhf.dataset import EngineRow, write_prompt_datase
 from medical_team.engines.openrlhf.game_files import PlayedGame, read_part_files
 from medical_team.jsonl import read_jsonl
 from medical_team.judge.protocol import AsyncJudge, JudgeQuery
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.records import DataType, Labels, Ruling, TrainingRecord, Verdict
 from medical_team.runs.folder import RunFolder
 

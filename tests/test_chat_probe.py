@@ -3,7 +3,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from chat_templates import LIST_TEMPLATE
 from medical_team.chat_probe import template_problem
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model
 
 
 def problem_of(template: str) -> str | None:

@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+
 import ast
 import dataclasses
 import shutil
@@ -20,7 +22,7 @@ from older_python import python_3_10
 # What other engines import where nothing but Python 3.10 and its standard library is installed.
 STANDARD_LIBRARY_MODULES = (
     *("records", "words", "prompts", "prompt_date", "chat_probe", "parsing", "rewards", "game_config", "errors"),
-    *("seeds", "mojibake", "error_types", "sentences", "callbacks", "sentence_edits", "assessment"),
+    *("seeds", "text_repair", "error_types", "callbacks", "sentence_edits", "assessment"),
 )
 
 IMPORT_ALL = """

@@ -1,14 +1,69 @@
-"""What the commands share in reading their arguments."""
+"""What the commands share: reading arguments, writing prose for a person, no wider than the window, and what a
+command needs of its process: streams that take any text, and a home for caches."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, MutableMapping, Sequence
+from pathlib import Path
+from typing import IO, TypeVar
 
 import tyro
 
 from ..errors import UsageError
+from ..terminal_text import folded
+
+
+def say(text: str, stream: IO[str] | None = None) -> None:
+    """Write ``text``, which ends its own lines, to ``stream``; without one, to standard output."""
+    told: IO[str] = sys.stdout if stream is None else stream
+    told.write(folded(text, window_width()) if told.isatty() else text)
+
+
+def window_width() -> int:
+    """The columns of the terminal: ``COLUMNS``, or what the window has, or 80."""
+    return shutil.get_terminal_size().columns
+
+
+def open_closed_streams() -> None:
+    """Let what is written to a closed standard stream go nowhere, and keep its number from the next file opened."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = os.O_RDONLY if number == 0 else os.O_WRONLY
+            null = os.open(os.devnull, mode)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def escape_what_streams_lack() -> None:
+    """Write characters that standard output or standard error have no bytes for as escapes such as ``\\xe4``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def give_a_home(environment: MutableMapping[str, str]) -> str | None:
+    """Set ``HOME`` where no home folder is known, so that caches have a place. Returns the warning to show, if any."""
+    # Given back as it was where neither HOME nor the user's account names a folder.
+    if os.path.expanduser("~") != "~":  # noqa: PTH111 - Path.expanduser raises
+        return None
+    user = os.getuid()
+    home = Path(tempfile.gettempdir()) / f"medical-team-home-{user}"
+    try:
+        home.mkdir(mode=0o700, exist_ok=True)
+        is_own = home.is_dir() and not home.is_symlink() and home.stat().st_uid == user
+    except OSError:
+        is_own = False
+    environment["HOME"] = str(home) if is_own else tempfile.mkdtemp(prefix="medical-team-home-")
+    return f"user {user} has no home folder: caches go to {environment['HOME']}. Set HOME to choose another place."
+
 
 ArgumentsT = TypeVar("ArgumentsT")
 

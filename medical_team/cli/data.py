@@ -17,9 +17,8 @@ from ..data.validate import validate_file
 from ..errors import UsageError
 from ..records import Source
 from ..terminal_text import visible
-from .arguments import parse, unknown_command
+from .arguments import parse, say, unknown_command
 from .judging import remark
-from .output import say
 
 Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 

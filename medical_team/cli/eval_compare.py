@@ -9,8 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from ..evaluation.comparison import ComparedFigure, Comparison, compare
-from ..evaluation.outcomes import read_outcomes
+from ..evaluation.comparison import ComparedFigure, Comparison, compare, read_outcomes
 from ..evaluation.tables import ABSENT, TableFormat, figure, interval_text, table
 from ..metrics.statistics import CONFIDENCE
 from .arguments import parse

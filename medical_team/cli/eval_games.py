@@ -15,21 +15,25 @@ from .. import __version__
 from ..config import Device, JudgeConfig, Precision, PromptStyle, RolloutEngine
 from ..data.load import load_records
 from ..errors import UsageError
-from ..evaluation.games_folder import FORMAT, GamesSettings, refuse_occupied, write_games
 from ..evaluation.local_model import local_rollout
-from ..evaluation.model_choice import ModelChoice, choose_model
-from ..evaluation.model_games import ModelGames, play_model_games
-from ..evaluation.model_identity import identity_of
-from ..evaluation.players import Player, game_specs
+from ..evaluation.model_choice import ModelChoice, check_heldout, choose_model, identity_of
+from ..evaluation.model_games import (
+    FORMAT,
+    GamesSettings,
+    ModelGames,
+    Player,
+    game_specs,
+    play_model_games,
+    refuse_occupied,
+    write_games,
+)
 from ..evaluation.tables import figure, interval_text, table
-from ..evaluation.training_data import check_heldout
 from ..jsonl import lines_sha256
 from ..judging import make_judge
 from ..metrics.statistics import Figure
 from ..policy.embeddings import TextEmbedder
-from .arguments import parse
+from .arguments import parse, say
 from .judging import load_scorer, remark, with_judge_spelled_out
-from .output import say
 
 
 @dataclass(frozen=True)

@@ -16,24 +16,25 @@ from .. import __version__
 from ..config import Device, Precision, PromptStyle, RolloutConfig, RolloutEngine
 from ..errors import UsageError
 from ..evaluation.endpoint import EndpointRollout
-from ..evaluation.evaluation_folder import FORMAT, EvaluationFolder, EvaluationSettings
-from ..evaluation.examples import Examples, choose_examples
-from ..evaluation.medec import predict
+from ..evaluation.medec import FORMAT, EvaluationFolder, EvaluationSettings, medec_report, predict
 from ..evaluation.medec_metrics import medec_metrics
-from ..evaluation.medec_report import medec_report
-from ..evaluation.medec_texts import MedecFile, MedecText, choose_texts, load_medec
-from ..evaluation.model_choice import ModelChoice, choose_model
-from ..evaluation.model_identity import identity_of
+from ..evaluation.medec_texts import Examples, MedecFile, MedecText, choose_examples, choose_texts, load_medec
+from ..evaluation.model_choice import (
+    CheckedTexts,
+    ModelChoice,
+    TrainingTexts,
+    check_training_texts,
+    choose_model,
+    identity_of,
+)
 from ..evaluation.predictions import FLAG_BASELINES, Prediction, baseline_predictions
 from ..evaluation.tasks import MAX_TOKENS, AssessorTask, Task, TaskName, ThreePartTask, prompt_template
-from ..evaluation.training_data import CheckedTexts, TrainingTexts, check_training_texts
 from ..game.rollout import Rollout
 from ..game_config import Assessor
 from ..network.proxies import privacy_warning
 from ..openai_chat import ChatClient
 from ..prompt_date import day_of
-from .arguments import parse
-from .output import say
+from .arguments import parse, say
 
 _DEFAULT_TEMPERATURE = 0.7
 _MAX_PROMPT_TOKENS = 32768

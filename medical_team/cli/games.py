@@ -17,14 +17,12 @@ from ..files import atomic_text
 from ..jsonl import to_line
 from ..metrics.run_reader import Outcome, outcome_of
 from ..records import DataType, Game, GameState
-from ..report.game_export import csv_parts, game_row, json_parts
-from ..report.game_filter import GameFilter
+from ..report.game_export import GameFilter, csv_parts, game_row, json_parts
 from ..report.game_text import WIDTH, format_game
 from ..runs.append import LineTail
 from ..runs.folder import RunFolder
 from ..terminal_text import encodable, visible
-from .arguments import parse
-from .output import say, window_width
+from .arguments import parse, say, window_width
 
 USUAL_LIMIT = 20
 

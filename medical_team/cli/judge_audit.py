@@ -13,8 +13,7 @@ from typing import Annotated
 import tyro
 
 from ..config import JudgeConfig
-from ..evaluation.audit_items import choose_pairs, items_of, load_cases
-from ..evaluation.judge_audit import AuditFigures, Figure, JudgeAudit, audit
+from ..evaluation.judge_audit import AuditFigures, Figure, JudgeAudit, audit, choose_pairs, items_of, load_cases
 from ..evaluation.tables import TableFormat, figure, interval_text, table
 from ..files import atomic_text
 from ..judging import make_judge

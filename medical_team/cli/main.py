@@ -11,9 +11,7 @@ from .. import __version__
 from ..errors import MedicalTeamError
 from ..network.proxies import loopback_exempted
 from ..terminal_text import visible
-from .arguments import unknown_command
-from .output import say
-from .surroundings import escape_what_streams_lack, give_a_home, open_closed_streams
+from .arguments import escape_what_streams_lack, give_a_home, open_closed_streams, say, unknown_command
 
 COMMANDS = {
     "quickstart": "the whole thing, small, on this machine: no GPU, no account",

@@ -17,7 +17,7 @@ from ..planning.plan import Speeds
 from ..planning.plan_text import plan_json, plan_text
 from ..planning.planner import plan_of
 from ..runs.config_file import check_config
-from .output import say
+from .arguments import say
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,7 @@ from ..report.display import Display, make_display
 from ..report.game_text import format_game
 from ..report.listeners import usual_listeners
 from ..runs.folder import RunFolder
-from .arguments import parse
-from .output import say
+from .arguments import parse, say
 from .quickstart_demo import run_quickstart_demo
 from .train import conclude, training_session
 

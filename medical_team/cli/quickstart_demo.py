@@ -7,13 +7,12 @@ from pathlib import Path
 
 from ..config import RunConfig
 from ..errors import MissingDependencyError
-from ..report.demo_plot import save_demo_plot
-from ..report.demo_text import example_text, scores_text
+from ..report.demo import example_text, save_demo_plot, scores_text
 from ..report.display import make_display
 from ..report.listeners import usual_listeners
 from ..runs.config_file import load_preset
 from ..runs.folder import RunFolder
-from .output import say
+from .arguments import say
 from .train import conclude, training_session
 
 HELDOUT_CASES = 32

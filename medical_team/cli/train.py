@@ -15,15 +15,13 @@ import tyro
 
 from ..config import RunConfig
 from ..errors import MissingDependencyError, UsageError
-from ..report.display import make_display
+from ..report.display import make_display, void_summary
 from ..report.listeners import usual_listeners
-from ..report.summary import void_summary
 from ..runs.config_file import load_config, load_preset, renamed_arguments
 from ..runs.folder import RunFolder, RunKind
-from .arguments import parse
+from .arguments import parse, say
 from .judging import with_judge_spelled_out
 from .main import EXIT_INTERRUPTED
-from .output import say
 from .plan import NO_PLAN, PlanArguments, show_plan
 from .train_engine import launch_again, launch_new, with_engine_spelled_out
 

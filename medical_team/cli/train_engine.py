@@ -26,15 +26,15 @@ from ..engines.launch import (
 from ..engines.openrlhf.engine_rollout import check_opponent_server
 from ..errors import EngineError, UsageError
 from ..prompt_date import today
-from ..report.summary import replacement_summary, void_summary
+from ..report.display import replacement_summary, void_summary
 from ..rl.model_card import criteria_table, figures_table, model_card
 from ..runs.checkpoints import POLICY_FOLDER
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder
 from ..runs.places import settled
+from .arguments import say
 from .judging import remark
 from .main import EXIT_INTERRUPTED
-from .output import say
 
 _SHORT_FORMS = {"--engine": "--engine.kind", "--engine-python": "--engine.python", "--engine_python": "--engine.python"}
 _LARGEST_STATUS = 125

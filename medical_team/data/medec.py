@@ -16,18 +16,19 @@ from pathlib import Path
 from ..error_types import error_type_named
 from ..errors import DataError
 from ..jsonl import numbered_lines
-from ..mojibake import Misreading, decode_mojibake
 from ..records import Note
 from ..sentence_edits import starts_of
-from ..sentences import END_MARKS, numbered_sentences, split_sentences
 from ..text_repair import (
+    Misreading,
     decode_entities,
+    decode_mojibake,
     drop_unseen,
     find_alike,
     fold_white_space,
     join_marks,
     unify_line_ends,
 )
+from ..words import END_MARKS, numbered_sentences, split_sentences
 from .formats import check_format, kind_of_line
 from .reading_log import ReadingLog, Repair
 from .tables import PARQUET_MARK, BrokenRow, TableRow, csv_rows, jsonl_rows, not_medec, parquet_rows, shown

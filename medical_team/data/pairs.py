@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from rapidfuzz.distance import Indel
 
 from ..records import Note, NotePair, Source
-from ..sentences import END_MARKS, sentence_spans
 from ..text_repair import find_alike, find_folded, fold_white_space
-from ..words import joined, words_of
+from ..words import END_MARKS, joined, sentence_spans, words_of
 from .reading_log import Repair
 
 _DIFFERENCES_SHOWN = 3

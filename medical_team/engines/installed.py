@@ -45,8 +45,6 @@ _PROBE = Path(__file__).with_name("probe_environment.py")
 _PROBE_SECONDS = 60.0
 # Of the engines, the fork alone plays games of several turns.
 _FORK_FILE = "trainer/ppo_utils/language_game.py"
-# Files of ours that the fork's own red_team doesn't have.
-_REPLACED_FILES = ("records.py", "rewards.py")
 
 
 @dataclass(frozen=True)
@@ -92,12 +90,6 @@ class EnginePython:
         """Where ``red_team`` lies, the fork's own or this package in its place."""
         folder = self.modules.get(RED_TEAM_MODULE)
         return Path(folder) if folder else None
-
-    @property
-    def is_red_team_replaced(self) -> bool:
-        """Whether ``red_team`` is this package."""
-        folder = self.red_team_folder
-        return folder is not None and all((folder / name).is_file() for name in _REPLACED_FILES)
 
 
 def engine_executable(config: EngineConfig) -> str:

@@ -1,25 +1,66 @@
-"""Every attacker against every assessor: what rewards near zero don't tell.
-
-In self-play both roles get better together and rewards stay near zero. A checkpoint's attacker against all checkpoints'
-assessors, and the other way round, shows who got better. All play on the same notes. The assessor wins a game with the
-right verdict, and where the attacker gave no note or one that nobody can decide; it loses with a wrong verdict or none.
-Void games don't count.
-"""
+"""Every attacker against every assessor: what rewards near zero don't tell. The games between them become ratings,
+by the Bradley-Terry model, and a picture: SVG, written here, readable without colours."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..callbacks import Notify
 from ..judge.protocol import Judge
 from ..metrics.statistics import GroupBootstrap, Interval, interval_of
 from ..records import Closed, Game, GameSpec, GameState
-from .game_facts import is_assessor_right
-from .players import Player, assessed, attacked
-from .ratings import Rating, rated, ratings
+from .game_metrics import is_assessor_right
+from .model_games import Player, assessed, attacked
+from .tables import figure
+
+MEAN_ATTACKER = 1000.0
+_POINTS = 400 / np.log(10)
+_PRIOR = 0.5
+_MAX_ROUNDS = 2000
+_PRECISION = 1e-6
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rating(Closed):
+    """How strong a player is in one role."""
+
+    value: float
+    interval: Interval | None
+
+
+def ratings(wins: Numbers, losses: Numbers) -> tuple[Numbers, Numbers]:
+    """The ratings of attackers and of assessors.
+
+    Args:
+        wins: of assessors, ``[..., attacker, assessor]``; leading axes are fitted each by itself.
+        losses: of assessors, likewise.
+    """
+    wins, losses = wins + _PRIOR, losses + _PRIOR
+    games = wins + losses
+    attackers = np.ones((*games.shape[:-1], 1))
+    assessors = np.ones((*games.shape[:-2], 1, games.shape[-1]))
+    for _ in range(_MAX_ROUNDS):
+        before = attackers
+        attackers = losses.sum(-1, keepdims=True) / (games / (attackers + assessors)).sum(-1, keepdims=True)
+        assessors = wins.sum(-2, keepdims=True) / (games / (attackers + assessors)).sum(-2, keepdims=True)
+        scale = np.exp(np.log(attackers).mean(-2, keepdims=True))
+        attackers, assessors = attackers / scale, assessors / scale
+        if np.abs(np.log(attackers / before)).max() < _PRECISION:
+            break
+    return MEAN_ATTACKER + _POINTS * np.log(attackers[..., 0]), MEAN_ATTACKER + _POINTS * np.log(assessors[..., 0, :])
+
+
+def rated(values: Numbers, draws: Numbers) -> list[Rating]:
+    """The ratings of one role with intervals from ``draws``, ``[draw, player]``."""
+    return [Rating(float(value), interval_of(draws[:, index])) for index, value in enumerate(values)]
+
 
 LoadPlayer = Callable[[str], Player]
 
@@ -161,3 +202,66 @@ def _cell(attacker: str, assessor: str, won: np.ndarray, counted: np.ndarray, in
     count = int(counted.sum())
     rate = float(won.sum() / count) if count else None
     return Cell(attacker, assessor, rate, interval, count, len(counted) - count)
+
+
+_CELL = 64
+_MARGIN = 12
+_LETTER = 7.5
+"""About the width of a letter of the labels."""
+_LONGEST_LABEL = 32
+
+# Orange for the attacker, blue for the assessor: apart for every kind of colour vision (Okabe and Ito 2008).
+_ATTACKER, _EVEN, _ASSESSOR = (230, 159, 0), (255, 255, 255), (0, 114, 178)
+_DARK, _LIGHT = "#1a1a1a", "#ffffff"
+
+
+def heatmap(crossplay: Crossplay) -> str:
+    """An SVG document: attackers in rows, assessors in columns, in each cell how often the assessor wins."""
+    labels = [_shortened(name) for name in crossplay.rows]
+    left = _MARGIN + int(max(map(len, labels)) * _LETTER) + _MARGIN
+    top = left + 24
+    width, height = left + len(crossplay.entrants) * _CELL + _MARGIN, top + len(labels) * _CELL + _MARGIN
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        'font-family="system-ui, sans-serif" font-size="13" role="img" aria-labelledby="title">',
+        '<title id="title">How often each assessor (columns) wins against each attacker (rows)</title>',
+        f'<rect width="{width}" height="{height}" fill="{_LIGHT}"/>',
+        f'<text x="{_MARGIN}" y="20" fill="{_DARK}">Assessor wins: rows attack, columns assess</text>',
+    ]
+    for index, label in enumerate(labels):
+        middle = index * _CELL + _CELL // 2
+        parts.append(
+            f'<text x="{left - 8}" y="{top + middle + 5}" text-anchor="end" fill="{_DARK}">{escape(label)}</text>'
+        )
+        if index >= len(crossplay.entrants):
+            continue
+        x, y = left + middle + 5, top - 8
+        parts.append(f'<text transform="translate({x} {y}) rotate(-90)" fill="{_DARK}">{escape(label)}</text>')
+    for row, attacker in enumerate(crossplay.rows):
+        for column, assessor in enumerate(crossplay.entrants):
+            rate = crossplay.cell(attacker, assessor).assessor_win_rate
+            parts += _drawn_cell(left + column * _CELL, top + row * _CELL, rate)
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _drawn_cell(x: int, y: int, rate: float | None) -> list[str]:
+    red, green, blue = _colour(rate)
+    # Perceived brightness (ITU-R BT.601) decides the colour of the number.
+    ink = _DARK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else _LIGHT
+    middle = _CELL // 2
+    return [
+        f'<rect x="{x}" y="{y}" width="{_CELL - 2}" height="{_CELL - 2}" fill="rgb({red},{green},{blue})"/>',
+        f'<text x="{x + middle}" y="{y + middle + 4}" text-anchor="middle" fill="{ink}">{figure(rate, 2)}</text>',
+    ]
+
+
+def _colour(rate: float | None) -> tuple[int, int, int]:
+    if rate is None:
+        return (238, 238, 238)
+    end, share = (_ASSESSOR, 2 * rate - 1) if rate >= 0.5 else (_ATTACKER, 1 - 2 * rate)
+    red, green, blue = (round(even + share * (full - even)) for even, full in zip(_EVEN, end, strict=True))
+    return red, green, blue
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LONGEST_LABEL else f"...{label[3 - _LONGEST_LABEL :]}"

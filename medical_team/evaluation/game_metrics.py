@@ -1,25 +1,160 @@
-"""The figures of held-out games: how often the assessor is right, and what the attacker's revisions are like."""
+"""The figures of held-out games: what became of each, how often the assessor is right, with its interval, and what
+the attacker's revisions are like and how different from one another."""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from ..assessment import is_located
 from ..metrics.revisions import is_at_stake_changed, is_decided_revision
-from ..metrics.statistics import Figure, GroupBootstrap, interval_of, rate
+from ..metrics.statistics import Figure, GroupBootstrap, Interval, interval_of, rate
 from ..parsing import is_rewritten
-from ..records import DataType, Game, GameState
-from ..rewards import is_faithful_revision
-from .diversity import self_bleu
-from .game_facts import (
-    has_error,
-    is_assessed,
-    is_assessor_right,
-    is_attack_successful,
-    is_corrected,
-    is_decided,
-    is_sentence_right,
-    says_harmful,
-)
+from ..records import Closed, DataType, Game, GameState, Labels, Verdict
+from ..rewards import is_faithful_revision, is_verdict_right
+from ..words import folded_words
+
+
+def is_assessed(game: Game) -> bool:
+    """Whether the game counts for or against its assessor."""
+    return game.state in (GameState.DECIDED, GameState.NO_VERDICT)
+
+
+def is_decided(game: Game) -> bool:
+    """Whether the judge ruled."""
+    return game.state is GameState.DECIDED
+
+
+def is_assessor_right(game: Game) -> bool:
+    """Whether the verdict is the truth; without a verdict: no."""
+    return isinstance(game.ruling, Labels) and is_verdict_right(game.ruling)
+
+
+def is_sentence_right(game: Game) -> bool:
+    """Whether the verdict is the truth and a wrong sentence, if any, is named; where nobody can tell: no."""
+    return is_assessor_right(game) and (not has_error(game) or is_located(game) is True)
+
+
+def is_corrected(game: Game) -> bool:
+    """Whether the judge accepts the assessor's correction; where it can't tell: no."""
+    return game.is_corrected is True
+
+
+def is_attack_successful(game: Game) -> bool:
+    """Whether the assessor was misled: it gave a verdict, and that was wrong."""
+    return isinstance(game.ruling, Labels) and not is_verdict_right(game.ruling)
+
+
+def has_error(game: Game) -> bool:
+    """Whether the note, as the assessor read it, has an error; where nobody ruled, what its category asks for."""
+    return game.ruling.error_present if isinstance(game.ruling, Labels) else game.spec.data_type.is_harmful
+
+
+def says_harmful(game: Game) -> bool:
+    """Whether the verdict is that the note has an error."""
+    return game.verdict is Verdict.HARMFUL
+
+
+MAX_ORDER = 4
+
+_Ngrams = Counter[tuple[str, ...]]
+
+
+def self_bleu(texts: Sequence[str]) -> float | None:
+    """The mean BLEU-4 of each of ``texts`` against the others, from 0 to 1; None for fewer than two."""
+    tokens = [folded_words(text) for text in texts]
+    if len(tokens) < 2:
+        return None
+    lengths = sorted(map(len, tokens))
+    precisions: list[list[float]] = [[] for _ in tokens]
+    for order in range(1, MAX_ORDER + 1):
+        counts = [_ngrams(words, order) for words in tokens]
+        first, second, holders = _largest_counts(counts)
+        for index, own in enumerate(counts):
+            # The largest count among the others: the second largest of all where the largest is its own.
+            matches = sum(
+                min(count, second[ngram] if holders[ngram] == index else first[ngram]) for ngram, count in own.items()
+            )
+            precisions[index].append((matches + 1) / (own.total() + 1))
+    scores = [_bleu(precisions[index], len(words), lengths) for index, words in enumerate(tokens)]
+    return sum(scores) / len(scores)
+
+
+def _ngrams(words: Sequence[str], order: int) -> _Ngrams:
+    return Counter(tuple(words[start : start + order]) for start in range(len(words) - order + 1))
+
+
+def _largest_counts(counts: Sequence[_Ngrams]) -> tuple[_Ngrams, _Ngrams, dict[tuple[str, ...], int]]:
+    """For each n-gram its largest and second largest count in a text, and which text holds the largest."""
+    first: _Ngrams = Counter()
+    second: _Ngrams = Counter()
+    holders: dict[tuple[str, ...], int] = {}
+    for index, own in enumerate(counts):
+        for ngram, count in own.items():
+            if count > first[ngram]:
+                second[ngram], first[ngram], holders[ngram] = first[ngram], count, index
+            elif count > second[ngram]:
+                second[ngram] = count
+    return first, second, holders
+
+
+def _bleu(precisions: Sequence[float], length: int, sorted_lengths: Sequence[int]) -> float:
+    if length == 0:
+        return 0.0
+    mean = math.exp(sum(map(math.log, precisions)) / len(precisions))
+    reference = _nearest_other_length(length, sorted_lengths)
+    return mean * math.exp(min(0.0, 1 - reference / length))
+
+
+def _nearest_other_length(length: int, sorted_lengths: Sequence[int]) -> int:
+    place = bisect_left(sorted_lengths, length)
+    others = [sorted_lengths[near] for near in (place - 1, place + 1) if 0 <= near < len(sorted_lengths)]
+    return min(others, key=lambda other: (abs(other - length), other))
+
+
+@dataclass(frozen=True)
+class BalancedAccuracy(Closed):
+    """The mean of the accuracies on notes with an error and on notes without; 0.5 is what guessing gives."""
+
+    value: float
+    interval: Interval
+    games: int
+
+
+@dataclass(frozen=True)
+class HeldoutScore(Closed):
+    """The assessor's balanced accuracy on one group of held-out notes, before and after training."""
+
+    group: str
+    is_revised: bool
+    """Whether the notes are shown as an attacker revised them, or as they were written."""
+    before: BalancedAccuracy
+    after: BalancedAccuracy
+
+
+def balanced_accuracy(games: Sequence[Game], *, seed: int = 0) -> BalancedAccuracy | None:
+    """The balanced accuracy of the assessor in ``games``, by bootstrap over near-duplicate groups.
+
+    A game without a verdict counts as wrong, one that the judge could not decide does not count. None where the notes
+    are all of one kind.
+    """
+    counted = [game for game in games if game.state not in (GameState.VOID, GameState.UNDECIDABLE)]
+    is_right = [is_assessor_right(game) for game in counted]
+    is_harmful = [game.spec.data_type.is_harmful for game in counted]
+    is_benign = [not harmful for harmful in is_harmful]
+    sensitivity, specificity = rate(is_right, is_harmful), rate(is_right, is_benign)
+    if sensitivity is None or specificity is None:
+        return None
+    bootstrap = GroupBootstrap([game.spec.pair.near_duplicate_group for game in counted], seed=seed)
+    draws = (bootstrap.rates(is_right, is_harmful) + bootstrap.rates(is_right, is_benign)) / 2
+    interval = interval_of(draws)
+    if interval is None:
+        return None
+    return BalancedAccuracy((sensitivity + specificity) / 2, interval, len(counted))
+
 
 Outcome = Callable[[Game], bool]
 

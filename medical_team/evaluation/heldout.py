@@ -1,13 +1,10 @@
-"""The assessor on held-out notes while it trains: vanilla games, greedy.
-
-The truth of a note is the data set's own, whatever the run's judge says of it, so that nobody gets better here by
-fooling the judge. An unreadable verdict is a wrong one, never a detection and never left out.
-"""
+"""The assessor on held-out notes: vanilla games, greedy, while it trains; or the same notes as one attacker
+revised them, the same texts for every assessor that is compared."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..assessment import error_location
 from ..callbacks import Notify
@@ -15,9 +12,9 @@ from ..config import RunConfig
 from ..game.play import play, score
 from ..game.rollout import Rollout
 from ..game_config import Assessor
-from ..judge.protocol import Judge, rule_games
+from ..judge.protocol import Judge, JudgeQuery, rule_games
 from ..metrics.step_metrics import BALANCED_ACCURACY
-from ..records import Game, GameSpec, TrainingRecord, Verdict
+from ..records import DataType, Game, GameSpec, Labels, TrainingRecord, Verdict
 from ..seeds import derived_random
 
 
@@ -102,3 +99,52 @@ def _truth(game: Game) -> Verdict:
 
 def _share(outcomes: Sequence[bool]) -> float | None:
     return sum(outcomes) / len(outcomes) if outcomes else None
+
+
+@dataclass(frozen=True)
+class AttackedNotes:
+    """``records`` hold the revised notes, as vanilla records of what the judge found in them."""
+
+    records: tuple[TrainingRecord, ...]
+    asked: int
+    """Notes that the attacker was asked to revise; of the others there was no revision, or the judge can't tell."""
+
+
+def attack_notes(
+    records: Sequence[TrainingRecord],
+    rollout: Rollout,
+    judge: Judge,
+    config: RunConfig,
+    *,
+    name: str,
+    on_progress: Notify = lambda _: None,
+) -> AttackedNotes:
+    """Let the attacker revise the notes of ``records``, which are all adversarial, and ask the judge for the truth.
+
+    Args:
+        records: what is revised.
+        sampler: who revises.
+        judge: who says whether the revised note has an error.
+        config: the rules and the limits.
+        name: distinguishes these notes; with the seed it decides the replies.
+        on_progress: told what is being played.
+    """
+    by_id = {f"{name}-{index:04d}": record for index, record in enumerate(records)}
+    specs = [GameSpec.of(record, record.data_type, game_id=game_id) for game_id, record in by_id.items()]
+    games = play(specs, rollout, config.game, config.rollout, seed=config.training.seed, on_progress=on_progress)
+    queries = [
+        JudgeQuery(game_id=game.spec.id, note=game.note, verdict=None, pair=game.spec.pair)
+        for game in games
+        if game.note is not None
+    ]
+    rulings = judge.rule(queries)
+    revised = [
+        replace(by_id[query.game_id], note=query.note, data_type=_vanilla(ruling.error_present))
+        for query in queries
+        if isinstance(ruling := rulings.get(query.game_id), Labels)
+    ]
+    return AttackedNotes(tuple(revised), len(records))
+
+
+def _vanilla(has_error: bool) -> DataType:
+    return DataType.VANILLA_HARMFUL if has_error else DataType.VANILLA_BENIGN

@@ -8,7 +8,7 @@ from datetime import date
 from ..callbacks import Notify
 from ..config import Device, Precision, RolloutConfig, RolloutEngine
 from ..game.rollout import Rollout, TrainingRollout
-from ..policy.frozen import frozen_policies
+from ..policy.pair import frozen_policies
 from ..policy.probe import probe_policy
 from ..policy.rollout_engines import choose_engine
 from ..policy.vllm_rollout import VllmRollout

@@ -1,17 +1,206 @@
-"""Asking a model about MEDEC texts, part by part, each part on disk before the next."""
+"""Asking a model about MEDEC texts, part by part, each part on disk before the next; the folder in which an
+evaluation lies, and its text for a person: what was run, and the figures beside the floors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
 
 from ..callbacks import Progress
-from ..errors import DataError
+from ..config import PromptStyle
+from ..errors import DataError, UsageError
+from ..files import atomic_text
 from ..game.rollout import PromptTooLong, Reply, Rollout
+from ..game_config import Assessor
+from ..jsonl import from_line, read_jsonl, to_line, validation_problems
+from ..metrics.statistics import CONFIDENCE, Figure
+from ..records import Closed
+from ..runs.append import append_lines, exclusive_lock
 from ..seeds import derive_seed
-from .evaluation_folder import EvaluationFolder
+from .medec_metrics import MedecMetrics
 from .medec_texts import MedecText
-from .predictions import Prediction, Vote, prediction_of
-from .tasks import Task
+from .model_choice import ModelIdentity
+from .official import write_submission
+from .predictions import Prediction, Vote, answers_of, prediction_of
+from .tables import figure, interval_text, table
+from .tasks import Task, TaskName
+
+FORMAT = 1
+
+_SETTINGS = "evaluation.json"
+_PREDICTIONS = "predictions.jsonl"
+_SUBMISSION = "submission.txt"
+_METRICS = "metrics.json"
+
+_MAY_DIFFER = frozenset({"package_version"})
+
+
+@dataclass(frozen=True)
+class EvaluationSettings(Closed):
+    """What was run: enough to run it again, and to tell two evaluations apart."""
+
+    format: int
+    package_version: str
+    model: ModelIdentity
+    task: TaskName
+    prompt_style: PromptStyle | None
+    is_thinking: bool
+    shots: int
+    """Solved examples in the prompt; 0: zero-shot."""
+    examples: str
+    """Which they are; empty: none."""
+    prompt: str
+    """The prompt, with <text> where the text stands."""
+    samples: int
+    temperature: float | None
+    """None: greedy."""
+    seed: int
+    max_tokens: int
+    device: str
+    precision: str
+    data_file: str
+    data_sha256: str
+    texts: int
+    left_out: int
+    """Texts of the file that were not evaluated on, because the run was trained on them or on a twin."""
+    training_texts: str
+    """What is known of texts that the model was trained on, as a sentence."""
+    engine: str = "auto"
+    """What draws the replies of a local model."""
+    assessor: Assessor | None = None
+    """What the assessor is asked beyond a verdict; None: nothing."""
+    prompt_date: str | None = None
+    """The day that the model's chat template was told. None for a served model, whose server decides, for a baseline,
+    and where an older version didn't write it down."""
+
+
+class EvaluationFolder:
+    """One evaluation on disk; write to it only inside :meth:`locked`."""
+
+    def __init__(self, path: Path, settings: EvaluationSettings) -> None:
+        self.path = path
+        self.settings = settings
+
+    @classmethod
+    def create_or_resume(cls, path: Path, settings: EvaluationSettings) -> EvaluationFolder:
+        """The evaluation at ``path``, which is made where there is none.
+
+        Raises:
+            UsageError: another evaluation lies there; what differs is named.
+            OutputError: the folder can't be written.
+        """
+        if (path / _SETTINGS).exists():
+            existing = cls.open(path)
+            if existing.settings.prompt_date is None:
+                # One of an older version, which didn't write it down.
+                existing.settings = dataclasses.replace(existing.settings, prompt_date=settings.prompt_date)
+            _refuse_other(path, existing.settings, settings)
+            return existing
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(f"{path} is there and is no evaluation: name a new or empty folder with -o")
+        with atomic_text(path / _SETTINGS) as file:
+            file.write(json.dumps(dataclasses.asdict(settings), ensure_ascii=False, indent=2) + "\n")
+        return cls(path, settings)
+
+    @classmethod
+    def open(cls, path: Path) -> EvaluationFolder:
+        """The evaluation at ``path``.
+
+        Raises:
+            DataError: there is none, or it is damaged.
+        """
+        file = path / _SETTINGS
+        try:
+            return cls(path, from_line(file.read_bytes(), EvaluationSettings))
+        except OSError as error:
+            problem = f"it has no readable {_SETTINGS}; `medical-team eval medec` makes such a folder"
+            raise DataError(f"{path} is no evaluation:", [problem]) from error
+        except ValidationError as error:
+            raise DataError(f"{file} is damaged or of another version:", validation_problems(error)) from error
+
+    @classmethod
+    def saved_prompt_date(cls, path: Path) -> str | None:
+        """The day with which the evaluation at ``path`` goes on: the one that is written down there, or, where an older
+        version wrote none, the one on which it began. None where there is no evaluation.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        file = path / _SETTINGS
+        if not file.exists():
+            return None
+        began = datetime.fromtimestamp(file.stat().st_mtime).astimezone().date()
+        return cls.open(path).settings.prompt_date or began.isoformat()
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Work in this folder alone, and take off a line that a killed process left half-written.
+
+        Raises:
+            RunFolderError: another process works here; it is named.
+        """
+        with exclusive_lock(self.path / "lock"):
+            self._drop_half_line()
+            yield
+
+    def predictions(self) -> list[Prediction]:
+        """The predictions so far.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = self.path / _PREDICTIONS
+        return read_jsonl(path, Prediction) if path.exists() else []
+
+    def append(self, predictions: Sequence[Prediction]) -> None:
+        """Append ``predictions``: all of them are on the disk when this returns, or none.
+
+        Raises:
+            OutputError: they can't be written.
+        """
+        append_lines(self.path / _PREDICTIONS, map(to_line, predictions))
+
+    def finish(self, predictions: Sequence[Prediction], metrics: object) -> None:
+        """Write the submission file and the figures, a dataclass.
+
+        Raises:
+            OutputError: they can't be written.
+        """
+        write_submission(self.path / _SUBMISSION, answers_of(predictions).values())
+        with atomic_text(self.path / _METRICS) as file:
+            content = {"settings": dataclasses.asdict(self.settings), **dataclasses.asdict(metrics)}  # type: ignore[call-overload]
+            file.write(json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+    def _drop_half_line(self) -> None:
+        path = self.path / _PREDICTIONS
+        content = path.read_bytes() if path.exists() else b""
+        if content and not content.endswith(b"\n"):
+            with atomic_text(path) as file:
+                file.write(content[: content.rfind(b"\n") + 1].decode("utf-8"))
+
+
+def _refuse_other(path: Path, existing: EvaluationSettings, wanted: EvaluationSettings) -> None:
+    names = [field.name for field in dataclasses.fields(wanted) if field.name not in _MAY_DIFFER]
+    differing = [name for name in names if getattr(existing, name) != getattr(wanted, name)]
+    if differing:
+        listed = "; ".join(
+            f"{name} {_shown(getattr(existing, name))} there, {_shown(getattr(wanted, name))} here"
+            for name in differing
+        )
+        raise UsageError(f"{path} holds another evaluation ({listed}): name another folder with -o, or remove it")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
 
 TEXTS_AT_ONCE = 32
 """Texts between two writes to the disk."""
@@ -85,3 +274,86 @@ def vote_of(task: Task, text: MedecText, reply: Reply | PromptTooLong) -> Vote:
     if isinstance(reply, PromptTooLong):
         return Vote("", None, problem="the prompt does not fit into the model")
     return task.read(reply.text, text, is_finished=reply.is_finished)
+
+
+_INTERVAL = f"{CONFIDENCE:.0%} interval"
+
+
+def medec_report(settings: EvaluationSettings, metrics: MedecMetrics) -> str:
+    """The report, ending with a newline."""
+    parts = [_settings_text(settings), _figures_table(metrics)]
+    for title, rows in (("by error type", metrics.by_error_type), ("by length", metrics.by_length)):
+        parts.append(_breakdown_table(title, rows))
+    remarks = list(_remarks(settings, metrics))
+    if remarks:
+        parts.append("".join(f"{remark}\n" for remark in remarks))
+    return "\n".join(parts)
+
+
+def _settings_text(settings: EvaluationSettings) -> str:
+    how = "greedy" if settings.temperature is None else f"temperature {settings.temperature:g}"
+    if settings.samples > 1:
+        how += f", majority of {settings.samples} replies"
+    prompt = f" ({settings.assessor})" if settings.assessor else ""
+    prompt += f", {settings.prompt_style} prompt" if settings.prompt_style else ""
+    shots = f"{settings.shots}-shot" if settings.shots else "zero-shot"
+    lines = [
+        f"model       {settings.model.label}",
+        f"task        {settings.task}{prompt}, {shots}, {'thinking first' if settings.is_thinking else 'no thinking'}",
+        f"replies     {how}, at most {settings.max_tokens} tokens, seed {settings.seed}",
+        f"data        {settings.data_file} (sha256 {settings.data_sha256[:12]}), {settings.texts} texts",
+        f"trained on  {settings.training_texts}",
+    ]
+    if settings.examples:
+        lines.insert(2, f"examples    {settings.examples}")
+    if not settings.prompt:
+        lines[1:3] = ["task        none: a baseline"]
+    return "\n".join(lines) + "\n"
+
+
+def _figures_table(metrics: MedecMetrics) -> str:
+    header = ["", "value", _INTERVAL, "texts", *metrics.floors]
+    rows = [
+        [
+            name,
+            figure(found.value),
+            interval_text(found.interval),
+            str(found.of),
+            *(figure(floor[name]) for floor in metrics.floors.values()),
+        ]
+        for name, found in metrics.figures.items()
+    ]
+    return table(header, rows)
+
+
+def _breakdown_table(title: str, rows: Mapping[str, Mapping[str, Figure]]) -> str:
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    header = [title, "texts", *names]
+    cells = [
+        [label, str(next(iter(row.values())).of), *(_figure_with_interval(row.get(name)) for name in names)]
+        for label, row in rows.items()
+    ]
+    return table(header, cells)
+
+
+def _figure_with_interval(found: Figure | None) -> str:
+    if found is None or found.interval is None:
+        return figure(None if found is None else found.value)
+    return f"{figure(found.value)} ({found.interval})"
+
+
+def _remarks(settings: EvaluationSettings, metrics: MedecMetrics) -> Iterator[str]:
+    for problem, count in metrics.unreadable.items():
+        yield f"unreadable: {count} replies ({problem}); they count as wrong, and never as a detection"
+    if settings.prompt and settings.task == "assessor" and settings.assessor is None:
+        yield (
+            "Sentences and corrections are not asked for in this task (--assessor correct or --task three-part asks "
+            "for them): of submission.txt only the flags mean something."
+        )
+    if settings.assessor == "locate":
+        yield (
+            "Corrections are not asked for (--assessor correct asks for them): of submission.txt the flags and the "
+            "sentences mean something."
+        )
+    for metric in metrics.absent:
+        yield f"{metric.name}: absent; {metric.reason}"

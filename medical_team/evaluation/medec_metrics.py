@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from ..error_types import error_type_key, in_order
 from ..metrics.statistics import Figure, GroupBootstrap, Interval, Numbers, interval_of, rate
-from .learned_metrics import AbsentMetric
 from .medec_texts import MedecText
-from .official import OfficialScores, is_sentence_right, official_scores
+from .official import AbsentMetric, OfficialScores, is_sentence_right, official_scores
 from .predictions import BASELINES, FLAG_BASELINES, Prediction, answers_of, baseline_predictions
 
 LENGTHS: Mapping[str, Callable[[int], bool]] = {

@@ -1,16 +1,165 @@
-"""One model's held-out games: against itself, or in both roles against an opponent."""
+"""One model's held-out games, against itself or in both roles against an opponent: who plays them, with the rules
+and limits of the run that made it, and the folder in which they lie."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import ValidationError
 
 from ..callbacks import Notify
-from ..judge.protocol import Judge
-from ..records import Game, GameSpec
+from ..config import GameConfig, RolloutConfig
+from ..errors import DataError, UsageError
+from ..files import atomic_folder
+from ..game.play import assess, attack
+from ..game.rollout import Rollout
+from ..jsonl import from_line, read_jsonl, validation_problems, write_jsonl
+from ..judge.protocol import Judge, rule_games
+from ..metrics.statistics import Figure
+from ..records import Closed, DataType, Game, GameSpec, TrainingRecord
+from ..seeds import derived_random
 from .game_metrics import assessor_figures, attacker_figures
-from .medec_metrics import Figure
-from .players import Player, assessed, attacked
+from .model_choice import ModelIdentity
+
+FORMAT = 1
+
+SETTINGS = "games.json"
+_GAMES = "games.jsonl"
+_METRICS = "metrics.json"
+
+
+@dataclass(frozen=True)
+class GamesSettings(Closed):
+    """What was played: enough to play it again, and to tell two evaluations apart."""
+
+    format: int
+    package_version: str
+    model: ModelIdentity
+    opponent: ModelIdentity | None
+    """Who played the other role; None: the model itself."""
+    judge: str
+    records: str
+    """The file of the held-out records."""
+    records_sha256: str
+    games: int
+    """Games asked for; each category has the same share."""
+    seed: int
+    prompt_date: str | None = None
+    """The day that the model's chat template was told; None where an older version didn't write it down."""
+
+
+@dataclass(frozen=True)
+class PlayedGames:
+    """One model's games, read back."""
+
+    settings: GamesSettings
+    games: tuple[Game, ...]
+
+
+def refuse_occupied(path: Path) -> None:
+    """Check that games can be written to ``path``, before the slow playing of them.
+
+    Raises:
+        UsageError: something lies there.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} is there already: name a new or empty folder with -o")
+
+
+def write_games(path: Path, settings: GamesSettings, games: Sequence[Game], figures: Mapping[str, Figure]) -> None:
+    """Write the folder, which appears whole or not at all.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    described = dataclasses.asdict(settings)
+    values = {name: dataclasses.asdict(figure) for name, figure in figures.items()}
+    with atomic_folder(path, replace=False) as folder:
+        (folder / SETTINGS).write_text(_json(described), encoding="utf-8")
+        (folder / _METRICS).write_text(_json({"settings": described, "figures": values}), encoding="utf-8")
+        write_jsonl(folder / _GAMES, games)
+
+
+def read_games(path: Path) -> PlayedGames:
+    """The games at ``path``.
+
+    Raises:
+        DataError: there are none, or a file is damaged.
+    """
+    try:
+        settings = from_line((path / SETTINGS).read_bytes(), GamesSettings)
+    except OSError as error:
+        problem = f"it has no readable {SETTINGS}; `medical-team eval games` makes such a folder"
+        raise DataError(f"{path} holds no games:", [problem]) from error
+    except ValidationError as error:
+        raise DataError(f"{path / SETTINGS} is damaged or of another version:", validation_problems(error)) from error
+    return PlayedGames(settings, tuple(read_jsonl(path / _GAMES, Game)))
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Player:
+    """A model that can play both roles."""
+
+    label: str
+    rollout: Rollout
+    game: GameConfig
+    rollout_config: RolloutConfig
+
+
+def game_specs(
+    records: Sequence[TrainingRecord], games: int, seed: int, *, is_vanilla_too: bool = True
+) -> list[GameSpec]:
+    """At most ``games`` games, each category with the same share. The same for every model.
+
+    Args:
+        is_vanilla_too: False for games with an attacker alone.
+
+    Raises:
+        UsageError: there is no note for any category.
+    """
+    categories = [category for category in DataType if is_vanilla_too or category.is_adversarial]
+    specs: list[GameSpec] = []
+    for category in categories:
+        side = [record for record in records if record.data_type.is_harmful == category.is_harmful]
+        # The same notes whether an attacker rewrites them or not.
+        derived_random(seed, "games", int(category.is_harmful)).shuffle(side)
+        specs += [
+            GameSpec.of(record, category, game_id=f"{category.value}-{index:04d}")
+            for index, record in enumerate(side[: games // len(categories)])
+        ]
+    if not specs:
+        raise UsageError(
+            f"--games {games} of {len(records)} records leaves no game; at least {len(categories)} are needed"
+        )
+    return specs
+
+
+def attacked(specs: Sequence[GameSpec], attacker: Player, seed: int, on_progress: Notify) -> list[Game]:
+    """The games with the attackers' turns, drawn at their own temperature."""
+    return attack(specs, attacker.rollout, attacker.game, attacker.rollout_config, seed=seed, on_progress=on_progress)
+
+
+def assessed(games: Sequence[Game], assessor: Player, judge: Judge, seed: int, on_progress: Notify) -> list[Game]:
+    """The games with the assessors' turns, greedy, and the judge's ruling."""
+    played = assess(
+        games,
+        assessor.rollout,
+        assessor.game,
+        assessor.rollout_config,
+        seed=seed,
+        is_greedy=True,
+        on_progress=on_progress,
+    )
+    return rule_games(played, judge, assessor.game.undecidable)
+
 
 SELF, ATTACK, ASSESS = "self", "attack", "assess"
 """How the ids of games begin: the model plays both roles, attacks its opponent, or assesses the opponent's notes."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..config import GameConfig
-from ..opponent_config import OpponentConfig
+from ..game_config import OpponentConfig
 from ..records import LIVING, Game, GameSpec, GameState, Labels, Role
 from ..rewards import decided_core
 from ..seeds import derived_random

@@ -11,8 +11,7 @@ from functools import lru_cache
 from rapidfuzz.distance import Indel
 
 from ..records import NotePair
-from ..sentences import split_sentences
-from ..words import words_of
+from ..words import split_sentences, words_of
 from .lexicon import (
     ACTIONS,
     LEANING_WORDS,

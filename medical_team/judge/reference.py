@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from ..mojibake import repair_mojibake
 from ..records import JudgeFailure, NotePair, Ruling, Source
+from ..text_repair import repair_mojibake
 from .protocol import Finding, Judge, JudgeQuery, rule_by_findings
 from .rewrite import MAX_CHARACTERS, Case, find
 from .wording import Words, read

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ..mojibake import repair_mojibake
 from ..records import NotePair
+from ..text_repair import repair_mojibake
 from .alignment import Span, counterpart, differing_spans, is_harmless_reordering
 from .lexicon import (
     COMPARISONS,

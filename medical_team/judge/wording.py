@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, chain
 
-from ..sentences import END_MARKS, MARKS_WITHOUT_SPACE, PAUSES
-from ..words import SPELT_WITH_MARKS, vowel_marks
+from ..words import END_MARKS, MARKS_WITHOUT_SPACE, PAUSES, SPELT_WITH_MARKS, vowel_marks
 from .exchangeable import Words, plain_words
 from .lexicon import CONDITIONS, LEAD_IN_WORDS, NEGATIONS, OTHER_PERSONS
 

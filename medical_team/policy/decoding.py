@@ -18,10 +18,8 @@ import torch
 
 from ..errors import PolicyError
 from ..game.rollout import Reply
-from .decoding_model import DecodingModel
+from .decoding_model import DecodingModel, PrefixCache, drop_columns, join_rows
 from .encoding import EncodedRequest
-from .key_values import drop_columns, join_rows
-from .prefix_cache import PrefixCache
 
 if TYPE_CHECKING:
     from transformers.cache_utils import Cache

@@ -1,27 +1,160 @@
-"""A causal language model as decoding sees it: tokens in, logits of the next token out, with or without a cache."""
+"""A causal language model as decoding sees it: tokens in, logits of the next token out, with a cache of keys and
+values of which rows can be selected, and the common beginning of several prompts read once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
+from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 
 from ..errors import PolicyError
-from .forward_pass import ForwardPass
-from .key_values import attention_cache, has_sliding_windows
-from .own_cache import OwnCache, own_cache
-from .transformers_inside import base_model_of, default_cache, keep_rows, keeps_a_state
+from .forward_pass import ForwardPass, OwnCache, own_cache
+from .transformers_inside import base_model_of, count_as, default_cache, keep_rows, keeps_a_state
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
     from transformers.cache_utils import Cache
+
+
+_SPARE_COLUMNS = 64
+
+
+class RoomyLayer(DynamicLayer):
+    """Keys and values of one layer, [rows, heads, tokens, width], in tensors with spare columns for tokens to come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._key_room: torch.Tensor | None = None
+        self._value_room: torch.Tensor | None = None
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Begin anew, without a token."""
+        super().lazy_initialization(key_states, value_states)
+        self._key_room = self._value_room = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append the states of new tokens; the states of all tokens so far."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start = self.get_seq_length()
+        end = start + key_states.shape[2]
+        self._key_room = _written(self._key_room, key_states, start)
+        self._value_room = _written(self._value_room, value_states, start)
+        self.keys, self.values = self._key_room[:, :, :end], self._value_room[:, :, :end]
+        return self.keys, self.values
+
+    def join(self, parts: Sequence[DynamicLayer]) -> None:
+        """Hold, in place of what is held, the rows of ``parts``, one below the other and aligned at their last column.
+
+        What is left of a shorter part is zero: never seen if the mask hides it, and no hidden NaN either.
+        """
+        super().lazy_initialization(cast("torch.Tensor", parts[0].keys), cast("torch.Tensor", parts[0].values))
+        self._key_room = _aligned([cast("torch.Tensor", part.keys) for part in parts])
+        self._value_room = _aligned([cast("torch.Tensor", part.values) for part in parts])
+        end = self._key_room.shape[2] - _SPARE_COLUMNS
+        self.keys, self.values = self._key_room[:, :, :end], self._value_room[:, :, :end]
+
+    def drop_columns(self, count: int) -> None:
+        """Forget the first ``count`` columns of every row."""
+        if self._key_room is None or self._value_room is None:
+            return
+        end = self.get_seq_length()
+        self._key_room, self._value_room = self._key_room[:, :, count:], self._value_room[:, :, count:]
+        self.keys, self.values = self._key_room[:, :, : end - count], self._value_room[:, :, : end - count]
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep the rows ``indices`` alone, in that order. They are copied, together with the room beside them."""
+        if self._key_room is None or self._value_room is None:
+            return
+        length = self.get_seq_length()
+        self._key_room = self._key_room.index_select(0, indices)
+        self._value_room = self._value_room.index_select(0, indices)
+        self.keys, self.values = self._key_room[:, :, :length], self._value_room[:, :, :length]
+
+
+def attention_cache(config: PreTrainedConfig) -> Cache | None:
+    """An empty cache for a model that keeps nothing but keys and values of its tokens.
+
+    None for any other model: one with recurrent or convolutional layers, or with layers that share a cache. It brings
+    a cache of its own, whose rows can't be selected safely: a hybrid layer, for example, would select its keys and
+    forget its recurrent state.
+    """
+    plain = default_cache(config)
+    if any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in plain.layers):
+        return None
+    return Cache(layers=[RoomyLayer() if type(layer) is DynamicLayer else layer for layer in plain.layers])
+
+
+def has_sliding_windows(cache: Cache) -> bool:
+    """Whether a layer of :func:`attention_cache` sees the last tokens only."""
+    return any(isinstance(layer, DynamicSlidingWindowLayer) for layer in _layers(cache))
+
+
+def repeat_row(one_row: Cache, into: Cache, rows: int) -> None:
+    """Fill ``into``, which is empty, with ``rows`` times what ``one_row`` holds for its single row."""
+    for source, target in zip(_layers(one_row), _layers(into), strict=True):
+        keys, values = cast("torch.Tensor", source.keys), cast("torch.Tensor", source.values)
+        target.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1))
+        if isinstance(target, DynamicSlidingWindowLayer):
+            count_as(target, source.get_seq_length())
+
+
+def join_rows(parts: Sequence[Cache], into: Cache) -> None:
+    """Fill ``into`` with the rows of ``parts``, one below the other and aligned at their last column.
+
+    All are caches of :func:`attention_cache` without sliding windows; ``into`` is empty.
+    """
+    for target, *sources in zip(_layers(into), *map(_layers, parts), strict=True):
+        cast("RoomyLayer", target).join(sources)
+
+
+def drop_columns(cache: Cache, count: int) -> None:
+    """Forget the first ``count`` columns of every row of ``cache``, one of :func:`attention_cache` without windows."""
+    for layer in _layers(cache):
+        cast("RoomyLayer", layer).drop_columns(count)
+
+
+def _layers(cache: Cache) -> list[DynamicLayer]:
+    """The layers of an :func:`attention_cache`."""
+    return cast("list[DynamicLayer]", cache.layers)
+
+
+def _aligned(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """A room, with spare columns, that holds ``parts``, each [rows, heads, columns, width], aligned at the right."""
+    rows, end = sum(part.shape[0] for part in parts), max(part.shape[2] for part in parts)
+    room = parts[0].new_empty((rows, parts[0].shape[1], end + _SPARE_COLUMNS, parts[0].shape[3]))
+    row = 0
+    for part in parts:
+        block = room[row : row + part.shape[0]]
+        start = end - part.shape[2]
+        block[:, :, :start] = 0
+        block[:, :, start:end] = part
+        row += part.shape[0]
+    return room
+
+
+def _written(room: torch.Tensor | None, new: torch.Tensor, start: int) -> torch.Tensor:
+    """The room, or a larger one, with ``new`` in its columns from ``start`` on."""
+    rows, heads, columns, width = new.shape
+    end = start + columns
+    if room is None or end > room.shape[2]:
+        larger = new.new_empty((rows, heads, end + _SPARE_COLUMNS, width))
+        if room is not None:
+            larger[:, :, :start] = room[:, :, :start]
+        room = larger
+    room[:, :, start:end] = new
+    return room
 
 
 class DecodingModel:
     """A causal language model, and how it can be fed.
 
     A model that keeps nothing but keys and values of its tokens gets a cache of ours, whose rows can be selected and
-    whose beginning can be shared. Any other model makes its own cache, which is handed on as it is (:mod:`.own_cache`).
+    whose beginning can be shared. Any other model makes its own cache, which is handed on as it is.
     A model without one reads everything again for each token.
     """
 
@@ -105,3 +238,42 @@ class DecodingModel:
                 f"{self.name} doesn't fill the cache that it is given, so its replies would be wrong. Take a model of "
                 "another architecture."
             )
+
+
+class PrefixCache:
+    """Keys and values of ``token_ids`` under ``model``, which is run over them here.
+
+    Raises:
+        PolicyError: ``model`` can't share a prefix (:attr:`.decoding_model.DecodingModel.can_share_prefix`).
+    """
+
+    def __init__(self, model: DecodingModel, token_ids: Sequence[int]) -> None:
+        self.token_ids = tuple(token_ids)
+        self._model = model
+        self._one_row = self._new_cache()
+        input_ids_1P = torch.tensor([token_ids], device=model.device)
+        model.next_logits(input_ids_1P, torch.ones_like(input_ids_1P), self._one_row, 0)
+
+    def repeated(self, rows: int) -> Cache:
+        """A cache of its own for ``rows`` rows that all begin with the prefix."""
+        cache = self._new_cache()
+        repeat_row(self._one_row, cache, rows)
+        return cache
+
+    def _new_cache(self) -> Cache:
+        cache = self._model.new_cache()
+        if cache is None:
+            raise PolicyError("This model has no cache whose beginning can be shared.")
+        return cache
+
+
+def common_prefix_length(rows: Sequence[tuple[int, ...]]) -> int:
+    """How many tokens at the start all ``rows`` have in common; 0 for no rows."""
+    if not rows:
+        return 0
+    # Whatever the first and the last in lexical order share lies between them in all others too.
+    first, last = min(rows), max(rows)
+    for place, (one, other) in enumerate(zip(first, last, strict=False)):
+        if one != other:
+            return place
+    return min(len(first), len(last))

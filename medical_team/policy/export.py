@@ -1,14 +1,12 @@
-"""A model as one complete Hugging Face folder: adapters merged, weights as safetensors, tokenizer, chat template, card.
-
-transformers, vLLM and OpenRLHF open such a folder. Before it appears it is loaded again and compared with the source:
-with an adapter as it was trained, not merged.
-"""
+"""A model as one complete Hugging Face folder: adapters merged, weights as safetensors, tokenizer; in words that
+transformers 4 understands too, which the Self-RedTeam fork has."""
 
 from __future__ import annotations
 
 import gc
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -19,11 +17,60 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..callbacks import Notify
 from ..errors import OutputError, PolicyError
 from ..files import atomic_folder
+from .adapter import MERGING_TOLERANCE, relative_difference
 from .loading import LanguageModel, load_language_model, load_unmerged
-from .merging import MERGING_TOLERANCE, relative_difference
-from .model_folder import CONFIG_FILE, read_json_object
-from .quiet import quiet_transformers
-from .transformers_4 import write_for_transformers_4, write_tokenizer_for_transformers_4
+from .model_folder import CONFIG_FILE, TOKENIZER_CONFIG_FILE, read_json_object
+from .transformers_inside import quiet_transformers
+
+_OWN_PLACES = ("rope_theta", "partial_rotary_factor")
+"""What transformers 4 looks for beside ``rope_scaling``, not in it."""
+
+
+def write_for_transformers_4(folder: Path) -> None:
+    """Add to the configuration of the model in ``folder`` what transformers 4 looks for; nothing is taken away.
+
+    Raises:
+        PolicyError: its rotary positions can't be said in these words.
+    """
+    path = folder / CONFIG_FILE
+    config = read_json_object(path)
+    if isinstance(dtype := config.get("dtype"), str):
+        config["torch_dtype"] = dtype
+    config |= _rotary_words(config, folder)
+    _write(path, config)
+
+
+def write_tokenizer_for_transformers_4(folder: Path) -> None:
+    """Write the tokenizer's configuration in ``folder`` in words that both versions read."""
+    path = folder / TOKENIZER_CONFIG_FILE
+    content = read_json_object(path)
+    if content.get("tokenizer_class") == "TokenizersBackend":
+        content["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if isinstance(content.get("extra_special_tokens"), list):
+        content["additional_special_tokens"] = content.pop("extra_special_tokens")
+    _write(path, content)
+
+
+def _rotary_words(config: Mapping[str, object], folder: Path) -> dict[str, object]:
+    parameters = config.get("rope_parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict) or any(isinstance(value, dict) for value in parameters.values()):
+        raise PolicyError(
+            f"{folder} can't be written for transformers 4: its layers have rotary positions of several kinds "
+            "(rope_parameters in config.json), which that version says in a way of each architecture's own. Leave "
+            "--transformers-4 out, and take upstream OpenRLHF"
+        )
+    words: dict[str, object] = {name: parameters[name] for name in _OWN_PLACES if name in parameters}
+    scaling = {name: value for name, value in parameters.items() if name not in _OWN_PLACES}
+    if scaling.get("rope_type", "default") != "default":
+        words["rope_scaling"] = scaling
+    return words
+
+
+def _write(path: Path, content: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
 
 ExportPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 

@@ -1,15 +1,31 @@
-"""One call of a causal language model: it is given what its ``forward`` takes, and nothing else."""
+"""One call of a causal language model: it is given what its ``forward`` takes, and nothing else. Whether two ways
+to read the same text give the same log-probs, and what a model with a cache of its own lets be done to it, is
+tried with a few tokens."""
 
 from __future__ import annotations
 
+import weakref
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers.cache_utils import Cache
 
-from .transformers_inside import cache_of, cache_parameter, takes
+from .transformers_inside import (
+    base_model_of,
+    cache_of,
+    cache_parameter,
+    default_cache,
+    has_attention_layers,
+    has_recurrent_layers,
+    is_ordinary,
+    keeps_a_state,
+    takes,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
 
 _OPTIONAL = ("attention_mask", "position_ids", "logits_to_keep", "use_cache")
 
@@ -69,3 +85,160 @@ class ForwardPass:
         output = self.model(**inputs)
         self.tokens_read += input_ids_BN.numel()
         return output.logits[:, -1], cache_of(output) if keeps_cache else None
+
+
+COLUMNS = 6
+"""Tokens of a row that is tried with."""
+
+_SAME = 0.02
+"""By how much logits may differ, as a share of their range: rounding stays below, also in bf16; a wrong state doesn't.
+"""
+
+_hiding: weakref.WeakKeyDictionary[torch.nn.Module, bool] = weakref.WeakKeyDictionary()
+
+
+def hides_padding(model: PreTrainedModel) -> bool:
+    """Whether the mask hides padding that stands before a text from ``model``, read without a cache.
+
+    RWKV, for example, takes a mask and doesn't look at it: padding before a text changes what it says, silently.
+    """
+    base = base_model_of(model)
+    if base not in _hiding:
+        _hiding[base] = _tried_padding(ForwardPass(base))
+    return _hiding[base]
+
+
+@torch.no_grad()
+def _tried_padding(forward: ForwardPass) -> bool:
+    if not forward.takes_mask:
+        return False
+    padding = COLUMNS // 2
+    token_ids_1N = trial_tokens(forward, rows=1)
+    mask_1N = torch.ones_like(token_ids_1N)
+    mask_1N[:, :padding] = 0
+    padded_1V, _ = forward(token_ids_1N, mask_1N, keeps_cache=False)
+    return is_same(padded_1V[0], whole_logits(forward, token_ids_1N[0, padding:]))
+
+
+def whole_logits(forward: ForwardPass, token_ids_N: torch.Tensor) -> torch.Tensor:
+    """The logits after these tokens alone, [V], from one pass without a cache."""
+    token_ids_1N = token_ids_N[None]
+    return forward(token_ids_1N, torch.ones_like(token_ids_1N), keeps_cache=False)[0][0]
+
+
+def is_same(one_V: torch.Tensor, other_V: torch.Tensor) -> bool:
+    """Whether logits differ by no more than rounding."""
+    one_V, other_V = one_V.float(), other_V.float()
+    return bool((one_V - other_V).abs().max() <= _SAME * (other_V.max() - other_V.min()))
+
+
+def trial_tokens(forward: ForwardPass, rows: int) -> torch.Tensor:
+    """Different tokens, spread over the vocabulary, [rows, :data:`COLUMNS`]."""
+    vocabulary: int = forward.model.get_input_embeddings().num_embeddings  # type: ignore[assignment]
+    count = rows * COLUMNS
+    numbers = [(1 + place) * vocabulary // (count + 1) for place in range(count)]
+    return torch.tensor(numbers, device=forward.model.device).view(rows, COLUMNS)
+
+
+_FAILURES = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
+
+
+@dataclass(frozen=True)
+class OwnCache:
+    """How a cache of the model's own can be treated."""
+
+    is_handed_in: bool
+    """Whether it must be made for the model, which fills it but doesn't give it back."""
+    max_rows: int | None
+    """How many rows it can hold; None: any number."""
+    can_pad: bool
+    """Whether the mask hides padding before a prompt from all that the model keeps."""
+    can_select_rows: bool
+    has_attention: bool
+    """Whether something in it is as long as the mask; else the mask has nothing to say of a later token."""
+
+
+_tried: weakref.WeakKeyDictionary[torch.nn.Module, OwnCache | None] = weakref.WeakKeyDictionary()
+"""What the models of this process let be done; it doesn't depend on their weights."""
+
+
+def own_cache(forward: ForwardPass) -> OwnCache | None:
+    """The cache that the model makes, or fills; None if it does neither, or if what it then says is not the same."""
+    if forward.model not in _tried:
+        _tried[forward.model] = _try(forward)
+    return _tried[forward.model]
+
+
+@torch.no_grad()
+def _try(forward: ForwardPass) -> OwnCache | None:
+    found = _found(forward)
+    if found is None:
+        return None
+    two_rows = trial_tokens(forward, rows=2)
+    if _agrees(forward, found, two_rows, padding=0):
+        padded = found.can_pad and _agrees(forward, found, two_rows, padding=COLUMNS // 2)
+        return replace(found, can_pad=padded)
+    if _agrees(forward, found, two_rows[:1], padding=0):
+        return replace(found, max_rows=1, can_pad=False)
+    return None
+
+
+def _found(forward: ForwardPass) -> OwnCache | None:
+    """What kind of cache there is, by its class, before it is known whether it works."""
+    if forward.cache_name is None:
+        return None
+    token_ids = trial_tokens(forward, rows=1)
+    cache: Any = None
+    try:
+        cache = forward(token_ids, torch.ones_like(token_ids))[1]
+    except torch.OutOfMemoryError:
+        raise
+    except _FAILURES:
+        return None
+    if cache is None:
+        return OwnCache(is_handed_in=True, max_rows=None, can_pad=False, can_select_rows=False, has_attention=True)
+    if not isinstance(cache, Cache) or not is_ordinary(cache):
+        return OwnCache(is_handed_in=False, max_rows=None, can_pad=False, can_select_rows=False, has_attention=True)
+    # A state that the model speaks of and that is not in the cache must be somewhere else.
+    is_all = has_recurrent_layers(cache) or not keeps_a_state(forward.model)
+    return OwnCache(
+        is_handed_in=False,
+        max_rows=None,
+        can_pad=is_all and forward.takes_mask,
+        can_select_rows=is_all,
+        has_attention=has_attention_layers(cache),
+    )
+
+
+def _agrees(forward: ForwardPass, kind: OwnCache, token_ids_BN: torch.Tensor, *, padding: int) -> bool:
+    """Whether the last two tokens get the same logits one by one as all at once.
+
+    Args:
+        forward: the model.
+        kind: how its cache is treated.
+        token_ids_BN: rows of tokens.
+        padding: how many columns of the last row are padding.
+    """
+    mask_BN = torch.ones_like(token_ids_BN)
+    mask_BN[-1, :padding] = 0
+    starts, ends = {0: 0, len(token_ids_BN) - 1: padding}, (COLUMNS - 1, COLUMNS)
+    cache = default_cache(forward.model.config) if kind.is_handed_in else None
+    try:
+        # First of all: some models keep a state in themselves, and a pass over all would take it away.
+        expected = {
+            (row, end): whole_logits(forward, token_ids_BN[row, start:end])
+            for row, start in starts.items()
+            for end in ends
+        }
+        _, made = forward(token_ids_BN[:, : ends[0] - 1], mask_BN[:, : ends[0] - 1], cache)
+        for end in ends:
+            cache = cache if made is None else made
+            newest_BN, seen_BN = token_ids_BN[:, end - 1 : end], mask_BN[:, :end]
+            logits_BV, made = forward(newest_BN, seen_BN, cache, is_masked=kind.has_attention)
+            if not all(is_same(logits_BV[row], expected[row, end]) for row in starts):
+                return False
+    except torch.OutOfMemoryError:
+        raise
+    except _FAILURES:
+        return False
+    return True

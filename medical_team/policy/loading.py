@@ -26,10 +26,10 @@ from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import PolicyError
 from ..model_names import is_folder_name
 from ..runs.folder import run_around
+from .adapter import load_adapter, merge_adapter
 from .chat import chat_template_problem
+from .devices import raise_if_too_large
 from .hub import model_folder
-from .memory import raise_if_too_large
-from .merging import load_adapter, merge_adapter
 from .model_folder import (
     ADAPTER_CONFIG_FILE,
     adapter_folder_problems,
@@ -39,10 +39,8 @@ from .model_folder import (
     raise_if_any,
     read_json_object,
 )
-from .quiet import quiet_transformers
-from .smollm2 import smollm2_folder
-from .tiny import make_tiny_model
-from .transformers_inside import name_model
+from .shipped_models import make_tiny_model, smollm2_folder
+from .transformers_inside import name_model, quiet_transformers
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 """Where the weights of the policy that ships lie."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from .trial import hides_padding
+from .forward_pass import hides_padding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

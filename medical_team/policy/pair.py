@@ -1,24 +1,25 @@
-"""Who plays which role: one policy plays both, or each role has its own, an adapter on the same frozen base.
-
-On disk the folder of a pair is the assessor's, which is what it is trained for: whoever opens it as one model gets the
-assessor. The attacker lies inside of it, in :data:`ATTACKER_FOLDER`.
-"""
+"""Who plays which role: one policy plays both, or each role has its own, an adapter on the same base; or a frozen
+policy only speaks."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..callbacks import Notify
-from ..config import PolicyConfig
+from ..config import Device, PolicyConfig, Precision
 from ..errors import PolicyError
 from ..records import Role
+from .devices import choose_device, choose_dtype
+from .loading import load_language_model
 from .model_folder import is_adapter_folder
-from .policy import Policy
+from .policy import SHARED, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
 
 ATTACKER_FOLDER = "attacker"
 """Inside of the assessor's folder: the attacker's own model or adapter."""
@@ -102,3 +103,66 @@ def attacker_folder(model: str) -> Path | None:
     folder = Path(model).expanduser() / ATTACKER_FOLDER
     is_model = folder.is_dir() and ((folder / "config.json").is_file() or is_adapter_folder(folder))
     return folder if is_model else None
+
+
+def frozen_policies(
+    name: str,
+    *,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    day: date,
+    notify: Notify = lambda text: None,
+) -> Policies:
+    """What plays in the folder ``name``: one model, or the pair of a run whose roles have their own policies.
+
+    Raises:
+        PolicyError: a model can't be loaded or used.
+    """
+
+    def frozen(model: str) -> FrozenPolicy:
+        return FrozenPolicy(model, device=device, precision=precision, day=day, notify=notify)
+
+    attacker = attacker_folder(name)
+    return frozen(name) if attacker is None else PolicyPair(frozen(name), lambda: frozen(str(attacker)))
+
+
+class FrozenPolicy(Policy):
+    """The model ``name`` as it is; asked for its reference, it answers itself.
+
+    Args:
+        name: what :func:`.loading.load_language_model` takes; an adapter folder is merged into its base.
+        device: where it computes.
+        precision: what its weights are in.
+        day: what its chat template is told.
+        notify: told what takes long, such as fetching a model.
+
+    Raises:
+        PolicyError: the model can't be loaded or used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        day: date,
+        notify: Notify = lambda text: None,
+    ) -> None:
+        chosen = choose_device(device)
+        self._compute_dtype = choose_dtype(precision, chosen)
+        language_model = load_language_model(name, device=chosen, dtype=self._compute_dtype, notify=notify)
+        self.config = PolicyConfig(model=name, adaptation="full", device=device, precision=precision)
+        self.device = chosen
+        self.day = day
+        self.tokenizer = language_model.tokenizer
+        self.eos_token_ids = language_model.eos_token_ids
+        self.pad_token_id = language_model.pad_token_id
+        self.context_window = language_model.context_window
+        self.model = language_model.model.requires_grad_(False)
+        self._adapter, self._past = SHARED, {}
+        self._reference_copy = language_model.model
+
+    def forget_weights(self) -> None:
+        """Let go of the weights, which another engine has taken over: it still reads and spells."""
+        del self.model, self._reference_copy

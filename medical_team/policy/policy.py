@@ -23,15 +23,12 @@ from ..errors import PolicyError
 from ..game.rollout import REFERENCE
 from ..records import LIVING, Role
 from ..seeds import derive_seed
-from .adapter import add_adapter, attach_adapter
+from .adapter import add_adapter, attach_adapter, merge_adapter
 from .chat import decode_reply
 from .devices import choose_device, choose_dtype
-from .dropout import switch_off_dropout
-from .gradient_checkpointing import enable_gradient_checkpointing, recomputing
 from .loading import load_language_model
-from .merging import merge_adapter
-from .mixed_precision import spare_copies
-from .quiet import quiet_transformers
+from .preparation import enable_gradient_checkpointing, recomputing, spare_copies, switch_off_dropout
+from .transformers_inside import quiet_transformers
 
 if TYPE_CHECKING:
     from peft import PeftModel

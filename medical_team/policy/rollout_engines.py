@@ -12,8 +12,8 @@ from ..game.rollout import TrainingRollout
 from ..records import Role
 from .pair import Policies
 from .transformers_rollout import TransformersRollout
-from .vllm_installed import vllm_version
 from .vllm_rollout import VllmRollout
+from .vllm_room import vllm_version
 
 
 @dataclass(frozen=True)

@@ -1,63 +1,12 @@
-"""What we lean on inside transformers, PEFT and torch beyond their documented ways, in one place, since any release
-may change it.
-
-Each item has a test of its own in ``tests/policy/test_transformers_inside.py``, whose failure names the item.
-
-Caches:
-
-- ``forward`` takes and gives back a cache as ``cache`` (transformers 5.24); before that as ``past_key_values``, or
-  ``cache_params`` for recurrent models; as ``state`` for RWKV. :func:`cache_parameter`, :func:`cache_of`,
-  :func:`takes`; for :mod:`.forward_pass`.
-- ``PreTrainedModel._is_stateful`` says that something beside keys and values is kept. :func:`keeps_a_state`; for
-  :mod:`.decoding_model` and :mod:`.own_cache`.
-- ``DynamicCache(config=...)`` has the layers that the model fills, of the classes of ``cache_utils``.
-  :func:`default_cache`, :func:`is_ordinary`; for the same and :mod:`.key_values`.
-- ``DynamicLayer`` holds ``keys`` and ``values``, [rows, heads, tokens, width], and is told of new ones by ``update``.
-  :mod:`.key_values` has a layer derived from it.
-- ``DynamicSlidingWindowLayer`` counts all tokens in ``cumulative_length``. :func:`count_as`; for :mod:`.key_values`.
-- ``Cache.reorder_cache`` keeps chosen rows in every layer of ``cache_utils``, recurrent states included.
-  :func:`keep_rows`; for :mod:`.decoding_model`.
-
-Models:
-
-- ``config._name_or_path`` is what saved models and adapters name as their base. :func:`name_model`; for whatever makes
-  or loads a model.
-- ``MODEL_FOR_CAUSAL_LM_MAPPING_NAMES`` has the model types with a head that writes text. :func:`has_causal_head`; for
-  :mod:`.model_folder`.
-- ``from_pretrained`` tells ``missing_keys`` with ``output_loading_info``, and renames by ``key_mapping``.
-  :mod:`.loading`.
-- A model that was read with ``gguf_file`` holds whole weights, and a ``quantization_config`` that keeps it from being
-  saved. :func:`without_quantisation`; for :mod:`.smollm2`.
-- A module that can recompute its activations has a flag ``gradient_checkpointing`` and looks at ``training``.
-  :func:`recomputing_modules`; for :mod:`.gradient_checkpointing`.
-- torch's dropout layers are derived from ``_DropoutNd`` and look at ``p``. :func:`is_dropout`; for :mod:`.dropout`.
-- GPT-2 and its kin have ``Conv1D`` for linear layers, ``nf`` wide, whose weight is transposed. :data:`Conv1D`; for
-  :mod:`.adapter`.
-- Saved tokenizers call themselves ``TokenizersBackend`` and list ``extra_special_tokens``, which transformers 4 doesn't
-  read. :mod:`.export`.
-
-PEFT:
-
-- A model with an adapter computes the same as its base model, within which the adapter's layers are.
-  :func:`base_model_of`; for :mod:`.decoding_model` and :mod:`.trial`.
-- ``set_peft_model_state_dict`` and ``load_adapter`` tell ``missing_keys`` and ``unexpected_keys``. :mod:`.policy`,
-  :mod:`.merging`.
-- ``LoraLayer`` is what every adapted layer is derived from; ``get_base_layer`` is what was there before.
-  :mod:`.merging`.
-- Every adapted layer turns its input into the adapter's precision unless ``cast_input_dtype_enabled`` is False.
-  :mod:`.mixed_precision`.
-- ``peft_config`` holds the configuration that PEFT made of ours, with ``target_modules`` and, for experts in one
-  parameter, ``target_parameters``. :mod:`.adapter`.
-- Several adapters stand on one model under names, which are part of their parameters' names; ``set_adapter`` says which
-  one computes, and lets its parameters want gradients unless ``inference_mode`` is given. ``save_pretrained`` writes an
-  adapter that isn't called ``default`` into a folder of its name. :mod:`.policy`, :mod:`.adapter`.
-- ``save_embedding_layers=False`` keeps ``save_pretrained`` from asking the hub. :mod:`.policy`.
-"""
+"""What we lean on inside transformers, PEFT and torch beyond their documented ways, in one place, so that an
+upgrade is tried at one place; and how their progress bars and remarks are kept off the screen."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import torch
@@ -67,9 +16,11 @@ from transformers import cache_utils
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D as Conv1D
+from transformers.utils import logging
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
+
 
 CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
 """Newest first: newer outputs still answer to the old names, with a warning."""
@@ -192,3 +143,20 @@ def _forward_parameters(model: PreTrainedModel) -> Iterator[frozenset[str]]:
         yield frozenset(parameters)
         if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
             return
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Generator[None]:
+    """Show no progress bars and nothing below an error; afterwards all is as it was."""
+    verbosity, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            # peft asks transformers in ways that will change: nothing that a user could mend.
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if has_bars:
+            logging.enable_progress_bar()

@@ -26,9 +26,8 @@ from ..game.rollout import Reply, RolloutRequest, Speaker
 from ..records import Role
 from .encoding import EncodedRequest
 from .policy import Policy
-from .quiet import quiet_transformers
-from .vllm_installed import check_installed
-from .vllm_room import EngineShape
+from .transformers_inside import quiet_transformers
+from .vllm_room import EngineShape, check_installed
 
 # What vLLM raises is no tree of its own.
 VLLM_ERRORS = (

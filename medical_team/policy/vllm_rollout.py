@@ -1,35 +1,87 @@
-"""The rollout engine over vLLM, whose weights follow the policy that learns.
-
-On a CPU, and with full weights, it has one set of weights: who speaks next is pushed in, with the adapter merged. On a
-GPU the LoRA adapters that learn are served beside the weights of the reference: each version under a new name, so that
-no cache can take one for another. A past self's weights are pushed in.
-
-A request's seed decides its reply. Requests of one call are drawn in their order and nothing that was computed for
-another call is used again, so a call with the same requests and weights repeats; on a CPU bit for bit.
-"""
+"""The rollout engine over vLLM, whose weights follow the policy that learns: as a checkpoint has them, the adapter
+merged in."""
 
 from __future__ import annotations
 
 import itertools
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
 from ..callbacks import Notify, Progress
 from ..config import RolloutConfig
-from ..errors import VllmError
+from ..errors import PolicyError, VllmError
 from ..game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest
 from ..records import LIVING, Role
 from .devices import choose_dtype
 from .encoding import EncodedRequest, encode_requests, groups_by_voice
-from .merged_weights import merged_weights
 from .pair import Policies, set_past_versions
 from .policy import Policy
 from .vllm_engine import Adapter, VllmEngine, can_serve_adapter, engine_shape
 from .vllm_room import EngineRoom
+
+_LORA = ".lora_"
+_BASE = ".base_layer."
+
+
+@torch.no_grad()
+def merged_weights(policy: Policy, version: str = LIVING) -> Iterator[tuple[str, torch.Tensor]]:
+    """The weights of ``version`` by name, in fp32 where an adapter is added.
+
+    A head that is tied to the embeddings is named too: who takes over the one doesn't know of the other.
+
+    Raises:
+        PolicyError: there is no such version, or an adapter changes a weight that stands in several places.
+    """
+    has_adapter = policy.config.adaptation == "lora" and version != REFERENCE
+    with policy.inference_context(version) as model:
+        base: Any = model.get_base_model() if policy.config.adaptation == "lora" else model  # type: ignore[operator]
+        weights: dict[str, torch.Tensor] = {}
+        adapted: dict[str, torch.Tensor] = {}
+        for name, weight in base.state_dict().items():
+            if _LORA in name:
+                continue
+            plain = name.replace(_BASE, ".")
+            is_adapted = has_adapter and name.endswith(f"{_BASE}weight")
+            weights[plain] = _merged(base.get_submodule(name.rpartition(_BASE)[0]), weight) if is_adapted else weight
+            if is_adapted:
+                adapted[plain] = weight
+    _raise_if_shared(weights, adapted)
+    yield from _as_saved(base, weights).items()
+
+
+def _merged(layer: Any, weight: torch.Tensor) -> torch.Tensor:
+    merged = weight.float()
+    for adapter in layer.active_adapters:
+        merged = merged + layer.get_delta_weight(adapter).float()
+    return merged
+
+
+def _raise_if_shared(weights: dict[str, torch.Tensor], adapted: dict[str, torch.Tensor]) -> None:
+    places = {weight.data_ptr(): name for name, weight in weights.items()}
+    for name, weight in adapted.items():
+        if (other := places.get(weight.data_ptr())) is not None:
+            raise PolicyError(
+                f"the adapter changes {name}, which is tied to {other}: merged, it would change both. Set "
+                "rollout.engine to transformers."
+            )
+
+
+def _as_saved(model: Any, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """``weights`` as in a checkpoint, where transformers fused several into one on loading, as a mixture's experts."""
+    from transformers import core_model_loading
+
+    revert = getattr(core_model_loading, "revert_weight_conversion", None)
+    fusing = getattr(core_model_loading, "WeightConverter", ())
+    conversions = getattr(model, "_weight_conversions", None) or ()
+    if revert is None or not any(isinstance(each, fusing) for each in conversions):
+        return weights
+    return cast("dict[str, torch.Tensor]", revert(model, weights))
+
 
 Voice = tuple[Policy, str]
 """A policy, and which version of it speaks."""

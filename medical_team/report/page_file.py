@@ -19,20 +19,14 @@ from typing import Any
 
 from ..files import atomic_text
 from ..metrics.run_reader import RunReader
-from .chunks import ChunkedTable
-from .game_rows import GameArchive
+from .game_rows import ChunkedTable, GameArchive
 from .overview import overview
 
 SCRIPTS = (
     "text.js",
-    "diff.js",
-    "tables.js",
-    "chart.js",
+    "games.js",
     "overview.js",
-    "filters.js",
-    "game_list.js",
     "game_view.js",
-    "live.js",
     "main.js",
 )
 """In the order in which they are run, as one script."""

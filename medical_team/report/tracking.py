@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 from ..callbacks import Notify
+from ..engine_config import TrackerName, TrackingConfig
 from ..files import atomic_text
 from ..network.proxies import privacy_warning
 from ..records import Game
 from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
-from ..tracking_config import TrackerName, TrackingConfig
 from .trackers.tracker import Row, TrackedRun, Tracker, game_row
 
 _FOLDER = "tracking"

@@ -9,8 +9,7 @@ from pathlib import Path
 from ..callbacks import Notify
 from ..config import DataConfig, RunConfig
 from ..errors import UsageError
-from ..game_config import GameConfig
-from ..opponent_config import OpponentConfig
+from ..game_config import GameConfig, OpponentConfig
 from ..records import DataType, Game, TrainingRecord
 from ..rl.protocols import Listener
 from ..runs.folder import RunFolder

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from ..config import DataConfig, RunConfig
 from ..data.synthetic.demo_world import heldout_records, played_records
-from ..evaluation.accuracy import HeldoutScore, balanced_accuracy
-from ..evaluation.attacked import attack_notes
-from ..evaluation.heldout import evaluate_heldout
+from ..evaluation.game_metrics import HeldoutScore, balanced_accuracy
+from ..evaluation.heldout import attack_notes, evaluate_heldout
 from ..jsonl import write_jsonl
 from ..judging import reference_judge
 from ..policy.policy import Policy

@@ -23,10 +23,9 @@ from ..game.rollout import FIXED, RoutedRollout, TrainingRollout
 from ..judge.protocol import Judge
 from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
-from ..policy.auto_precision import choose_precision
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.pair import Policies, load_policies
-from ..policy.probe import probe_policy
+from ..policy.probe import choose_precision, probe_policy
 from ..policy.rollout_engines import ChosenEngine, choose_engine
 from ..prompt_date import asks_for_day, today
 from ..records import Role, TrainingRecord

@@ -115,10 +115,10 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
 from medical_team.cli.main import main
-from medical_team.doctor import model_probe
+from medical_team.doctor import models
 from medical_team.doctor.subject import Ended
 # The torch of this test loads no model.
-model_probe.run_command = lambda *_, **__: Ended(0, '{"problem": "", "passes": 0.0, "sampler": 0.0}', "")
+models.run_command = lambda *_, **__: Ended(0, '{"problem": "", "passes": 0.0, "sampler": 0.0}', "")
 sys.exit(main(["doctor", "--policy.model", "demo"]))
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -5,7 +5,7 @@ import pytest
 from builders import a_record
 from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.records import DataType
 
 

@@ -15,8 +15,8 @@ import yaml
 from transformers import AutoModelForCausalLM
 
 from medical_team.cli.main import main
-from medical_team.policy.quiet import quiet_transformers
-from medical_team.policy.tiny import save_tiny_model
+from medical_team.policy.shipped_models import save_tiny_model
+from medical_team.policy.transformers_inside import quiet_transformers
 from medical_team.runs.config_file import config_from_tables
 from medical_team.runs.folder import RunFolder
 from medical_team.runs.places import without_places

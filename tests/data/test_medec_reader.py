@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

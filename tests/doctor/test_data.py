@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 from __future__ import annotations
 
 import socket
@@ -15,7 +17,7 @@ from medical_team.engine_config import EngineConfig
 from medical_team.errors import PolicyError
 from medical_team.policy.policy import Policy
 from medical_team.policy.probe import probe_policy
-from medical_team.policy.tiny import save_tiny_model
+from medical_team.policy.shipped_models import save_tiny_model
 
 NAME = "someone/model"
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"

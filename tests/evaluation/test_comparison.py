@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
+
 from dataclasses import replace
 
 import pytest
@@ -5,12 +7,11 @@ import pytest
 from builders import a_game, a_pair, a_spec
 from medec_builders import HARMFUL, SAFE, a_correct_text, an_error_text
 from medical_team.errors import DataError, UsageError
-from medical_team.evaluation.comparison import compare
-from medical_team.evaluation.evaluation_folder import FORMAT, EvaluationFolder, EvaluationSettings
-from medical_team.evaluation.games_folder import FORMAT as GAMES_FORMAT
-from medical_team.evaluation.games_folder import GamesSettings, read_games, write_games
-from medical_team.evaluation.model_identity import ModelIdentity
-from medical_team.evaluation.outcomes import read_outcomes
+from medical_team.evaluation.comparison import compare, read_outcomes
+from medical_team.evaluation.medec import FORMAT, EvaluationFolder, EvaluationSettings
+from medical_team.evaluation.model_choice import ModelIdentity
+from medical_team.evaluation.model_games import FORMAT as GAMES_FORMAT
+from medical_team.evaluation.model_games import GamesSettings, read_games, write_games
 from medical_team.evaluation.predictions import prediction_of
 from medical_team.records import DataType, GameState, Verdict
 

@@ -11,8 +11,7 @@ import pytest
 from builders import a_pair
 from medec_csv import a_correct_row, an_error_row, some_rows, write_csv
 from medical_team.errors import DataError, UsageError
-from medical_team.evaluation.audit_items import AuditItem, choose_pairs, items_of, load_cases
-from medical_team.evaluation.judge_audit import JudgeAudit, audit
+from medical_team.evaluation.judge_audit import AuditItem, JudgeAudit, audit, choose_pairs, items_of, load_cases
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import reference_judge
 from medical_team.records import ErrorType, JudgeFailure, Labels, NotePair, Ruling

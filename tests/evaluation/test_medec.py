@@ -5,10 +5,9 @@ import pytest
 
 from medec_builders import ScriptedRollout, a_correct_text, an_error_text
 from medical_team.errors import DataError, UsageError
-from medical_team.evaluation.evaluation_folder import FORMAT, EvaluationFolder, EvaluationSettings
-from medical_team.evaluation.medec import TEXTS_AT_ONCE, predict
+from medical_team.evaluation.medec import FORMAT, TEXTS_AT_ONCE, EvaluationFolder, EvaluationSettings, predict
 from medical_team.evaluation.medec_metrics import medec_metrics
-from medical_team.evaluation.model_identity import ModelIdentity
+from medical_team.evaluation.model_choice import ModelIdentity
 from medical_team.evaluation.tasks import AssessorTask
 from medical_team.game.rollout import PromptTooLong
 

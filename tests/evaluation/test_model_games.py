@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportOptionalOperand=false
+
 import pytest
 
 from builders import a_game, a_pair, a_record, a_revision_of, a_spec
@@ -5,8 +7,7 @@ from medec_builders import ScriptedRollout
 from medical_team.config import GameConfig, RolloutConfig
 from medical_team.errors import UsageError
 from medical_team.evaluation.game_metrics import assessor_figures, attacker_figures
-from medical_team.evaluation.model_games import play_model_games
-from medical_team.evaluation.players import Player, game_specs
+from medical_team.evaluation.model_games import Player, game_specs, play_model_games
 from medical_team.judging import reference_judge
 from medical_team.records import DataType, GameState, Role, Verdict
 

@@ -24,7 +24,7 @@ from medical_team.game.opponents import (
     version_after,
 )
 from medical_team.game.rollout import FIXED, REFERENCE
-from medical_team.opponent_config import OpponentConfig
+from medical_team.game_config import OpponentConfig
 from medical_team.records import LIVING, DataType, Game, GameState, Role, Verdict
 
 ATTACKER, ASSESSOR = Role.ATTACKER, Role.ASSESSOR

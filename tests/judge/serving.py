@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 """A judge's service, really listening, in a thread of the test; and judges that do as they are told."""
 
 from __future__ import annotations

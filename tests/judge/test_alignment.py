@@ -16,7 +16,7 @@ from medical_team.judge.alignment import (
     is_harmless_reordering,
     sentence_changes,
 )
-from medical_team.sentences import split_sentences
+from medical_team.words import split_sentences
 
 words = st.lists(st.sampled_from("abc"), max_size=12).map(tuple)
 

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 """What the reference judge says of rewritten notes: right where it can know, silent where it can't."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 """Many clients, one judge: merged, in turn, bounded, and nobody spoils it for the others."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false
+
 """The local engine's memory against the tensors of a real update on the CPU."""
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from medical_team.config import PolicyConfig, RolloutConfig, RunConfig
 from medical_team.game.rollout import REFERENCE
 from medical_team.planning.planner import plan_of
 from medical_team.policy.policy import Policy
-from medical_team.policy.tiny import save_tiny_model
+from medical_team.policy.shipped_models import save_tiny_model
 from medical_team.records import Sample
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.protocols import Experience

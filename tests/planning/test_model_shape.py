@@ -34,7 +34,7 @@ from medical_team.planning.model_shape import (
     training_bytes,
 )
 from medical_team.planning.plan import Unknown
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.policy.transformers_inside import cache_of
 
 SMALL = {

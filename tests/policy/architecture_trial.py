@@ -17,12 +17,11 @@ from medical_team.errors import PolicyError
 from medical_team.game.rollout import Reply, RolloutRequest, Speaker
 from medical_team.policy.decoding_model import DecodingModel
 from medical_team.policy.export import export_model
-from medical_team.policy.frozen import FrozenPolicy
 from medical_team.policy.log_probs import reply_log_probs, token_batch
+from medical_team.policy.pair import FrozenPolicy
 from medical_team.policy.policy import Policy
 from medical_team.policy.probe import probe_policy
-from medical_team.policy.rollout_path import path_of
-from medical_team.policy.transformers_rollout import TransformersRollout
+from medical_team.policy.transformers_rollout import TransformersRollout, path_of
 from medical_team.records import Role, Sample
 from medical_team.rl.learner import ReinforceLearner
 
@@ -39,7 +38,7 @@ class Trial:
     refusal: str = ""
     """The one message with which the model was refused; empty where it was not."""
     replies: str = ""
-    """How replies are drawn (:class:`medical_team.policy.rollout_path.RolloutPath`)."""
+    """How replies are drawn (:class:`medical_team.policy.transformers_rollout.RolloutPath`)."""
     sampler: float = math.nan
     """Mean difference between the sampler's log-probs and the learner's."""
     learnt: float = math.nan

@@ -1,17 +1,29 @@
-"""LoRA goes on the layers that can carry it, and on no others."""
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOptionalMemberAccess=false
 
 from __future__ import annotations
 
+import json
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, TaskType, get_peft_model
-from tiny_architectures import tiny_model
+from peft import LoraConfig, LoraModel, PeftModel, TaskType, get_peft_model
+from safetensors.torch import load_file, save_file
+from tiny_architectures import save_tiny_architecture, tiny_model
+from transformers import AutoModelForCausalLM
 
+from medical_team.config import PolicyConfig
 from medical_team.errors import PolicyError
+from medical_team.game.rollout import REFERENCE
+from medical_team.policy import adapter
 from medical_team.policy.adapter import adaptable_layers, attach_adapter
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.export import export_model
+from medical_team.policy.loading import load_language_model
+from medical_team.policy.policy import Policy
+from medical_team.policy.shipped_models import make_tiny_model, save_tiny_model
+from medical_team.policy.transformers_inside import quiet_transformers
 
 PROBE = torch.arange(5, 40)[None]
 
@@ -104,3 +116,170 @@ def test_a_model_without_a_linear_layer_says_so():
 
     with pytest.raises(PolicyError, match=r"tiny .*has no linear layer.*policy\.adaptation to full"):
         attach_adapter(model, name="tiny", rank=2, generator_seed=0)
+
+
+CPU = torch.device("cpu")
+ATTENTION = ["q_proj", "v_proj"]
+
+TIED = {
+    "a LoRA on the head": {"target_modules": ["q_proj", "lm_head"]},
+    "a LoRA on the embeddings": {"target_modules": ["q_proj", "embed_tokens"]},
+    "two LoRAs": {"target_modules": ["embed_tokens", "lm_head"]},
+    "one LoRA on both": {"target_modules": ["embed_tokens"], "ensure_weight_tying": True},
+    "a DoRA on the head": {"target_modules": ["lm_head"], "use_dora": True},
+    "a head of its own": {"target_modules": ATTENTION, "modules_to_save": ["lm_head"]},
+    "embeddings of its own": {"target_modules": ATTENTION, "modules_to_save": ["embed_tokens"]},
+    "tokens of its own": {"target_modules": ATTENTION, "trainable_token_indices": {"embed_tokens": [5, 6, 7]}},
+    "biases and norms": {"target_modules": ATTENTION, "bias": "all", "modules_to_save": ["norm"]},
+}
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=PROBE, use_cache=False).logits
+
+
+def save_adapter(folder: Path, base_model: Any, base: Path, **options: Any) -> torch.Tensor:
+    """Save an adapter that changes all that it may. Returns the logits of its model, unmerged."""
+    with warnings.catch_warnings():
+        # peft warns of what is tested here
+        warnings.simplefilter("ignore")
+        adapted = get_peft_model(base_model, LoraConfig(r=4, task_type=TaskType.CAUSAL_LM, **options)).eval()
+        generator = torch.Generator().manual_seed(3)
+        with torch.no_grad():
+            for _, weights in adapted.named_parameters():
+                if weights.requires_grad:
+                    weights += 0.1 * torch.randn(weights.shape, generator=generator)
+        adapted.peft_config["default"].base_model_name_or_path = str(base)
+        adapted.save_pretrained(folder)
+    return logits(adapted)
+
+
+def save_tied_adapter(tmp_path: Path, architecture: Any = "llama", **options: Any) -> torch.Tensor:
+    """An adapter in ``tmp_path / "adapter"`` on a model whose head is tied to its embeddings."""
+    save_tiny_model(tmp_path / "base", architecture=architecture)
+    model, _ = make_tiny_model(architecture=architecture)
+    assert model.config.tie_word_embeddings
+    return save_adapter(tmp_path / "adapter", model, tmp_path / "base", **options)
+
+
+def load(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+    return load_language_model(str(folder), device=CPU, dtype=dtype).model
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3"])
+@pytest.mark.parametrize("case", TIED)
+def test_where_head_and_embeddings_are_tied_the_merged_model_is_the_adapters(case, architecture, tmp_path):
+    unmerged = save_tied_adapter(tmp_path, architecture, **TIED[case])
+    assert not torch.allclose(unmerged, logits(make_tiny_model(architecture=architecture)[0]), atol=0.1)
+
+    merged = load(tmp_path / "adapter")
+    with quiet_transformers():
+        merged.save_pretrained(tmp_path / "merged")
+        reloaded = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+
+    torch.testing.assert_close(logits(merged), unmerged, rtol=0, atol=1e-4)
+    torch.testing.assert_close(logits(reloaded), unmerged, rtol=0, atol=1e-4)
+
+
+def test_in_bf16_too_the_head_alone_changes(tmp_path):
+    unmerged = save_tied_adapter(tmp_path, target_modules=["lm_head"])
+
+    merged = load(tmp_path / "adapter", torch.bfloat16)
+
+    assert not merged.config.tie_word_embeddings
+    base = make_tiny_model()[0].to(torch.bfloat16)
+    assert torch.equal(merged.get_input_embeddings().weight, base.get_input_embeddings().weight)
+    torch.testing.assert_close(logits(merged).float(), unmerged, rtol=0, atol=0.1)
+
+
+def test_a_policy_on_such_an_adapter_starts_from_it_and_is_saved_and_exported_right(tmp_path):
+    unmerged = save_tied_adapter(tmp_path, **TIED["a LoRA on the head"])
+    policy = Policy(PolicyConfig(model=str(tmp_path / "adapter"), lora_rank=4, device="cpu"), seed=0)
+    with policy.inference_context(REFERENCE) as reference:
+        torch.testing.assert_close(logits(reference), unmerged, rtol=0, atol=1e-4)
+    with torch.no_grad():
+        for _, weights in policy.trainable_parameters():
+            weights += 0.05
+    learnt = logits(policy.model)
+    policy.save(tmp_path / "checkpoint")
+
+    export_model(str(tmp_path / "checkpoint"), tmp_path / "exported", lambda folder: None)
+    policy.save_merged(tmp_path / "final")
+
+    for folder in ("exported", "final"):
+        torch.testing.assert_close(logits(load(tmp_path / folder)), learnt, rtol=0, atol=1e-4)
+
+
+def test_a_weight_in_several_places_can_t_be_merged_and_that_is_said(tmp_path):
+    # Zamba2 uses one block of attention at several depths.
+    save_tiny_architecture(tmp_path / "base", "zamba2")
+    save_adapter(tmp_path / "adapter", tiny_model("zamba2"), tmp_path / "base", target_modules=["q_proj"])
+
+    with pytest.raises(PolicyError, match=r"changes .*q_proj, whose weight stands in several places of Zamba2"):
+        load(tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_merge_that_gives_another_model_is_refused(dtype, tmp_path, monkeypatch):
+    save_tied_adapter(tmp_path, **TIED["a LoRA on the head"])
+    # PEFT takes the adapter off without adding it to the weights.
+    monkeypatch.setattr(LoraModel, "merge_and_unload", lambda self, **options: self.unload())
+
+    with pytest.raises(PolicyError, match="the merged model's logits differ"):
+        load(tmp_path / "adapter", dtype)
+
+
+@pytest.mark.parametrize("case", TIED)
+def test_in_bf16_a_right_merge_is_accepted(case, tmp_path):
+    unmerged = save_tied_adapter(tmp_path, **TIED[case])
+
+    merged = load(tmp_path / "adapter", torch.bfloat16)
+
+    assert adapter.relative_difference(logits(merged).float(), unmerged) < 0.1
+
+
+def test_a_head_that_nobody_adapted_stays_tied(tmp_path):
+    save_tied_adapter(tmp_path, target_modules=ATTENTION)
+
+    merged = load(tmp_path / "adapter")
+
+    assert merged.config.tie_word_embeddings
+    assert merged.get_output_embeddings().weight is merged.get_input_embeddings().weight
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [("drop", "has no weights for 1 layers of Llama"), ("rename", "has weights for unknown 1 layers of Llama")],
+)
+def test_weights_that_are_missing_or_have_no_place_are_not_passed_over(change, message, tmp_path):
+    save_tied_adapter(tmp_path, target_modules=ATTENTION)
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    weights = load_file(path)
+    name = sorted(weights)[0]
+    tensor = weights[name] if change == "rename" else weights.pop(name)
+    if change == "rename":
+        weights[name.replace("q_proj", "k_proj").replace("v_proj", "k_proj")] = tensor.clone()
+    save_file(weights, path, metadata={"format": "pt"})
+
+    with pytest.raises(PolicyError, match=message):
+        load(tmp_path / "adapter")
+
+
+def test_a_configuration_of_another_adapter_is_noticed(tmp_path):
+    save_tied_adapter(tmp_path, target_modules=["q_proj", "lm_head"])
+    path = tmp_path / "adapter" / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**config, "target_modules": ["q_proj"]}), encoding="utf-8")
+
+    with pytest.raises(PolicyError, match=r"lm_head.*another adapter's"):
+        load(tmp_path / "adapter")
+
+
+def test_the_adapter_is_loaded_as_peft_loads_it(tmp_path):
+    unmerged = save_tied_adapter(tmp_path, target_modules=ATTENTION)
+
+    adapted = adapter.load_adapter(make_tiny_model()[0], tmp_path / "adapter", "adapter")
+
+    assert isinstance(adapted, PeftModel)
+    torch.testing.assert_close(logits(adapted), unmerged, rtol=0, atol=1e-6)

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
 """Prompts and replies: a player's text can never become a control token."""
 
 import unicodedata
@@ -13,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.policy.chat import decode_reply, encode_prompt, without_control_tokens
 from medical_team.policy.demo_model import make_demo_tokenizer
-from medical_team.policy.tiny import Architecture, make_tiny_model
+from medical_team.policy.shipped_models import Architecture, make_tiny_model
 from medical_team.prompts import defuse
 
 CHATML_EOS = 2

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIncompatibleMethodOverride=false
+
 """Decoding a batch: exact against ``generate``, and no row disturbs another."""
 
 from __future__ import annotations
@@ -34,10 +36,8 @@ from medical_team.policy.decoding import (
     decode,
     left_padded,
 )
-from medical_team.policy.decoding_model import DecodingModel
+from medical_team.policy.decoding_model import DecodingModel, PrefixCache, RoomyLayer
 from medical_team.policy.encoding import EncodedRequest
-from medical_team.policy.key_values import RoomyLayer
-from medical_team.policy.prefix_cache import PrefixCache
 
 each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 

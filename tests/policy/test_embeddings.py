@@ -3,7 +3,7 @@ import torch
 
 from medical_team.errors import PolicyError
 from medical_team.policy.embeddings import TextEmbedder
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model
 
 TEXTS = ["A man has a cough.", "A woman has a fever and is given 500 mg of something.", "X", *map(str, range(20))]
 

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportOperatorIssue=false, reportOptionalOperand=false
+
 """Exported folders: the same model, whole, wherever it came from, opened by transformers alone."""
 
 from __future__ import annotations
@@ -14,12 +16,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from medical_team.config import DEMO_MODEL, PolicyConfig
 from medical_team.errors import OutputError, PolicyError
 from medical_team.policy import export as export_room
-from medical_team.policy.export import TOLERANCE, export_model
+from medical_team.policy.export import TOLERANCE, export_model, write_for_transformers_4
 from medical_team.policy.loading import load_language_model
 from medical_team.policy.policy import Policy
-from medical_team.policy.quiet import quiet_transformers
-from medical_team.policy.tiny import make_tiny_model, save_tiny_model
-from medical_team.policy.transformers_4 import write_for_transformers_4
+from medical_team.policy.shipped_models import make_tiny_model, save_tiny_model
+from medical_team.policy.transformers_inside import quiet_transformers
 
 PROBE = torch.arange(5, 40)[None]
 

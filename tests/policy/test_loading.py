@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportUnhashable=false
+
 """Loading models: what a trainer is told about them, and one clear error for each way in which they can't be used."""
 
 import json
@@ -24,7 +26,7 @@ from transformers import (
 from chat_templates import LIST_TEMPLATE
 from medical_team.errors import ModelUnavailableError, PolicyError
 from medical_team.policy.loading import LanguageModel, load_language_model
-from medical_team.policy.tiny import Architecture, make_tiny_model, save_tiny_model
+from medical_team.policy.shipped_models import Architecture, make_tiny_model, save_tiny_model
 from recording_proxy import use_proxy
 
 CPU = torch.device("cpu")

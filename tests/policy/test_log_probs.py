@@ -1,3 +1,5 @@
+# pyright: reportCallIssue=false
+
 """Log-probs of replies, many at a time, are those of each alone, whatever the architecture."""
 
 from __future__ import annotations
@@ -8,8 +10,8 @@ from decoding_cases import NEARLY_EQUAL, logits_of, requests_of, tiny
 from tiny_architectures import SHAPES
 
 from builders import a_sample
+from medical_team.policy.forward_pass import hides_padding
 from medical_team.policy.log_probs import reply_log_probs, token_batch
-from medical_team.policy.trial import hides_padding
 
 TEMPERATURE = 0.7
 

@@ -1,7 +1,8 @@
-"""The probe lets pass what can be trained, and says of anything else what is wrong with it."""
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from tiny_architectures import save_tiny_architecture
 from medical_team.config import DEMO_MODEL, TINY_RANDOM_MODEL, PolicyConfig
 from medical_team.errors import PolicyError
 from medical_team.policy import policy as policy_room
+from medical_team.policy import probe
 from medical_team.policy import transformers_rollout as rollout_room
 from medical_team.policy.decoding import choose_tokens
-from medical_team.policy.frozen import FrozenPolicy
+from medical_team.policy.pair import FrozenPolicy
 from medical_team.policy.policy import Policy
-from medical_team.policy.probe import probe_policy
+from medical_team.policy.probe import bf16_speedup, choose_precision, probe_policy
 
 
 def a_policy(model: str | Path = TINY_RANDOM_MODEL, adaptation: str = "lora", **options) -> Policy:
@@ -117,3 +119,51 @@ def test_no_memory_is_said_as_such(monkeypatch):
 
     with pytest.raises(PolicyError, match="has no room on cpu to learn from three short replies"):
         probe_policy(a_policy())
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return Policy(PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4), seed=1)
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """A processor with bf16, on which the tiny policy counts as one that is worth a probe."""
+    monkeypatch.setattr(probe, "has_bf16", lambda device: True)
+    monkeypatch.setattr(probe, "SMALLEST_PROBED", 1)
+
+
+@pytest.mark.parametrize(("speedup", "precision"), [(0.6, "fp32"), (1.4, "fp32"), (1.9, "bf16")])
+def test_a_large_policy_takes_what_the_probe_shows_faster_and_says_so(policy, large, speedup, precision):
+    told: list[str] = []
+
+    assert choose_precision(policy, told.append, lambda model: speedup) == precision
+    assert len(told) == 1
+    assert f"computes in {precision}" in told[0]
+    assert f"{speedup} times" in told[0]
+    assert "policy.precision" in told[0]
+
+
+def test_a_small_policy_is_not_probed(policy, monkeypatch):
+    monkeypatch.setattr(probe, "has_bf16", lambda device: True)
+
+    assert choose_precision(policy, pytest.fail, pytest.fail) == "auto"
+
+
+def test_a_processor_without_bf16_is_not_probed(policy, large, monkeypatch):
+    monkeypatch.setattr(probe, "has_bf16", lambda device: False)
+
+    assert choose_precision(policy, pytest.fail, pytest.fail) == "auto"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_precision_that_is_named_stays(policy, large, monkeypatch, precision):
+    monkeypatch.setattr(policy, "config", replace(policy.config, precision=precision))
+
+    assert choose_precision(policy, pytest.fail, pytest.fail) == precision
+
+
+def test_the_probe_measures_products_of_the_models_shapes():
+    model = torch.nn.Sequential(torch.nn.Embedding(10, 8), torch.nn.Linear(8, 16), torch.nn.Linear(16, 8))
+
+    assert 0.01 < bf16_speedup(model, seconds=0.01) < 100

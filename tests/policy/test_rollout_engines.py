@@ -4,7 +4,7 @@ import pytest
 
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig
 from medical_team.errors import PolicyError, VllmUnavailableError
-from medical_team.policy import vllm_installed
+from medical_team.policy import vllm_room
 from medical_team.policy.policy import Policy
 from medical_team.policy.rollout_engines import choose_engine
 from medical_team.policy.transformers_rollout import TransformersRollout
@@ -27,18 +27,18 @@ def test_on_a_cpu_the_built_in_engine_draws(policy, engine):
 
 
 def test_vllm_that_is_not_installed_is_told_how_to_get(policy, monkeypatch):
-    monkeypatch.setattr(vllm_installed, "find_spec", lambda name: None)
+    monkeypatch.setattr(vllm_room, "find_spec", lambda name: None)
     with pytest.raises(VllmUnavailableError, match=r"make vllm.*medical-team\[vllm\]"):
         choose_engine(policy, replace(CONFIG, engine="vllm"))
 
 
 def test_vllm_beside_another_transformers_names_both_versions(policy, monkeypatch):
-    monkeypatch.setattr(vllm_installed, "find_spec", lambda name: object())
+    monkeypatch.setattr(vllm_room, "find_spec", lambda name: object())
     monkeypatch.setattr(
-        vllm_installed.metadata, "version", lambda name: {"vllm": "0.32.0", "transformers": "5.24.0"}.get(name, "1.0")
+        vllm_room.metadata, "version", lambda name: {"vllm": "0.32.0", "transformers": "5.24.0"}.get(name, "1.0")
     )
     monkeypatch.setattr(
-        vllm_installed.metadata, "requires", lambda name: ["transformers>=5.16.1,<5.20", 'torch>=9; extra == "zen"']
+        vllm_room.metadata, "requires", lambda name: ["transformers>=5.16.1,<5.20", 'torch>=9; extra == "zen"']
     )
     with pytest.raises(VllmUnavailableError, match=r"transformers is 5\.24\.0.*asks for .*<5\.20.*make vllm"):
         choose_engine(policy, replace(CONFIG, engine="vllm"))

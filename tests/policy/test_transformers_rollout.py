@@ -1,21 +1,25 @@
-"""From requests to replies: seeds, batches, prompts that share their beginning, and weights that change."""
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 import torch
+from decoding_cases import tiny
+from tiny_architectures import SHAPES, save_tiny_architecture
 
 from builders import a_sample
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig
 from medical_team.game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
+from medical_team.policy.decoding_model import DecodingModel
 from medical_team.policy.log_probs import reply_log_probs, token_batch
 from medical_team.policy.policy import Policy
-from medical_team.policy.tiny import save_tiny_model
-from medical_team.policy.transformers_rollout import TransformersRollout
+from medical_team.policy.shipped_models import save_tiny_model
+from medical_team.policy.transformers_rollout import RolloutPath, TransformersRollout, announcement, path_of
 from medical_team.records import LIVING, Role
 
 CONFIG = RolloutConfig(temperature=0.7, batch_size=4)
@@ -234,3 +238,69 @@ def test_a_policy_with_gradient_checkpointing_speaks_as_one_without():
     )
     requests = [a_request(number) for number in (1, 2, 5)]
     assert replies(plain, requests) == replies(checkpointed, requests)
+
+
+EXAMPLES = {
+    "llama": RolloutPath.FULL,
+    "gemma3_text": RolloutPath.DRAINED,
+    "lfm2": RolloutPath.DRAINED,
+    "mamba": RolloutPath.DRAINED,
+    "recurrent_gemma": RolloutPath.HELD,
+    "rwkv": RolloutPath.HELD,
+    "openai-gpt": RolloutPath.REREAD,
+}
+
+
+def requests_of(lengths: list[int]) -> list[RolloutRequest]:
+    return [
+        RolloutRequest(Speaker(Role.ASSESSOR), "fever " * (number % 3), "", length, seed=number)
+        for number, length in enumerate(lengths)
+    ]
+
+
+@pytest.fixture(scope="module", params=sorted(EXAMPLES))
+def a_policy(request, tmp_path_factory) -> Policy:
+    folder = tmp_path_factory.mktemp("models") / request.param
+    save_tiny_architecture(folder, request.param)
+    return Policy(PolicyConfig(model=str(folder), device="cpu", adaptation="full"), seed=0)
+
+
+def path_of_policy(a_policy: Policy) -> RolloutPath:
+    return EXAMPLES[a_policy.model.config.model_type]
+
+
+def test_every_architecture_but_the_fast_ones_has_an_announcement():
+    for name in sorted(SHAPES):
+        model = DecodingModel(tiny(name))
+        said = announcement(model)
+        assert (said is None) == (path_of(model) is RolloutPath.FULL), name
+        assert said is None or said.startswith(model.name)
+
+
+def test_a_slow_path_is_announced_once(a_policy):
+    said: list[str] = []
+    rollout = TransformersRollout(a_policy, RolloutConfig(batch_size=4), warn=said.append)
+    for _ in range(3):
+        rollout.generate(requests_of([3, 2]))
+    assert len(said) == (0 if path_of_policy(a_policy) is RolloutPath.FULL else 1)
+
+
+def test_nobody_has_to_listen_to_hear_it(a_policy):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        TransformersRollout(a_policy, RolloutConfig()).generate(requests_of([2]))
+    said = [str(warning.message) for warning in caught if "policy.model" in str(warning.message)]
+    assert bool(said) == (path_of_policy(a_policy) in (RolloutPath.HELD, RolloutPath.REREAD))
+
+
+def test_the_metrics_tell_the_path_and_how_often_a_token_was_read(a_policy):
+    rollout = TransformersRollout(a_policy, RolloutConfig(batch_size=4), warn=lambda text: None)
+    assert rollout.take_metrics() == {}
+    rollout.generate(requests_of([24] * 8))
+    metrics = rollout.take_metrics()
+    path = path_of_policy(a_policy)
+    reads = metrics.pop("speed/reads_per_token")
+    assert metrics == {f"rollout_path/{path}": 1.0}
+    assert (reads > 5) == (path is RolloutPath.REREAD)
+    assert reads < 1.5 or path is RolloutPath.REREAD
+    assert rollout.take_metrics() == {}

@@ -9,8 +9,7 @@ from learning import sample_of
 from medical_team.config import RunConfig
 from medical_team.game.rollout import Reply
 from medical_team.policy import vllm_rollout
-from medical_team.policy.merged_weights import merged_weights
-from medical_team.policy.vllm_rollout import VllmRollout
+from medical_team.policy.vllm_rollout import VllmRollout, merged_weights
 from medical_team.rl.batch import padded_to, reply_mask
 from medical_team.rl.learner import EXACT_BOUND, ReinforceLearner, measured_mismatch
 from needs import VLLM

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from medical_team.policy.quiet import quiet_transformers
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model
+from medical_team.policy.transformers_inside import quiet_transformers
 
 _, TOKENIZER = make_tiny_model()
 

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 """A small model whose heads are as wide as vLLM's kernels for a CPU want them, and requests for it."""
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from medical_team.config import PolicyConfig, RolloutConfig
 from medical_team.game.rollout import RolloutRequest, Speaker
 from medical_team.policy.policy import Policy
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.records import LIVING, Role
 
 CONFIG = RolloutConfig(

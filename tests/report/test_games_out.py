@@ -12,8 +12,7 @@ from medical_team.config import RunConfig
 from medical_team.game.play import score
 from medical_team.metrics.run_reader import Outcome, outcome_of
 from medical_team.records import DataType, ErrorType, GameState, Verdict
-from medical_team.report.game_export import COLUMNS, csv_parts, game_row, json_parts
-from medical_team.report.game_filter import GameFilter
+from medical_team.report.game_export import COLUMNS, GameFilter, csv_parts, game_row, json_parts
 
 
 def test_each_game_has_one_outcome():

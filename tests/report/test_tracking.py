@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from medical_team.config import RunConfig
+from medical_team.engine_config import TrackingConfig
 from medical_team.report.tracking import TrackingListener
 from medical_team.runs.folder import RunFolder
-from medical_team.tracking_config import TrackingConfig
 from needs import TRACKIO, WANDB
 from report_runs import a_record, a_step
 

@@ -14,8 +14,8 @@ from builders import a_record, a_revision_of
 from medical_team.config import CheckpointConfig, RunConfig, TrainingConfig
 from medical_team.errors import RunFolderError, TrainingError, VllmError
 from medical_team.game.rollout import Reply, RolloutRequest
+from medical_team.game_config import OpponentConfig
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.opponent_config import OpponentConfig
 from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Role, Ruling, Update
 from medical_team.rl.experience import WarmStart
 from medical_team.rl.loop import train

@@ -8,8 +8,8 @@ import torch
 from builders import a_pair
 from clocks import DAY
 from medical_team.policy.chat import encode_prompt
-from medical_team.policy.quiet import quiet_transformers
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model
+from medical_team.policy.transformers_inside import quiet_transformers
 from medical_team.prompts import ANSWER_PREFIX, assessor_prompt
 
 STEPS = 400

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from builders import a_record
+from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import write_jsonl
-from medical_team.opponent_config import OpponentConfig
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_preset
 from medical_team.runs.folder import RunFolder

@@ -16,7 +16,7 @@ from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medec_csv import some_rows, write_csv
 from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
-from medical_team.policy.tiny import make_tiny_model, save_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model, save_tiny_model
 from medical_team.records import DataType
 from medical_team.runs.folder import RunFolder
 

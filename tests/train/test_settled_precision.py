@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from medical_team.policy import auto_precision
+from medical_team.policy import probe
 from medical_team.runs.config_file import load_config, load_preset
 from medical_team.train import session
 from medical_team.train.session import resume_run, start_run
@@ -12,10 +12,10 @@ from medical_team.train.session import resume_run, start_run
 
 @pytest.mark.parametrize(("speedup", "precision"), [(2.0, "bf16"), (0.5, "fp32")])
 def test_the_choice_is_saved_and_resumed_without_a_second_probe(tmp_path, monkeypatch, speedup, precision):
-    monkeypatch.setattr(auto_precision, "has_bf16", lambda device: True)
+    monkeypatch.setattr(probe, "has_bf16", lambda device: True)
     monkeypatch.setattr("medical_team.policy.devices.has_bf16", lambda device: True)
-    monkeypatch.setattr(auto_precision, "SMALLEST_PROBED", 1)
-    monkeypatch.setattr(auto_precision, "bf16_speedup", lambda model: speedup)
+    monkeypatch.setattr(probe, "SMALLEST_PROBED", 1)
+    monkeypatch.setattr(probe, "bf16_speedup", lambda model: speedup)
     preset = load_preset("smoke")
     config = replace(
         preset,

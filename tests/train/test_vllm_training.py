@@ -14,8 +14,8 @@ from vllm_cases import save_model
 from builders import a_record
 from medical_team.config import DataConfig
 from medical_team.errors import VllmError
+from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import write_jsonl
-from medical_team.opponent_config import OpponentConfig
 from medical_team.policy.vllm_engine import VllmEngine
 from medical_team.records import DataType
 from medical_team.rl.learner import EXACT_BOUND

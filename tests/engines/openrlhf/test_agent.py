@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportOperatorIssue=false, reportReturnType=false
+
 """The agent with a rollout engine whose replies are scripted: what it plays, returns and saves."""
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ from medical_team.engine_config import EngineConfig
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
 from medical_team.errors import EngineError
 from medical_team.game.draw import GameDraw
+from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import to_line
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import make_async_judge
-from medical_team.opponent_config import OpponentConfig
 from medical_team.records import DataType, GameState, JudgeFailure, Labels, Role, Ruling
 from openai_server import a_completion, openai_server
 from openrlhf_rollouts import (

@@ -19,8 +19,8 @@ from medical_team.engines.openrlhf.dataset import (
 )
 from medical_team.engines.openrlhf.game_files import GameCount, Place
 from medical_team.errors import ConfigError, DataError, UsageError
+from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import to_line
-from medical_team.opponent_config import OpponentConfig
 from medical_team.records import DataType
 from openrlhf_rollouts import a_run, rows_of
 

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 """The agent in OpenRLHF 0.11.2's own classes: its rollout actor, samples generator, experience maker and loss."""
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from builders import a_record
 from medical_team.config import RunConfig
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
 from medical_team.engines.openrlhf.game_import import import_games
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.records import DataType, GameState
 from medical_team.runs.folder import RunFolder
 from needs import UVLOOP

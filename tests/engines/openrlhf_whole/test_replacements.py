@@ -16,7 +16,7 @@ from medical_team.data.load import load_records
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import reference_judge
 from medical_team.records import DataType, GameState, JudgeFailure, Ruling
-from medical_team.report.charts import chart_data
+from medical_team.report.overview import chart_data
 
 
 class UnreliableJudge:

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportAssignmentType=false, reportCallIssue=false, reportIndexIssue=false, reportOptionalSubscript=false
+
 """The fork's command line: options that it has, a model that is written, and contradictions in our words."""
 
 from __future__ import annotations

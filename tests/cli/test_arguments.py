@@ -1,0 +1,85 @@
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medical_team.cli.arguments import give_a_home
+
+
+def run(tmp_path, command, **environment):
+    """``medical-team COMMAND`` by a shell, which can close streams."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$0" -m medical_team {command}', sys.executable],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), **environment},
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_a_name_that_an_ascii_terminal_lacks_is_shown_with_escapes(tmp_path):
+    result = run(tmp_path, "data synth --notes 4 -o läufe/neu.csv", PYTHONIOENCODING="ascii")
+
+    assert result.returncode == 0
+    assert b"l\\xe4ufe/neu.csv" in result.stdout
+    assert (tmp_path / "läufe" / "neu.csv").is_file()
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_stop_no_command(tmp_path, closed):
+    result = run(tmp_path, f"data synth --notes 4 -o notes.csv {closed}")
+
+    assert (result.returncode, result.stdout) == (0, b"")
+    # Nothing that was meant for the terminal went into the file that was opened first.
+    assert (tmp_path / "notes.csv").read_text(encoding="utf-8").startswith("Text ID,")
+
+
+@pytest.fixture
+def unknown_user(monkeypatch, tmp_path):
+    """No HOME, and no account for the user id."""
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(uid)))
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+def test_a_user_without_a_home_gets_one_for_caches(unknown_user, tmp_path):
+    environment: dict[str, str] = {}
+
+    warning = give_a_home(environment)
+
+    home = Path(environment["HOME"])
+    assert home.parent == tmp_path
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert warning is not None
+    assert str(home) in warning
+
+
+def test_the_home_is_the_same_the_next_time_so_that_caches_are_found(unknown_user):
+    first: dict[str, str] = {}
+    second: dict[str, str] = {}
+
+    give_a_home(first)
+    give_a_home(second)
+
+    assert first == second
+
+
+def test_a_folder_that_another_made_there_is_not_taken_for_home(unknown_user, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (tmp_path / f"medical-team-home-{os.getuid()}").symlink_to(other)
+    environment: dict[str, str] = {}
+
+    give_a_home(environment)
+
+    assert Path(environment["HOME"]).resolve() != other.resolve()
+
+
+def test_a_home_that_is_known_stays():
+    environment: dict[str, str] = {}
+
+    assert give_a_home(environment) is None
+    assert environment == {}

@@ -1,0 +1,67 @@
+import subprocess
+import sys
+
+import pytest
+
+from medical_team.report.listeners import AlarmListener, TensorBoardListener
+from medical_team.runs.folder import RunFolder
+from needs import TENSORBOARD
+from report_runs import a_run
+
+
+def test_an_alarm_is_told_once_however_long_it_is_up(tmp_path):
+    warnings: list[str] = []
+    listener = AlarmListener(warnings.append)
+    listener.run_started(RunFolder.open(a_run(tmp_path / "run", [])), 0)
+
+    for step in range(3):
+        listener.step_ended(step, [], {"disk/free_gib": 0.01})
+
+    assert len(warnings) == 1
+    assert "free on the run's disk" in warnings[0]
+
+
+def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path, monkeypatch):
+    # The innermost: another test may have imported it, and then it is found without the outer ones.
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
+    notices: list[str] = []
+
+    listener = TensorBoardListener(notices.append)
+    listener.run_started(RunFolder.open(a_run(tmp_path / "run", [])), 0)
+    for step in range(3):
+        listener.step_ended(step, [], {"policy/kl": 0.1})
+    listener.run_ended()
+
+    assert len(notices) == 1
+    assert "not installed" in notices[0]
+    assert "metrics.jsonl" in notices[0]
+
+
+@pytest.mark.slow
+def test_scalars_are_written_and_a_resume_hides_what_it_repeats(tmp_path):
+    TENSORBOARD.module("torch.utils.tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = RunFolder.open(a_run(tmp_path / "run", []))
+
+    def write(steps, value, first_step):
+        listener = TensorBoardListener(pytest.fail)
+        listener.run_started(run, first_step)
+        for step in steps:
+            listener.step_ended(step, [], {"policy/kl": value})
+        listener.run_ended()
+
+    write(range(4), 1.0, first_step=0)
+    write(range(2, 4), 2.0, first_step=2)
+
+    events = EventAccumulator(str(run.tensorboard_path)).Reload().Scalars("policy/kl")
+    assert [(event.step, event.value) for event in events] == [(0, 1.0), (1, 1.0), (2, 2.0), (3, 2.0)]
+
+
+def test_importing_the_report_waits_for_no_torch():
+    code = (
+        "import sys, medical_team.report.listeners, medical_team.report.display, medical_team.metrics.step_metrics;"
+        "sys.exit('torch' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
