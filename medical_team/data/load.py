@@ -117,7 +117,7 @@ def load_records(name: str, error_types: Sequence[str] = ()) -> tuple[TrainingRe
     """
     ours = {SAMPLE_DATA: sample_records, DEMO_DATA: demo_records, DEMO_HELDOUT_DATA: demo_heldout_records}
     records = ours[name]() if name in ours else _read_records(Path(name))
-    return _chosen(name, records, error_types, is_strict=True)
+    return chosen_records(name, records, error_types, is_strict=True)
 
 
 def load_sets(config: RunConfig) -> tuple[tuple[TrainingRecord, ...], tuple[TrainingRecord, ...]]:
@@ -131,13 +131,17 @@ def load_sets(config: RunConfig) -> tuple[tuple[TrainingRecord, ...], tuple[Trai
     if config.data.heldout is None:
         return records, ()
     heldout = load_records(config.data.heldout)
-    return records, _chosen(config.data.heldout, heldout, error_types, is_strict=False)
+    return records, chosen_records(config.data.heldout, heldout, error_types, is_strict=False)
 
 
-def _chosen(
+def chosen_records(
     name: str, records: tuple[TrainingRecord, ...], error_types: Sequence[str], *, is_strict: bool
 ) -> tuple[TrainingRecord, ...]:
-    """Those of ``error_types``; where ``is_strict`` each name must be MEDEC's or there."""
+    """Those of the ``records`` of the file ``name`` that have one of ``error_types``.
+
+    Raises:
+        DataError: none has one; or, where ``is_strict``, a type is neither MEDEC's nor there.
+    """
     wanted = WantedErrorTypes.of(error_types, (record.error_type for record in records))
     kept = tuple(record for record in records if record.error_type in wanted)
     if kept and not (is_strict and wanted.unknown):

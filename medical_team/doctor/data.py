@@ -10,8 +10,7 @@ from typing import Any, cast
 
 from ..config import SHIPPED_DATA
 from ..data.build import CARD_FILE
-from ..data.load import load_records, shared_near_duplicate_groups
-from ..error_types import WantedErrorTypes
+from ..data.load import chosen_records, load_records, shared_near_duplicate_groups
 from ..errors import MedicalTeamError
 from ..game.draw import playable_records
 from ..records import DataType, TrainingRecord
@@ -135,8 +134,8 @@ def quarters(subject: Subject) -> Seen:
 def _played(subject: Subject) -> Sequence[TrainingRecord]:
     """The records that the filter on error types leaves."""
     records = subject.records()
-    wanted = WantedErrorTypes.of(subject.config.game.error_types, (record.error_type for record in records))
-    return [record for record in records if record.error_type in wanted]
+    config = subject.config
+    return chosen_records(config.data.train, records, config.game.error_types, is_strict=True)
 
 
 def _shares(counts: Counter[DataType]) -> dict[DataType, float]:
@@ -203,10 +202,10 @@ def heldout(subject: Subject) -> Seen:
             "medical-team data build MEDEC.csv --heldout 0.1 -o data",
         )
     try:
-        records = load_records(name)
+        records = chosen_records(name, load_records(name), subject.config.game.error_types, is_strict=False)
     except MedicalTeamError as error:
         return failed(str(error), _mend_of_file(Path(name)))
-    shared = shared_near_duplicate_groups(subject.records(), records)
+    shared = shared_near_duplicate_groups(_played(subject), records)
     if shared:
         return failed(
             f"{len(shared)} groups of near-duplicates are in both sets, {shared[0]} for one: figures mean nothing",

@@ -102,7 +102,7 @@ class _Probed:
 
 
 def probe_seen(subject: Subject) -> Seen:
-    """The policy draws replies, learns from them as they were drawn, and has gradients."""
+    """The policy draws replies, learns from them as they were drawn, and has gradients; prompts fit into it."""
     model = subject.config.policy.model
     if not subject.is_local:
         return skipped(f"the engine {subject.config.engine.kind} trains with its own libraries")
@@ -116,7 +116,7 @@ def probe_seen(subject: Subject) -> Seen:
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [subject.environment.get("PYTHONPATH")])]),
     }
     ended = run_command(
-        [subject.python, "-m", _POLICY_PROBE, to_line(subject.config.policy)], _POLICY_SECONDS, environment=environment
+        [subject.python, "-m", _POLICY_PROBE, to_line(subject.config)], _POLICY_SECONDS, environment=environment
     )
     if ended.status is None:
         return warning(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..config import SMOLLM2_MODEL, RunConfig
 from ..demonstrations.draw import DemonstrationDraw
 from ..errors import UsageError
+from ..game.draw import playable_records
 from ..game.turns import assessment_request, revision_request
 from ..model_names import is_hub_name, settled_model
 from ..policy.chat import encode_prompt
@@ -40,6 +41,27 @@ def check_model_is_known(run: RunFolder) -> None:
             "on the Hugging Face hub. If it was a folder, write its absolute path into "
             f"{run.path / 'config.toml'} (policy.model). If it was a repository, fetch it first: hf download {model}"
         )
+
+
+def check_data_fits(
+    records: Sequence[TrainingRecord],
+    heldout: Sequence[TrainingRecord],
+    policy: Policy,
+    config: RunConfig,
+    *,
+    demonstrates: bool,
+) -> None:
+    """What `train` refuses at its start and `doctor` tells before: prompts or demonstrations that don't fit.
+
+    Args:
+        demonstrates: whether the run learns from demonstrations.
+
+    Raises:
+        UsageError: as :func:`check_prompts_fit` and :func:`check_demonstrations_fit`.
+    """
+    check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
+    if demonstrates:
+        check_demonstrations_fit(records, policy, config)
 
 
 def check_prompts_fit(records: Sequence[TrainingRecord], policy: Policy, config: RunConfig) -> None:

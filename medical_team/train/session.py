@@ -18,7 +18,6 @@ from ..data.load import load_sets, refuse_shared_groups
 from ..errors import UsageError
 from ..evaluation.local_model import local_rollout
 from ..evaluation.model_choice import choose_model
-from ..game.draw import playable_records
 from ..game.rollout import FIXED, RoutedRollout, TrainingRollout
 from ..judge.protocol import Judge
 from ..judging import make_judge
@@ -36,7 +35,7 @@ from ..rl.surroundings import stop_on_signal
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder, RunKind
 from ..runs.places import settled
-from .preflight import check_demonstrations_fit, check_model_is_known, check_prompts_fit
+from .preflight import check_data_fits, check_model_is_known
 
 STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
 
@@ -64,10 +63,9 @@ def start_run(
     refuse_shared_groups(records, heldout)
     config, policies = _settled_policies(config, told)
     policy = policies.policy_of(Role.ASSESSOR)
-    check_prompts_fit([*playable_records(records, config.game), *heldout], policy, config)
+    demonstrates = kind == "warm-start" or config.training.demonstration_coefficient > 0
+    check_data_fits(records, heldout, policy, config, demonstrates=demonstrates)
     judge = _judge(config.judge, records, told)
-    if kind == "warm-start" or config.training.demonstration_coefficient > 0:
-        check_demonstrations_fit(records, policy, config)
     engine = choose_engine(policies, config.rollout, told.notice, told.warn)
     config = replace(config, rollout=engine.config)
     run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device), kind=kind)

@@ -124,6 +124,13 @@ def test_what_the_filter_leaves_out_is_told(tmp_path):
     assert finding.found.startswith("1 records to play; game.error_types leaves out 2")
 
 
+def test_an_error_type_that_train_refuses_fails(data):
+    finding = seen("data_count", data, error_types=("anatomie",))
+
+    assert finding.status is Status.FAILED
+    assert "error_types asks for anatomie" in finding.found
+
+
 def test_a_missing_category_and_uneven_ones_are_warnings(tmp_path):
     path = tmp_path / "train.jsonl"
 

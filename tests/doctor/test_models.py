@@ -11,7 +11,7 @@ from tiny_architectures import save_tiny_architecture
 
 from chat_templates import LIST_TEMPLATE
 from doctor_cases import a_subject, look
-from medical_team.config import SMOLLM2_MODEL, JudgeConfig, PolicyConfig, RunConfig
+from medical_team.config import SMOLLM2_MODEL, JudgeConfig, PolicyConfig, RolloutConfig, RunConfig
 from medical_team.doctor.findings import Finding, Status
 from medical_team.engine_config import EngineConfig
 from medical_team.errors import PolicyError
@@ -227,6 +227,13 @@ def test_a_template_of_a_model_that_is_not_here_yet_is_left_for_later(tmp_path):
 def probe(model: str | Path, **options) -> Finding:
     config = RunConfig(policy=PolicyConfig(model=str(model), device="cpu"), **options)
     return look("policy_probe", a_subject(config, OMP_NUM_THREADS="1"))
+
+
+def test_prompts_that_train_refuses_fail_before_it():
+    finding = probe("tiny-random", rollout=RolloutConfig(max_prompt_tokens=16))
+
+    assert finding.status is Status.FAILED
+    assert "Set it to at least" in finding.found
 
 
 def test_a_model_that_can_be_trained_passes_the_probe_of_a_run():
