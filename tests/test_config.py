@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 import dataclasses
 import math
 import typing
@@ -97,7 +98,7 @@ def test_all_problems_are_told_at_once():
         "game.coefficients.core is -1.0, expected at least 0.0",
         "game.coefficients.faithful is nan, expected a finite number",
         "policy.lora_rank is 0, expected at least 1",
-        "rollout.temperature is 0.0, expected more than 0.0",
+        "rollout.temperature is 0.0, expected at least 0.01",
         "rollout.max_prompt_tokens is 1, expected at least 16",
         "training.clip_epsilon is 1.5, expected at most 1.0",
         "training.learning_rate is 0.0, expected more than 0.0",

@@ -109,7 +109,7 @@ def test_waiting_for_days_ends_in_no_overflow(monkeypatch):
     answers = itertools.chain([(503, {})] * 1100, itertools.repeat(a_completion("Safe")))
 
     with openai_server(lambda body: next(answers)) as server:
-        (reply,) = ask(server.url, "a", patience_seconds=60.0)
+        (reply,) = ask(server.url, "a", patience_seconds=3600.0)
 
     assert said(reply) == "Safe"
 
