@@ -37,7 +37,8 @@ _FEW_WORDS = 4
 _ADDED = {"also"}
 """A small model that is shown how "is" becomes "is also" adds it wherever it can."""
 
-_OPENINGS = tuple(word.capitalize() for word in sorted(OPENING_WORDS))
+_REMARKS = tuple(sorted(OPENING_WORDS))
+"""The judge reads past these where a clause begins, and behind a semicolon one does."""
 
 _WRITTEN = re.compile(r"[A-Za-z][A-Za-z' -]+")
 """Wordings that look in a note as they do in the list: no sign, no number, no single letter."""
@@ -94,11 +95,11 @@ def _reworded_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.
 
 
 def _edited_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.Random) -> Iterator[tuple[int, str]]:
-    """Sentences behind an opening word, in random order; in a share of the notes the one at stake comes first.
+    """Sentences with a remark at their end, in random order; in a share of the notes the one at stake comes first.
 
-    Half of them come with a wording exchanged, then each without. The opening word says at once that the sentence is no
-    copy, and what follows it is the sentence to the letter: a small model that is shown other edits copies sentences as
-    they are, or writes one of them behind the number of another.
+    Half of them come with a wording exchanged, then each without. What stands before the remark starts as the sentence
+    behind that number in the note does: a small model finds a sentence by its number only if it copies it from there at
+    once, and without a remark it copies all of it.
     """
     numbers = rng.sample(range(len(seed.sentences)), len(seed.sentences))
     numbers.sort(key=lambda number: count_words(seed.sentences[number]) < _FEW_WORDS)
@@ -107,11 +108,17 @@ def _edited_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.Ra
         numbers.sort(key=lambda number: number != at_stake)
     for number in numbers:
         sentence = seed.sentences[number]
-        opening = rng.choice(_OPENINGS)
+        remark = rng.choice(_REMARKS)
         exchanged = next((edit.applied(sentence, rng) for edit in _tried_edits(sentence, rng, _exchanges())), sentence)
         if exchanged != sentence and rng.random() < WORDING_SHARE:
-            yield number, f"{opening}: {exchanged}"
-        yield number, f"{opening}: {sentence}"
+            yield number, _remarked(exchanged, remark)
+        yield number, _remarked(sentence, remark)
+
+
+def _remarked(sentence: str, remark: str) -> str:
+    """``sentence`` with a word behind it that says nothing, before its last full stop."""
+    end = "." if sentence.endswith(".") else ""
+    return f"{sentence.removesuffix(end)}; {remark}{end}"
 
 
 def _reworded(record: TrainingRecord, rng: random.Random) -> str | None:

@@ -59,16 +59,17 @@ def test_a_demonstrated_edit_is_one_that_the_judge_can_tell(data_type, synthetic
     assert found > 2
 
 
-def test_a_demonstrated_edit_starts_with_an_opening_word():
+def test_a_demonstrated_edit_ends_with_a_remark():
     record = a_record(DataType.ADVERSARIAL_BENIGN)
     sentences = NumberedNote(record.note).sentences
     kept = 0
     for seed in range(20):
         answer = revised_sentences(record, JUDGE, random.Random(seed))
         assert answer is not None
-        number, opening, sentence = answer.split(": ", 2)
-        assert opening.lower() in OPENING_WORDS
-        kept += sentence == sentences[int(number)]
+        number, _, edited = answer.partition(": ")
+        sentence, _, remark = edited.rpartition("; ")
+        assert remark.removesuffix(".") in OPENING_WORDS
+        kept += sentence == sentences[int(number)].removesuffix(".")
     assert 0 < kept < 20
 
 
