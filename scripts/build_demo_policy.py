@@ -2,45 +2,69 @@
 
     python scripts/build_demo_policy.py
 
-writes medical_team/policy/demo. The same seed gives the same weights on the same machine. With ``--work FOLDER`` the
-run is kept there, and the same command goes on where it was interrupted, to the same weights.
+writes medical_team/policy/demo. The same seed gives the same weights on the same machine. With ``--work FOLDER`` what
+was learnt is kept there, and the same command goes on where it was interrupted, to the same weights.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
+from typing import cast
 
 import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from medical_team.config import RunConfig
-from medical_team.data.synthetic.demo_world import TAUGHT, UNSEEN, UNTAUGHT, demo_world, demonstrated_records
+from medical_team.data.synthetic.demo_world import (
+    TAUGHT,
+    UNSEEN,
+    UNTAUGHT,
+    DemonstratedRecords,
+    demo_world,
+    demonstrated_records,
+    heldout_records,
+)
+from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
 from medical_team.evaluation.game_metrics import balanced_accuracy
-from medical_team.judging import reference_judge
+from medical_team.policy.chat import encode_prompt
 from medical_team.policy.demo_model import make_demo_model
 from medical_team.policy.loading import DEMO_FOLDER, load_language_model
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_inside import quiet_transformers
-from medical_team.policy.transformers_rollout import TransformersRollout
+from medical_team.records import Role
 from medical_team.report.demo import accuracy_text
-from medical_team.report.display import make_display
-from medical_team.report.listeners import usual_listeners
-from medical_team.rl.experience import WarmStart
-from medical_team.rl.learner import ReinforceLearner
-from medical_team.rl.loop import train as train_run
-from medical_team.rl.surroundings import stop_on_signal
+from medical_team.rl.experience import warm_start_learning_rate
 from medical_team.runs.config_file import load_preset
-from medical_team.runs.folder import RunFolder
+from medical_team.seeds import derived_random
 from medical_team.train.demo_run import assessed, heldout_notes
-from medical_team.train.session import STOP_NOTICE
 
 CASES = 4000
 SEED = 11
+STATE = "state.pt"
+SAVE_EVERY = 100
+WATCHED_CASES = 24
+"""Held-out cases of taught conditions whose verdicts tell, while it learns, how far it is."""
+READING, VERDICT = 0.5, 6.0
+"""The weights of a note and of an assessor's reply, each the mean over its tokens."""
+REVISING, REVISING_LATER = 1.0, 6.0
+"""The weight of an attacker's reply, in the preset's steps and in those that follow."""
+LATER_STEPS, LATER_ATTACKERS = 1200, 0.75
+"""Then so many steps show mostly edits."""
+ALOUD_STEPS, ALOUD_SHARE = 500, 0.67
+"""In the first of these an attacker often reads a sentence aloud by its number, and so learns which number it has."""
+GUESSED_SHARE = 1 / 3
+"""The share of coin flips in the verdicts that are shown."""
+NOTE_END = "▁</note>"
+ANY_DAY = date(2026, 1, 1)
+"""The demo's chat template asks for no day."""
 HELDOUT_CASES = 64
 
 CARD = """\
@@ -61,10 +85,10 @@ minutes on a laptop.
 
 ## How it was made
 
-`python scripts/build_demo_policy.py` (seed {seed}): {steps} supervised steps of {batch} demonstrations, in
-{minutes:.0f} minutes on two slow cores. Attackers' revisions were demonstrated for {played} conditions; verdicts
-for {taught} of them. For the others coin flips were shown as verdicts, so that the policy tries both when it plays;
-what is right is left to self-play. {unseen} further conditions occur in no training at all.
+`python scripts/build_demo_policy.py` (seed {seed}): {steps} steps of {batch} demonstrations, whose notes it learnt to
+read too, in {minutes:.0f} minutes on one core. Attackers' edits of single sentences were demonstrated for {played}
+conditions; verdicts for {taught} of them. For the others coin flips were shown as verdicts, so that the policy tries
+both when it plays; what is right is left to self-play. {unseen} further conditions occur in no training at all.
 
 - Verdicts taught: {taught_names}.
 - Not taught: {untaught_names}.
@@ -85,8 +109,10 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, default=DEMO_FOLDER)
-    parser.add_argument("--steps", type=int, help="supervised steps; fewer for a trial")
-    parser.add_argument("--work", type=Path, help="where the run is kept; without it, in a folder that is removed")
+    parser.add_argument("--steps", type=int, help="steps of teaching; fewer for a trial")
+    parser.add_argument(
+        "--work", type=Path, help="where what was learnt is kept; without it, in a folder that is removed"
+    )
     arguments = parser.parse_args()
     config = load_preset("demo")
     if arguments.steps:
@@ -102,29 +128,142 @@ def main() -> None:
 
 
 def train(config: RunConfig, folder: Path) -> Path:
-    """Warm-start an untrained model, or go on with it. Returns the folder of the trained one."""
+    """Teach an untrained model, or go on with it. Returns the folder of the taught one.
+
+    Each step draws demonstrations as a warm start does, and the model learns the notes too: a verdict is one token of
+    a hundred, and from the notes themselves it learns much sooner what their words have to do with one another. Notes
+    with and without errors are read alike, so that reading tells nothing about what is right.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model, tokenizer = make_demo_model(SEED)
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
+    steps, first = config.warmstart.steps, 0
+    if (folder / STATE).is_file():
+        state = torch.load(folder / STATE, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
     shown = demonstrated_records(CASES, SEED)
-    if (folder / "run" / "run.json").is_file():
-        run = RunFolder.open(folder / "run")
-        config = run.config
-    else:
-        untrained = folder / "untrained"
-        model, tokenizer = make_demo_model(SEED)
-        with quiet_transformers():
-            model.save_pretrained(untrained)
-            tokenizer.save_pretrained(untrained)
-        config = replace(config, policy=replace(config.policy, model=str(untrained))).resolved
-        run = RunFolder.create(folder / "run", config, shown.revisions, kind="warm-start")
-    policy = Policy(config.policy, seed=SEED)
-    source = WarmStart(run, assessor_records=shown.verdicts, guessed_records=shown.guesses)
-    learner = ReinforceLearner(policy, config)
-    rollout = TransformersRollout(policy, config.rollout)
-    with run.locked(), make_display() as display, stop_on_signal(lambda: display.notice(STOP_NOTICE)) as stop:
-        listeners = usual_listeners(display)
-        result = train_run(run, learner, rollout, reference_judge(), listeners, stop=stop, source=source)
-    if not result.is_finished:
-        sys.exit("Stopped. With --work, the same command goes on.")
-    return run.final_path
+    later = replace(config.warmstart, steps=min(LATER_STEPS, steps), attacker_share=LATER_ATTACKERS)
+    # Each part has a schedule of its own for the learning rate.
+    parts = [
+        (0, config, drawn_from(shown, config), REVISING),
+        (steps, replace(config, warmstart=later), drawn_from(shown, replace(config, warmstart=later)), REVISING_LATER),
+    ]
+    watched = [encoded(one, tokenizer, REVISING) for one in watched_verdicts(config)]
+    model.train()
+    end = steps + later.steps
+    for step in range(first, end):
+        start, settings, draw, revising = parts[step >= steps]
+        demonstrations = draw.demonstrations(step, config.warmstart.demonstrations_per_step)
+        if 0 <= step - steps < ALOUD_STEPS:
+            demonstrations = [perhaps_aloud(one, step, number) for number, one in enumerate(demonstrations)]
+        for group in optimizer.param_groups:
+            group["lr"] = warm_start_learning_rate(settings, step - start)
+        loss = learn(model, optimizer, [encoded(one, tokenizer, revising) for one in demonstrations])
+        if (step + 1) % SAVE_EVERY == 0:
+            right = share_right(model, watched)
+            sys.stderr.write(f"step {step + 1} of {end}, loss {loss:.3f}, {right:.0%} of taught verdicts right\n")
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save(state, folder / f"{STATE}.new")
+            (folder / f"{STATE}.new").replace(folder / STATE)
+    taught = folder / "taught"
+    with quiet_transformers():
+        model.eval().save_pretrained(taught)
+        tokenizer.save_pretrained(taught)
+    return taught
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A demonstration as token ids: what is asked, and what is to be said."""
+
+    prompt: tuple[int, ...]
+    reply: tuple[int, ...]
+    read: int
+    """The first so many tokens of the prompt are read: the note, not the question, which tells attackers the truth."""
+    weight: float
+    """Of the reply."""
+
+
+def drawn_from(shown: DemonstratedRecords, config: RunConfig) -> DemonstrationDraw:
+    """What draws the demonstrations of one part of the teaching."""
+    return DemonstrationDraw(
+        shown.revisions,
+        config.game,
+        seed=SEED,
+        attacker_share=config.warmstart.attacker_share,
+        assessor_records=shown.verdicts,
+        guessed_records=shown.guesses,
+        guessed_share=GUESSED_SHARE,
+        is_paired=True,
+    )
+
+
+def perhaps_aloud(demonstration: Demonstration, step: int, number: int) -> Demonstration:
+    """An attacker's edit, in a share of the cases exchanged for a sentence of its note as it is."""
+    rng = derived_random(SEED, "aloud", step, number)
+    if demonstration.role is Role.ASSESSOR or rng.random() >= ALOUD_SHARE:
+        return demonstration
+    sentences = [line for line in demonstration.prompt.splitlines() if re.match(r"\d+: ", line)]
+    return replace(demonstration, reply=rng.choice(sentences))
+
+
+def encoded(demonstration: Demonstration, tokenizer: PreTrainedTokenizerFast, revising: float) -> Lesson:
+    """``demonstration`` as the policy reads and writes it; an attacker's reply has the weight ``revising``."""
+    prompt = encode_prompt(tokenizer, demonstration.prompt, demonstration.reply_prefix, ANY_DAY)
+    reply = cast("list[int]", tokenizer(demonstration.reply, add_special_tokens=False)["input_ids"])
+    note_end = prompt.index(cast("int", tokenizer.convert_tokens_to_ids(NOTE_END)))
+    weight = VERDICT if demonstration.role is Role.ASSESSOR else revising
+    return Lesson(tuple(prompt), (*reply, cast("int", tokenizer.eos_token_id)), note_end, weight)
+
+
+def watched_verdicts(config: RunConfig) -> list[Demonstration]:
+    """Right verdicts on held-out notes of taught conditions, with common errors and rare ones."""
+    groups = heldout_records(WATCHED_CASES, SEED).items()
+    records = [record for group, held in groups if group.startswith("taught") for record in held]
+    draw = DemonstrationDraw(records, config.game, seed=SEED, attacker_share=0.0)
+    return draw.demonstrations(0, len(records))
+
+
+def share_right(model: LlamaForCausalLM, lessons: list[Lesson]) -> float:
+    """In how many of ``lessons`` the likeliest reply starts as it should."""
+    length = max(len(lesson.prompt) for lesson in lessons)
+    token_ids = torch.full((len(lessons), length), cast("int", model.config.pad_token_id))
+    for row, lesson in enumerate(lessons):
+        token_ids[row, : len(lesson.prompt)] = torch.tensor(lesson.prompt)
+    ends = torch.tensor([len(lesson.prompt) - 1 for lesson in lessons])
+    with torch.no_grad():
+        hidden = model.model(input_ids=token_ids).last_hidden_state[torch.arange(len(lessons)), ends]
+        said = model.lm_head(hidden).argmax(dim=-1).tolist()
+    return sum(token == lesson.reply[0] for token, lesson in zip(said, lessons, strict=True)) / len(lessons)
+
+
+def learn(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, lessons: list[Lesson]) -> float:
+    """One step. Returns the loss: over lessons the mean of the reply's mean loss and the note's, weighted."""
+    optimizer.zero_grad()
+    total = 0.0
+    # In parts of like length, which need little padding.
+    lessons = sorted(lessons, key=lambda lesson: len(lesson.prompt) + len(lesson.reply))
+    for part in (lessons[: len(lessons) // 2], lessons[len(lessons) // 2 :]):
+        length = max(len(lesson.prompt) + len(lesson.reply) for lesson in part)
+        token_ids = torch.full((len(part), length), cast("int", model.config.pad_token_id))
+        weights = torch.zeros(len(part), length)
+        for row, lesson in enumerate(part):
+            asked, end = len(lesson.prompt), len(lesson.prompt) + len(lesson.reply)
+            token_ids[row, :end] = torch.tensor(lesson.prompt + lesson.reply)
+            weights[row, 1 : lesson.read] = READING / lesson.read
+            weights[row, asked:end] = lesson.weight / len(lesson.reply)
+        is_learnt = weights[:, 1:] > 0
+        hidden = model.model(input_ids=token_ids).last_hidden_state[:, :-1]
+        logits = model.lm_head(hidden[is_learnt])
+        losses = torch.nn.functional.cross_entropy(logits, token_ids[:, 1:][is_learnt], reduction="none")
+        loss = (losses * weights[:, 1:][is_learnt]).sum() / len(lessons)
+        loss.backward()
+        total += loss.item()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return total
 
 
 def save(final: Path, output: Path) -> None:
@@ -156,7 +295,7 @@ def card(config: RunConfig, minutes: float) -> str:
         parameters=sum(weights.numel() for weights in policy.model.parameters()),
         tokens=len(policy.tokenizer),
         seed=SEED,
-        steps=config.warmstart.steps,
+        steps=config.warmstart.steps + LATER_STEPS,
         batch=config.warmstart.demonstrations_per_step,
         minutes=minutes,
         played=TAUGHT + UNTAUGHT,
