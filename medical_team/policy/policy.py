@@ -27,7 +27,13 @@ from .adapter import add_adapter, attach_adapter, merge_adapter
 from .chat import decode_reply
 from .devices import choose_device, choose_dtype
 from .loading import load_language_model
-from .preparation import enable_gradient_checkpointing, recomputing, spare_copies, switch_off_dropout
+from .preparation import (
+    enable_gradient_checkpointing,
+    keep_few_compiled_products,
+    recomputing,
+    spare_copies,
+    switch_off_dropout,
+)
 from .transformers_inside import quiet_transformers
 
 if TYPE_CHECKING:
@@ -58,6 +64,7 @@ class Policy:
         self, config: PolicyConfig, *, seed: int, notify: Notify = lambda text: None, adapter: str = SHARED
     ) -> None:
         device = choose_device(config.device)
+        keep_few_compiled_products()
         self._compute_dtype = choose_dtype(config.precision, device)
         # Weights that are trained stay in fp32: a small update would vanish in bf16's eight bits.
         dtype = self._compute_dtype if config.adaptation == "lora" else torch.float32

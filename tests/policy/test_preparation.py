@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from tiny_architectures import save_tiny_architecture, tiny_model
@@ -182,3 +184,15 @@ def test_a_policy_at_half_precision_is_saved_merged_and_speaks_on(tmp_path):
     again = Policy(PolicyConfig(model=str(tmp_path / "merged"), lora_rank=4, device="cpu", precision="bf16"), seed=0)
     with again.inference_context() as model:
         torch.testing.assert_close(model(input_ids=TOKENS, logits_to_keep=1, use_cache=False).logits, logits)
+
+
+def test_compiled_products_are_bounded_unless_the_user_says_otherwise(tmp_path, monkeypatch):
+    save_tiny_architecture(tmp_path, "llama")
+    config = PolicyConfig(model=str(tmp_path), lora_rank=4, device="cpu")
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    Policy(config, seed=0)
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "128"
+
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024")
+    Policy(config, seed=0)
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "1024"
