@@ -139,7 +139,8 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         game, spec=replace(spec, id=f"{HOSTILE}2"), state=GameState.NO_VERDICT, ruling=None, verdict=None
     )
     path = folder / "<img src=x onerror=document.title=1>"
-    config = RunConfig(policy=PolicyConfig(model=HOSTILE), training=TrainingConfig(steps=1))
+    # A configuration holds no control characters.
+    config = RunConfig(policy=PolicyConfig(model=HOSTILE.replace("\x07", "")), training=TrainingConfig(steps=1))
     records = [a_record(data_type) for data_type in DataType]
     run = RunFolder.create(path, config, records, versions={HOSTILE: HOSTILE}, hardware={HOSTILE: HOSTILE})
     add_step(run, 0, [game, undecided])
