@@ -136,9 +136,10 @@ def learn_ours(chosen: argparse.Namespace, asked: dict[str, Any], turns: Turns) 
     from medical_team.game.rollout import Reply, RolloutRequest, Speaker
     from medical_team.policy.policy import Policy
     from medical_team.policy.rollout_engines import choose_engine
-    from medical_team.records import Reward, Role, Sample, Turn
+    from medical_team.records import Reward, Role, Turn
     from medical_team.rl.learner import ReinforceLearner
     from medical_team.rl.protocols import Experience
+    from medical_team.samples import Sample
 
     config = RunConfig()
     config = replace(

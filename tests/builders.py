@@ -24,12 +24,12 @@ from medical_team.records import (
     NotePair,
     Reward,
     Role,
-    Sample,
     Source,
     TrainingRecord,
     Turn,
     Verdict,
 )
+from medical_team.samples import Sample
 
 BEGINNING = "A 40-year-old man has a cough and a fever of 39.2 C. A chest film shows a dense lobe."
 ERROR_SENTENCE = "He is given 5000 mg of amoxicillin three times a day."

@@ -12,8 +12,9 @@ from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig, 
 from medical_team.game.rollout import Reply, RolloutRequest, Speaker
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_rollout import TransformersRollout
-from medical_team.records import Role, Sample
+from medical_team.records import Role
 from medical_team.rl.protocols import Experience
+from medical_team.samples import Sample
 
 LORA = PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4)
 FULL = replace(LORA, adaptation="full")

@@ -14,14 +14,26 @@ from builders import a_game, a_pair, a_record, a_sample, a_spec, a_turn, data_ty
 from medical_team import records
 from medical_team.config import GameConfig
 from medical_team.jsonl import from_line, to_line
-from medical_team.records import DataType, ErrorType, Game, GameState, Role, Sample, Verdict
+from medical_team.records import DataType, ErrorType, Game, GameState, Role, Verdict
 from medical_team.rewards import rewards_of
+from medical_team.samples import Sample
 from needs import PYTHON_3_10
 from older_python import python_3_10
 
 # What other engines import where nothing but Python 3.10 and its standard library is installed.
 STANDARD_LIBRARY_MODULES = (
-    *("records", "words", "prompts", "prompt_date", "chat_probe", "parsing", "rewards", "game_config", "errors"),
+    *(
+        "records",
+        "samples",
+        "words",
+        "prompts",
+        "prompt_date",
+        "chat_probe",
+        "parsing",
+        "rewards",
+        "game_config",
+        "errors",
+    ),
     *("seeds", "text_repair", "error_types", "callbacks", "sentence_edits", "assessment"),
 )
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from ..callbacks import Notify, Progress
 from ..game_config import GameConfig, RolloutConfig
-from ..records import Game, GameSpec, GameState, Sample
+from ..records import Game, GameSpec, GameState
 from ..rewards import rewards_of
+from ..samples import Sample
 from .rollout import Rollout
 from .turns import TurnRules, opened
 

@@ -56,8 +56,9 @@ from statistics import fmean
 
 from ..assessment import is_located
 from ..game.opponents import opponent_has_won, opponent_of
-from ..records import DataType, Game, GameState, Labels, Role, Turn, Update, Verdict
+from ..records import DataType, Game, GameState, Labels, Role, Turn, Verdict
 from ..rewards import is_faithful_revision, is_verdict_right
+from ..samples import Update
 from .revisions import is_at_stake_changed, is_decided_revision, revision_figures
 
 BALANCED_ACCURACY = "heldout/balanced_accuracy"

@@ -15,7 +15,8 @@ from ..errors import UsageError
 from ..policy.chat import encode_prompt, without_control_tokens
 from ..policy.log_probs import PromptAndReply
 from ..policy.policy import Policy
-from ..records import Mismatch, Role, Sample
+from ..records import Role
+from ..samples import Mismatch, Sample
 from .reinforce import Advantages, token_weights
 
 

@@ -12,8 +12,9 @@ from ..game.opponents import OpponentDraw, Standings
 from ..game.play import play, samples_of, score
 from ..game.rollout import Rollout
 from ..judge.protocol import Judge, rule_games
-from ..records import Game, GameSpec, Role, Sample, TrainingRecord
+from ..records import Game, GameSpec, Role, TrainingRecord
 from ..runs.folder import RunFolder
+from ..samples import Sample
 from .protocols import Experience, ExperienceSource, StepTimer
 
 _MOST_ROUNDS = 8

@@ -18,8 +18,9 @@ from ..metrics.step_metrics import BYTES_PER_GIB
 from ..policy.devices import gpu_memory_share, peak_memory_bytes
 from ..policy.log_probs import reply_log_probs, token_batch
 from ..policy.policy import Policy
-from ..records import LIVING, Mismatch, Role, Sample, Update
+from ..records import LIVING, Role
 from ..runs.checkpoints import POLICY_FOLDER
+from ..samples import Mismatch, Sample, Update
 from ..seeds import derived_random
 from .batch import Batch, SupervisedBatch, microbatch_rows, padded_to, reply_mask, tokenized
 from .protocols import Experience

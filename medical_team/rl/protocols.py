@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ..demonstrations.draw import Demonstration
-from ..records import Game, Sample, Update
+from ..records import Game
 from ..runs.folder import RunFolder
+from ..samples import Sample, Update
 
 
 class StepTimer:

@@ -10,7 +10,8 @@ from pathlib import Path
 from ..config import RunConfig
 from ..policy.pair import ATTACKER_FOLDER, Policies
 from ..policy.policy import Policy
-from ..records import Mismatch, Role, Update
+from ..records import Role
+from ..samples import Mismatch, Update
 from .learner import ReinforceLearner
 from .protocols import Experience, Learner
 

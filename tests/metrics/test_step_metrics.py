@@ -9,8 +9,9 @@ from builders import a_game, a_spec, games
 from medical_team.assessment import error_location
 from medical_team.config import GameConfig
 from medical_team.metrics.step_metrics import game_metrics, generated_tokens, step_metrics, void_shares
-from medical_team.records import DataType, GameState, Role, Update, Verdict
+from medical_team.records import DataType, GameState, Role, Verdict
 from medical_team.rewards import rewards_of
+from medical_team.samples import Update
 
 HARMFUL, BENIGN = DataType.ADVERSARIAL_HARMFUL, DataType.ADVERSARIAL_BENIGN
 UPDATE = Update(

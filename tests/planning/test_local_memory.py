@@ -15,9 +15,9 @@ from medical_team.game.rollout import REFERENCE
 from medical_team.planning.planner import plan_of
 from medical_team.policy.policy import Policy
 from medical_team.policy.shipped_models import save_tiny_model
-from medical_team.records import Sample
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.protocols import Experience
+from medical_team.samples import Sample
 
 SAMPLING = RolloutConfig(max_prompt_tokens=64, max_revision_tokens=32, max_verdict_tokens=8)
 

@@ -22,8 +22,9 @@ from medical_team.policy.pair import FrozenPolicy
 from medical_team.policy.policy import Policy
 from medical_team.policy.probe import probe_policy
 from medical_team.policy.transformers_rollout import TransformersRollout, path_of
-from medical_team.records import Role, Sample
+from medical_team.records import Role
 from medical_team.rl.learner import ReinforceLearner
+from medical_team.samples import Sample
 
 SAME = 1e-4
 """By how much log-probs may differ that should be the same."""

@@ -16,10 +16,11 @@ from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
 from medical_team.errors import UsageError
 from medical_team.policy.chat import decode_reply
 from medical_team.policy.policy import Policy
-from medical_team.records import Role, Update
+from medical_team.records import Role
 from medical_team.rl.batch import microbatch_rows, padded_to, reply_mask, tokenized
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.protocols import Experience
+from medical_team.samples import Update
 
 lengths = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 40)), min_size=1, max_size=30)
 

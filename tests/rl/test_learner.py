@@ -14,9 +14,10 @@ from medical_team.game.rollout import REFERENCE
 from medical_team.metrics.alarms import alarms
 from medical_team.metrics.step_metrics import step_metrics
 from medical_team.policy.policy import Policy
-from medical_team.records import Role, Sample
+from medical_team.records import Role
 from medical_team.rl.learner import EXACT_BOUND, OPTIMIZER_FILE, ReinforceLearner, measured_mismatch, truncated_weights
 from medical_team.runs.checkpoints import POLICY_FOLDER
+from medical_team.samples import Sample
 
 
 def learnt(config: RunConfig, samples: list[Sample] | None = None, *, steps: int = 1):

@@ -16,13 +16,14 @@ from medical_team.errors import RunFolderError, TrainingError, VllmError
 from medical_team.game.rollout import Reply, RolloutRequest
 from medical_team.game_config import OpponentConfig
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Role, Ruling, Update
+from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Role, Ruling
 from medical_team.rl.experience import WarmStart
 from medical_team.rl.loop import train
 from medical_team.rl.protocols import Experience, Listener, StepTimer
 from medical_team.rl.surroundings import StopRequest
 from medical_team.runs.checkpoints import POLICY_FOLDER
 from medical_team.runs.folder import RunFolder
+from medical_team.samples import Update
 
 STEPS, GAMES = 4, 8
 

@@ -14,7 +14,8 @@ from ...game.play import play, samples_of, score
 from ...game.rollout import Rollout
 from ...game_config import GameConfig, RolloutConfig
 from ...judge.protocol import Judge, rule_games
-from ...records import Game, GameSpec, GameState, Ruling, Sample, TrainingRecord
+from ...records import Game, GameSpec, GameState, Ruling, TrainingRecord
+from ...samples import Sample
 
 
 class MedicalGameManager:
