@@ -19,6 +19,7 @@ from ..report.display import make_display, void_summary
 from ..report.listeners import usual_listeners
 from ..runs.config_file import load_config, load_preset, renamed_arguments
 from ..runs.folder import RunFolder, RunKind
+from ..runs.info import check_is_run
 from .arguments import parse, say
 from .judging import with_judge_spelled_out
 from .main import EXIT_INTERRUPTED
@@ -177,7 +178,7 @@ def _base_config(source: TrainArguments) -> RunConfig:
     if source.preset is not None:
         return load_preset(source.preset)
     if source.resume is not None:
-        RunFolder.check_is_run(source.resume)
+        check_is_run(source.resume)
         return load_config(source.resume / "config.toml")
     return RunConfig()
 

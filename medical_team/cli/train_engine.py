@@ -31,6 +31,7 @@ from ..rl.model_card import criteria_table, figures_table, model_card
 from ..runs.checkpoints import POLICY_FOLDER
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder
+from ..runs.info import check_is_free
 from ..runs.places import settled
 from .arguments import say
 from .judging import remark
@@ -57,7 +58,7 @@ def launch_new(config: RunConfig, path: Path, *, is_dry: bool) -> int:
     """
     check_config(config)
     config = settled(config.begun_on(today()))
-    RunFolder.check_is_free(path)
+    check_is_free(path)
     launch = prepare(config, path, has_heldout=config.data.heldout is not None)
     _tell_deviations(launch.config)
     if is_dry:

@@ -34,13 +34,11 @@ from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from .. import __version__
 from ..config import DataConfig, RunConfig
 from ..errors import ConfigError, OutputError, RunFolderError, TrainingError
 from ..files import atomic_folder, atomic_text, cannot_write, file_sha256
-from ..jsonl import from_line, read_jsonl, to_line, validation_problems, write_jsonl
+from ..jsonl import read_jsonl, to_line, write_jsonl
 from ..model_names import is_folder_name, settled_model
 from ..records import Closed, Game, TrainingRecord
 from .append import (
@@ -51,12 +49,11 @@ from .append import (
     append_lines,
     exclusive_lock,
     read_lines,
-    version_in,
     versions_told,
 )
 from .checkpoints import Checkpoints
 from .config_file import check_config, check_is_whole, load_config, to_toml, with_older_rules
-from .info import FORMAT, RunInfo, RunKind, as_begun
+from .info import FORMAT, RunInfo, RunKind, as_begun, check_is_free, folder_around, read_info
 from .places import path_from, settled, ways_to_other_models
 
 _CONFIG = "config.toml"
@@ -66,7 +63,6 @@ _GAMES = "games.jsonl"
 _HELDOUT_GAMES = "heldout_games.jsonl"
 _METRICS = "metrics.jsonl"
 
-_LEVELS_TO_RUN = 4
 _LEFTOVER = re.compile(r"\.(step-\d+|best\.json|final|run\.json|config\.toml)(\.\w+)+")
 
 
@@ -109,7 +105,7 @@ class RunFolder:
             RunFolderError: there is a run, or something else, at ``path``.
             OutputError: the folder can't be written; nothing is left behind.
         """
-        _refuse_occupied(path)
+        check_is_free(path)
         created = datetime.now(timezone.utc).isoformat("T", "seconds")
         config = settled(config)
         info = RunInfo(
@@ -136,7 +132,7 @@ class RunFolder:
                     file.write(json.dumps(dataclasses.asdict(info), indent=2) + "\n")
         except OutputError as error:
             # Another process may have taken the place meanwhile; then that is what to tell.
-            _refuse_occupied(path)
+            check_is_free(path)
             # The cause, under the name of the run instead of the temporary one.
             raise (cannot_write(path, error.__cause__) if isinstance(error.__cause__, OSError) else error) from error
         return cls.open(path)
@@ -149,52 +145,13 @@ class RunFolder:
             RunFolderError: there is no run, or one of a newer format.
             ConfigError: its configuration can't be used.
         """
-        cls.check_is_run(path)
-        try:
-            content = (path / INFO_FILE).read_bytes()
-        except OSError as error:
-            raise RunFolderError(f"{path / INFO_FILE} can't be read: {error.strerror or error}.") from error
-        try:
-            info = from_line(content, RunInfo)
-        except ValidationError as error:
-            problems = "; ".join(validation_problems(error))
-            raise RunFolderError(
-                f"{path / INFO_FILE} is damaged or of another version: {problems}. {versions_told(version_in(content))}"
-            ) from error
-        if info.format != FORMAT:
-            raise RunFolderError(
-                f"{path} has format {info.format}, written by version {info.package_version}; this is version "
-                f"{__version__}, which reads format {FORMAT}. Install the version that wrote it."
-            )
+        info = read_info(path)
         try:
             check_is_whole(path / _CONFIG)
             config = load_config(path / _CONFIG)
         except ConfigError as error:
             raise ConfigError(error.headline, [*error.problems, versions_told(info.package_version)]) from error
         return cls(path, info, with_older_rules(config, path / _CONFIG))
-
-    @staticmethod
-    def check_is_run(path: Path) -> None:
-        """Check that ``path`` is the folder of a run.
-
-        Raises:
-            RunFolderError: it is not; where it lies inside of a run, that is named.
-        """
-        if (path / INFO_FILE).is_file():
-            return
-        if (around := _folder_around(path)) is not None:
-            raise RunFolderError(f"{path} is a part of a run. Name the folder of the run: {around}")
-        reason = f"it has no {INFO_FILE}" if path.is_dir() else "it is a file" if path.is_file() else "it is not there"
-        raise RunFolderError(f"{path} is no run folder: {reason}.")
-
-    @staticmethod
-    def check_is_free(path: Path) -> None:
-        """Check that a run can be created at ``path``, before the slow preparations for it.
-
-        Raises:
-            RunFolderError: there is a run, or something else, at ``path``.
-        """
-        _refuse_occupied(path)
 
     @property
     def total_steps(self) -> int:
@@ -393,26 +350,8 @@ def run_around(path: Path) -> RunFolder | None:
     Raises:
         RunFolderError: the run can't be read.
     """
-    around = _folder_around(path.resolve())
+    around = folder_around(path.resolve())
     return None if around is None else RunFolder.open(around)
-
-
-def _folder_around(path: Path) -> Path | None:
-    parents = list(path.parents)[:_LEVELS_TO_RUN]
-    return next((parent for parent in parents if (parent / INFO_FILE).is_file()), None)
-
-
-def _refuse_occupied(path: Path) -> None:
-    if (path / INFO_FILE).exists():
-        raise RunFolderError(f"{path} already holds a run. Continue it with --resume, or name another folder.")
-    if path.is_dir():
-        foreign = next(iter(sorted(entry.name for entry in path.iterdir())), None)
-        if foreign is not None:
-            raise RunFolderError(
-                f"{path} holds other files, such as {foreign}. Name a new or empty folder for the run."
-            )
-    elif path.exists() or path.is_symlink():
-        raise RunFolderError(f"{path} is no folder. Name a new or empty folder for the run.")
 
 
 def _game_line(game: Game) -> str:

@@ -1,4 +1,4 @@
-"""What is known of a run besides its configuration, and the configuration as the run began with it."""
+"""Which folder is a run's, and what is known of a run besides its configuration."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
+from .. import __version__
 from ..config import RunConfig
+from ..errors import RunFolderError
+from ..jsonl import from_line, validation_problems
 from ..records import Closed
+from .append import INFO_FILE, version_in, versions_told
 from .places import found_again, with_other_models_found
 
 FORMAT = 1
+
+_LEVELS_TO_RUN = 4
 
 RunKind = Literal["self-play", "warm-start"]
 
@@ -40,6 +48,70 @@ class RunInfo(Closed):
     """The same for the judge's model and the fixed opponent, by the section that names it."""
     data_sha256: dict[str, str] = field(default_factory=dict[str, str])
     """Of the files under ``data``, by name. Empty for a run of an older version."""
+
+
+def check_is_run(path: Path) -> None:
+    """Check that ``path`` is the folder of a run.
+
+    Raises:
+        RunFolderError: it is not; where it lies inside of a run, that is named.
+    """
+    if (path / INFO_FILE).is_file():
+        return
+    if (around := folder_around(path)) is not None:
+        raise RunFolderError(f"{path} is a part of a run. Name the folder of the run: {around}")
+    reason = f"it has no {INFO_FILE}" if path.is_dir() else "it is a file" if path.is_file() else "it is not there"
+    raise RunFolderError(f"{path} is no run folder: {reason}.")
+
+
+def check_is_free(path: Path) -> None:
+    """Check that a run can be created at ``path``, before the slow preparations for it.
+
+    Raises:
+        RunFolderError: there is a run, or something else, at ``path``.
+    """
+    if (path / INFO_FILE).exists():
+        raise RunFolderError(f"{path} already holds a run. Continue it with --resume, or name another folder.")
+    if path.is_dir():
+        foreign = next(iter(sorted(entry.name for entry in path.iterdir())), None)
+        if foreign is not None:
+            raise RunFolderError(
+                f"{path} holds other files, such as {foreign}. Name a new or empty folder for the run."
+            )
+    elif path.exists() or path.is_symlink():
+        raise RunFolderError(f"{path} is no folder. Name a new or empty folder for the run.")
+
+
+def folder_around(path: Path) -> Path | None:
+    """The run's folder in which ``path`` lies; None where there is none."""
+    parents = list(path.parents)[:_LEVELS_TO_RUN]
+    return next((parent for parent in parents if (parent / INFO_FILE).is_file()), None)
+
+
+def read_info(path: Path) -> RunInfo:
+    """What is known of the run at ``path``.
+
+    Raises:
+        RunFolderError: there is no run, or one of a newer format.
+    """
+    check_is_run(path)
+    try:
+        content = (path / INFO_FILE).read_bytes()
+    except OSError as error:
+        raise RunFolderError(f"{path / INFO_FILE} can't be read: {error.strerror or error}.") from error
+    try:
+        info = from_line(content, RunInfo)
+    except ValidationError as error:
+        problems = "; ".join(validation_problems(error))
+        raise RunFolderError(
+            f"{path / INFO_FILE} is damaged or of another version: {problems}. {versions_told(version_in(content))}"
+        ) from error
+    if info.format != FORMAT:
+        raise RunFolderError(
+            f"{path} has format {info.format}, written by version {info.package_version}; this is version "
+            f"{__version__}, which reads format {FORMAT}. Install the version that wrote it."
+        )
+    return info
 
 
 def as_begun(path: Path, info: RunInfo, config: RunConfig) -> RunConfig:

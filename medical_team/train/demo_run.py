@@ -25,6 +25,7 @@ from ..rewards import is_verdict_right
 from ..rl.loop import TrainingResult
 from ..rl.protocols import Listener, ListenerGroup
 from ..runs.folder import RunFolder
+from ..runs.info import check_is_free
 from .session import start_run
 
 PLAYED_CASES = 2000
@@ -63,7 +64,7 @@ def run_demo(config: RunConfig, path: Path, listeners: Sequence[Listener] = (), 
         MedicalTeamError: something that the user can mend.
     """
     told = ListenerGroup(listeners)
-    RunFolder.check_is_free(path)
+    check_is_free(path)
     config = config.begun_on(today())
     told.notice("Writing held-out notes, and letting the attacker revise them ...")
     notes = heldout_notes(config, heldout_cases)

@@ -34,6 +34,7 @@ from ..rl.role_learners import make_learner
 from ..rl.surroundings import stop_on_signal
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder, RunKind
+from ..runs.info import check_is_free
 from ..runs.places import settled
 from .preflight import check_data_fits, check_model_is_known
 
@@ -58,7 +59,7 @@ def start_run(
     told = ListenerGroup(listeners)
     check_config(config)
     config = settled(config.resolved.begun_on(today()))
-    RunFolder.check_is_free(path)
+    check_is_free(path)
     records, heldout = load_sets(config)
     refuse_shared_groups(records, heldout)
     config, policies = _settled_policies(config, told)
