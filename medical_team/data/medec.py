@@ -30,8 +30,9 @@ from ..text_repair import (
 )
 from ..words import END_MARKS, numbered_sentences, split_sentences
 from .formats import check_format, kind_of_line
+from .object_table import PARQUET_MARK, jsonl_rows, parquet_rows
 from .reading_log import ReadingLog, Repair
-from .tables import PARQUET_MARK, BrokenRow, TableRow, csv_rows, jsonl_rows, not_medec, parquet_rows, shown
+from .tables import BrokenRow, TableRow, csv_rows, not_medec, shown
 
 NOT_APPLICABLE = "NA"
 

@@ -26,9 +26,9 @@ from .formats import (
 )
 from .load import RecordChecks
 from .medec import read_medec
+from .object_table import is_note_object
 from .pairs import PairError, make_pair
 from .reading_log import ReadingLog
-from .tables import is_note_object
 
 
 @dataclass(frozen=True)
