@@ -14,7 +14,7 @@ from ..engines.red_team_fork.contract import PACKAGE_FOLDER, copy_problems, impo
 from ..errors import ConfigError, EngineError
 from ..network.proxies import is_on_this_machine
 from .findings import Check, Group, Seen, Status, failed, ok, skipped, warning
-from .judge import ask
+from .judge_questions import ask
 from .machine import RUNS
 from .subject import Subject, run_command
 
