@@ -10,7 +10,8 @@ from pathlib import Path
 import tyro
 
 from ..evaluation.medec_texts import MedecFile, load_medec
-from ..evaluation.official import OfficialScores, Submission, official_scores, read_submission
+from ..evaluation.official import OfficialScores, official_scores
+from ..evaluation.submission import Submission, read_submission
 from ..evaluation.tables import figure, table
 from .arguments import parse
 

@@ -27,8 +27,8 @@ from ..seeds import derive_seed
 from .medec_metrics import MedecMetrics
 from .medec_texts import MedecText
 from .model_choice import ModelIdentity
-from .official import write_submission
 from .predictions import Prediction, Vote, answers_of, prediction_of
+from .submission import write_submission
 from .tables import figure, interval_text, table
 from .tasks import Task, TaskName
 

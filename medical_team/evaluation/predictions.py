@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..records import Closed
 from .medec_texts import MedecText
-from .official import NO_SENTENCE, Answer, folded_correction, safe_answer
+from .submission import NO_SENTENCE, Answer, folded_correction, safe_answer
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ import pytest
 from medec_builders import CORRECTION, HARMFUL, SAFE, UNREADABLE, a_correct_text, an_error_text
 from medical_team.evaluation.medec_metrics import medec_metrics
 from medical_team.evaluation.medec_texts import load_medec
-from medical_team.evaluation.official import official_scores, read_submission, write_submission
+from medical_team.evaluation.official import official_scores
 from medical_team.evaluation.predictions import Vote, answers_of, baseline_predictions, prediction_of
+from medical_team.evaluation.submission import read_submission, write_submission
 from medical_team.records import ErrorType
 
 

@@ -3,7 +3,8 @@ import pytest
 from medec_csv import a_correct_row, an_error_row, some_rows, write_csv
 from medical_team.errors import DataError, UsageError
 from medical_team.evaluation.medec_texts import choose_examples, choose_texts, load_medec
-from medical_team.evaluation.official import Answer, official_scores, safe_answer
+from medical_team.evaluation.official import official_scores
+from medical_team.evaluation.submission import Answer, safe_answer
 
 
 def texts_of(tmp_path, *rows):

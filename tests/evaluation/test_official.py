@@ -10,15 +10,8 @@ from rouge import Rouge
 
 from medical_team.errors import DataError
 from medical_team.evaluation.medec_texts import load_medec
-from medical_team.evaluation.official import (
-    Answer,
-    Reference,
-    official_scores,
-    parse_submission,
-    read_submission,
-    safe_answer,
-    write_submission,
-)
+from medical_team.evaluation.official import Reference, official_scores
+from medical_team.evaluation.submission import Answer, parse_submission, read_submission, safe_answer, write_submission
 
 GOLDEN = {
     "flag_accuracy": 0.4895470383275261,

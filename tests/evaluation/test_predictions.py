@@ -3,7 +3,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medec_builders import CORRECTION, HARMFUL, SAFE, SENTENCES, UNREADABLE, a_correct_text, an_error_text
-from medical_team.evaluation.official import Answer
 from medical_team.evaluation.predictions import (
     BASELINES,
     Vote,
@@ -12,6 +11,7 @@ from medical_team.evaluation.predictions import (
     baseline_predictions,
     prediction_of,
 )
+from medical_team.evaluation.submission import Answer
 
 
 @pytest.mark.parametrize("text", [an_error_text(), a_correct_text()])
