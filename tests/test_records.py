@@ -11,7 +11,7 @@ from hypothesis import given
 from pydantic import ValidationError
 
 from builders import a_game, a_pair, a_record, a_sample, a_spec, a_turn, data_types, games
-from medical_team import records
+from medical_team import records, samples
 from medical_team.config import GameConfig
 from medical_team.jsonl import from_line, to_line
 from medical_team.records import DataType, ErrorType, Game, GameState, Role, Verdict
@@ -130,7 +130,7 @@ def test_reading_refuses_what_is_not_the_record():
 
 
 def test_every_record_is_frozen():
-    types = [kind for kind in vars(records).values() if dataclasses.is_dataclass(kind)]
+    types = [kind for module in (records, samples) for kind in vars(module).values() if dataclasses.is_dataclass(kind)]
 
     assert len(types) > 10
     assert all(kind.__dataclass_params__.frozen for kind in types)
