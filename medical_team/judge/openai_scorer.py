@@ -27,6 +27,7 @@ _MAX_TOKENS = 8
 _TOP_LOG_PROBS = 20
 _AROUND_ANSWER = " \t\r\n\"'*`_.:,(){}[]"
 _LISTED = re.compile(r"\W{0,3}(\w+)\s*[:.)](?=\s|$)")
+_WORD = re.compile(r"\w+")
 _PROBE = ClosedQuestion("Is the sky blue?\nA: Yes.\nB: No.\nAnswer with one letter, A or B.", ("A", "B"))
 # Nobody answers so who isn't bound to it: a server may accept the wish for a choice, and not know what it means.
 _CHOICE_PROBE = ClosedQuestion("Is the sky blue?", ("Zorrequat", "Vembilloo"))
@@ -184,9 +185,9 @@ def _response_format(answers: Sequence[str]) -> dict[str, object]:
 
 
 def _answer_said(text: str, answers: Sequence[str]) -> str | None:
-    """The answer that ``text`` gives: as JSON, bare, or as the label of a list ("A: Yes")."""
+    """The answer that ``text`` gives: as JSON, bare, or as the label of a list ("A: Yes") that names no other one."""
     try:
-        content: Any = json.loads(text)
+        content: Any = json.loads(text, object_pairs_hook=_unambiguous)
     except (ValueError, RecursionError):
         content = None
     if isinstance(content, dict):
@@ -196,18 +197,31 @@ def _answer_said(text: str, answers: Sequence[str]) -> str | None:
     if bare in answers:
         return bare
     listed = _LISTED.match(text.strip())
-    return listed[1] if listed and listed[1] in answers else None
+    if listed is None or listed[1] not in answers:
+        return None
+    others = set(answers) - {listed[1]}
+    return None if others.intersection(_WORD.findall(text.strip(), listed.end())) else listed[1]
+
+
+def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; an empty one where a key stands in it twice, of which Python would take the last."""
+    content = dict(pairs)
+    return content if len(content) == len(pairs) else {}
 
 
 def _log_probs(choice: Mapping[str, Any], answers: Sequence[str], said: str | None) -> tuple[float, ...] | None:
     """The log-prob of each answer where the reply gives one; None where the server tells none that can be used.
 
-    An answer that is not among the likeliest tokens is held to be as likely as the last of them: it is less.
+    An answer that is not among the likeliest tokens is held to be as likely as the last of them: it is less. A reply
+    that names several answers, and gives none, tells nothing.
     """
     try:
         tokens: list[dict[str, Any]] = choice["logprobs"]["content"]
         bare = [str(token["token"]).strip(_AROUND_ANSWER) for token in tokens]
         places = [place for place, token in enumerate(bare) if token in answers and said in (None, token)]
+        if len({bare[place] for place in places}) > 1:
+            # "A or B": which one is meant would be a guess
+            return None
         # a reply that begins otherwise still tells how likely each answer was as its beginning
         place = places[-1] if places else 0
         likeliest = [(str(top["token"]), float(top["logprob"])) for top in tokens[place]["top_logprobs"]]

@@ -76,12 +76,17 @@ class TestReadingAReply:
         "text",
         [
             *("", "A patient has", "A or B", "Yes", "AB", "C", "null", "[]", "[" * 100_000, "The answer is A: yes"),
-            *('{"answer": "C"}', '{"answer": ["A"]}', '{"A": 1}'),
+            *('{"answer": "C"}', '{"answer": ["A"]}', '{"A": 1}', '{"answer": "A", "answer": "B"}'),
+            *("A. B", "A: no, B", "**B.** or A", "A) B)", "A:\nB:", "B. Not A."),
         ],
     )
     def test_a_reply_that_is_no_answer_is_not_guessed_at(self, text: str) -> None:
         answer = scores_of(reply(text), ANSWERS)
         assert isinstance(answer, NoAnswer)
+
+    def test_a_reply_that_names_both_answers_is_not_read_by_its_log_probs(self) -> None:
+        tokens = [token("A", A=-0.1, B=-2.5), token("."), token(" B", **{" B": -0.1, " A": -2.5})]
+        assert isinstance(scores_of(reply("A. B", *tokens), ANSWERS), NoAnswer)
 
     @pytest.mark.parametrize(
         "log_probs",
