@@ -23,7 +23,7 @@ from ..config import RunConfig
 from ..engine_config import EngineKind
 from ..errors import ConfigError, EngineError, MedicalTeamError
 from ..files import atomic_text
-from ..network.proxies import is_on_this_machine
+from ..network.proxies import is_address, is_on_this_machine
 from ..records import TrainingRecord
 from ..runs.folder import RunFolder
 from .checkpoint_import import ImportedModels, WriteCard, import_models, import_settled_checkpoints
@@ -271,6 +271,11 @@ def _launch_problems(config: RunConfig, files: EngineFiles) -> Iterator[str]:
     engine, judge = config.engine, config.judge
     if any(character in str(files.run) for character in _SPLITTING_CHARACTERS):
         yield f"the run's folder {files.run} has a comma or @ in its path, where the engines would cut it: rename it"
+    if engine.submission == "ray-job" and not is_address(engine.ray_address):
+        yield (
+            f"engine.ray_address is {engine.ray_address!r}, which nothing can be sent to: give the dashboard's "
+            "address, such as http://127.0.0.1:8265, or http://[::1]:8265 with the brackets of IPv6"
+        )
     if engine.nodes > 1 and engine.submission == "direct":
         yield (
             f"engine.nodes is {engine.nodes}, and engine.submission direct uses only this machine: start Ray on all "

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TypedDict
-from urllib.parse import urlsplit
 
 import httpx
 
 from ..errors import EndpointError
-from .proxies import host_of, scheme_of, usable_proxy
+from .proxies import has_possible_host, scheme_of, usable_proxy
 
 
 def make_client(
@@ -63,11 +62,8 @@ def _route(base_url: str, max_connections: int) -> _Route:
 def _check(url: str, what: str) -> None:
     try:
         httpx.URL(url)
-        # What these refuse would end a connection with an error of its own.
-        has_port = urlsplit(url).port != 0
-        host_of(url).encode("idna")
-        is_usable = has_port and not any(map(str.isspace, host_of(url)))
-    except (httpx.InvalidURL, ValueError):
+        is_usable = has_possible_host(url)
+    except httpx.InvalidURL:
         is_usable = False
     if not is_usable:
         # What httpx says may quote a password.

@@ -57,6 +57,21 @@ def host_of(url: str) -> str:
         return ""
 
 
+def is_address(url: str) -> bool:
+    """Whether ``url`` can be the address of a server of HTTP."""
+    return scheme_of(url) in _HTTP_KINDS and bool(host_of(url)) and has_possible_host(url)
+
+
+def has_possible_host(url: str) -> bool:
+    """Whether host and port of ``url`` can be; those that can't would end a connection with an error of its own."""
+    try:
+        has_port = urlsplit(url.strip()).port != 0
+        host_of(url).encode("idna")
+    except ValueError:
+        return False
+    return has_port and not any(map(str.isspace, host_of(url)))
+
+
 def scheme_of(url: str) -> str:
     """What ``url`` begins with, in lower case: ``http`` or ``https``, where it is an address of a server."""
     return url.strip().partition("://")[0].lower()

@@ -342,6 +342,18 @@ def test_a_job_is_submitted_to_ray_with_its_environment_and_followed(ray, tmp_pa
     assert RunFolder.open(path).final_path.is_dir()
 
 
+@pytest.mark.parametrize(
+    "address", ["http://[::1:8265", "http://::1:8265", "head:8265", "ray://head:10001", "http://:8265"]
+)
+def test_an_address_of_ray_that_cant_be_is_refused_before_anything_is_made(ray, tmp_path, capsys, address):
+    run = tmp_path / "run"
+
+    assert launched(run, "--engine.submission", "ray-job", "--engine.ray_address", address, "--dry-run") == 2
+
+    assert f"engine.ray_address is {address!r}, which nothing can be sent to" in capsys.readouterr().err
+    assert not run.exists()
+
+
 def test_a_failed_job_is_a_failed_launch(ray, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("FAKE_ENGINE", "crash")
 

@@ -6,10 +6,11 @@ from medical_team.errors import EndpointError
 from medical_team.network.clients import make_client
 
 ODD_PORTS = ("http://127.0.0.1:99999", "http://127.0.0.1:0", "http://127.0.0.1:+80")
+UNBRACKETED = ("http://[::1:8265", "http://::1]:8265", "http://::1:8265", "http://fe80::1")
 ODD_HOSTS = ("http://a b", "http://a..b", "http://...", f"http://{'a' * 64}.example")
 
 
-@pytest.mark.parametrize("url", [*ODD_PORTS, *ODD_HOSTS])
+@pytest.mark.parametrize("url", [*ODD_PORTS, *ODD_HOSTS, *UNBRACKETED])
 def test_they_are_refused_before_anything_is_sent(monkeypatch, url):
     monkeypatch.setenv("NO_PROXY", "*")
 
