@@ -230,6 +230,11 @@ class RunFolder:
         return self.path / "opponents"
 
     @property
+    def abandoned_path(self) -> Path:
+        """Where lines of steps go that are played again."""
+        return self.path / "abandoned"
+
+    @property
     def tensorboard_path(self) -> Path:
         """Where TensorBoard's event files go."""
         return self.path / "tensorboard"
@@ -318,7 +323,7 @@ class RunFolder:
             DataError: an earlier line is damaged.
             OutputError: ``abandoned/`` can't be written; nothing of that file was changed.
         """
-        abandoned = self.path / "abandoned"
+        abandoned = self.abandoned_path
         return (
             abandon_from(self.path / _GAMES, abandoned / _GAMES, step, GameLine)
             + abandon_from(self.path / _HELDOUT_GAMES, abandoned / _HELDOUT_GAMES, step, GameLine)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..config import SMOLLM2_MODEL, RunConfig
 from ..demonstrations.draw import DemonstrationDraw
-from ..errors import UsageError
+from ..errors import RunFolderError, UsageError
 from ..game.draw import playable_records
 from ..game.turns import assessment_request, revision_request
 from ..model_names import is_hub_name, settled_model
@@ -41,6 +41,41 @@ def check_model_is_known(run: RunFolder) -> None:
             "on the Hugging Face hub. If it was a folder, write its absolute path into "
             f"{run.path / 'config.toml'} (policy.model). If it was a repository, fetch it first: hf download {model}"
         )
+
+
+def check_folders(run: RunFolder) -> None:
+    """Check that nothing stands where a run that goes on will need a folder: it would be found when that is written.
+
+    Raises:
+        RunFolderError: a file does, or a link that leads nowhere.
+    """
+    places = (run.checkpoints.folder, run.opponents_path, run.final_path, run.tensorboard_path, run.abandoned_path)
+    taken = [path for path in places if not path.is_dir() and (path.exists() or path.is_symlink())]
+    if taken:
+        raise RunFolderError(
+            f"{' and '.join(map(str, taken))} should be {'a folder' if len(taken) == 1 else 'folders'} of the run, and "
+            "there is something else in that place: move it away, then resume."
+        )
+
+
+def beginning_again(run: RunFolder) -> str | None:
+    """What to tell before a resumed run starts again from its first step; None where there is a checkpoint.
+
+    Raises:
+        RunFolderError: it has no checkpoint and is done, so that nothing is left to go on from.
+    """
+    if run.checkpoints.latest() is not None or run.checkpoints.incomplete_after(0):
+        return None
+    if run.final_path.is_dir():
+        raise RunFolderError(
+            f"{run.path} has a trained model and no checkpoint, so there is nothing to go on from, and its games and "
+            f"its model would be replaced. Bring {run.checkpoints.folder} back; or train on from the model in a new "
+            f"run: medical-team train {run.path / 'config.toml'} --policy.model {run.final_path} --run NEW"
+        )
+    return (
+        f"{run.path} has no checkpoint: the run starts again from its first step. What was recorded so far, if "
+        f"anything, is moved to {run.abandoned_path}."
+    )
 
 
 def check_data_fits(

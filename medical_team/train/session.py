@@ -36,7 +36,7 @@ from ..runs.config_file import check_config
 from ..runs.folder import RunFolder, RunKind
 from ..runs.info import check_is_free
 from ..runs.places import settled
-from .preflight import check_data_fits, check_model_is_known
+from .preflight import beginning_again, check_data_fits, check_folders, check_model_is_known
 
 STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
 
@@ -94,6 +94,9 @@ def resume_run(
         raise UsageError(f"{path} is a run of the kind {run.info.kind}: medical-team {command} --resume {path}")
     check_model_is_known(run)
     with run.locked():
+        check_folders(run)
+        if text := beginning_again(run):
+            told.warn(text)
         if steps is not None and steps != run.total_steps:
             run.change_steps(steps)
         if problem := run.data_problem():
