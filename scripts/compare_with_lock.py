@@ -54,7 +54,7 @@ def held_back(requirements: Iterable[str], newest: Mapping[str, str]) -> list[tu
     return [(name, ranges[name], newest[name]) for name in sorted(ranges.keys() & newest.keys())]
 
 
-def _newest_releases() -> dict[str, str]:
+def newest_releases() -> dict[str, str]:
     """The newest release by name of what is older here, as pip says."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "list", "--outdated", "--format", "json"]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -72,7 +72,7 @@ def _table(title: str, rows: list[tuple[str, str, str]], heads: tuple[str, str, 
 def main() -> int:
     """Print both tables."""
     changed = differences(locked_versions(LOCK.read_text(encoding="utf-8")), installed_versions())
-    newer = held_back(metadata.requires(PACKAGE) or [], _newest_releases())
+    newer = held_back(metadata.requires(PACKAGE) or [], newest_releases())
     print(_table("Versions that differ from the lock", changed, ("name", "locked", "here")))
     print(_table("Newer releases that were not taken", newer, ("name", "allowed", "newest")))
     return 0

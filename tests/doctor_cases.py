@@ -9,7 +9,7 @@ from pathlib import Path
 from medical_team.config import RunConfig
 from medical_team.doctor.examination import GROUPS, examine
 from medical_team.doctor.findings import Check, Finding, Group
-from medical_team.doctor.subject import Subject
+from medical_team.doctor.subject import Limits, Subject
 
 H100 = "0, NVIDIA H100 80GB HBM3, 81559, 4, 580.95.05"
 
@@ -23,10 +23,12 @@ def look(name: str, subject: Subject) -> Finding:
     return next(examine([Group("Test", (check_named(name),))], subject))
 
 
-def a_subject(config: RunConfig | None = None, *, run: Path | None = None, **environment: str | Path) -> Subject:
+def a_subject(
+    config: RunConfig | None = None, *, run: Path | None = None, limits: Limits | None = None, **environment: str | Path
+) -> Subject:
     """A subject that sees nothing of this machine's variables but the path of its programs."""
     variables = {"PATH": os.environ["PATH"], **{name: str(value) for name, value in environment.items()}}
-    return Subject(config or RunConfig(), run, variables)
+    return Subject(config or RunConfig(), run, variables, limits=limits or Limits())
 
 
 def program(folder: Path, name: str, script: str) -> Path:

@@ -42,7 +42,7 @@ def test_the_installed_versions_have_the_names_of_the_lock(script, repository):
 
 def test_the_tables_line_up(script, capsys, monkeypatch):
     monkeypatch.setattr(script, "differences", lambda locked, installed: [("numpy", "2.4.6", "2.5.0")])
-    monkeypatch.setattr(script, "_newest_releases", dict)
+    monkeypatch.setattr(script, "newest_releases", dict)
 
     assert script.main() == 0
 

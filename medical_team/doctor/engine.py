@@ -18,8 +18,6 @@ from .judge_questions import ask
 from .machine import RUNS
 from .subject import Subject, run_command
 
-_RAY_SECONDS = 30.0
-_PROBE_SECONDS = 10.0
 _START = "ray start --head"
 _MORE = "add machines: ray start --address=HEAD:6379; or lower engine.nodes and engine.gpus_per_node"
 _GPUS = re.compile(r"[\d.]+/([\d.]+)\s+GPU\b")
@@ -45,7 +43,7 @@ def cluster(subject: Subject) -> Seen:
 
 def _dashboard(subject: Subject) -> Seen:
     address = subject.config.engine.ray_address.rstrip("/")
-    answer = ask(address, "/api/version", token=None, seconds=_PROBE_SECONDS)
+    answer = ask(address, "/api/version", token=None, seconds=subject.limits.service)
     version = answer.body.get("ray_version") if isinstance(answer.body, dict) else None
     if answer.status == 200 and isinstance(version, str):
         return ok(f"Ray {version} answers at {address}")
@@ -63,7 +61,7 @@ def _program(subject: Subject) -> str | None:
 
 def _gpus(subject: Subject, program: str, seen: Seen) -> Seen:
     """Whether the cluster has as many GPUs as the run wants; what can't be told is left open."""
-    ended = run_command([program, "status"], _RAY_SECONDS, environment=subject.environment)
+    ended = run_command([program, "status"], subject.limits.ray, environment=subject.environment)
     if not ended.is_well:
         return ok(f"{seen.found}; how many GPUs it has can't be told here ({ended.reason})")
     engine = subject.config.engine

@@ -27,7 +27,6 @@ RIGHT_ENOUGH = 0.75
 GUESSING = 0.55
 """A judge that is right less often guesses, or has its labels the wrong way round."""
 
-_PROBE_SECONDS = 10.0
 _ANSWER_SECONDS = 60.0
 _CHECK_SECONDS = 90.0
 _REPLY_INDEX = 2
@@ -39,7 +38,7 @@ def server(subject: Subject) -> Seen:
     if kind != "remote":
         return ok(f"the judge {kind!r} needs no port of its own")
     base = base_url(subject.config.judge.url or "")
-    answer = ask(base, "/health", token=_token(subject), seconds=_PROBE_SECONDS)
+    answer = ask(base, "/health", token=_token(subject), seconds=subject.limits.service)
     port = urlsplit(base).port or (443 if base.startswith("https") else 80)
     start = f"medical-team judge serve --port {port} &   (then: curl {base}/health)"
     if answer.is_refused:
@@ -205,7 +204,7 @@ def _rule_here(subject: Subject, queries: Sequence[KnownQuery]) -> tuple[Mapping
 def _impatient(subject: Subject) -> JudgeConfig:
     judge = subject.config.judge
     kind = subject.judge_kinds[-1]
-    seconds = min(_PROBE_SECONDS, judge.timeout_seconds)
+    seconds = min(subject.limits.service, judge.timeout_seconds)
     return dataclasses.replace(judge, kind=kind, patience_seconds=0.0, timeout_seconds=seconds, use_cache=False)
 
 

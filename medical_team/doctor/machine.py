@@ -117,12 +117,11 @@ LITTLE_MEMORY_BYTES = 4 * 10**9
 RUNS = Path("runs")
 
 _GB = 10**9
-_MEMORY_FILE = Path("/proc/meminfo")
 
 
 def memory(subject: Subject) -> Seen:
     """The machine has the memory that the run needs beside the GPU's."""
-    available = _available_bytes()
+    available = subject.free_memory()
     if available is None:
         return skipped("this system doesn't say how much memory is free")
     found = f"{available / _GB:.1f} GB are free"
@@ -149,16 +148,6 @@ def _planned_bytes(subject: Subject) -> int | None:
         return None
     on_cpu = subject.is_local and (subject.avoids_gpu or not subject.gpus().gpus)
     return plan.host_bytes + (plan.peak_bytes if on_cpu else 0)
-
-
-def _available_bytes() -> int | None:
-    try:
-        for line in _MEMORY_FILE.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def run_disk(subject: Subject) -> Seen:

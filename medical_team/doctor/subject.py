@@ -25,6 +25,7 @@ from ..jsonl import from_line
 from ..network.secrets import Secrets
 from ..planning.plan import Plan
 from ..planning.planner import plan_of
+from ..this_machine import NVIDIA_DRIVER_FILE, free_memory_bytes
 from .hub import hub_token
 
 _KEPT_CHARACTERS = 200_000
@@ -96,9 +97,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 MIB = 2**20
 
-_NVIDIA_SECONDS = 20.0
 _PROGRAM = "nvidia-smi"
-_DRIVER_FILE = Path("/proc/driver/nvidia/version")
 _GPU_FIELDS = "index,name,memory.total,memory.used,driver_version"
 _USER_FIELDS = "pid,process_name,used_memory"
 
@@ -133,15 +132,18 @@ class NvidiaGpus:
         return min((gpu.total_bytes for gpu in self.gpus if gpu.total_bytes), default=None)
 
 
-def find_gpus(environment: Mapping[str, str]) -> NvidiaGpus:
-    """Ask ``nvidia-smi``. A machine without it has no NVIDIA GPU, unless its driver's file is there."""
+def find_gpus(environment: Mapping[str, str], seconds: float) -> NvidiaGpus:
+    """Ask ``nvidia-smi``, for ``seconds`` at the most.
+
+    A machine without it has no NVIDIA GPU, unless its driver's file is there.
+    """
     program = shutil.which(_PROGRAM, path=environment.get("PATH"))
     if program is None:
-        problem = f"the NVIDIA driver is there and {_PROGRAM} is not" if _DRIVER_FILE.exists() else ""
+        problem = f"the NVIDIA driver is there and {_PROGRAM} is not" if NVIDIA_DRIVER_FILE.exists() else ""
         return NvidiaGpus((), 0, (), problem)
     asked = run_command(
         [program, f"--query-gpu={_GPU_FIELDS}", "--format=csv,noheader,nounits"],
-        _NVIDIA_SECONDS,
+        seconds,
         environment=environment,
     )
     if not asked.is_well:
@@ -151,7 +153,7 @@ def find_gpus(environment: Mapping[str, str]) -> NvidiaGpus:
     except ValueError:
         return NvidiaGpus((), 0, (), f"{_PROGRAM} answers something else than it was asked: {asked.output[:80]!r}")
     visible = [gpu for gpu in found if _is_visible(gpu, environment.get("CUDA_VISIBLE_DEVICES"))]
-    return NvidiaGpus(tuple(visible), len(found) - len(visible), _users(program, environment), "")
+    return NvidiaGpus(tuple(visible), len(found) - len(visible), _users(program, environment, seconds), "")
 
 
 def _gpu(line: str) -> Gpu:
@@ -171,10 +173,10 @@ def _is_visible(gpu: Gpu, variable: str | None) -> bool:
     return any(name == str(gpu.index) or not name.lstrip("-").isdigit() for name in names)
 
 
-def _users(program: str, environment: Mapping[str, str]) -> tuple[str, ...]:
+def _users(program: str, environment: Mapping[str, str], seconds: float) -> tuple[str, ...]:
     asked = run_command(
         [program, f"--query-compute-apps={_USER_FIELDS}", "--format=csv,noheader,nounits"],
-        _NVIDIA_SECONDS,
+        seconds,
         environment=environment,
     )
     users: list[str] = []
@@ -249,6 +251,16 @@ class Once(Generic[ValueT]):
         return self._value  # pyright: ignore[reportReturnType] - None only where find gave it
 
 
+@dataclass(frozen=True)
+class Limits:
+    """For how many seconds others are waited for."""
+
+    nvidia: float = 20.0
+    ray: float = 30.0
+    service: float = 10.0
+    """For the first sign of a judge, or of a dashboard."""
+
+
 class Subject:
     """A run that is to be made.
 
@@ -256,13 +268,20 @@ class Subject:
         config: its configuration.
         run_folder: where it will lie; None where nobody said.
         environment: the variables of the process; by default those of this one.
+        limits: how long other programs and services may take to answer.
     """
 
     def __init__(
-        self, config: RunConfig, run_folder: Path | None = None, environment: Mapping[str, str] | None = None
+        self,
+        config: RunConfig,
+        run_folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        limits: Limits = Limits(),
     ) -> None:
         self.config = config
         self.run_folder = run_folder
+        self.limits = limits
         self.environment: Mapping[str, str] = os.environ if environment is None else environment
         token = hub_token(self.environment)
         judge_token = self.environment.get(config.judge.token_variable, "").strip()
@@ -272,7 +291,8 @@ class Subject:
         """The training records, before any filter."""
         self.plan: Once[Plan] = Once(lambda: plan_of(config))
         self.engine_python: Once[EnginePython] = Once(lambda: inspect_engine(config.engine))
-        self.gpus: Once[NvidiaGpus] = Once(lambda: find_gpus(self.environment))
+        self.gpus: Once[NvidiaGpus] = Once(lambda: find_gpus(self.environment, limits.nvidia))
+        self.free_memory: Once[int | None] = Once(free_memory_bytes)
         self.torch: Once[TorchFound] = Once(lambda: find_torch(self.python, self.environment))
 
     @property

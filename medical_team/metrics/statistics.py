@@ -77,7 +77,7 @@ MIN_TREND_POINTS = 5
 MAX_AUTOCORRELATION = 0.95
 """More can't be told from 1 in a series of this length, where no trend could be told from chance."""
 
-_GROUPS_AT_ONCE = 4_000_000
+NUMBERS_AT_ONCE = 4_000_000
 """Numbers held at a time while groups are drawn; a matter of memory."""
 
 Numbers = Sequence[float] | Sequence[bool] | NDArray[np.float64]
@@ -140,13 +140,17 @@ class GroupBootstrap:
         groups: the near-duplicate group of each item, in the order in which all figures give their items.
         seed: decides the draws.
         resamples: how many draws.
+        at_once: how many numbers are held while groups are drawn; it changes no draw.
     """
 
-    def __init__(self, groups: Sequence[str], *, seed: int = 0, resamples: int = RESAMPLES) -> None:
+    def __init__(
+        self, groups: Sequence[str], *, seed: int = 0, resamples: int = RESAMPLES, at_once: int = NUMBERS_AT_ONCE
+    ) -> None:
         numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
         self._group_of_item = np.array([numbers[group] for group in groups], dtype=np.int64)
         self._seed = derive_seed(seed, "bootstrap")
         self._resamples = resamples
+        self._at_once = at_once
         self.group_count = len(numbers)
 
     def rates(self, outcomes: Numbers, members: Numbers | None = None) -> NDArray[np.float64]:
@@ -164,7 +168,7 @@ class GroupBootstrap:
         # Drawn anew for each figure from the same seed, so that memory doesn't grow with the number of groups.
         generator = np.random.default_rng(self._seed)
         sums = np.empty((len(columns), self._resamples))
-        at_once = max(1, _GROUPS_AT_ONCE // max(1, self.group_count))
+        at_once = max(1, self._at_once // max(1, self.group_count))
         for start in range(0, self._resamples, at_once):
             count = min(at_once, self._resamples - start)
             drawn = generator.integers(self.group_count, size=(count, self.group_count))

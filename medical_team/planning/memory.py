@@ -3,11 +3,10 @@ GPUs by phase of a step, and a judge that shares a GPU with either."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..config import MEDGEMMA_MODEL, RunConfig
+from ..this_machine import has_nvidia_driver
 from .model_shape import (
     AUTOCAST_BF16,
     BF16,
@@ -90,7 +89,6 @@ ALWAYS = (Phase.ROLLOUT, Phase.SCORING, Phase.TRAINING, Phase.UPDATE)
 CONTEXT_BYTES = int(0.7 * GIB)
 """CUDA's context with torch's kernels, and a library's workspaces: 0.5 to 0.8 GiB for a process, by experience."""
 
-_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 _SPARE_COLUMNS = 64
 _BYTES_PER_SAMPLED_LOGIT = 24
 """fp32 logits and probabilities, their fp64 sum, and copies."""
@@ -117,11 +115,7 @@ def local_memory(config: RunConfig, shape: ModelShape, workload: Workload) -> Me
 
 def is_local_on_gpu(config: RunConfig) -> bool:
     """Whether the local engine would compute on a GPU; ``auto`` does where this machine has an NVIDIA driver."""
-    return config.policy.device == "cuda" or (config.policy.device == "auto" and _has_nvidia_driver())
-
-
-def _has_nvidia_driver() -> bool:
-    return shutil.which("nvidia-smi") is not None or _NVIDIA_DRIVER.exists()
+    return config.policy.device == "cuda" or (config.policy.device == "auto" and has_nvidia_driver())
 
 
 def computes_in_bf16(config: RunConfig) -> bool:

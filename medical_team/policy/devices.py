@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,9 @@ from safetensors import safe_open
 
 from ..config import Device, Precision
 from ..errors import PolicyError
+from ..this_machine import free_memory_bytes, has_nvidia_driver
 from .model_folder import weight_files
 
-_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 _MAC_OS = "darwin"
 _CUDA_INDEX = "https://download.pytorch.org/whl/cu130"
 _BF16_CPU_CAPABILITIES = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
@@ -71,7 +70,7 @@ def has_bf16(device: torch.device) -> bool:
 
 def cpu_only_torch_warning() -> str | None:
     """A sentence that names the remedy where an NVIDIA GPU lies idle under a torch without CUDA; else None."""
-    if torch.version.cuda is not None or not _has_nvidia_driver():
+    if torch.version.cuda is not None or not has_nvidia_driver():
         return None
     return (
         f"this machine has an NVIDIA GPU, but the installed torch {torch.__version__} is built without CUDA. Install a "
@@ -122,12 +121,6 @@ def hardware(device: torch.device) -> dict[str, str]:
     return found
 
 
-def _has_nvidia_driver() -> bool:
-    return shutil.which("nvidia-smi") is not None or _NVIDIA_DRIVER.exists()
-
-
-_MEMORY_INFORMATION = Path("/proc/meminfo")
-_CONTROL_GROUP = Path("/sys/fs/cgroup")
 _TEXT_PART = "language_model."
 
 
@@ -166,8 +159,7 @@ def free_bytes(device: torch.device) -> int | None:
     """How much memory is free on ``device``, in bytes; None on a system that doesn't tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    known = [free for free in (_free_on_this_machine(), _free_in_control_group()) if free is not None]
-    return min(known, default=None)
+    return free_memory_bytes()
 
 
 def _parameters(path: Path) -> Iterator[tuple[str, int]]:
@@ -175,29 +167,6 @@ def _parameters(path: Path) -> Iterator[tuple[str, int]]:
         weights = cast("Any", file)
         for key in weights.keys():  # noqa: SIM118 - no mapping
             yield key, math.prod(weights.get_slice(key).get_shape())
-
-
-def _free_on_this_machine() -> int | None:
-    try:
-        lines = _MEMORY_INFORMATION.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    available = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return None if available is None else int(available) * 1024
-
-
-def _free_in_control_group() -> int | None:
-    """What the limit of a container leaves."""
-    try:
-        limit = (_CONTROL_GROUP / "memory.max").read_text(encoding="ascii").strip()
-        used = int((_CONTROL_GROUP / "memory.current").read_text(encoding="ascii"))
-        pages = dict(line.split() for line in (_CONTROL_GROUP / "memory.stat").read_text(encoding="ascii").splitlines())
-        # Files that were read count as used until somebody else wants the memory.
-        cached = int(pages["file"]) - int(pages["shmem"])
-        return max(0, int(limit) - used + cached)
-    except (OSError, ValueError, KeyError):
-        # no such group, or no limit ("max")
-        return None
 
 
 def _gibibytes(size: int) -> str:

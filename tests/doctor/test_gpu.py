@@ -10,9 +10,8 @@ import pytest
 
 from doctor_cases import H100, a_subject, fake_torch, look, nvidia_smi, program
 from medical_team.config import PolicyConfig, RunConfig
-from medical_team.doctor import subject
 from medical_team.doctor.findings import Finding, Status
-from medical_team.doctor.subject import Subject
+from medical_team.doctor.subject import Limits, Subject
 from medical_team.engine_config import EngineConfig
 from medical_team.planning.plan import GIB, MemoryPart, MemoryPlan, Phase, Plan
 
@@ -23,8 +22,10 @@ BF16 = PolicyConfig(precision="bf16")
 OPENRLHF = EngineConfig(kind="openrlhf", gpus_per_node=2, python=sys.executable)
 
 
-def found(name: str, folder: Path | str, config: RunConfig | None = None, **environment) -> Finding:
-    return look(name, a_subject(config, PATH=folder, **environment))
+def found(
+    name: str, folder: Path | str, config: RunConfig | None = None, *, limits: Limits | None = None, **environment
+) -> Finding:
+    return look(name, a_subject(config, limits=limits, PATH=folder, **environment))
 
 
 def test_no_gpu_is_well_where_none_is_wanted_and_fails_where_one_is():
@@ -73,11 +74,10 @@ def test_a_driver_that_does_not_answer_fails(tmp_path):
     assert finding.found == "nvidia-smi: exit status 9: NVIDIA-SMI has failed because it could not reach the driver."
 
 
-def test_a_driver_that_hangs_fails_in_time_and_leaves_no_process(tmp_path, monkeypatch):
-    monkeypatch.setattr(subject, "_NVIDIA_SECONDS", 0.3)
+def test_a_driver_that_hangs_fails_in_time_and_leaves_no_process(tmp_path):
     program(tmp_path, "nvidia-smi", f"echo $$ > {tmp_path}/pid\n/bin/sleep 600")
 
-    finding = found("gpu", tmp_path)
+    finding = found("gpu", tmp_path, limits=Limits(nvidia=0.3))
 
     assert finding.found == "nvidia-smi gave no answer within 0.3 seconds"
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()

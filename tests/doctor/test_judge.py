@@ -15,9 +15,10 @@ from serving import serving
 
 from builders import a_record
 from doctor_cases import a_subject, look
-from medical_team.config import DataConfig, JudgeConfig, RunConfig
+from medical_team.config import DataConfig, JudgeConfig, JudgeKind, RunConfig
 from medical_team.doctor import judge as judge_checks
 from medical_team.doctor.findings import Finding, Status
+from medical_team.doctor.subject import Limits
 from medical_team.engine_config import EngineConfig
 from medical_team.jsonl import write_jsonl
 from medical_team.judge.protocol import JudgeQuery
@@ -55,9 +56,12 @@ def right_labels(labels):
     return [{**label, "error_present": index % 2 == 1, "error_detected": False} for index, label in enumerate(labels)]
 
 
+def remote(url: str, kind: JudgeKind = "remote") -> RunConfig:
+    return RunConfig(judge=JudgeConfig(kind=kind, url=url))
+
+
 def found(name: str, url: str, *, kind: str = "remote", engine: str = "local", data: str = "sample", **variables: str):
-    judge = JudgeConfig(kind=kind, url=url)
-    config = RunConfig(data=DataConfig(data), judge=judge, engine=EngineConfig(kind=engine))
+    config = dataclasses.replace(remote(url, kind), data=DataConfig(data), engine=EngineConfig(kind=engine))
     return look(name, a_subject(config, **variables))
 
 
@@ -128,12 +132,12 @@ def test_a_port_that_another_program_has_is_told_with_how_to_find_it():
     assert f"ss -ltnp 'sport = :{server.server_port}'" in finding.mend
 
 
-def test_a_port_that_takes_connections_and_says_nothing_is_taken_too(monkeypatch):
-    monkeypatch.setattr(judge_checks, "_PROBE_SECONDS", 0.2)
+def test_a_port_that_takes_connections_and_says_nothing_is_taken_too():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        finding = found("judge_server", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        subject = a_subject(remote(f"http://127.0.0.1:{silent.getsockname()[1]}"), limits=Limits(service=0.2))
+        finding = look("judge_server", subject)
 
     assert finding.status is Status.FAILED
     assert "no answer within 0.2 seconds" in finding.found

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tomllib
@@ -19,6 +20,7 @@ from medical_team.config import JudgeConfig, PolicyConfig, RunConfig
 from medical_team.doctor import machine
 from medical_team.doctor.findings import Status
 from medical_team.doctor.machine import REQUIREMENTS, disk_seen
+from medical_team.doctor.subject import Once
 from medical_team.planning.plan import DiskPart, DiskPlan, Unknown
 from needs import MOUNTING, ORDINARY_USER
 
@@ -101,12 +103,12 @@ def test_a_full_disk_below_the_model_cache_is_a_warning(small_disk):
 
 @pytest.mark.parametrize(("free", "status"), [(9 * GB, Status.FAILED), (11 * GB, Status.WARNING), (13 * GB, Status.OK)])
 def test_room_is_wanted_for_what_is_needed_and_a_reserve(tmp_path, monkeypatch, free, status):
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100 * GB, 0, free))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     assert disk_seen(tmp_path, 10 * GB, "").status is status
 
 
 def test_where_nothing_can_be_planned_ten_gigabytes_are_wanted(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100 * GB, 0, 9 * GB))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: SimpleNamespace(free=9 * GB))
     subject = a_subject(TINY, run=tmp_path / "run")
     plan = subject.plan()
     subject.plan = lambda: dataclasses.replace(plan, disk=Unknown("nobody knows"))
@@ -162,9 +164,9 @@ def test_nothing_is_made_by_looking(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("free", "status"), [(10, Status.FAILED), (10**9, Status.OK)])
-def test_the_machine_s_memory_is_compared_with_the_plan(tmp_path, monkeypatch, free, status):
-    (tmp_path / "meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable:   {free} kB\n")
-    monkeypatch.setattr(machine, "_MEMORY_FILE", tmp_path / "meminfo")
+@pytest.mark.parametrize(("free", "status"), [(10_000, Status.FAILED), (10**12, Status.OK)])
+def test_the_machine_s_memory_is_compared_with_the_plan(free, status):
+    subject = a_subject(TINY, PATH="/nonexistent")
+    subject.free_memory = Once(lambda: free)
 
-    assert look("memory", a_subject(TINY, PATH="/nonexistent")).status is status
+    assert look("memory", subject).status is status

@@ -135,6 +135,15 @@ def test_a_person_is_told_once_that_the_judge_is_away_and_once_that_it_is_back()
     assert "back after" in world.told[1]
 
 
+def test_the_delay_that_the_service_asks_for_is_kept() -> None:
+    world = World(healthy_but(good_reply))
+    replies = [Reply(429, b"{}", retry_after="2")]
+    world.service = healthy_but(lambda request: replies.pop() if replies else good_reply(request))
+
+    assert decided(world.rule("a")) == ["a"]
+    assert world.now >= 2
+
+
 def test_a_delay_longer_than_a_short_retry_is_a_pause() -> None:
     world = World(healthy_but(good_reply))
     replies = [Reply(503, b"{}", retry_after="3600")]

@@ -63,13 +63,13 @@ def test_the_same_seed_draws_alike_and_another_seed_does_not():
     assert not np.array_equal(draws[0], draws[2])
 
 
-def test_drawing_in_small_parts_gives_the_same_draws(monkeypatch):
+def test_drawing_in_small_parts_gives_the_same_draws():
     outcomes = [number % 3 == 0 for number in range(50)]
     at_once = GroupBootstrap(alone(50)).rates(outcomes)
 
-    monkeypatch.setattr("medical_team.metrics.statistics._GROUPS_AT_ONCE", 170)
+    in_parts = GroupBootstrap(alone(50), at_once=170).rates(outcomes)
 
-    assert np.array_equal(GroupBootstrap(alone(50)).rates(outcomes), at_once)
+    assert np.array_equal(in_parts, at_once)
 
 
 def test_a_rate_counts_its_members_alone():

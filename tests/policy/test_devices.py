@@ -16,7 +16,6 @@ from medical_team.policy.devices import (
     choose_device,
     choose_dtype,
     cpu_only_torch_warning,
-    free_bytes,
     gpu_memory_share,
     hardware,
     peak_memory_bytes,
@@ -38,7 +37,7 @@ def pretend_cpu_has_bf16(monkeypatch: pytest.MonkeyPatch, *, has_bf16: bool) -> 
 def pretend_gpu(monkeypatch: pytest.MonkeyPatch, *, has_driver: bool, cuda_build: str | None) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", cuda_build)
-    monkeypatch.setattr(devices, "_has_nvidia_driver", lambda: has_driver)
+    monkeypatch.setattr(devices, "has_nvidia_driver", lambda: has_driver)
 
 
 def test_auto_takes_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):
@@ -178,19 +177,3 @@ def test_on_a_gpu_its_own_memory_counts_and_this_machines_too(folder: Path, monk
     free.update(cuda=10**12, cpu=10)
     with pytest.raises(PolicyError, match="free in this machine's memory"):
         raise_if_too_large(folder, "it", dtype=torch.float32, device=torch.device("cuda", 0))
-
-
-def test_the_limit_of_a_container_counts_and_what_files_take_is_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(devices, "_CONTROL_GROUP", tmp_path)
-    monkeypatch.setattr(devices, "_MEMORY_INFORMATION", tmp_path / "meminfo")
-    assert free_bytes(CPU) is None
-    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable: 8000 kB\n")
-    assert free_bytes(CPU) == 8000 * 1024
-    (tmp_path / "memory.current").write_text("1000\n")
-    (tmp_path / "memory.stat").write_text("anon 400\nfile 600\nshmem 100\n")
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_bytes(CPU) == 8000 * 1024
-    (tmp_path / "memory.max").write_text("1500\n")
-    assert free_bytes(CPU) == 1000

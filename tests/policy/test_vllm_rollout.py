@@ -11,14 +11,13 @@ from learning import sample_of
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RunConfig
 from medical_team.errors import PolicyError, VllmError, VllmUnavailableError
 from medical_team.game.rollout import REFERENCE, PromptTooLong
-from medical_team.policy import vllm_engine
 from medical_team.policy.policy import Policy
 from medical_team.policy.vllm_rollout import VllmRollout
 from medical_team.records import LIVING
 from medical_team.rl.learner import ReinforceLearner
 from needs import VLLM
 
-VLLM.module("vllm")
+vllm = VLLM.module("vllm")
 
 ROUNDING = 2e-4
 
@@ -174,7 +173,8 @@ def test_a_model_that_it_cannot_serve_is_named_with_the_remedy():
 
 
 def test_memory_that_is_short_at_the_start_is_named_with_the_remedy(folder, monkeypatch):
-    monkeypatch.setattr(vllm_engine, "_CPU_CACHE_BYTES", 1000)
+    start = vllm.LLM
+    monkeypatch.setattr("vllm.LLM", lambda **options: start(**{**options, "kv_cache_memory_bytes": 1000}))
     with pytest.raises(VllmUnavailableError, match=r"No available memory.*more free memory.*rollout\.batch_size"):
         VllmRollout(make_policy(folder), replace(CONFIG, batch_size=7))
 

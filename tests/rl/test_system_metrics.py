@@ -1,4 +1,5 @@
 import shutil
+from types import SimpleNamespace
 
 from medical_team.metrics.alarms import alarms
 from medical_team.rl.surroundings import disk_metrics
@@ -23,7 +24,7 @@ def test_the_disk_is_told_with_what_the_latest_checkpoint_takes(tmp_path):
 
 def test_a_full_disk_is_an_alarm(tmp_path, monkeypatch):
     run = RunFolder.open(a_run(tmp_path / "run", []))
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=100, used=99, free=1))
 
     assert "disk" in alarms([disk_metrics(run)])
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
+from fault_server import fault_server, text
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
 from serving import serving
 
@@ -231,10 +232,11 @@ def test_a_request_that_the_service_refuses_is_not_repeated(judge_url: str, wait
         (b'{"labels": [{}]}', "the reply has 1 labels for 2 games"),
     ],
 )
-def test_what_is_no_full_list_of_labels_is_no_answer(
-    monkeypatch: pytest.MonkeyPatch, waits: list[float], answer: bytes, message: str
-) -> None:
-    monkeypatch.setattr(judge_request, "_answer", lambda opener, request: answer)
+def test_what_is_no_full_list_of_labels_is_no_answer(waits: list[float], answer: bytes, message: str) -> None:
+    query = {"game_idx": 0, "prompt": "a note", "response": "Safe"}
+    with fault_server() as server:
+        server.always = text(answer)
+        with pytest.raises(EndpointError, match=message):
+            judge_request.request_labels(f"{server.url}/judge", [query, query])
 
-    with pytest.raises(EndpointError, match=message):
-        judge_request.request_labels("http://127.0.0.1:9/judge", [{}, {}])
+    assert len(waits) == 4
