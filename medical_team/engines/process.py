@@ -24,6 +24,7 @@ from ..callbacks import Notify
 from ..engine_config import EngineConfig
 from ..errors import EngineError
 from ..files import cannot_write
+from ..signals import stop_signals
 from ..terminal_text import encodable, visible
 from .command import RUN_VARIABLE, EngineCommand, EngineFiles
 
@@ -151,15 +152,8 @@ def _stop_requests() -> Generator[_StopRequests]:
     def handle(number: int, frame: FrameType | None) -> None:
         requests.count += 1
 
-    if threading.current_thread() is not threading.main_thread():
+    with stop_signals(handle):
         yield requests
-        return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield requests
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _start(submission: Submission) -> subprocess.Popen[bytes]:

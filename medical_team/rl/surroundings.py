@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import signal
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ..game.rollout import Rollout, TrainingRollout
 from ..judge.protocol import Judge
 from ..metrics.step_metrics import BYTES_PER_GIB
 from ..runs.folder import RunFolder
+from ..signals import stop_signals
 from .protocols import Learner, StepTimer
 
 
@@ -46,15 +46,8 @@ def stop_on_signal(on_request: Callable[[], None]) -> Generator[StopRequest]:
         # In a thread of its own: the signal may have come in the middle of a write to the same stream.
         threading.Thread(target=on_request, daemon=True).start()
 
-    if threading.current_thread() is not threading.main_thread():
+    with stop_signals(handle):
         yield request
-        return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def disk_metrics(run: RunFolder) -> dict[str, float]:

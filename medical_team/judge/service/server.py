@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import signal
 import socket
 import threading
 from collections.abc import Callable, Generator
@@ -14,6 +13,7 @@ import uvicorn
 
 from ...callbacks import Notify
 from ...errors import JudgeError, MedicalTeamError
+from ...signals import stop_signals
 from ..protocol import Judge
 from .app import ServedJudge, ServiceStatus, make_app
 from .batching import BatchingWorker, ServiceSettings
@@ -160,16 +160,8 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Handle SIGTERM and SIGINT while serving. Outside the main thread, where that can't be done, do nothing."""
-        if threading.current_thread() is not threading.main_thread():
+        with stop_signals(self.handle_exit):
             yield
-            return
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        previous = {number: signal.signal(number, self.handle_exit) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second ends at once."""
