@@ -1,4 +1,4 @@
-"""``medical-team train --plan``: what a run would cost, before anything starts."""
+"""``medical-team train --plan``: what a run would cost, before anything starts, and what a step of it takes here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from ..config import RunConfig
 from ..engines.openrlhf.command import openrlhf_problems
 from ..engines.red_team_fork.command import red_team_fork_problems
 from ..errors import UsageError
-from ..planning.plan import Speeds
+from ..planning.memory import is_local_on_gpu
+from ..planning.plan import GIB, Measurement, MemoryPlan, Plan, Speeds, Unknown
 from ..planning.plan_text import plan_json, plan_text
 from ..planning.planner import plan_of
 from ..runs.config_file import check_config
+from ..this_machine import free_memory_bytes, has_nvidia_driver
 from .arguments import say
 
 
@@ -28,6 +30,8 @@ class PlanArguments:
     """Print what the run would take (steps, samples, tokens, memory by part, disk, time), and start nothing."""
     plan_json: bool = False
     """The same as JSON."""
+    plan_without_probe: bool = False
+    """Only reckon: load no model, and measure no step of it."""
     plan_rollout_speed: Annotated[float | None, tyro.conf.arg(metavar="TOKENS/S")] = None
     """Tokens that are generated in a second, for the plan's time; all machines together."""
     plan_training_speed: Annotated[float | None, tyro.conf.arg(metavar="TOKENS/S")] = None
@@ -37,7 +41,7 @@ class PlanArguments:
     def is_wanted(self) -> bool:
         """Whether to plan instead of training."""
         speeds = (self.plan_rollout_speed, self.plan_training_speed)
-        return self.plan or self.plan_json or any(speed is not None for speed in speeds)
+        return self.plan or self.plan_json or self.plan_without_probe or any(speed is not None for speed in speeds)
 
 
 NO_PLAN = PlanArguments()
@@ -56,8 +60,10 @@ def show_plan(config: RunConfig, arguments: PlanArguments) -> int:
     for option, speed in (("--plan-rollout-speed", speeds.rollout), ("--plan-training-speed", speeds.training)):
         if speed is not None and not (isfinite(speed) and speed > 0):
             raise UsageError(f"{option} is {speed:g}, expected tokens in a second, more than 0")
-    plan = plan_of(config, speeds)
-    plan = replace(plan, problems=(*plan.problems, *_engine_problems(config)))
+    plan = plan_of(config)
+    problems = (*plan.problems, *_engine_problems(config))
+    measured = Unknown("--plan-without-probe") if arguments.plan_without_probe else _measured(plan)
+    plan = replace(plan_of(config, speeds, measured), problems=problems)
     if arguments.plan_json:
         sys.stdout.write(plan_json(plan))
     else:
@@ -69,3 +75,22 @@ def _engine_problems(config: RunConfig) -> list[str]:
     if config.engine.kind == "openrlhf":
         return openrlhf_problems(config)
     return red_team_fork_problems(config) if config.engine.kind == "red-team-fork" else []
+
+
+def _measured(plan: Plan) -> Measurement | Unknown:
+    """A step of the plan on this machine, where it can be taken here."""
+    config, memory = plan.config, plan.memory
+    if config.engine.kind != "local":
+        return Unknown(f"the engine {config.engine.kind} has processes of its own; a run of a few steps measures them")
+    if config.policy.device == "cuda" and not has_nvidia_driver():
+        return Unknown("this machine has no GPU")
+    if isinstance(memory, MemoryPlan) and not is_local_on_gpu(config):
+        free = free_memory_bytes()
+        if free is not None and memory.peak_bytes > free:
+            return Unknown(f"the peak of {memory.peak_bytes / GIB:.1f} GiB is more than the {free / GIB:.1f} GiB free")
+    try:
+        from ..train.measurement import measure_step
+    except ModuleNotFoundError as error:
+        return Unknown(f"{error.name} is not installed here: pip install 'medical-team[train]'")
+    sys.stderr.write("Measuring a step with the longest notes (--plan-without-probe leaves that out) ...\n")
+    return measure_step(config)

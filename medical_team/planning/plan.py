@@ -183,17 +183,44 @@ class DiskPlan:
 
 @dataclass(frozen=True)
 class Speeds:
-    """Tokens in a second that somebody measured, all machines together; None where nobody did."""
+    """Tokens in a second that somebody stated, all machines together; None where nobody did."""
 
     rollout: float | None = None
     training: float | None = None
 
 
 @dataclass(frozen=True)
-class Duration:
-    """How long the run takes at stated speeds; evaluations, loading and the judge come on top.
+class Measurement:
+    """What some games of the longest notes took, on this machine, from the first prompt to the new weights."""
 
-    None is what no speed was stated for: none is made up.
+    games: int
+    games_per_step: int
+    where: str
+    """What the peak is of, for a person."""
+    peak_bytes: int | None
+    """None on a system that doesn't tell."""
+    generated_tokens: int
+    rollout_seconds: float
+    learnt_tokens: int
+    """Of prompts and replies, as often as a step learns from them."""
+    training_seconds: float
+
+    @property
+    def speeds(self) -> Speeds:
+        """Tokens in a second."""
+        return Speeds(self.generated_tokens / self.rollout_seconds, self.learnt_tokens / self.training_seconds)
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Of a whole step of such games."""
+        return (self.rollout_seconds + self.training_seconds) * self.games_per_step / self.games
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long the run takes at stated or measured speeds; evaluations, loading and the judge come on top.
+
+    None is what there is no speed for: none is made up.
     """
 
     speeds: Speeds
@@ -219,6 +246,8 @@ class Plan:
     memory: Union[MemoryPlan, Unknown]
     disk: Union[DiskPlan, Unknown]
     duration: Duration
+    measured: Union[Measurement, Unknown]
+    """What a step took, or why that was not measured."""
     problems: Sequence[str] = ()
     """What would stop the run from starting, whatever the memory's sum says."""
     advice: Sequence[str] = ()

@@ -6,15 +6,16 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .plan import GIB, MEMORY_THRESHOLD, DiskPlan, Duration, MemoryPlan, Phase, Plan, Unknown, Workload
+from .plan import GIB, MEMORY_THRESHOLD, DiskPlan, Measurement, MemoryPlan, Phase, Plan, Speeds, Unknown, Workload
 
 _GB = 10**9
 
 
 def plan_text(plan: Plan) -> str:
     """All of ``plan``: work, memory by part and phase, disk, time, and what to change where it doesn't fit."""
-    blocks = [_headline(plan), *_work(plan.workload), *_memory(plan), *_disk(plan), *_time(plan.duration)]
-    return "\n".join([*blocks, *_notes(plan)]) + "\n"
+    reckoned = [*_work(plan.workload), *_memory(plan), *_disk(plan)]
+    found = [*_measured(plan.measured), *_time(plan)]
+    return "\n".join([_headline(plan), *reckoned, *found, *_notes(plan)]) + "\n"
 
 
 def memory_table(memory: MemoryPlan) -> list[list[str]]:
@@ -37,7 +38,7 @@ def _headline(plan: Plan) -> str:
     config = plan.config
     count = "" if plan.parameters is None else f", {plan.parameters:,} parameters"
     how = "all weights" if config.policy.adaptation == "full" else f"LoRA of rank {config.policy.lora_rank}"
-    return f"Plan: {config.policy.model}{count}; {how}; engine {config.engine.kind}. Nothing was loaded or made."
+    return f"Plan: {config.policy.model}{count}; {how}; engine {config.engine.kind}. Nothing was made."
 
 
 def _work(work: Workload) -> Iterator[str]:
@@ -97,21 +98,35 @@ def _disk(plan: Plan) -> Iterator[str]:
         yield f"Disk: not planned: {plan.disk.reason}"
 
 
-def _time(duration: Duration) -> Iterator[str]:
+def _measured(measured: Measurement | Unknown) -> Iterator[str]:
+    yield ""
+    if isinstance(measured, Unknown):
+        yield f"Measured: nothing: {measured.reason}"
+        return
+    yield f"Measured on this machine, with {measured.games} games of the longest notes and their update:"
+    if measured.peak_bytes is not None:
+        yield f"      peak memory {_gib(measured.peak_bytes)} GiB of {measured.where}"
+    yield f"      {measured.seconds_per_step:,.1f} s for a step of {measured.games_per_step:,} such games"
+
+
+def _time(plan: Plan) -> Iterator[str]:
+    duration, measured = plan.duration, plan.measured
     yield ""
     if duration.seconds is None:
         yield "Time: not measured. State the speeds that a short run of this configuration shows:"
     else:
         yield f"Time: {_hours(duration.seconds)}, evaluations, loading and waiting for a judge not included"
+    found = measured.speeds if isinstance(measured, Measurement) else Speeds()
     parts = (
-        ("rollout", duration.rollout_seconds, duration.speeds.rollout),
-        ("training", duration.training_seconds, duration.speeds.training),
+        ("rollout", duration.rollout_seconds, duration.speeds.rollout, found.rollout),
+        ("training", duration.training_seconds, duration.speeds.training, found.training),
     )
-    for name, seconds, speed in parts:
+    for name, seconds, speed, found_speed in parts:
         if seconds is None:
             yield f"      {name}: not measured (--plan-{name}-speed TOKENS/S)"
         else:
-            yield f"      {name}: {_hours(seconds)} at {speed:,.0f} tokens a second, as stated"
+            origin = "measured" if speed == found_speed else "stated"
+            yield f"      {name}: {_hours(seconds)} at {speed:,.0f} tokens a second, as {origin}"
 
 
 def _notes(plan: Plan) -> Iterator[str]:
@@ -182,6 +197,7 @@ def _object(plan: Plan) -> dict[str, Any]:
         },
         "memory": _memory_object(plan),
         "disk": _disk_object(plan),
+        "measured": _measured_object(plan.measured),
         "time": {
             "seconds": None if time.seconds is None else round(time.seconds),
             "rollout_tokens_per_second": time.speeds.rollout,
@@ -216,3 +232,17 @@ def _disk_object(plan: Plan) -> dict[str, Any]:
     if isinstance(plan.disk, Unknown):
         return {"unknown": plan.disk.reason}
     return {"bytes": plan.disk.bytes, "parts": {part.name: part.bytes for part in plan.disk.parts}}
+
+
+def _measured_object(measured: Measurement | Unknown) -> dict[str, Any]:
+    if isinstance(measured, Unknown):
+        return {"unknown": measured.reason}
+    return {
+        "games": measured.games,
+        "peak_bytes": measured.peak_bytes,
+        "seconds_per_step": measured.seconds_per_step,
+        "rollout_seconds": measured.rollout_seconds,
+        "training_seconds": measured.training_seconds,
+        "generated_tokens": measured.generated_tokens,
+        "learnt_tokens": measured.learnt_tokens,
+    }

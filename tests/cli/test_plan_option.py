@@ -22,6 +22,7 @@ def test_the_plan_is_printed_and_nothing_is_made(tmp_path, monkeypatch, capsys):
     assert "judge (vLLM)" in printed
     assert "of 80.0 GiB" in printed
     assert "fits, the threshold is 80%" in printed
+    assert "Measured: nothing: the engine openrlhf has processes of its own" in printed
     assert "rollout: not measured (--plan-rollout-speed TOKENS/S)" in printed
     assert list(tmp_path.iterdir()) == []
 
@@ -34,6 +35,22 @@ def test_no_torch_is_loaded():
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
 
     assert finished.returncode == 0, finished.stderr.decode()
+
+
+def test_a_step_is_measured_where_the_run_would_be_here(capsys):
+    assert main(["train", "--preset", "smoke", "--plan"]) == 0
+
+    printed = capsys.readouterr()
+    assert "Measuring a step" in printed.err
+    assert "Measured on this machine, with 4 games of the longest notes and their update:" in printed.out
+
+
+def test_a_plan_without_a_probe_only_reckons(capsys):
+    assert main(["train", "--preset", "smoke", "--plan-without-probe"]) == 0
+
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "Measured: nothing: --plan-without-probe" in printed.out
 
 
 def test_json_holds_the_same_figures(capsys):

@@ -1,0 +1,73 @@
+"""A step that is measured before there is a run, with the real engine and the real learner."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from medical_team.config import RunConfig
+from medical_team.planning.plan import Measurement, Unknown
+from medical_team.planning.plan_text import plan_json, plan_text
+from medical_team.planning.planner import plan_of
+from medical_team.runs.config_file import load_preset
+from medical_team.train.measurement import measure_step
+
+SMOKE = load_preset("smoke")
+
+
+def with_model(model: str) -> RunConfig:
+    return dataclasses.replace(SMOKE, policy=dataclasses.replace(SMOKE.policy, model=model))
+
+
+@pytest.fixture(scope="module")
+def measured() -> Measurement:
+    found = measure_step(SMOKE)
+    assert isinstance(found, Measurement)
+    return found
+
+
+def test_a_step_is_played_and_learnt_from(measured: Measurement) -> None:
+    assert measured.games == measured.games_per_step == SMOKE.training.games_per_step
+    assert measured.peak_bytes is not None
+    # Two adversarial notes and two others at least have a turn, of one token and of no more than allowed.
+    assert 4 <= measured.generated_tokens <= 8 * SMOKE.rollout.max_revision_tokens
+    assert measured.learnt_tokens > measured.generated_tokens
+    assert measured.rollout_seconds > 0
+    assert measured.training_seconds > 0
+
+
+def test_a_plan_tells_what_was_measured_and_reckons_its_time_with_it(measured: Measurement) -> None:
+    plan = plan_of(SMOKE, measured=measured)
+
+    assert plan.duration.rollout_seconds == pytest.approx(
+        plan.workload.expected_generated_tokens * measured.rollout_seconds / measured.generated_tokens
+    )
+    assert "s for a step of 4 such games" in plan_text(plan)
+    assert plan_text(plan).count("tokens a second, as measured") == 2
+    assert '"seconds_per_step"' in plan_json(plan)
+
+
+def test_a_model_that_is_not_here_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+
+    found = measure_step(with_model("owner/unheard-of"))
+
+    assert isinstance(found, Unknown)
+    assert "owner/unheard-of is not on this machine" in found.reason
+
+
+def test_what_a_run_would_refuse_is_the_reason(tmp_path: Path) -> None:
+    found = measure_step(dataclasses.replace(SMOKE, rollout=dataclasses.replace(SMOKE.rollout, max_prompt_tokens=8)))
+
+    assert isinstance(found, Unknown)
+    assert "rollout.max_prompt_tokens" in found.reason
+
+
+def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    measure_step(SMOKE)
+
+    assert list(tmp_path.iterdir()) == []
