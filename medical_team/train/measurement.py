@@ -46,7 +46,7 @@ def measure_step(config: RunConfig) -> Measurement | Unknown:
     except torch.OutOfMemoryError as error:
         return Unknown(f"the memory ran out: {str(error).splitlines()[0]}")
     except MedicalTeamError as error:
-        return Unknown(str(error).splitlines()[0])
+        return Unknown(" ".join(str(error).split()))
 
 
 def _measured(config: RunConfig) -> Measurement | Unknown:

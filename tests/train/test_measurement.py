@@ -58,8 +58,8 @@ def test_a_model_that_is_not_here_is_not_fetched(tmp_path: Path, monkeypatch: py
     assert "owner/unheard-of is not on this machine" in found.reason
 
 
-def test_what_a_run_would_refuse_is_the_reason(tmp_path: Path) -> None:
-    found = measure_step(dataclasses.replace(SMOKE, rollout=dataclasses.replace(SMOKE.rollout, max_prompt_tokens=8)))
+def test_what_a_run_would_refuse_is_the_reason() -> None:
+    found = measure_step(dataclasses.replace(SMOKE, rollout=dataclasses.replace(SMOKE.rollout, max_prompt_tokens=100)))
 
     assert isinstance(found, Unknown)
     assert "rollout.max_prompt_tokens" in found.reason
