@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """Write the pages of the package's modules from their docstrings: ``build/api``, or the folder that is named.
 
     pip install 'medical-team[docs]'
@@ -26,8 +25,6 @@ NEED_ANOTHER_PROGRAM = (
     "medical_team.adapters.lm_eval_task",
     "medical_team.adapters.medhelm",
     "medical_team.engines.openrlhf.agent_file",
-    "medical_team.report.trackers.trackio_tracker",
-    "medical_team.report.trackers.wandb_tracker",
 )
 
 _NOT_READ = (

@@ -13,7 +13,7 @@ from ..network.proxies import privacy_warning
 from ..records import Game
 from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
-from .trackers.tracker import Row, TrackedRun, Tracker, game_row
+from .trackers import Row, TrackedRun, Tracker, game_row, receiver_of, start_tracker
 
 _FOLDER = "tracking"
 _ID = "id"
@@ -26,11 +26,15 @@ class TrackingListener(Listener):
     Args:
         notice: told why a tracker is not told.
         warn: told where notes go, before any leaves this machine.
+        start: starts a tracker.
     """
 
-    def __init__(self, notice: Notify, warn: Notify) -> None:
+    def __init__(
+        self, notice: Notify, warn: Notify, start: Callable[[TrackerName, TrackedRun], Tracker] = start_tracker
+    ) -> None:
         self._notice = notice
         self._warn = warn
+        self._start_tracker = start
         self._trackers: dict[TrackerName, Tracker] = {}
         self._config = TrackingConfig()
 
@@ -55,21 +59,11 @@ class TrackingListener(Listener):
             self._attempt(name, tracker.finish)
 
     def _start(self, name: TrackerName, run: TrackedRun) -> None:
-        # Imported here: they are optional, and slow to load.
-        if name == "wandb":
-            from .trackers import wandb_tracker
-
-            if run.is_online:
-                self._tell_where(wandb_tracker.server_url(), "Weights & Biases")
-            self._trackers[name] = wandb_tracker.WandbTracker(run)
-            return
-        from .trackers import trackio_tracker
-
-        if run.is_online and run.space is None:
+        if name == "trackio" and run.is_online and run.space is None:
             self._notice("Trackio keeps the run on this machine: tracking.online needs tracking.space, OWNER/NAME.")
-        if run.space is not None:
-            self._tell_where(trackio_tracker.server_url(run.space), "Trackio")
-        self._trackers[name] = trackio_tracker.TrackioTracker(run)
+        if (receiver := receiver_of(name, run)) is not None:
+            self._tell_where(*receiver)
+        self._trackers[name] = self._start_tracker(name, run)
 
     def _tell_where(self, url: str, receiver: str) -> None:
         sent = "notes of games, with metrics and configuration," if self._config.games_per_step else "metrics"

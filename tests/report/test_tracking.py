@@ -4,19 +4,17 @@ import json
 import os
 import subprocess
 import sys
-import types
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from medical_team.config import RunConfig
 from medical_team.engine_config import TrackingConfig
+from medical_team.report.trackers import start_tracker
 from medical_team.report.tracking import TrackingListener
 from medical_team.runs.folder import RunFolder
 from needs import TRACKIO, WANDB
 from report_runs import a_record, a_step
-
-TRACKERS = "medical_team.report.trackers"
 
 
 def a_tracked_run(path, **tracking):
@@ -24,9 +22,13 @@ def a_tracked_run(path, **tracking):
     return RunFolder.create(path, config, [a_record()])
 
 
-def track(run, steps, said, first_step=0):
+def track(run, steps, said, scripted=None, first_step=0):
     """Tell a listener of ``steps``, with the games of each."""
-    listener = TrackingListener(lambda text: said.append(("notice", text)), lambda text: said.append(("warn", text)))
+    listener = TrackingListener(
+        lambda text: said.append(("notice", text)),
+        lambda text: said.append(("warn", text)),
+        scripted.start if scripted is not None else start_tracker,
+    )
     listener.run_started(run, first_step)
     for step in steps:
         listener.step_ended(step, a_step(step), {"policy/kl": step / 10})
@@ -54,28 +56,24 @@ def said():
     return []
 
 
+class Scripted(list):
+    """Starts trackers, and keeps each with what was said before."""
+
+    def __init__(self, said):
+        self._said = said
+
+    def start(self, name, run):
+        self.append(ScriptedTracker(run, list(self._said)))
+        return self[-1]
+
+
 @pytest.fixture
-def scripted(monkeypatch, said):
-    """Stands in for both packages; what was said when a tracker was started is kept with it."""
-    started = []
-
-    def start(run):
-        started.append(ScriptedTracker(run, list(said)))
-        return started[-1]
-
-    modules = {
-        "wandb_tracker": {"server_url": lambda: "https://api.wandb.ai", "WandbTracker": start},
-        "trackio_tracker": {"server_url": lambda space: f"https://hub.example/{space}", "TrackioTracker": start},
-    }
-    for name, members in modules.items():
-        module = types.ModuleType(name)
-        vars(module).update(members)
-        monkeypatch.setitem(sys.modules, f"{TRACKERS}.{name}", module)
-    return started
+def scripted(said):
+    return Scripted(said)
 
 
 def test_nobody_is_told_without_a_tracker_in_the_configuration(tmp_path, scripted, said):
-    track(a_tracked_run(tmp_path / "run"), range(2), said)
+    track(a_tracked_run(tmp_path / "run"), range(2), said, scripted)
 
     assert (scripted, said) == ([], [])
     assert not (tmp_path / "run" / "tracking").exists()
@@ -84,7 +82,7 @@ def test_nobody_is_told_without_a_tracker_in_the_configuration(tmp_path, scripte
 def test_metrics_and_a_table_of_games_reach_each_tracker_and_none_of_them_is_online(tmp_path, scripted, said):
     run = a_tracked_run(tmp_path / "run", trackers=("wandb", "trackio"), games_per_step=2)
 
-    track(run, range(2), said)
+    track(run, range(2), said, scripted)
 
     assert said == []
     for tracker in scripted:
@@ -97,7 +95,7 @@ def test_metrics_and_a_table_of_games_reach_each_tracker_and_none_of_them_is_onl
 
 def test_a_table_holds_no_hidden_thinking(tmp_path, scripted, said):
     run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
-    listener = TrackingListener(pytest.fail, pytest.fail)
+    listener = TrackingListener(pytest.fail, pytest.fail, scripted.start)
     listener.run_started(run, 0)
     listener.step_ended(0, a_step(0, thinking="a secret thought"), {})
 
@@ -105,7 +103,7 @@ def test_a_table_holds_no_hidden_thinking(tmp_path, scripted, said):
 
 
 def test_without_games_no_note_reaches_a_tracker(tmp_path, scripted, said):
-    track(a_tracked_run(tmp_path / "run", trackers=("wandb",), games_per_step=0), range(1), said)
+    track(a_tracked_run(tmp_path / "run", trackers=("wandb",), games_per_step=0), range(1), said, scripted)
 
     assert scripted[0].logged[0][2] == []
 
@@ -113,16 +111,16 @@ def test_without_games_no_note_reaches_a_tracker(tmp_path, scripted, said):
 def test_the_server_is_named_before_a_tracker_that_is_online_is_started(tmp_path, scripted, said):
     online = {"trackers": ("wandb", "trackio"), "online": True, "space": "me/notes"}
 
-    track(a_tracked_run(tmp_path / "run", **online), [], said)
+    track(a_tracked_run(tmp_path / "run", **online), [], said, scripted)
 
     assert ["api.wandb.ai" in text for _, text in scripted[0].said] == [True]
-    assert "hub.example" in scripted[1].said[-1][1]
+    assert "huggingface.co" in scripted[1].said[-1][1]
     assert [kind for kind, _ in said] == ["warn", "warn"]
     assert "notes of games" in said[0][1]
 
 
 def test_trackio_without_a_space_stays_here_and_says_so(tmp_path, scripted, said):
-    track(a_tracked_run(tmp_path / "run", trackers=("trackio",), online=True), [], said)
+    track(a_tracked_run(tmp_path / "run", trackers=("trackio",), online=True), [], said, scripted)
 
     assert scripted[0].run.space is None
     assert "tracking.space" in said[0][1]
@@ -130,15 +128,15 @@ def test_trackio_without_a_space_stays_here_and_says_so(tmp_path, scripted, said
 
 def test_a_resumed_run_is_the_same_run_wherever_its_folder_lies(tmp_path, scripted, said):
     run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
-    track(run, range(2), said)
+    track(run, range(2), said, scripted)
     run.path.rename(tmp_path / "moved")
-    track(RunFolder.open(tmp_path / "moved"), range(2, 3), said, first_step=2)
+    track(RunFolder.open(tmp_path / "moved"), range(2, 3), said, scripted, first_step=2)
 
     assert len({tracker.run.id for tracker in scripted}) == 1
 
 
 def test_one_that_fails_is_named_once_and_the_other_goes_on(tmp_path, scripted, said):
-    listener = TrackingListener(lambda text: said.append(("notice", text)), pytest.fail)
+    listener = TrackingListener(lambda text: said.append(("notice", text)), pytest.fail, scripted.start)
     listener.run_started(a_tracked_run(tmp_path / "run", trackers=("wandb", "trackio")), 0)
     scripted[0].error = OSError("disk full")
     for step in range(3):
@@ -153,7 +151,6 @@ def test_one_that_fails_is_named_once_and_the_other_goes_on(tmp_path, scripted, 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
 def test_one_that_is_not_installed_is_told_with_the_remedy(tmp_path, monkeypatch, said, name):
     monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, f"{TRACKERS}.{name}_tracker", raising=False)
 
     track(a_tracked_run(tmp_path / "run", trackers=(name,)), range(2), said)
 

@@ -1,0 +1,169 @@
+"""Trackers of experiments, Weights & Biases and Trackio, behind the same few methods: what they are told, and the table
+of games that they keep."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..engine_config import TrackerName
+from ..records import Game, Role
+
+_OWN_SERVER = "https://api.wandb.ai"
+_STEP = "step"
+_DESTINATIONS = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL")
+
+COLUMNS = ("game", "category", "state", "verdict", "reason", "attacker_reward", "assessor_reward", "note", "seed_note")
+
+Row = list[str | float | None]
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """The run as a tracker knows it."""
+
+    id: str
+    """The same after a resume, and wherever the run's folder lies."""
+    name: str
+    project: str
+    folder: Path
+    """Where a tracker may keep files."""
+    config: Mapping[str, Any]
+    space: str | None
+    """Trackio's Space; None: nothing leaves this machine by Trackio."""
+    is_online: bool
+
+
+class Tracker(Protocol):
+    """One tracker that has been started."""
+
+    def log(self, step: int, metrics: Mapping[str, float], games: Sequence[Row]) -> None:
+        """Keep the metrics of a step, and its table of games, which may be empty."""
+        ...
+
+    def finish(self) -> None:
+        """The run is complete, stopped, or cut short."""
+        ...
+
+
+def game_row(game: Game) -> Row:
+    """The row of ``game``, in the order of ``COLUMNS``. No thinking is in it."""
+    totals = {reward.role: reward.total for reward in game.rewards}
+    return [
+        game.spec.id,
+        game.spec.data_type.value,
+        game.state.value,
+        game.verdict.value if game.verdict is not None else None,
+        game.reason,
+        totals.get(Role.ATTACKER),
+        totals.get(Role.ASSESSOR),
+        game.note,
+        game.spec.seed_note,
+    ]
+
+
+def receiver_of(name: TrackerName, run: TrackedRun) -> tuple[str, str] | None:
+    """The address to which the tracker ``name`` sends, and who is there; None where nothing leaves this machine."""
+    if name == "wandb":
+        return (os.environ.get("WANDB_BASE_URL") or _OWN_SERVER, "Weights & Biases") if run.is_online else None
+    return (f"https://huggingface.co/spaces/{run.space}", "Trackio") if run.space is not None else None
+
+
+def start_tracker(name: TrackerName, run: TrackedRun) -> Tracker:
+    """The tracker ``name``, started for ``run``.
+
+    Raises:
+        ModuleNotFoundError: its package is not installed.
+    """
+    return WandbTracker(run) if name == "wandb" else TrackioTracker(run)
+
+
+class WandbTracker:
+    """Weights & Biases: one run, gone on with under the same id after a resume.
+
+    Offline its files lie in the run's folder, and ``wandb sync`` sends them.
+
+    Raises:
+        ModuleNotFoundError: wandb is not installed.
+    """
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._wandb = importlib.import_module("wandb")
+        run.folder.mkdir(parents=True, exist_ok=True)
+        self._run: Any = self._wandb.init(
+            project=run.project,
+            name=run.name,
+            id=run.id,
+            resume="allow",
+            dir=str(run.folder),
+            config=dict(run.config),
+            mode="online" if run.is_online else "offline",
+            save_code=False,
+            # What the program prints may hold notes, and what it is started with may hold paths.
+            settings=self._wandb.Settings(console="off", silent=True, disable_git=True, x_disable_meta=True),
+        )
+        # Its own counter can't go back to the step from which a run is resumed.
+        self._run.define_metric(_STEP)
+        self._run.define_metric("*", step_metric=_STEP)
+
+    def log(self, step: int, metrics: Mapping[str, float], games: Sequence[Row]) -> None:
+        """Keep the metrics of a step, and its games as a table."""
+        values: dict[str, Any] = {**metrics, _STEP: step}
+        if games:
+            values["games"] = self._wandb.Table(columns=list(COLUMNS), data=list(games))
+        self._run.log(values)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._run.finish()
+
+
+class TrackioTracker:
+    """Trackio: one run, gone on with under the same name after a resume.
+
+    Its files lie where it keeps all of them (``TRACKIO_DIR``), so that ``trackio show`` finds them.
+
+    Raises:
+        ModuleNotFoundError: trackio is not installed.
+    """
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._trackio = importlib.import_module("trackio")
+        with _no_destination_of_the_environment():
+            self._run: Any = self._trackio.init(
+                project=run.project,
+                name=f"{run.name}-{run.id}",
+                space_id=run.space,
+                private=True,
+                config=dict(run.config),
+                resume="allow",
+                embed=False,
+                auto_log_cpu=False,
+                auto_log_gpu=False,
+            )
+
+    def log(self, step: int, metrics: Mapping[str, float], games: Sequence[Row]) -> None:
+        """Keep the metrics of a step, and its games as a table."""
+        values: dict[str, Any] = dict(metrics)
+        if games:
+            values["games"] = self._trackio.Table(columns=list(COLUMNS), data=[list(row) for row in games])
+        self._run.log(values, step=step)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._run.finish()
+
+
+@contextmanager
+def _no_destination_of_the_environment() -> Generator[None]:
+    """Only the configuration says where to send: what the environment names would get notes without a warning."""
+    named = {name: os.environ.pop(name) for name in _DESTINATIONS if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(named)

@@ -1,1 +1,0 @@
-"""Weights & Biases and Trackio, each behind the same few methods."""
