@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .. import __version__
-from ..errors import MedicalTeamError
+from ..errors import MedicalTeamError, MissingDependencyError
 from ..network.proxies import loopback_exempted
 from ..terminal_text import visible
 from .arguments import escape_what_streams_lack, give_a_home, open_closed_streams, say, unknown_command
@@ -27,6 +27,27 @@ COMMANDS = {
     "judge": "serve a judge, or audit one",
     "rejudge": "let another judge rule on a run's games",
 }
+
+SUBCOMMANDS = {
+    "eval": (
+        "how good an assessor is.",
+        {
+            "crossplay": "every checkpoint's attacker against every checkpoint's assessor",
+            "compare": "evaluations side by side: is one better, and how sure is that?",
+            "exploit": "how often do attackers mislead an assessor that are trained against it?",
+            "games": "models as assessors and as attackers on held-out notes",
+            "medec": "a model, or a baseline, on the texts of a MEDEC CSV",
+            "score": "the official metrics of a submission file",
+        },
+    ),
+    "judge": (
+        "serve a judge, or audit one.",
+        {"audit": "measure a judge against MEDEC's ground truth", "serve": "answer for a judge over HTTP"},
+    ),
+}
+"""Commands of which each subcommand has a file of its own."""
+
+_EXTRAS = {"numpy": "eval", "rouge": "eval", "torch": "train", "transformers": "train", "peft": "train"}
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -75,6 +96,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     try:
         if name not in COMMANDS:
             raise unknown_command(name, COMMANDS)
+        if name in SUBCOMMANDS:
+            return _run_subcommand(name, arguments)
         # Imported here, so that `data` never waits for torch.
         command = importlib.import_module(f".{name}", __package__)
         return command.main(arguments)
@@ -86,9 +109,34 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
 
 
+def _run_subcommand(name: str, arguments: Sequence[str]) -> int:
+    """Run a subcommand of ``name``.
+
+    Raises:
+        MissingDependencyError: a library that it needs is not installed.
+    """
+    about, commands = SUBCOMMANDS[name]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        told = "\n".join(_listed(commands, f"medical-team {name} "))
+        sys.stdout.write(f"medical-team {name}: {about}\n\n{told}\n\nmedical-team {name} COMMAND --help tells more.\n")
+        return 0 if arguments else EXIT_USER_ERROR
+    if arguments[0] not in commands:
+        raise unknown_command(f"{name} {arguments[0]}", [f"{name} {each}" for each in commands])
+    try:
+        return importlib.import_module(f".{name}_{arguments[0]}", __package__).main(arguments[1:])
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in _EXTRAS:
+            raise
+        raise MissingDependencyError(library, _EXTRAS[library]) from error
+
+
+def _listed(commands: Mapping[str, str], before: str = "") -> list[str]:
+    width = max(map(len, commands))
+    return [f"  {before}{name:<{width}}  {text}" for name, text in commands.items()]
+
+
 def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
             "medical-team: self-play training of an attacker and an assessor of notes.",
@@ -96,7 +144,7 @@ def _help() -> str:
             "",
             "Usage: medical-team COMMAND [options]",
             "",
-            *lines,
+            *_listed(COMMANDS),
             "",
             "medical-team COMMAND --help tells more; --version names the version.",
             "",
