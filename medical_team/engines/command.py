@@ -22,6 +22,12 @@ _KEY_OPTIONS = ("--logger.wandb.key", "--use_wandb")
 _HARMLESS_KEYS = frozenset({"", "true", "false", "1", "yes", "offline", "online"})
 
 
+def model_argument(model: str) -> str:
+    """A model's name as an engine takes it: a folder as an absolute path, since Ray's workers run elsewhere."""
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else model
+
+
 def common_problems(config: RunConfig) -> Iterator[str]:
     """What contradicts every engine of the OpenRLHF family."""
     yield from _model_problems(config)

@@ -94,6 +94,12 @@ def _recent(history: Sequence[Values], name: str, steps: int, minimum: int = 1) 
     return fmean(values) if len(values) >= minimum else None
 
 
+def _above(history: Sequence[Values], name: str, limit: float) -> float | None:
+    """The mean of ``name`` over the last steps where it is more than ``limit``."""
+    share = _recent(history, name, SOON, FEW_STEPS)
+    return share if share is not None and share > limit else None
+
+
 def _void(history: Sequence[Values]) -> str | None:
     names = [*(role.value for role in Role), *(kind.value for kind in DataType)]
     means = {name: _recent(history, f"void_share/{name}", SOON) for name in names}
@@ -183,8 +189,8 @@ def _verdicts_alike(history: Sequence[Values]) -> str | None:
 
 
 def _unfaithful_wins(history: Sequence[Values]) -> str | None:
-    share = _recent(history, "revisions/unfaithful_win_share", SOON, FEW_STEPS)
-    if share is None or share <= MANY_UNFAITHFUL_WINS:
+    share = _above(history, "revisions/unfaithful_win_share", MANY_UNFAITHFUL_WINS)
+    if share is None:
         return None
     return (
         f"{share:.0%} of the attacker's wins are by notes that are not what their category asks for, such as a "
@@ -194,8 +200,8 @@ def _unfaithful_wins(history: Sequence[Values]) -> str | None:
 
 
 def _copies(history: Sequence[Values]) -> str | None:
-    share = _recent(history, "revisions/copy_share", SOON, FEW_STEPS)
-    if share is None or share <= MANY_COPIES:
+    share = _above(history, "revisions/copy_share", MANY_COPIES)
+    if share is None:
         return None
     return (
         f"{share:.0%} of the attacker's notes say the same words as the seed note. Raise rollout.temperature, or "
@@ -204,8 +210,8 @@ def _copies(history: Sequence[Values]) -> str | None:
 
 
 def _near_duplicates(history: Sequence[Values]) -> str | None:
-    share = _recent(history, "revisions/near_duplicate_share", SOON, FEW_STEPS)
-    if share is None or share <= MANY_NEAR_DUPLICATES:
+    share = _above(history, "revisions/near_duplicate_share", MANY_NEAR_DUPLICATES)
+    if share is None:
         return None
     return (
         f"{share:.0%} of the attacker's notes nearly repeat another note of their step, of another seed note: "

@@ -7,7 +7,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...config import RunConfig
-from ..command import RUN_VARIABLE, EngineCommand, EngineFiles, common_problems, must_divide, split_options, value_of
+from ..command import (
+    RUN_VARIABLE,
+    EngineCommand,
+    EngineFiles,
+    common_problems,
+    model_argument,
+    must_divide,
+    split_options,
+    value_of,
+)
 
 _LORA = "and OpenRLHF can't send an adapter's weights to its rollout engines (OpenRLHF issue 1349)"
 _SIBLINGS = (
@@ -99,12 +108,6 @@ def openrlhf_deviations(config: RunConfig) -> list[str]:
 def samples_per_step(config: RunConfig) -> int:
     """What OpenRLHF trains on in one step."""
     return SAMPLES_PER_GAME * config.training.games_per_step
-
-
-def model_argument(model: str) -> str:
-    """A model's name as an engine takes it: a folder as an absolute path, since Ray's workers run elsewhere."""
-    folder = Path(model).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else model
 
 
 def _machines(config: RunConfig) -> Iterator[tuple[str, ...]]:

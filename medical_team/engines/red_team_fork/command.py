@@ -19,6 +19,7 @@ from ..command import (
     EngineCommand,
     EngineFiles,
     common_problems,
+    model_argument,
     must_divide,
     save_interval,
     split_options,
@@ -208,9 +209,7 @@ def _machines(config: RunConfig) -> Iterator[tuple[str, ...]]:
 
 def _models(config: RunConfig) -> Iterator[tuple[str, ...]]:
     engine = config.engine
-    folder = Path(config.policy.model).expanduser()
-    # Ray's workers run in other folders.
-    yield "--pretrain", str(folder.resolve()) if folder.is_dir() else config.policy.model
+    yield "--pretrain", model_argument(config.policy.model)
     yield "--zero_stage", str(engine.zero_stage)
     yield ("--bf16",)
     if engine.attention == "flash_attention_2":
