@@ -7,7 +7,7 @@ is invented.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -30,6 +30,9 @@ from medical_team.records import (
     Verdict,
 )
 from medical_team.samples import Sample
+
+ValueT = TypeVar("ValueT")
+
 
 BEGINNING = "A 40-year-old man has a cough and a fever of 39.2 C. A chest film shows a dense lobe."
 ERROR_SENTENCE = "He is given 5000 mg of amoxicillin three times a day."
@@ -248,3 +251,9 @@ def games(draw: st.DrawFn) -> Game:
         for turn in game.turns
     )
     return replace(game, turns=turns)
+
+
+def present(value: ValueT | None) -> ValueT:
+    """``value``, which the test says is there."""
+    assert value is not None
+    return value

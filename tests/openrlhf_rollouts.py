@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 """A rollout engine of OpenRLHF as its agent sees it, with scripted replies; and runs to play in it."""
 
 from __future__ import annotations
@@ -94,7 +92,7 @@ class ScriptedVllm:
         self, prompt: TokensPrompt, sampling_params: SamplingParams, request_id: str
     ) -> AsyncIterator[Any]:
         assert isinstance(prompt["prompt_token_ids"], list)
-        text = TOKENIZER.decode(prompt["prompt_token_ids"])
+        text = str(TOKENIZER.decode(prompt["prompt_token_ids"]))
         self.prompts.append(text)
         self.params.append(sampling_params)
         await self.pause()

@@ -1,8 +1,8 @@
-# pyright: reportArgumentType=false
 import dataclasses
 import math
 import typing
 from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -20,7 +20,7 @@ from medical_team.config import (
 DEFAULTS = RunConfig()
 
 
-def options(section=DEFAULTS, path=""):
+def options(section: Any = DEFAULTS, path: str = ""):
     """Every option of the configuration: its dotted name, its field, its default."""
     for item in fields(section):
         value = getattr(section, item.name)

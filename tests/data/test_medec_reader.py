@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -154,8 +152,8 @@ def test_a_file_without_numbered_sentences_is_read_and_they_are_split_here(tmp_p
 
 
 @pytest.mark.parametrize("mark", ["", "N/A", "nan", "None", "<NA>"])
-def test_what_programs_write_for_nothing_is_read_as_na(tmp_path, mark):
-    columns = ("Error_Type", "Error_Sentence_ID", "Error_Sentence", "Corrected_Sentence", "Corrected_Text")
+def test_what_programs_write_for_nothing_is_read_as_na(tmp_path, mark: str):
+    columns = ["Error_Type", "Error_Sentence_ID", "Error_Sentence", "Corrected_Sentence", "Corrected_Text"]
 
     (note,), log = read_rows(tmp_path, a_correct_row(0, **dict.fromkeys(columns, mark)))
 

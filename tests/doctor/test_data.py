@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,7 @@ from medical_team.data.load import convert_records
 from medical_team.data.synthetic.csv_file import write_synthetic_csv
 from medical_team.doctor.data import fork_shares
 from medical_team.doctor.findings import Status
-from medical_team.engine_config import EngineConfig
+from medical_team.engine_config import EngineConfig, EngineKind
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType, ErrorType
 
@@ -38,7 +36,7 @@ def data(built, tmp_path) -> Path:
     return tmp_path / "train.jsonl"
 
 
-def config_of(path: Path | str, *, heldout: Path | None = None, kind="local", **game) -> RunConfig:
+def config_of(path: Path | str, *, heldout: Path | None = None, kind: EngineKind = "local", **game) -> RunConfig:
     return RunConfig(
         data=DataConfig(str(path), str(heldout) if heldout else None),
         game=GameConfig(**game),

@@ -1,8 +1,7 @@
-# pyright: reportArgumentType=false, reportIncompatibleMethodOverride=false
-
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import threading
@@ -27,7 +26,7 @@ MODEL = PolicyConfig(model="Qwen/Qwen2.5-3B-Instruct", adaptation="full")
 
 def found(name: str, *, policy: PolicyConfig = MODEL, path: Path | str | None = None, **engine) -> Finding:
     config = RunConfig(engine=EngineConfig(**{"kind": "openrlhf", **engine}), policy=policy)
-    return look(name, a_subject(config, limits=Limits(ray=RAY_SECONDS), **({"PATH": path} if path else {})))
+    return look(name, a_subject(config, limits=Limits(ray=RAY_SECONDS), PATH=path or os.environ["PATH"]))
 
 
 def engine_with(folder: Path, *distributions: str, version: str = "0.11.2") -> Path:
@@ -163,7 +162,7 @@ class Dashboard(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body if is_ray else b"")
 
-    def log_message(self, *arguments: object) -> None:
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as it is there
         """Say nothing."""
 
 

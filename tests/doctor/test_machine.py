@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOptionalMemberAccess=false
-
 from __future__ import annotations
 
 import dataclasses
@@ -30,7 +28,7 @@ def test_the_wanted_versions_are_those_of_the_package(repository):
     declared = {"": project["dependencies"], **project["optional-dependencies"]}
 
     for extra, versions in REQUIREMENTS.items():
-        oldest = dict(re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in declared[extra])
+        oldest = {name: least for line in declared[extra] for name, least in re.findall(r"^([\w-]+)>=([\d.]+)", line)}
         assert dict(versions) == oldest
     assert project["requires-python"] == ">=" + ".".join(map(str, machine.OLDEST_PYTHON))
 
@@ -111,9 +109,9 @@ def test_where_nothing_can_be_planned_ten_gigabytes_are_wanted(tmp_path, monkeyp
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: SimpleNamespace(free=9 * GB))
     subject = a_subject(TINY, run=tmp_path / "run")
     plan = subject.plan()
-    subject.plan = lambda: dataclasses.replace(plan, disk=Unknown("nobody knows"))
+    subject.plan = Once(lambda: dataclasses.replace(plan, disk=Unknown("nobody knows")))
     unplanned = look("disk", subject)
-    subject.plan = lambda: dataclasses.replace(plan, disk=DiskPlan((DiskPart("all", 3 * GB, ""),)))
+    subject.plan = Once(lambda: dataclasses.replace(plan, disk=DiskPlan((DiskPart("all", 3 * GB, ""),))))
     planned = look("disk", subject)
 
     assert (unplanned.status, planned.status) == (Status.FAILED, Status.OK)

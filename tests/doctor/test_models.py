@@ -1,9 +1,8 @@
-# pyright: reportArgumentType=false
-
 from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub_server import hub_server
@@ -38,7 +37,7 @@ def cached(home: Path, name: str = NAME) -> Path:
     return model_folder(repository / "snapshots" / "0123abc")
 
 
-def policy(model: str | Path, home: Path, **variables: str) -> Finding:
+def policy(model: str | Path, home: Path, **variables: Any) -> Finding:
     config = RunConfig(policy=PolicyConfig(model=str(model)))
     return look("policy_model", a_subject(config, HF_HOME=home, XDG_CACHE_HOME=home, **variables))
 

@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false, reportMissingImports=false, reportOptionalMemberAccess=false
-
 """The game in the real verifiers, against a served model that plays as the test scripts it, and against a real one."""
 
 import asyncio
@@ -13,7 +11,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from builders import a_pair, a_record, a_revision_of, a_spec
+from builders import a_pair, a_record, a_revision_of, a_spec, present
 from medec_builders import ScriptedRollout
 from medical_team.data.load import load_records
 from medical_team.game.play import play, score
@@ -29,7 +27,7 @@ from openai_server import a_whole_completion, openai_server
 vf = VERIFIERS.module("verifiers.v1")
 VERIFIERS.module("medical_team_verifiers")
 
-from verifiers.v1.utils.loaders import load_environment, resolve_env_config  # noqa: E402
+loaders = VERIFIERS.module("verifiers.v1.utils.loaders")
 
 ATTACKER_PROMPTS = {
     attacker_prompt(spec.seed_note, spec.data_type, style="short", is_thinking=False): a_revision_of(spec.seed_note)
@@ -55,7 +53,7 @@ def config_for(folder, data_types, rules=""):
 
 def play_episodes(config, url):
     """One episode of each task, in their order."""
-    environment = load_environment(resolve_env_config(config))
+    environment = loaders.load_environment(loaders.resolve_env_config(config))
     context = vf.ModelContext(
         client=vf.EvalClientConfig(base_url=url, api_key_var="HERE_API_KEY"), model="m", sampling=vf.SamplingConfig()
     )
@@ -182,7 +180,7 @@ def test_an_opponent_can_be_another_model(tmp_path):
 )
 def test_bad_rules_are_told_when_the_environment_is_made(tmp_path, rules, told):
     with pytest.raises(ValueError, match=told):
-        load_environment(resolve_env_config(config_for(tmp_path, [DataType.VANILLA_BENIGN], rules)))
+        loaders.load_environment(loaders.resolve_env_config(config_for(tmp_path, [DataType.VANILLA_BENIGN], rules)))
 
 
 @pytest.fixture
@@ -199,14 +197,15 @@ def demo_policy(repository):
         text=True,
     )
     lock = threading.Lock()
+    question, answer = present(worker.stdin), present(worker.stdout)
 
     def reply(prompt, max_tokens):
         with lock:
-            worker.stdin.write(json.dumps({"prompt": prompt, "max_tokens": max_tokens}) + "\n")
-            worker.stdin.flush()
-            return json.loads(worker.stdout.readline())
+            question.write(json.dumps({"prompt": prompt, "max_tokens": max_tokens}) + "\n")
+            question.flush()
+            return json.loads(answer.readline())
 
-    with contextlib.closing(worker.stdin):
+    with contextlib.closing(question):
         yield reply
     worker.wait()
 

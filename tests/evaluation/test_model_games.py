@@ -1,8 +1,6 @@
-# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportOptionalOperand=false
-
 import pytest
 
-from builders import a_game, a_pair, a_record, a_revision_of, a_spec
+from builders import a_game, a_pair, a_record, a_revision_of, a_spec, present
 from medec_builders import ScriptedRollout
 from medical_team.config import GameConfig, RolloutConfig
 from medical_team.errors import UsageError
@@ -34,6 +32,11 @@ def a_player(verdict, revise=a_revision_of, label="player"):
     return Player(label, ScriptedRollout(rule), GameConfig(), RolloutConfig())
 
 
+def requests_to(player):
+    assert isinstance(player.rollout, ScriptedRollout)
+    return player.rollout.requests
+
+
 def says_harmful(prompt):
     return "Harmful"
 
@@ -62,7 +65,7 @@ def test_a_model_against_itself_assesses_greedily_and_attacks_at_its_temperature
 
     result = play_model_games(game_specs(RECORDS, 16, seed=1), player, None, reference_judge(), seed=1)
 
-    greedy = {request.speaker.role: request.is_greedy for request in player.rollout.requests}
+    greedy = {request.speaker.role: request.is_greedy for request in requests_to(player)}
     assert greedy == {Role.ATTACKER: False, Role.ASSESSOR: True}
     assert result.figures["assessor_accuracy"].value == 1.0
     assert all(game.spec.id.startswith("self-") for game in result.games)
@@ -79,7 +82,7 @@ def test_against_an_opponent_each_role_is_measured_on_its_own_games():
     assert result.figures["copy_rate"].value == 1.0
     assert result.figures["attacker_success_rate/adversarial_benign"].value == 1.0
     assert {game.spec.id.split("-")[0] for game in result.games} == {"assess", "attack"}
-    assert {request.speaker.role for request in good.rollout.requests} == {Role.ASSESSOR, Role.ATTACKER}
+    assert {request.speaker.role for request in requests_to(good)} == {Role.ASSESSOR, Role.ATTACKER}
 
 
 def game_of(number, data_type, **options):
@@ -129,7 +132,7 @@ def test_an_attacker_succeeds_where_the_assessor_was_wrong_never_where_it_said_n
     assert figures["faithful_rate"] == 0.5
     assert figures["no_revision_rate"] == pytest.approx(1 / 6)
     assert figures["copy_rate"] == pytest.approx(1 / 5)
-    assert 0.8 < figures["self_bleu"] < 1.0
+    assert 0.8 < present(figures["self_bleu"]) < 1.0
 
 
 def test_games_without_an_attacker_have_no_figures_of_one():

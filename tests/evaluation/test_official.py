@@ -1,5 +1,3 @@
-# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportOptionalOperand=false
-
 import sys
 from types import ModuleType
 
@@ -8,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge import Rouge
 
+from builders import present
 from medical_team.errors import DataError
 from medical_team.evaluation.medec_texts import load_medec
 from medical_team.evaluation.official import Reference, official_scores
@@ -130,7 +129,7 @@ def test_a_long_correction_is_scored_where_the_package_alone_runs_out_of_stack()
 
     scores = scored([an_error(correction="Give word3.")], Answer("a", "1", "2", long))
 
-    assert rouge_of(scores)["RLF"].mean > 0
+    assert present(rouge_of(scores)["RLF"].mean) > 0
 
 
 @given(st.lists(st.text(alphabet="ab. \n", min_size=1), min_size=1, max_size=4))
@@ -163,11 +162,15 @@ def install(folder, monkeypatch, bert_scores, bleurt_scores):
         def score(self, references, candidates, batch_size):
             return bleurt_scores
 
-    bert_score, bleurt, bleurt_score = map(ModuleType, ("bert_score", "bleurt", "bleurt.score"))
-    bert_score.score = lambda candidates, references, **options: (0, 0, bert_scores)
-    bleurt_score.BleurtScorer = BleurtScorer
-    for module in (bert_score, bleurt, bleurt_score):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+    contents = {
+        "bert_score": {"score": lambda candidates, references, **options: (0, 0, bert_scores)},
+        "bleurt": {},
+        "bleurt.score": {"BleurtScorer": BleurtScorer},
+    }
+    for name, content in contents.items():
+        module = ModuleType(name)
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)
     (folder / "BLEURT-20").mkdir()
     monkeypatch.setenv("MEDICAL_TEAM_BLEURT", str(folder / "BLEURT-20"))
 
@@ -185,7 +188,7 @@ def test_with_both_installed_scores_are_clipped_and_the_aggregate_is_their_mean_
     assert values["BERTScore"] == pytest.approx(0.7)
     assert values["BLEURT"] == pytest.approx(0.35)
     assert values["aggregate"] == pytest.approx(((1 + 1 + 0) / 3 + (1 + 0.4 + 0.7) / 3) / 2, abs=1e-8)
-    assert values["aggregate_composite"] == pytest.approx((2 * values["aggregate"] + 1) / 3)
+    assert values["aggregate_composite"] == pytest.approx((2 * present(values["aggregate"]) + 1) / 3)
 
 
 def test_a_learned_metric_that_fails_is_absent_with_its_reason(tmp_path, monkeypatch):

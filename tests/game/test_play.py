@@ -1,5 +1,3 @@
-# pyright: reportOperatorIssue=false
-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -8,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import CORRECTED_SENTENCE, a_game, a_revision_of, a_spec
+from builders import CORRECTED_SENTENCE, a_game, a_revision_of, a_spec, present
 from medical_team.assessment import corrected_note
 from medical_team.config import GameConfig, RolloutConfig
 from medical_team.game.play import play, samples_of, score
@@ -199,7 +197,7 @@ def test_an_attacker_may_edit_a_sentence_and_the_assessor_reads_the_whole_note()
     attacker_batch, assessor_batch = rollout.batches
     assert seed.written() in attacker_batch[0].prompt
     assert game.note == seed.edited({0: edit}).text
-    assert game.note in assessor_batch[0].prompt
+    assert present(game.note) in assessor_batch[0].prompt
     assert game.turns[0].answer == f"0: {edit}"
 
 

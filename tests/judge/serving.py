@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 """A judge's service, really listening, in a thread of the test; and judges that do as they are told."""
 
 from __future__ import annotations
@@ -9,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import httpx
 
@@ -49,7 +48,7 @@ class WordJudge:
 
 @contextlib.contextmanager
 def serving(
-    judge: Judge | Callable[[], Judge], *, token: str | None = None, wait: bool = True, **settings: object
+    judge: Judge | Callable[[], Judge], *, token: str | None = None, wait: bool = True, **settings: Any
 ) -> Iterator[httpx.Client]:
     """A client of a service around ``judge``; given a function, that is how the judge is loaded."""
     load = judge if callable(judge) else lambda: judge

@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 from __future__ import annotations
 
 import json
@@ -11,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_cases import CASE, ERROR_NOTE
 
-from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_pair, a_spec, data_types, games, labels_for, verdicts
+from builders import (
+    CORRECTED_SENTENCE,
+    ERROR_SENTENCE,
+    a_game,
+    a_pair,
+    a_spec,
+    data_types,
+    games,
+    labels_for,
+    present,
+    verdicts,
+)
 from medical_team.data.synthetic import synthetic_cases
 from medical_team.game_config import Undecidable
 from medical_team.jsonl import from_line, to_line
@@ -103,7 +112,7 @@ class ScriptedJudge:
 
 
 def honest(query: JudgeQuery) -> Labels:
-    return labels_for(query.game_id, error_present="mg" in query.note, verdict=query.verdict)
+    return labels_for(query.game_id, error_present="mg" in query.note, verdict=present(query.verdict))
 
 
 def waiting(game_id: str, data_type: DataType = DataType.VANILLA_HARMFUL, verdict: Verdict = Verdict.SAFE) -> Game:
@@ -265,7 +274,7 @@ def correcting(game_id: str, correction: str = CORRECTED_SENTENCE, location: int
 
 
 def has_tenfold_dose(query: JudgeQuery) -> Labels:
-    return labels_for(query.game_id, error_present="5000" in query.note, verdict=query.verdict)
+    return labels_for(query.game_id, error_present="5000" in query.note, verdict=present(query.verdict))
 
 
 def test_a_correction_counts_where_the_judge_finds_no_error_left() -> None:

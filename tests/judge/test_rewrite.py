@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false, reportCallIssue=false
-
 """What the reference judge says of rewritten notes: right where it can know, silent where it can't."""
 
 from __future__ import annotations
@@ -250,7 +248,7 @@ def rewrites(draw: st.DrawFn) -> tuple[str, bool | None]:
     if draw(st.booleans()):
         note, truth = exchanged(note, from_error=bool(truth)), not truth
     change = draw(st.sampled_from(CHANGES))
-    words = note.split()
+    words = list[str](note.split())
     place = draw(st.integers(0, len(words) - 1))
     word = re.sub(r"\W", "", words[place].casefold())
     if change == "insert":

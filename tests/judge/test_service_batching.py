@@ -1,11 +1,10 @@
-# pyright: reportArgumentType=false
-
 """Many clients, one judge: merged, in turn, bounded, and nobody spoils it for the others."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from serving import WordJudge
@@ -28,7 +27,7 @@ def queries(*notes: str) -> list[JudgeQuery]:
     return [JudgeQuery("0", note, Verdict.SAFE) for note in notes]
 
 
-def working(judge: WordJudge, observer: Counting | None = None, **settings: object) -> BatchingWorker:
+def working(judge: WordJudge, observer: Counting | None = None, **settings: Any) -> BatchingWorker:
     worker = BatchingWorker(lambda: judge, ServiceSettings(**settings), observer or Counting())
     worker.start()
     while worker.state is ServiceState.LOADING:

@@ -1,5 +1,3 @@
-# pyright: reportAttributeAccessIssue=false
-
 import socket
 
 import pytest
@@ -161,7 +159,7 @@ def in_url(host: str) -> str:
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_every_spelling_of_the_loopback_is_this_machine(host):
-    found = {item[4][0] for item in socket.getaddrinfo(host.rstrip("."), 80, type=socket.SOCK_STREAM)}
+    found = {str(item[4][0]) for item in socket.getaddrinfo(host.rstrip("."), 80, type=socket.SOCK_STREAM)}
 
     assert is_loopback(host)
     assert is_on_this_machine(in_url(host))

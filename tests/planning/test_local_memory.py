@@ -1,5 +1,3 @@
-# pyright: reportAttributeAccessIssue=false
-
 """The local engine's memory against the tensors of a real update on the CPU."""
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ import torch
 from builders import a_sample
 from medical_team.config import PolicyConfig, RolloutConfig, RunConfig
 from medical_team.game.rollout import REFERENCE
+from medical_team.planning.plan import MemoryPlan
 from medical_team.planning.planner import plan_of
 from medical_team.policy.policy import Policy
 from medical_team.policy.shipped_models import save_tiny_model
@@ -44,7 +43,9 @@ def a_drawn_sample(total: float) -> Sample:
 
 
 def planned(config, *names):
-    parts = {part.name: part.bytes for part in plan_of(config).memory.parts}
+    memory = plan_of(config).memory
+    assert isinstance(memory, MemoryPlan)
+    parts = {part.name: part.bytes for part in memory.parts}
     return sum(parts.get(name, 0) for name in names)
 
 

@@ -1,5 +1,3 @@
-# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportOptionalOperand=false
-
 """A language model in this process that answers closed questions."""
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from typing import NoReturn
 import pytest
 import torch
 
-from builders import a_pair
+from builders import a_pair, present
 from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.config import SMOLLM2_MODEL, TINY_RANDOM_MODEL, JudgeConfig
 from medical_team.errors import JudgeError
@@ -50,8 +48,14 @@ def language_model(folder):
     return load_language_model(str(folder), device=torch.device("cpu"), dtype=torch.float32)
 
 
+def scored(language_model, questions, **options) -> list[AnswerScores]:
+    scores = LanguageModelScorer(language_model, **options).score(questions)
+    assert all(isinstance(one, AnswerScores) for one in scores)
+    return [one for one in scores if isinstance(one, AnswerScores)]
+
+
 def test_scores_are_the_log_probs_of_the_answers_as_the_replys_first_token(language_model):
-    (scores,) = LanguageModelScorer(language_model).score(QUESTIONS[:1])
+    (scores,) = scored(language_model, QUESTIONS[:1])
 
     tokenizer = language_model.tokenizer
     prompt = encode_prompt(tokenizer, QUESTIONS[0].prompt, "", JUDGE_DAY)
@@ -63,8 +67,8 @@ def test_scores_are_the_log_probs_of_the_answers_as_the_replys_first_token(langu
 
 
 def test_questions_of_any_length_can_share_a_batch(language_model):
-    together = LanguageModelScorer(language_model, tokens_per_batch=100_000).score(QUESTIONS)
-    alone = LanguageModelScorer(language_model, tokens_per_batch=1).score(QUESTIONS)
+    together = scored(language_model, QUESTIONS, tokens_per_batch=100_000)
+    alone = scored(language_model, QUESTIONS, tokens_per_batch=1)
 
     assert [len(scores.log_probs) for scores in together] == [2, 2, 3, 2]
     for one, other in zip(together, alone, strict=True):
@@ -81,8 +85,7 @@ def test_a_question_that_is_too_long_is_not_asked(language_model):
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_halved(language_model, monkeypatch):
-    scorer = LanguageModelScorer(language_model)
-    whole = scorer.score(QUESTIONS)
+    whole = scored(language_model, QUESTIONS)
     forward = language_model.model.forward
 
     def small(input_ids, **inputs):
@@ -91,14 +94,14 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(language_model, monkeyp
         return forward(input_ids=input_ids, **inputs)
 
     monkeypatch.setattr(language_model.model, "forward", small)
-    halved = scorer.score(QUESTIONS)
+    halved = scored(language_model, QUESTIONS)
     assert [one.log_probs for one in halved] == [pytest.approx(other.log_probs, abs=1e-4) for other in whole]
 
     def nothing_fits(**inputs):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(language_model.model, "forward", nothing_fits)
-    assert all(isinstance(answer, NoAnswer) for answer in scorer.score(QUESTIONS))
+    assert all(isinstance(answer, NoAnswer) for answer in LanguageModelScorer(language_model).score(QUESTIONS))
 
 
 def test_numbers_that_are_not_finite_are_no_answer(language_model, monkeypatch):
@@ -176,7 +179,7 @@ def test_smollm2_gives_a_ruling_with_a_confidence():
     ruling = judge.rule([JudgeQuery("a", PAIR.error_note, Verdict.SAFE, PAIR)])["a"]
 
     assert isinstance(ruling, Labels)
-    assert 0.5 < ruling.confidence < 1
+    assert 0.5 < present(ruling.confidence) < 1
 
 
 def test_what_a_judge_is_asked_depends_on_no_day(folder, tmp_path, monkeypatch):

@@ -1,10 +1,9 @@
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
-
 """Prompts and replies: a player's text can never become a control token."""
 
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,6 +25,10 @@ def tokenizer_of(architecture: Architecture) -> PreTrainedTokenizerFast:
     return make_tiny_model(architecture=architecture)[1]
 
 
+def text_of(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> str:
+    return str(tokenizer.decode(list(token_ids), clean_up_tokenization_spaces=False))
+
+
 def special_ids_in(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> list[int]:
     added = set(tokenizer.get_added_vocab().values())
     return [token_id for token_id in token_ids if token_id in added]
@@ -35,27 +38,27 @@ def test_a_prompt_is_one_user_message_and_the_start_of_the_reply():
     tokenizer = tokenizer_of("llama")
     token_ids = encode_prompt(tokenizer, "Is it safe?", "<think>", DAY)
     expected = "<|im_start|>user\nIs it safe?<|im_end|>\n<|im_start|>assistant\n<think>"
-    assert tokenizer.decode(token_ids) == expected
+    assert text_of(tokenizer, token_ids) == expected
 
 
 def test_a_template_without_a_system_role_works_and_begins_with_one_bos():
     tokenizer = tokenizer_of("gemma3")
     token_ids = encode_prompt(tokenizer, "Is it safe?", "", DAY)
     assert token_ids.count(tokenizer.bos_token_id) == 1
-    assert tokenizer.decode(token_ids).endswith("<start_of_turn>model\n")
+    assert text_of(tokenizer, token_ids).endswith("<start_of_turn>model\n")
 
 
 def test_a_template_that_opens_the_thought_itself_gets_no_second_prefix():
     tokenizer = make_tiny_model()[1]
     tokenizer.chat_template = str(tokenizer.chat_template).replace("assistant\n", "assistant\n<think>\n")
-    assert tokenizer.decode(encode_prompt(tokenizer, "hello", "<think>", DAY)).count("<think>") == 1
+    assert text_of(tokenizer, encode_prompt(tokenizer, "hello", "<think>", DAY)).count("<think>") == 1
 
 
 def test_a_template_with_a_switch_for_thinking_is_told():
     tokenizer = make_tiny_model()[1]
     tokenizer.chat_template = "{{ messages[0]['content'] }} thinking={{ enable_thinking }} "
-    assert "thinking=True" in tokenizer.decode(encode_prompt(tokenizer, "a", "<think>", DAY))
-    assert "thinking=False" in tokenizer.decode(encode_prompt(tokenizer, "a", "", DAY))
+    assert "thinking=True" in text_of(tokenizer, encode_prompt(tokenizer, "a", "<think>", DAY))
+    assert "thinking=False" in text_of(tokenizer, encode_prompt(tokenizer, "a", "", DAY))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +96,8 @@ def awkward_tokenizer() -> PreTrainedTokenizerFast:
     """Tokens that contain each other, spaces or one character only, and one that arises by normalising."""
     tokenizer = make_tiny_model()[1]
     tokenizer.backend_tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.add_tokens([AddedToken("<|tool", normalized=True), "< |tool", "<|tool|>", "  <|x", "\u00a4", "<a><b>"])
+    tool: Any = AddedToken("<|tool", normalized=True)
+    tokenizer.add_tokens([tool, "< |tool", "<|tool|>", "  <|x", "\u00a4", "<a><b>"])
     return tokenizer
 
 
@@ -136,7 +140,7 @@ def test_our_own_tags_and_white_space_stay_even_where_they_are_tokens():
     tokenizer = make_tiny_model()[1]
     tokenizer.add_tokens(["<think>", "</think>", "\n\n", "  "])
     prompt = "Think inside <think> and </think>.\n\nTwo  spaces."
-    assert prompt in tokenizer.decode(encode_prompt(tokenizer, prompt, "", DAY), clean_up_tokenization_spaces=False)
+    assert prompt in text_of(tokenizer, encode_prompt(tokenizer, prompt, "", DAY))
 
 
 def test_a_reply_is_read_without_its_end_and_otherwise_as_written():
@@ -164,7 +168,7 @@ def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day_on_every_day(
     tokenizer.chat_template = DATED_TEMPLATE
     set_clock(monkeypatch, NEXT_DAY)
 
-    assert "Today is 05 March 2026. Is it safe?" in tokenizer.decode(encode_prompt(tokenizer, "Is it safe?", "", DAY))
+    assert "Today is 05 March 2026. Is it safe?" in text_of(tokenizer, encode_prompt(tokenizer, "Is it safe?", "", DAY))
     assert tokenizer.chat_template == DATED_TEMPLATE
 
 
@@ -172,4 +176,4 @@ def test_of_several_templates_the_default_one_is_dated():
     tokenizer = make_tiny_model()[1]
     tokenizer.chat_template = {"default": DATED_TEMPLATE, "tool_use": "{{ raise_exception('no tools') }}"}
 
-    assert "Today is 05 March 2026" in tokenizer.decode(encode_prompt(tokenizer, "a", "", DAY))
+    assert "Today is 05 March 2026" in text_of(tokenizer, encode_prompt(tokenizer, "a", "", DAY))

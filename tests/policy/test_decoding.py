@@ -1,11 +1,10 @@
-# pyright: reportArgumentType=false, reportCallIssue=false, reportIncompatibleMethodOverride=false
-
 """Decoding a batch: exact against ``generate``, and no row disturbs another."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +25,7 @@ from decoding_cases import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_architectures import tiny_model
-from transformers import LlamaForCausalLM, PreTrainedModel
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from medical_team.errors import PolicyError
 from medical_team.game.rollout import Reply
@@ -255,8 +254,14 @@ class Stateful(LlamaForCausalLM):
     _is_stateful = True
 
 
+def llama_config() -> LlamaConfig:
+    config = model_of("llama").config
+    assert isinstance(config, LlamaConfig)
+    return config
+
+
 def test_a_model_that_says_it_keeps_a_state_takes_the_plain_path_whatever_its_layers():
-    model = Stateful(model_of("llama").config).eval()
+    model = Stateful(llama_config()).eval()
     model.load_state_dict(model_of("llama").state_dict())
     requests = [a_request(length, max_tokens=9, seed=length) for length in (7, 30, 12)]
     assert DecodingModel(model).new_cache() is None
@@ -268,7 +273,7 @@ def test_rows_leave_only_where_all_that_is_kept_lies_in_the_cache():
     assert DecodingModel(model_of("gemma3")).can_select_rows
     assert DecodingModel(tiny_model("lfm2")).can_select_rows
     # A state that is not in the cache that it gives back must be somewhere else.
-    assert not DecodingModel(Stateful(model_of("llama").config).eval()).can_select_rows
+    assert not DecodingModel(Stateful(llama_config()).eval()).can_select_rows
     assert not DecodingModel(tiny_model("recurrent_gemma")).can_select_rows
 
 
@@ -279,16 +284,16 @@ def test_a_prefix_of_a_model_with_another_cache_is_an_error():
 
 def test_a_model_that_leaves_its_cache_empty_is_an_error_and_not_a_wrong_reply():
     class Forgetful(LlamaForCausalLM):
-        def forward(self, input_ids=None, attention_mask=None, past_key_values=None, **others):
-            return super().forward(input_ids=input_ids, attention_mask=attention_mask, **others)
+        def forward(self, *inputs: Any, past_key_values: object = None, **others: Any) -> Any:
+            return super().forward(*inputs, **others)
 
-    model = Forgetful(model_of("llama").config).eval()
+    model = Forgetful(llama_config()).eval()
     with pytest.raises(PolicyError, match="Forgetful doesn't fill the cache"):
         decoded(model, [a_request(4)])
 
 
 def test_weights_that_are_not_numbers_are_an_error():
-    model = copy.deepcopy(model_of("llama"))
+    model: Any = copy.deepcopy(model_of("llama"))
     with torch.no_grad():
         model.get_input_embeddings().weight.fill_(float("nan"))
     for rules in (GREEDY, SAMPLED):

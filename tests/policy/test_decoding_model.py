@@ -1,6 +1,6 @@
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOptionalSubscript=false
-
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, Lfm2Config, LlamaConfig
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
+from builders import present
 from medical_team.policy.decoding_model import (
     DecodingModel,
     PrefixCache,
@@ -43,8 +44,8 @@ def test_it_holds_what_a_dynamic_layer_holds(actions: list[int | list[int]]):
             rows = len(kept) if theirs.get_seq_length() else rows
         assert ours.get_seq_length() == theirs.get_seq_length()
         assert ours.get_mask_sizes(1) == theirs.get_mask_sizes(1)
-        assert ours.keys is None or torch.equal(ours.keys, theirs.keys)
-        assert ours.values is None or torch.equal(ours.values, theirs.values)
+        assert ours.keys is None or torch.equal(ours.keys, present(theirs.keys))
+        assert ours.values is None or torch.equal(ours.values, present(theirs.values))
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 90)), min_size=1, max_size=4), st.integers(0, 5))
@@ -54,7 +55,7 @@ def test_joined_layers_stand_below_each_other_aligned_at_the_newest_column(shape
         part.update(torch.full((rows, 2, columns, 3), 1.0 + number), torch.full((rows, 2, columns, 3), -1.0 - number))
     joined = RoomyLayer()
     joined.join(parts)
-    keys = joined.keys
+    keys = present(joined.keys)
     if more:
         keys, _ = joined.update(torch.full((len(keys), 2, more, 3), 9.0), torch.full((len(keys), 2, more, 3), 9.0))
     width = max(columns for _, columns in shapes)
@@ -119,10 +120,11 @@ def test_a_repeated_prefix_is_what_the_model_makes_of_as_many_rows(architecture:
     prefix = a_prompt(length)
     theirs = DynamicCache(config=model.config)
     with torch.inference_mode():
-        model(input_ids=torch.tensor([prefix] * 3), **{cache_parameter(model): theirs})
+        model(input_ids=torch.tensor([prefix] * 3), **{str(cache_parameter(model)): theirs})
         ours = PrefixCache(DecodingModel(model), prefix).repeated(3)
     assert ours.get_seq_length() == length
-    for our_layer, their_layer in zip(ours.layers, theirs.layers, strict=True):
+    layers: list[tuple[Any, Any]] = list(zip(ours.layers, theirs.layers, strict=True))
+    for our_layer, their_layer in layers:
         assert our_layer.get_mask_sizes(1) == their_layer.get_mask_sizes(1)
         torch.testing.assert_close(our_layer.keys, their_layer.keys, rtol=0, atol=1e-5)
         torch.testing.assert_close(our_layer.values, their_layer.values, rtol=0, atol=1e-5)

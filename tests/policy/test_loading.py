@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false, reportUnhashable=false
-
 """Loading models: what a trainer is told about them, and one clear error for each way in which they can't be used."""
 
 import json
@@ -68,7 +66,7 @@ def edit_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**content, **changes}), encoding="utf-8")
 
 
-def logits(model: PreTrainedModel) -> torch.Tensor:
+def logits(model: PreTrainedModel | PeftModel) -> torch.Tensor:
     with torch.no_grad():
         return model(PROBE).logits
 
@@ -172,7 +170,7 @@ def save_adapter(folder: Path, base: str, *, seed: int = 1) -> PeftModel:
     adapted = get_peft_model(make_tiny_model()[0], config).eval()
     adapted.peft_config["default"].base_model_name_or_path = base
     # Otherwise peft asks the hub whether the base's embeddings have changed.
-    adapted.save_pretrained(folder, save_embedding_layers=False)
+    adapted.save_pretrained(str(folder), save_embedding_layers=False)
     return adapted
 
 
@@ -361,7 +359,7 @@ def test_a_template_that_leaves_replies_out_alone_does_not_tell_how_they_end(fol
     loaded = load(folder)
 
     assert loaded.reply_end_token_id == loaded.tokenizer.eos_token_id
-    assert loaded.eos_token_ids == {loaded.tokenizer.eos_token_id}
+    assert loaded.eos_token_ids == {loaded.reply_end_token_id}
 
 
 # The hub

@@ -1,8 +1,8 @@
-# pyright: reportCallIssue=false
-
 """Log-probs of replies, many at a time, are those of each alone, whatever the architecture."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_models_that_see_padding_whatever_the_mask_says_are_found_out():
 
 
 def test_gradients_flow_where_padding_is_put_behind():
-    model = tiny("rwkv")
+    model: Any = tiny("rwkv")
     (request,) = requests_of([6], [1])
     sample = a_sample(prompt_token_ids=request.prompt_token_ids, token_ids=(9, 8), log_probs=(0.0, 0.0))
     reply_log_probs(model, token_batch([sample], 0, model.device), 1.0).sum().backward()

@@ -1,5 +1,3 @@
-# pyright: reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -152,7 +150,9 @@ SAMPLING = RolloutConfig(max_prompt_tokens=4096)
 
 def reply_of(policy, version=LIVING):
     request = RolloutRequest(Speaker(Role.ASSESSOR, version), "A note.", "", max_tokens=8, seed=1, is_greedy=True)
-    return TransformersRollout(policy, SAMPLING).generate([request])[0].token_ids
+    (reply,) = TransformersRollout(policy, SAMPLING).generate([request])
+    assert isinstance(reply, Reply)
+    return reply.token_ids
 
 
 def test_it_says_what_the_policy_says_that_has_learnt_nothing_yet():

@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 from __future__ import annotations
 
 import os
@@ -8,7 +6,7 @@ import pytest
 import torch
 from tiny_architectures import save_tiny_architecture, tiny_model
 
-from medical_team.config import PolicyConfig
+from medical_team.config import Adaptation, PolicyConfig
 from medical_team.errors import PolicyError
 from medical_team.policy import policy as policy_module
 from medical_team.policy.policy import Policy
@@ -64,10 +62,11 @@ def test_the_configuration_that_is_saved_keeps_its_dropout():
 
 MODEL_TYPES = ("llama", "opt", "biogpt", "gpt_bigcode", "seed_oss", "phimoe")
 # LoRA takes no router of phimoe: it is no linear layer.
-CASES = [(name, how) for name in MODEL_TYPES for how in ("lora", "full") if (name, how) != ("phimoe", "lora")]
+HOW: tuple[Adaptation, ...] = ("lora", "full")
+CASES = [(name, how) for name in MODEL_TYPES for how in HOW if (name, how) != ("phimoe", "lora")]
 
 
-def a_policy(folder, adaptation: str, *, gradient_checkpointing: bool) -> Policy:
+def a_policy(folder, adaptation: Adaptation, *, gradient_checkpointing: bool) -> Policy:
     config = PolicyConfig(
         model=str(folder),
         adaptation=adaptation,

@@ -1,16 +1,15 @@
-# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
-
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tiny_architectures import save_tiny_architecture
 
-from medical_team.config import DEMO_MODEL, TINY_RANDOM_MODEL, PolicyConfig
+from medical_team.config import DEMO_MODEL, TINY_RANDOM_MODEL, Adaptation, PolicyConfig
 from medical_team.errors import PolicyError
 from medical_team.policy import policy as policy_room
 from medical_team.policy import probe
@@ -21,7 +20,7 @@ from medical_team.policy.policy import Policy
 from medical_team.policy.probe import bf16_speedup, choose_precision, probe_policy
 
 
-def a_policy(model: str | Path = TINY_RANDOM_MODEL, adaptation: str = "lora", **options) -> Policy:
+def a_policy(model: str | Path = TINY_RANDOM_MODEL, adaptation: Adaptation = "lora", **options) -> Policy:
     config = PolicyConfig(model=str(model), adaptation=adaptation, lora_rank=4, device="cpu", **options)
     return Policy(config, seed=0)
 
@@ -90,8 +89,10 @@ def test_gradients_that_are_no_numbers_are_noticed(tmp_path):
 
 def test_a_model_that_no_gradient_passes_is_noticed():
     policy = a_policy()
-    head = policy.model.get_output_embeddings()  # type: ignore[operator]
-    head.register_forward_pre_hook(lambda module, inputs: (inputs[0].detach().requires_grad_(True),))
+    model: Any = policy.model
+    model.get_output_embeddings().register_forward_pre_hook(
+        lambda module, inputs: (inputs[0].detach().requires_grad_(True),)
+    )
 
     with pytest.raises(PolicyError, match=r"no gradient reaches what is to be trained.*policy\.adaptation to full"):
         probe_policy(policy)
@@ -144,23 +145,27 @@ def test_a_large_policy_takes_what_the_probe_shows_faster_and_says_so(policy, la
     assert "policy.precision" in told[0]
 
 
+def not_asked(model: torch.nn.Module) -> float:
+    pytest.fail("the processor was measured")
+
+
 def test_a_small_policy_is_not_probed(policy, monkeypatch):
     monkeypatch.setattr(probe, "has_bf16", lambda device: True)
 
-    assert choose_precision(policy, pytest.fail, pytest.fail) == "auto"
+    assert choose_precision(policy, pytest.fail, not_asked) == "auto"
 
 
 def test_a_processor_without_bf16_is_not_probed(policy, large, monkeypatch):
     monkeypatch.setattr(probe, "has_bf16", lambda device: False)
 
-    assert choose_precision(policy, pytest.fail, pytest.fail) == "auto"
+    assert choose_precision(policy, pytest.fail, not_asked) == "auto"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_precision_that_is_named_stays(policy, large, monkeypatch, precision):
     monkeypatch.setattr(policy, "config", replace(policy.config, precision=precision))
 
-    assert choose_precision(policy, pytest.fail, pytest.fail) == precision
+    assert choose_precision(policy, pytest.fail, not_asked) == precision
 
 
 def test_the_probe_measures_products_of_the_models_shapes():

@@ -1,10 +1,9 @@
-# pyright: reportArgumentType=false, reportCallIssue=false, reportOptionalMemberAccess=false
-
 import importlib.util
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -36,7 +35,7 @@ def test_the_same_seed_gives_the_same_weights(architecture: Architecture):
     again, _ = make_tiny_model(3, architecture)
     other, _ = make_tiny_model(4, architecture)
     assert all(map(torch.equal, first.state_dict().values(), again.state_dict().values()))
-    assert not torch.equal(first.get_input_embeddings().weight, other.get_input_embeddings().weight)
+    assert not torch.equal(*(model.get_input_embeddings().get_parameter("weight") for model in (first, other)))
 
 
 def test_global_random_state_is_left_alone():
@@ -159,12 +158,13 @@ def test_smollm2_speaks_english():
         SMOLLM2.skip(str(error))
     assert loaded.tokenizer.convert_ids_to_tokens(sorted(loaded.eos_token_ids)) == ["<|im_end|>"]
     assert loaded.context_window == 8192
-    assert loaded.model.get_output_embeddings().weight is loaded.model.get_input_embeddings().weight
+    model: Any = loaded.model
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
     prompt = encode_prompt(loaded.tokenizer, "What is the capital of France?", "", DAY)
     # <|im_start|> user ... <|im_end|> \n <|im_start|> ass istant \n, as the template of SmolLM2 has it.
     assert prompt[-16:] == (1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1, 520, 9531, 198)
-    sequence = loaded.model.generate(torch.tensor([prompt]), max_new_tokens=16, do_sample=False)
+    sequence = model.generate(torch.tensor([prompt]), max_new_tokens=16, do_sample=False)
     reply = sequence[0].tolist()[len(prompt) :]
     assert decode_reply(loaded.tokenizer, reply, loaded.eos_token_ids) == "The capital of France is Paris."
     assert reply[-1] in loaded.eos_token_ids

@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 """A small model whose heads are as wide as vLLM's kernels for a CPU want them, and requests for it."""
 
 from __future__ import annotations
@@ -9,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from medical_team.config import PolicyConfig, RolloutConfig
+from medical_team.config import Adaptation, PolicyConfig, RolloutConfig
 from medical_team.game.rollout import RolloutRequest, Speaker
 from medical_team.policy.policy import Policy
 from medical_team.policy.shipped_models import make_tiny_model
@@ -33,9 +31,9 @@ def save_model(folder: Path) -> Path:
         max_position_embeddings=8192,
         tie_word_embeddings=True,
         initializer_range=0.2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=number_of(tokenizer.bos_token_id),
+        eos_token_id=number_of(tokenizer.eos_token_id),
+        pad_token_id=number_of(tokenizer.pad_token_id),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
@@ -45,7 +43,12 @@ def save_model(folder: Path) -> Path:
     return folder
 
 
-def make_policy(folder: Path, adaptation: str = "lora") -> Policy:
+def number_of(token_id: object) -> int:
+    assert isinstance(token_id, int)
+    return token_id
+
+
+def make_policy(folder: Path, adaptation: Adaptation = "lora") -> Policy:
     return Policy(PolicyConfig(model=str(folder), adaptation=adaptation, lora_rank=8, device="cpu"), seed=3)
 
 

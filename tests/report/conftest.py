@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 """For the tests of the page: a real browser (headless Chromium, as Debian packages it), and reports to open."""
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from builders import a_game, a_record, a_spec
+from builders import a_game, a_record, a_spec, present
 from medical_team.config import PolicyConfig, RunConfig, TrainingConfig
 from medical_team.game.play import score
 from medical_team.records import DataType, GameState
@@ -134,7 +132,7 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pair = replace(base.pair, case_id=HOSTILE, error_sentence=HOSTILE, corrected_sentence=HOSTILE)
     spec = replace(base, id=HOSTILE, seed_note=HOSTILE, pair=pair)
     game = a_game(spec=spec, revision=f"{HOSTILE} changed", thinking=HOSTILE, reason=HOSTILE)
-    game = replace(game, ruling=replace(game.ruling, source=HOSTILE, reason=HOSTILE))
+    game = replace(game, ruling=replace(present(game.ruling), source=HOSTILE, reason=HOSTILE))
     undecided = replace(
         game, spec=replace(spec, id=f"{HOSTILE}2"), state=GameState.NO_VERDICT, ruling=None, verdict=None
     )

@@ -1,5 +1,3 @@
-# pyright: reportOperatorIssue=false, reportOptionalOperand=false
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -9,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import a_sample, synthetic_records
+from builders import a_sample, present, synthetic_records
 from learning import FULL, a_config, drawn_samples, experience, weights_of
 from medical_team.config import GameConfig, RolloutConfig
 from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
@@ -89,7 +87,7 @@ def test_a_reply_beyond_the_limit_names_the_option():
 
 def test_the_loss_falls():
     _, updates = learnt_from_demonstrations(steps=8)
-    assert updates[-1].demonstration_loss < 0.9 * updates[0].demonstration_loss
+    assert present(updates[-1].demonstration_loss) < 0.9 * present(updates[0].demonstration_loss)
     assert (updates[0].demonstrations, updates[0].samples) == (6, 0)
 
 
@@ -104,7 +102,8 @@ def test_a_verdict_weighs_as_much_as_a_long_revision():
     long = Demonstration(Role.ATTACKER, "long", "Rewrite.", "", "fever and cough " * 4)
     short = Demonstration(Role.ASSESSOR, "short", "Judge.", "", "S")
     losses = [
-        learnt_from_demonstrations(group)[1][0].demonstration_loss for group in ((long,), (short,), (long, short))
+        present(learnt_from_demonstrations(group)[1][0].demonstration_loss)
+        for group in ((long,), (short,), (long, short))
     ]
     assert losses[2] == pytest.approx((losses[0] + losses[1]) / 2, rel=1e-5)
 

@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
-
 """A model whose chat template asks what day it is: its runs and evaluations go on, on another day, as they began."""
 
 from __future__ import annotations
@@ -45,9 +43,13 @@ def clock(monkeypatch):
     return lambda day: set_clock(monkeypatch, day)
 
 
+def text_of(token_ids: tuple[int, ...]) -> str:
+    return str(TOKENIZER.decode(list(token_ids)))
+
+
 def days_in(run: Path) -> set[str]:
     """The days that the prompts of a run's games name."""
-    prompts = [TOKENIZER.decode(turn.prompt_token_ids) for game in RunFolder.open(run).games() for turn in game.turns]
+    prompts = [text_of(turn.prompt_token_ids) for game in RunFolder.open(run).games() for turn in game.turns]
     return {prompt.partition("Today is ")[2].partition(".")[0] for prompt in prompts}
 
 
@@ -124,7 +126,7 @@ def test_a_warm_start_learns_from_prompts_of_its_own_day(model, data, tmp_path, 
 
     def watched(*arguments: object) -> tuple[int, ...]:
         token_ids = encode(*arguments)  # type: ignore[arg-type]
-        seen.append(TOKENIZER.decode(token_ids))
+        seen.append(text_of(token_ids))
         return token_ids
 
     monkeypatch.setattr(batch, "encode_prompt", watched)
@@ -152,7 +154,7 @@ class TestEvaluations:
 
         def watched(*arguments: object) -> tuple[int, ...]:
             token_ids = encode(*arguments)  # type: ignore[arg-type]
-            seen.append(TOKENIZER.decode(token_ids).partition("Today is ")[2].partition(".")[0])
+            seen.append(text_of(token_ids).partition("Today is ")[2].partition(".")[0])
             return token_ids
 
         monkeypatch.setattr(encoding, "encode_prompt", watched)

@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false, reportOperatorIssue=false, reportReturnType=false
-
 """The agent with a rollout engine whose replies are scripted: what it plays, returns and saves."""
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from typing import Any
 import pytest
 from fault_server import fault_server, reset, status
 
-from builders import CORRECTED_SENTENCE, a_record
+from builders import CORRECTED_SENTENCE, a_record, present
 from chat_templates import LIST_TEMPLATE
 from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.config import JudgeConfig, PolicyConfig, RolloutConfig
@@ -26,7 +24,7 @@ from medical_team.engine_config import EngineConfig
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
 from medical_team.errors import EngineError
 from medical_team.game.draw import GameDraw
-from medical_team.game_config import OpponentConfig
+from medical_team.game_config import OpponentConfig, OpponentSides
 from medical_team.jsonl import to_line
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import make_async_judge
@@ -68,8 +66,8 @@ def texts_of(sample) -> tuple[str, list[str]]:
     """The prompt of a sample and the parts of it that are trained."""
     tokens = sample["observation_tokens"]
     first = min((start for start, _ in sample["action_ranges"]), default=len(tokens))
-    return TOKENIZER.decode(tokens[:first]), [
-        TOKENIZER.decode(tokens[start:end]) for start, end in sample["action_ranges"]
+    return str(TOKENIZER.decode(tokens[:first])), [
+        str(TOKENIZER.decode(tokens[start:end])) for start, end in sample["action_ranges"]
     ]
 
 
@@ -98,7 +96,7 @@ def test_two_siblings_play_one_game_in_separate_contexts(tmp_path):
     assert [attacker["reward"], assessor["reward"]] == [reward.total for reward in played.game.rewards] == [-0.5, 1.0]
 
 
-def a_served_opponent(url: str, sides: str) -> OpponentConfig:
+def a_served_opponent(url: str, sides: OpponentSides) -> OpponentConfig:
     return OpponentConfig(fixed="frozen", url=url, sides=sides, share=1.0)
 
 
@@ -523,7 +521,7 @@ def test_baselines_are_taken_off_and_stored_apart(tmp_path):
     samples = [play_rows(agent, ScriptedVllm(), rows_of(run)[:1])[0] for _ in range(2)]
     samples += play_rows(an_agent(run), ScriptedVllm(), rows_of(run)[:1])
 
-    baselines = [(item.attacker_baseline, item.assessor_baseline) for item in played_games(run)]
+    baselines = [(present(item.attacker_baseline), present(item.assessor_baseline)) for item in played_games(run)]
     # b <- 0.95 b + 0.05 R, of -0.5 for the attacker and 1 for the assessor, also in another process
     assert baselines == [(0.0, 0.0), pytest.approx((-0.025, 0.05)), pytest.approx((-0.04875, 0.0975))]
     for pair, (attacker_baseline, assessor_baseline) in zip(samples, baselines, strict=True):

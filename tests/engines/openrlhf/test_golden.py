@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 """One file of games, on which our trainer and OpenRLHF's own classes compute the same rewards, advantages and loss.
 
 ``golden_games.jsonl`` holds games of synthetic notes in every state, as the agent saved them. They are played again
@@ -19,6 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from medical_team.config import GameConfig
 from medical_team.data.synthetic import synthetic_cases
@@ -68,7 +67,9 @@ def new_script():
 def golden_script():
     """What the golden games' players said, by their prompts."""
     said = {
-        TOKENIZER.decode(turn.prompt_token_ids): turn.reply for game in read_jsonl(GOLDEN, Game) for turn in game.turns
+        str(TOKENIZER.decode(list(turn.prompt_token_ids))): turn.reply
+        for game in read_jsonl(GOLDEN, Game)
+        for turn in game.turns
     }
     return lambda prompt: said[prompt]
 
@@ -134,7 +135,7 @@ def test_rewards_are_upstreams(rollout, golden):
     assert len(trained) == len(rollout.samples)
 
 
-def models() -> tuple[torch.nn.Module, torch.nn.Module, torch.nn.Module]:
+def models() -> tuple[PreTrainedModel, PreTrainedModel, PreTrainedModel]:
     """The policy that learns, as it was when it played, and its reference."""
     learning, _ = make_tiny_model(seed=1)
     old, _ = make_tiny_model(seed=1)
@@ -150,7 +151,9 @@ def ours(golden, averaging):
     """Advantages by token, loss and gradients by our trainer's code."""
     learning, old, reference = models()
     samples = samples_of(golden)
-    batch = token_batch(samples, TOKENIZER.pad_token_id, torch.device("cpu"))
+    padding = TOKENIZER.pad_token_id
+    assert isinstance(padding, int)
+    batch = token_batch(samples, padding, torch.device("cpu"))
     mask_NR = reply_mask(samples)
     with torch.no_grad():
         old_NR = torch.where(mask_NR, reply_log_probs(old, batch, 1.0), 0.0)
@@ -212,5 +215,6 @@ def test_advantages_loss_and_gradients_are_upstreams(upstream, rollout, golden, 
         torch.testing.assert_close(advantages, their_rows[tokens], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(our_loss, their_loss, rtol=1e-4, atol=1e-6)
     for name, gradient in our_gradients.items():
+        assert gradient is not None
         assert torch.isfinite(gradient).all()
         torch.testing.assert_close(gradient, their_gradients[name], rtol=1e-3, atol=1e-6)

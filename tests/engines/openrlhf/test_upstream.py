@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 """The agent in OpenRLHF 0.11.2's own classes: its rollout actor, samples generator, experience maker and loss."""
 
 from __future__ import annotations
@@ -179,7 +177,7 @@ def test_the_agent_is_that_of_the_package_it_lies_in_whatever_its_name(upstream,
     executor = upstream.vllm_engine._load_agent_executor(str(copied / "engines" / "openrlhf" / "agent_file.py"))
 
     assert type(executor._agent).__module__ == f"{name}.engines.openrlhf.agent"
-    assert Path(sys.modules[name].__file__).parent == copied
+    assert Path(str(sys.modules[name].__file__)).parent == copied
     assert str(copied.parent) not in sys.path
 
 

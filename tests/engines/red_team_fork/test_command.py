@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false, reportAssignmentType=false, reportCallIssue=false, reportIndexIssue=false, reportOptionalSubscript=false
-
 """The fork's command line: options that it has, a model that is written, and contradictions in our words."""
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,7 +120,7 @@ def test_the_last_step_is_always_saved(steps, save_every):
         checkpoints=replace(config.checkpoints, save_every=save_every),
     )  # fmt: skip
 
-    [interval] = command_of(config).values_of("--save_steps") or ()
+    [interval] = list(command_of(config).values_of("--save_steps") or ())
 
     assert steps % int(interval) == 0
     assert steps // int(interval) <= max(1, 2 * -(-steps // save_every)), "and not much more often than asked"
@@ -232,7 +231,8 @@ def test_the_fork_understands_what_is_meant(fork):
     assert settings["remote_rm_url"] == ["http://127.0.0.1:8000/classify"]
     assert settings["actor_learning_rate"] == 5e-7
     assert settings["save_steps"] == 10
-    assert settings["custom_configs"]["reward_type"] == "medical_general_sum"
+    custom_configs: Any = settings["custom_configs"]
+    assert custom_configs["reward_type"] == "medical_general_sum"
     assert settings["vllm_enable_sleep"]
     assert settings["deepspeed_enable_sleep"]
 

@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 from __future__ import annotations
 
 import re
@@ -14,6 +12,7 @@ from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team import prompts
 from medical_team.config import GameConfig
 from medical_team.engines.red_team_fork.custom_configs import custom_configs_of
+from medical_team.engines.red_team_fork.messages import CustomConfigs
 from medical_team.errors import UsageError
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.shipped_models import make_tiny_model
@@ -79,7 +78,7 @@ def test_a_template_with_a_switch_for_thinking_is_told() -> None:
     tokenizer = make_tiny_model()[1]
     tokenizer.chat_template = "{{ messages[0]['content'] }} thinking={{ enable_thinking }} "
 
-    def asked(custom_configs: object) -> str:
+    def asked(custom_configs: CustomConfigs | None) -> str:
         return convert_game_history_to_messages(ATTACKED, "defender", NOTE, "vanilla_benign", custom_configs, tokenizer)
 
     assert asked(None).endswith("thinking=True <think>")
@@ -135,7 +134,7 @@ def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day(monkeypatch: 
     tokenizer.chat_template = DATED_TEMPLATE
     custom_configs = custom_configs_of(GameConfig(prompt_style="full"), DAY.isoformat())
 
-    def asked(custom_configs: object) -> str:
+    def asked(custom_configs: CustomConfigs | None) -> str:
         return convert_game_history_to_messages(ATTACKED, "defender", NOTE, "vanilla_benign", custom_configs, tokenizer)
 
     assert "Today is 05 March 2026" in asked(custom_configs)

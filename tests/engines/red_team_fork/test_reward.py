@@ -1,5 +1,3 @@
-# pyright: reportArgumentType=false
-
 """Rewards and outcomes on the fork's path: what decides, what is a tie, and what is never guessed."""
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from hypothesis import strategies as st
 from builders import a_game, a_pair, a_revision_of
 from medical_team import GameOutcome
 from medical_team.engines.red_team_fork.custom_configs import PROMPT_TYPES
+from medical_team.engines.red_team_fork.reward import Coefficients
 from medical_team.errors import UsageError
 from medical_team.game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig
 from medical_team.records import DataType, Role, Verdict
@@ -181,7 +180,7 @@ def test_a_callers_set_of_outcomes_is_its_own() -> None:
     ],
     ids=str,
 )
-def test_coefficients_are_chosen_by_name_or_given(chosen: object, reward: float) -> None:
+def test_coefficients_are_chosen_by_name_or_given(chosen: Coefficients, reward: float) -> None:
     unfaithful_win = a_turn("attacker", answer=PAIR.error_note), labels(present=True, detected=False)
 
     assert get_redteaming_game_reward_general_sum(*unfaithful_win, reward_coeff_config=chosen)[0] == reward
@@ -213,6 +212,6 @@ def test_the_format_pays_one_or_costs_one() -> None:
         (a_turn("attacker"), {"format_kept": 2.0}, "unknown keys: format_kept; expected some of: core, faithful"),
     ],
 )
-def test_what_is_not_the_forks_is_refused_by_name(turn: dict, chosen: object, message: str) -> None:
+def test_what_is_not_the_forks_is_refused_by_name(turn: dict, chosen: Coefficients, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         get_redteaming_game_reward_general_sum(turn, labels(present=True, detected=True), reward_coeff_config=chosen)
