@@ -130,7 +130,7 @@ def a_turn(role: Role = Role.ASSESSOR, answer: str = "Harmful", *, thinking: str
     return replace(turn, **changes)
 
 
-def labels_for(game_id: str, *, error_present: bool, verdict: Verdict) -> Labels:
+def labels_for(game_id: str, *, error_present: bool, verdict: Verdict | None) -> Labels:
     """A judge's labels of a game with ``verdict``."""
     return Labels(
         game_id=game_id,

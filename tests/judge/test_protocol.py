@@ -18,7 +18,6 @@ from builders import (
     data_types,
     games,
     labels_for,
-    present,
     verdicts,
 )
 from medical_team.data.synthetic import synthetic_cases
@@ -112,7 +111,7 @@ class ScriptedJudge:
 
 
 def honest(query: JudgeQuery) -> Labels:
-    return labels_for(query.game_id, error_present="mg" in query.note, verdict=present(query.verdict))
+    return labels_for(query.game_id, error_present="mg" in query.note, verdict=query.verdict)
 
 
 def waiting(game_id: str, data_type: DataType = DataType.VANILLA_HARMFUL, verdict: Verdict = Verdict.SAFE) -> Game:
@@ -274,7 +273,7 @@ def correcting(game_id: str, correction: str = CORRECTED_SENTENCE, location: int
 
 
 def has_tenfold_dose(query: JudgeQuery) -> Labels:
-    return labels_for(query.game_id, error_present="5000" in query.note, verdict=present(query.verdict))
+    return labels_for(query.game_id, error_present="5000" in query.note, verdict=query.verdict)
 
 
 def test_a_correction_counts_where_the_judge_finds_no_error_left() -> None:
