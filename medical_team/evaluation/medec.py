@@ -22,7 +22,8 @@ from ..game_config import Assessor
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems
 from ..metrics.statistics import CONFIDENCE, Figure
 from ..records import Closed
-from ..runs.append import append_lines, exclusive_lock
+from ..runs.append import append_lines
+from ..runs.lock import exclusive_lock
 from ..seeds import derive_seed
 from .medec_metrics import MedecMetrics
 from .medec_texts import MedecText

@@ -47,13 +47,13 @@ from .append import (
     StepLine,
     abandon_from,
     append_lines,
-    exclusive_lock,
     read_lines,
     versions_told,
 )
 from .checkpoints import Checkpoints
 from .config_file import check_config, check_is_whole, load_config, to_toml, with_older_rules
 from .info import FORMAT, RunInfo, RunKind, as_begun, check_is_free, folder_around, read_info
+from .lock import exclusive_lock
 from .places import path_from, settled, ways_to_other_models
 
 _CONFIG = "config.toml"

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
-import socket
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from .folder import RunFolder
-
-_HOLDER = re.compile(r"process (\d+) on (\S+)")
-
-MAX_HOLDER_BYTES = 300
+from .lock import Hold, hold_of
 
 
 class RunState(str, Enum):
@@ -53,46 +46,13 @@ def traces_of(run: RunFolder, completed_steps: int) -> Traces:
 
 
 def _state(run: RunFolder, *, is_complete: bool) -> RunState:
-    lock = run.path / "lock"
-    try:
-        with lock.open("rb") as file:
-            holder = file.read(MAX_HOLDER_BYTES).decode(errors="replace")
-            held = _holding_state(holder, file.fileno())
-    except OSError:
-        # No lock file, or not ours to read: a run of another engine, or a copy of the results alone.
-        held = None
-    if held is RunState.RUNNING:
-        return held
+    # Without a lock file: a run of another engine, or a copy of the results alone.
+    hold = hold_of(run.path / "lock")
+    if hold is Hold.LIVING:
+        return RunState.RUNNING
     if is_complete:
         return RunState.FINISHED
-    return held or RunState.STOPPED
-
-
-def _holding_state(holder: str, handle: int) -> RunState | None:
-    """What the lock file says; None when nobody holds it and the last who did gave it back."""
-    match = _HOLDER.match(holder)
-    if match is None:
-        return None
-    if match[2] != socket.gethostname():
-        return RunState.ELSEWHERE
-    # Only a lock whose process lives is tried, so that no starting process ever finds it taken by us.
-    if not _is_alive(int(match[1])):
-        return RunState.KILLED
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return RunState.RUNNING
-    return RunState.KILLED
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
+    return {Hold.DEAD: RunState.KILLED, Hold.ELSEWHERE: RunState.ELSEWHERE, None: RunState.STOPPED}[hold]
 
 
 def _lines_in(path: Path) -> int:
