@@ -16,13 +16,13 @@ from ..config import Device, JudgeConfig, Precision, RolloutEngine
 from ..data.load import load_records
 from ..errors import UsageError
 from ..evaluation.crossplay import Crossplay, Rating, crossplay, heatmap, named_games, play_all
-from ..evaluation.local_model import local_rollout
 from ..evaluation.model_choice import ModelChoice, check_heldout, choose_model, start_of
 from ..evaluation.model_games import Player, game_specs, refuse_occupied
 from ..evaluation.tables import figure, table
 from ..files import atomic_folder
 from ..jsonl import write_jsonl
 from ..judging import make_judge
+from ..policy.rollout_engines import local_rollout
 from ..runs.folder import RunFolder
 from .arguments import parse, say
 from .judging import load_scorer, remark, with_judge_spelled_out

@@ -15,7 +15,6 @@ from .. import __version__
 from ..config import Device, JudgeConfig, Precision, PromptStyle, RolloutEngine
 from ..data.load import load_records
 from ..errors import UsageError
-from ..evaluation.local_model import local_rollout
 from ..evaluation.model_choice import ModelChoice, check_heldout, choose_model, identity_of
 from ..evaluation.model_games import (
     FORMAT,
@@ -32,6 +31,7 @@ from ..jsonl import lines_sha256
 from ..judging import make_judge
 from ..metrics.statistics import Figure
 from ..policy.embeddings import TextEmbedder
+from ..policy.rollout_engines import local_rollout
 from .arguments import parse, say
 from .judging import load_scorer, remark, with_judge_spelled_out
 

@@ -265,7 +265,7 @@ def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSet
             _tell(f"warning: {warning}")
         return EndpointRollout(client, temperature)
     # Imported here, so that a served model needs no torch.
-    from ..evaluation.local_model import local_rollout
+    from ..policy.rollout_engines import local_rollout
 
     rollout = RolloutConfig(
         temperature=temperature,

@@ -1,16 +1,18 @@
-"""Which engine draws the replies of a run, and why that one."""
+"""Which engine draws the replies of a run, or of a model that only speaks, and why that one."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from datetime import date
 
 from ..callbacks import Notify
-from ..config import RolloutConfig
+from ..config import Device, Precision, RolloutConfig, RolloutEngine
 from ..errors import PolicyError, VllmUnavailableError
-from ..game.rollout import TrainingRollout
+from ..game.rollout import Rollout, TrainingRollout
 from ..records import Role
-from .pair import Policies
+from .pair import Policies, frozen_policies
+from .probe import probe_policy
 from .transformers_rollout import TransformersRollout
 from .vllm_rollout import VllmRollout
 from .vllm_room import vllm_version
@@ -55,6 +57,43 @@ def choose_engine(
         return _vllm(policies, config, "on a GPU, where it is installed", notify)
     except VllmUnavailableError as error:
         return _built_in(policies, config, warn, f"since {error}")
+
+
+def local_rollout(
+    location: str,
+    rollout: RolloutConfig,
+    *,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    day: date,
+    engine: RolloutEngine | None = None,
+    beside: TrainingRollout | None = None,
+    notify: Notify = lambda text: None,
+) -> Rollout:
+    """Replies of the model at ``location``, whose chat template is told ``day``.
+
+    Args:
+        engine: what draws them, chosen as for a run; None: as ``rollout`` says.
+        beside: what draws other replies in turn. Where it is a vLLM engine of another shape, this one is the built-in.
+
+    Raises:
+        PolicyError: it can't be loaded or used.
+        VllmUnavailableError: vLLM is asked for, and is not installed or doesn't start with this model.
+    """
+    policies = frozen_policies(location, device=device, precision=precision, day=day, notify=notify)
+    policy = policies.policy_of(Role.ASSESSOR)
+    probe_policy(policy)
+    if engine is not None:
+        # What a run's own engine rounded is no matter of this model's precision.
+        rollout = replace(rollout, engine=engine, precision="auto")
+    # Nothing is learnt from what is drawn here.
+    rollout = replace(rollout, correction="none")
+    if isinstance(beside, VllmRollout) and not beside.can_host(policies):
+        rollout = replace(rollout, engine="transformers", precision="auto")
+    chosen = choose_engine(policies, rollout, notify, warn=notify)
+    if chosen.config.engine == "vllm" or policy.device.type == "cuda":
+        notify(chosen.reason)
+    return chosen.rollout
 
 
 def _vllm(policies: Policies, config: RolloutConfig, why: str, notify: Notify) -> ChosenEngine:

@@ -16,7 +16,6 @@ from pathlib import Path
 from ..config import JudgeConfig, RunConfig
 from ..data.load import load_sets, refuse_shared_groups
 from ..errors import UsageError
-from ..evaluation.local_model import local_rollout
 from ..evaluation.model_choice import choose_model
 from ..game.rollout import FIXED, RoutedRollout, TrainingRollout
 from ..judge.protocol import Judge
@@ -25,7 +24,7 @@ from ..policy.answer_scoring import load_answer_scorer
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.pair import Policies, load_policies
 from ..policy.probe import choose_precision, probe_policy
-from ..policy.rollout_engines import ChosenEngine, choose_engine
+from ..policy.rollout_engines import ChosenEngine, choose_engine, local_rollout
 from ..prompt_date import asks_for_day, today
 from ..records import Role, TrainingRecord
 from ..rl.loop import TrainingResult, train

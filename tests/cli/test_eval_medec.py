@@ -8,7 +8,7 @@ from medec_builders import ScriptedRollout
 from medec_csv import some_rows, write_csv
 from medical_team.cli.main import main
 from medical_team.config import GameConfig, RolloutConfig, RunConfig
-from medical_team.evaluation import local_model
+from medical_team.policy import rollout_engines
 from medical_team.runs.folder import RunFolder
 from openai_server import a_completion, openai_server
 
@@ -176,7 +176,7 @@ def test_what_an_assessor_says_is_no_matter_of_the_paper_s_task(csv, tmp_path, c
 
 
 def test_a_run_s_model_is_asked_by_its_own_rules_and_limits(csv, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(local_model, "local_rollout", lambda *_, **__: ScriptedRollout(lambda request: "Safe"))
+    monkeypatch.setattr(rollout_engines, "local_rollout", lambda *_, **__: ScriptedRollout(lambda request: "Safe"))
     config = RunConfig(
         game=GameConfig(assessor="correct", prompt_style="terse"), rollout=RolloutConfig(max_verdict_tokens=50)
     )
