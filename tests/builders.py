@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
+from medical_team.config import RunConfig
 from medical_team.data.synthetic import synthetic_cases
 from medical_team.parsing import parse_reply, parse_verdict
+from medical_team.planning.plan import MemoryPlan
+from medical_team.planning.planner import plan_of
 from medical_team.records import (
     DataType,
     ErrorType,
@@ -257,3 +260,10 @@ def present(value: ValueT | None) -> ValueT:
     """``value``, which the test says is there."""
     assert value is not None
     return value
+
+
+def memory_of(config: RunConfig) -> MemoryPlan:
+    """The planned memory of a run whose model's shape is known."""
+    memory = plan_of(config).memory
+    assert isinstance(memory, MemoryPlan)
+    return memory

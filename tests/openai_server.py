@@ -58,7 +58,7 @@ def openai_server(answer: Callable[[dict[str, Any]], Answer]) -> Iterator[Script
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, *arguments: object) -> None:
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as it is there
             """Say nothing."""
 
     http_server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -181,7 +181,7 @@ def main(folder):
         for game in games
         for output, state in game["trained"]
     ]
-    loaded = [module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "red_team"]
+    loaded = [str(module.__file__) for name, module in sys.modules.items() if name.partition(".")[0] == "red_team"]
     json.dump({"python": sys.version_info[:2], "turns": turns, "loaded": sorted(loaded)}, sys.stdout)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec, games, tag_like_texts
+from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec, games, present, tag_like_texts
 from medical_team.assessment import (
     Assessment,
     corrected_note,
@@ -176,7 +176,7 @@ def place_after(data_type, edits):
 def test_the_error_of_a_note_that_nobody_changed_is_the_case_s_sentence():
     game = a_game(DataType.VANILLA_HARMFUL)
 
-    assert note_read(game).sentences[error_location(game)] == ERROR_SENTENCE
+    assert note_read(game).sentences[present(error_location(game))] == ERROR_SENTENCE
 
 
 def test_it_stays_there_while_other_sentences_change():
@@ -207,7 +207,7 @@ def test_a_sentence_that_stands_twice_is_no_place():
 
 def test_a_place_is_right_only_where_an_error_was_found():
     found = a_game(DataType.VANILLA_HARMFUL, verdict=HARMFUL)
-    place = error_location(found)
+    place = present(error_location(found))
 
     assert is_located(replace(found, location=place)) is True
     assert is_located(replace(found, location=place + 1)) is False

@@ -33,12 +33,12 @@ def lines(repository):
     }
 
 
-def locked(lines, python):
+def locked(lines, python) -> dict[str, str]:
     """The versions by name that the lines give for a Python."""
     environment = {**default_environment(), "python_version": python, "python_full_version": f"{python}.0"}
     requirements = [Requirement(line) for line in lines]
     return {
-        canonicalize_name(each.name): next(iter(each.specifier)).version
+        str(canonicalize_name(each.name)): next(iter(each.specifier)).version
         for each in requirements
         if each.marker is None or each.marker.evaluate(environment)
     }

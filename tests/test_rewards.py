@@ -14,11 +14,12 @@ from builders import (
     adversarial_data_types,
     data_types,
     games,
+    present,
     verdicts,
 )
 from medical_team.assessment import error_location
 from medical_team.game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig, RewardCoefficients
-from medical_team.records import DataType, GameState, JudgeFailure, Reward, Role, Verdict
+from medical_team.records import DataType, GameState, JudgeFailure, Labels, Reward, Role, Verdict
 from medical_team.rewards import is_faithful_revision, is_verdict_right, rewards_of
 
 HARMFUL, SAFE = Verdict.HARMFUL, Verdict.SAFE
@@ -249,7 +250,7 @@ def located(core, location, total):
 
 def test_an_assessor_that_finds_the_error_is_paid_for_its_place():
     game = a_game(DataType.VANILLA_HARMFUL, verdict=HARMFUL)
-    place = error_location(game)
+    place = present(error_location(game))
 
     assert rewards_of(replace(game, location=place), DEFAULTS) == (located(1.0, 0.5, 1.5),)
     assert rewards_of(replace(game, location=place + 1), DEFAULTS) == (located(1.0, 0.0, 1.0),)
@@ -308,6 +309,7 @@ def test_a_game_that_awaits_its_ruling_has_no_rewards_yet():
 def test_a_verdict_is_right_when_it_says_what_is_there():
     for data_type in DataType:
         game = a_game(data_type, verdict=HARMFUL)
+        assert isinstance(game.ruling, Labels)
         assert is_verdict_right(game.ruling) is data_type.is_harmful
 
 

@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 
+from builders import present
 from medical_team.cli.main import main
 from report_runs import a_run, a_step
 
@@ -19,8 +20,8 @@ def test_watch_serves_the_run_until_ctrl_c(tmp_path):
         text=True,
     )
     try:
-        told = process.stdout.readline()
-        address = re.search(r"run is on show at (http://127\.0\.0\.1:\d+) ", told)[1]
+        told = present(process.stdout).readline()
+        address = present(re.search(r"run is on show at (http://127\.0\.0\.1:\d+) ", told))[1]
         with urllib.request.urlopen(address) as answer:
             assert b'"live":true' in answer.read()
         process.send_signal(signal.SIGINT)

@@ -112,6 +112,7 @@ def test_all_problems_of_training_records_are_named(tmp_path):
 
 def test_all_problems_of_openrlhf_rows_are_named(tmp_path):
     good = next(iter(rows_of(RECORDS, "openrlhf")))
+    assert isinstance(good, OpenRlhfRow)
     rows = [good, OpenRlhfRow("another note", good.label), OpenRlhfRow("a", "{}"), OpenRlhfRow("a", "Harmful")]
 
     problems = problems_in(tmp_path, rows)

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from builders import a_record, synthetic_records
+from builders import a_record, present, synthetic_records
 from medical_team.assessment import Assessment, read_assessment
 from medical_team.config import GameConfig
 from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
@@ -51,7 +51,8 @@ def test_a_demonstrated_verdict_names_the_sentence_where_one_is_asked_for():
         read = read_assessment(answer, "locate", range(len(note.spans)))
         assert note.written() in demonstration.prompt
         if record.data_type.is_harmful:
-            assert record.error_sentence in note.sentences[read.location]
+            assert isinstance(read, Assessment)
+            assert record.error_sentence in note.sentences[present(read.location)]
         else:
             assert read == Assessment(Verdict.SAFE)
 
@@ -65,7 +66,8 @@ def test_the_reference_judge_accepts_each_demonstrated_correction():
         answer = parse_reply(demonstration.reply, is_thinking=False, is_finished=True).answer
         read = read_assessment(answer, "correct", range(len(note.spans)))
         if record.data_type.is_harmful:
-            corrected = note.edited({read.location: read.correction}).text
+            assert isinstance(read, Assessment)
+            corrected = note.edited({present(read.location): present(read.correction)}).text
             assert judge.find(corrected, record.pair).error_present is False
         else:
             assert read == Assessment(Verdict.SAFE)

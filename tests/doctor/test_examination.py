@@ -1,4 +1,5 @@
 import threading
+from typing import Any, NoReturn
 
 import pytest
 
@@ -11,7 +12,7 @@ from medical_team.errors import UsageError
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
 
 
-def examined(*checks: Check, **environment: str):
+def examined(*checks: Check, **environment: Any):
     return list(examine([Group("Test", checks)], a_subject(**environment)))
 
 
@@ -19,8 +20,9 @@ def crash(subject):
     raise ZeroDivisionError("division by zero")
 
 
-def hang(subject):
-    threading.Event().wait()
+def hang(subject) -> NoReturn:
+    while True:
+        threading.Event().wait()
 
 
 def user_error(subject):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from fault_server import changed, dripping, fault_server, hanging, status, text
@@ -19,7 +20,7 @@ from medical_team.config import DataConfig, JudgeConfig, JudgeKind, RunConfig
 from medical_team.doctor import judge as judge_checks
 from medical_team.doctor.findings import Finding, Status
 from medical_team.doctor.subject import Limits
-from medical_team.engine_config import EngineConfig
+from medical_team.engine_config import EngineConfig, EngineKind
 from medical_team.jsonl import write_jsonl
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.reference import ReferenceJudge
@@ -60,7 +61,15 @@ def remote(url: str, kind: JudgeKind = "remote") -> RunConfig:
     return RunConfig(judge=JudgeConfig(kind=kind, url=url))
 
 
-def found(name: str, url: str, *, kind: str = "remote", engine: str = "local", data: str = "sample", **variables: str):
+def found(
+    name: str,
+    url: str,
+    *,
+    kind: JudgeKind = "remote",
+    engine: EngineKind = "local",
+    data: str = "sample",
+    **variables: Any,
+) -> Finding:
     config = dataclasses.replace(remote(url, kind), data=DataConfig(data), engine=EngineConfig(kind=engine))
     return look(name, a_subject(config, **variables))
 
@@ -114,7 +123,7 @@ class NotAJudge(BaseHTTPRequestHandler):
         self.send_response(404)
         self.end_headers()
 
-    def log_message(self, *arguments: object) -> None:
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as it is there
         """Say nothing."""
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +22,8 @@ from medical_team.engines.installed import (
 from medical_team.errors import EngineError
 
 
-def engine_python(**changes: object) -> EnginePython:
-    found = {"executable": "python", "version": "3.11.7", "distributions": {}, "modules": {}} | changes
-    return EnginePython(**found)
+def engine_python(**changes: Any) -> EnginePython:
+    return replace(EnginePython("python", "3.11.7", {}, {}), **changes)
 
 
 def test_upstream_is_found_where_it_lies(tmp_path, monkeypatch):

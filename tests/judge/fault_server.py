@@ -55,19 +55,23 @@ class FaultServer(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: FaultServer
+
+    @property
+    def service(self) -> FaultServer:
+        assert isinstance(self.server, FaultServer)
+        return self.server
 
     def do_GET(self) -> None:
-        self.server.probes += 1
-        status = self.server.health.popleft() if self.server.health else 200
+        self.service.probes += 1
+        status = self.service.health.popleft() if self.service.health else 200
         self.send(status, json.dumps({"status": "healthy" if status == 200 else "loading"}).encode())
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(body)
-        self.server.headers.append(dict(self.headers))
+        self.service.requests.append(body)
+        self.service.headers.append(dict(self.headers))
         labels = [label_of(query) for query in body["queries"]]
-        fault = self.server.faults.popleft() if self.server.faults else self.server.always or well
+        fault = self.service.faults.popleft() if self.service.faults else self.service.always or well
         fault(self, labels)
 
     def send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
@@ -77,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *arguments: object) -> None:
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as it is there
         """Say nothing."""
 
 

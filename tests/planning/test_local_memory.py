@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from builders import a_sample
+from builders import a_sample, memory_of
 from medical_team.config import PolicyConfig, RolloutConfig, RunConfig
 from medical_team.game.rollout import REFERENCE
-from medical_team.planning.plan import MemoryPlan
-from medical_team.planning.planner import plan_of
 from medical_team.policy.policy import Policy
 from medical_team.policy.shipped_models import save_tiny_model
 from medical_team.rl.learner import ReinforceLearner
@@ -43,9 +41,7 @@ def a_drawn_sample(total: float) -> Sample:
 
 
 def planned(config, *names):
-    memory = plan_of(config).memory
-    assert isinstance(memory, MemoryPlan)
-    parts = {part.name: part.bytes for part in memory.parts}
+    parts = {part.name: part.bytes for part in memory_of(config).parts}
     return sum(parts.get(name, 0) for name in names)
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import a_record
+from builders import a_record, memory_of, present
 from medical_team.config import DataConfig, RunConfig
 from medical_team.jsonl import write_jsonl
-from medical_team.planning.plan import GIB, Phase, Speeds, Unknown
+from medical_team.planning.plan import GIB, MemoryPlan, Phase, Speeds, Unknown
 from medical_team.planning.planner import plan_of
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_preset
@@ -43,7 +43,7 @@ def test_model_states_are_the_zero_paper_s_sixteen_bytes_a_parameter(on_openrlhf
 
     states = sum(part_bytes(plan, name) for name in ("policy weights", "gradients", "optimizer (AdamW)"))
 
-    assert states == 16 * plan.parameters
+    assert states == 16 * present(plan.parameters)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_zero_stages_cut_the_states_over_eight_gpus(stage, bytes_a_parameter):
 
 
 def test_with_sleep_the_peak_is_the_maximum_over_phases_and_without_it_the_sum(on_openrlhf):
-    asleep = plan_of(on_openrlhf).memory
-    awake = plan_of(changed(on_openrlhf, engine={"sleep": False})).memory
+    asleep = memory_of(on_openrlhf)
+    awake = memory_of(changed(on_openrlhf, engine={"sleep": False}))
 
     assert asleep.peak_bytes == max(asleep.bytes_in(phase) for phase in asleep.phases)
     assert asleep.peak_bytes < asleep.sum_bytes
@@ -70,7 +70,7 @@ def test_with_sleep_the_peak_is_the_maximum_over_phases_and_without_it_the_sum(o
 
 
 def test_the_rollout_engine_takes_its_fraction_in_the_rollout_alone(on_openrlhf):
-    memory = plan_of(on_openrlhf).memory
+    memory = memory_of(on_openrlhf)
     rollout = [part for part in memory.parts if part.name in ("sampler: weights", "sampler: KV cache")]
 
     assert sum(part.bytes for part in rollout) == pytest.approx(0.4 * 80 * GIB, abs=1)
@@ -84,6 +84,7 @@ def test_no_reference_model_without_a_kl_penalty(on_openrlhf):
 def test_a_run_that_does_not_fit_names_options_by_their_effect(on_openrlhf):
     plan = plan_of(changed(on_openrlhf, engine={"micro_train_batch_size": 16, "sleep": False}))
 
+    assert isinstance(plan.memory, MemoryPlan)
     assert plan.memory.fits is False
     assert plan.advice[0].startswith("engine.")
     peaks = [float(text.split("becomes ")[1].split(" GiB")[0]) for text in plan.advice]
@@ -128,7 +129,7 @@ def test_more_of_anything_never_takes_less(fraction, micro, prompt, is_checkpoin
         policy={"gradient_checkpointing": False},
     )
 
-    assert plan_of(more).memory.peak_bytes >= plan_of(config).memory.peak_bytes
+    assert memory_of(more).peak_bytes >= memory_of(config).peak_bytes
 
 
 def test_samples_are_counted_by_role_from_the_data_s_own_categories(four_records):
@@ -186,12 +187,12 @@ def test_stated_speeds_decide_the_time_and_none_is_made_up():
     assert plan.duration.seconds is None
     both = plan_of(RunConfig(), Speeds(rollout=100.0, training=200.0)).duration
     assert both.training_seconds is not None
-    assert both.seconds == pytest.approx(plan.duration.rollout_seconds + both.training_seconds)
+    assert both.seconds == pytest.approx(present(plan.duration.rollout_seconds) + both.training_seconds)
 
 
 def test_a_gpu_for_the_local_engine_is_planned_where_it_is_named():
-    on_cpu = plan_of(changed(RunConfig(), policy={"device": "cpu"})).memory
-    on_gpu = plan_of(changed(RunConfig(), policy={"device": "cuda"})).memory
+    on_cpu = memory_of(changed(RunConfig(), policy={"device": "cpu"}))
+    on_gpu = memory_of(changed(RunConfig(), policy={"device": "cuda"}))
 
     assert on_cpu.capacity_bytes is None
     assert on_gpu.capacity_bytes == 80 * GIB

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from builders import memory_of, present
 from medical_team.config import problems_of
 from medical_team.engines.openrlhf.command import openrlhf_problems
 from medical_team.planning.plan import GIB, MEMORY_THRESHOLD
@@ -26,7 +27,7 @@ def test_each_preset_fits_with_openrlhf(name):
     plan = plan_of(config)
 
     assert config.engine.kind == "openrlhf"
-    assert plan.memory.peak_share < MEMORY_THRESHOLD
+    assert present(memory_of(config).peak_share) < MEMORY_THRESHOLD
     assert plan.problems == ()
     assert problems_of(config) == []
     assert openrlhf_problems(config) == []
@@ -36,7 +37,7 @@ def test_each_preset_fits_with_openrlhf(name):
 def test_each_preset_fits_with_the_local_engine_and_an_adapter(name):
     config = changed(load_preset(name), engine={"kind": "local"}, policy={"adaptation": "lora"})
 
-    assert plan_of(config).memory.peak_share < MEMORY_THRESHOLD
+    assert present(memory_of(config).peak_share) < MEMORY_THRESHOLD
 
 
 @pytest.mark.parametrize("name", GPU_PRESETS)
@@ -44,7 +45,7 @@ def test_all_weights_don_t_fit_the_local_engine(name):
     # fp32 weights, reference, gradients and moments on one GPU: the comments send users to the adapter.
     config = changed(load_preset(name), engine={"kind": "local"})
 
-    assert plan_of(config).memory.fits is False
+    assert memory_of(config).fits is False
 
 
 @pytest.mark.parametrize("name", GPU_PRESETS)
@@ -58,16 +59,16 @@ def test_each_preset_leaves_room_for_a_longest_note(name):
 
 def test_the_24_gb_preset_needs_the_offloaded_optimizer():
     config = load_preset("gpu-24gb")
-    without = plan_of(changed(config, engine={"extra_arguments": ()}))
+    without = memory_of(changed(config, engine={"extra_arguments": ()}))
 
-    assert without.memory.fits is False
-    assert plan_of(config).memory.host_bytes < 32 * GIB
+    assert without.fits is False
+    assert memory_of(config).host_bytes < 32 * GIB
 
 
 def test_a_judge_shares_a_gpu_of_80_gb_within_its_own_fraction():
     for name in ("gpu-80gb", "gpu-8x80gb"):
         config = load_preset(name)
-        judge = next(part for part in plan_of(config).memory.parts if part.name == "judge (vLLM)")
+        judge = next(part for part in memory_of(config).parts if part.name == "judge (vLLM)")
 
         assert config.engine.judge_memory_fraction > 0
         assert judge.bytes == pytest.approx(config.engine.judge_memory_fraction * 80 * GIB, abs=1)
@@ -80,7 +81,7 @@ def test_the_80_gb_preset_without_a_judge_keeps_its_optimizer_on_the_gpu():
         judge={"kind": "reference", "fallback": "model", "url": None},
     )
 
-    memory = plan_of(config).memory
+    memory = memory_of(config)
 
     assert memory.fits is True
     assert "optimizer (AdamW)" in [part.name for part in memory.parts]
@@ -88,4 +89,4 @@ def test_the_80_gb_preset_without_a_judge_keeps_its_optimizer_on_the_gpu():
 
 def test_other_presets_can_be_planned():
     for name in ("smoke", "demo", "checklist"):
-        assert plan_of(load_preset(name)).memory.peak_bytes > 0
+        assert memory_of(load_preset(name)).peak_bytes > 0

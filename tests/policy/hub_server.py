@@ -24,7 +24,7 @@ def hub_server(models: Path, gated: frozenset[str] = frozenset()) -> Iterator[st
         def do_GET(self) -> None:
             self._answer()
 
-        def log_message(self, *arguments: object) -> None:
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as it is there
             """Say nothing."""
 
         def _answer(self) -> None:

@@ -19,7 +19,7 @@ def test_every_note_comes_back_as_it_was():
         for note in (case.error_note, case.corrected_note):
             token_ids = TOKENIZER(note, add_special_tokens=False)["input_ids"]
             assert TOKENIZER.unk_token_id not in token_ids
-            assert TOKENIZER.decode(token_ids).strip() == note
+            assert str(TOKENIZER.decode(token_ids)).strip() == note
 
 
 @pytest.mark.parametrize(

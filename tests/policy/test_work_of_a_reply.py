@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
 from decoding_cases import NEVER_ENDS, assert_log_probs_are_the_models, requests_of, tiny
 from tiny_architectures import SHAPES, tiny_model
-from transformers import LlamaForCausalLM, PreTrainedModel
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from medical_team.game.rollout import Reply
 from medical_team.policy.decoding import decode
@@ -134,13 +135,13 @@ class Careless(LlamaForCausalLM):
 
     _is_stateful = True
 
-    def forward(self, input_ids=None, attention_mask=None, position_ids=None, **others):  # type: ignore[override]
-        position_ids = torch.arange(input_ids.shape[1])[None]
-        return super().forward(input_ids, attention_mask, position_ids, **others)
+    def forward(self, *inputs: Any, **others: Any) -> Any:
+        positions = torch.arange(others["input_ids"].shape[1])[None]
+        return super().forward(*inputs, **{**others, "position_ids": positions})
 
 
 def test_a_cache_that_gives_other_logits_is_not_used():
-    model = Careless(tiny("llama").config).eval()
+    model = Careless(LlamaConfig(**tiny("llama").config.to_dict())).eval()
     model.load_state_dict(tiny("llama").state_dict())
     assert DecodingModel(model).reads_again
     (request,) = requests_of([12], [6])

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from builders import a_game, a_spec
+from builders import a_game, a_spec, present
 from medical_team.errors import OutputError, RunFolderError
 from medical_team.records import DataType
 from medical_team.report.page_file import data_element, page_head, write_report
@@ -28,9 +28,9 @@ def test_a_report_is_one_file_that_needs_nothing_else(tmp_path):
 
 def test_the_policy_lets_only_its_own_script_and_style_run(tmp_path):
     _, page = report_of(tmp_path, [a_step(0)])
-    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+    policy = present(re.search(r'Content-Security-Policy" content="([^"]*)"', page))[1]
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
-    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    style = present(re.search(r"<style>(.*?)</style>", page, re.DOTALL))[1]
 
     def source(text):
         return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
