@@ -7,8 +7,9 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from local_server import QuietHandler, local_server, running
 
 Answer = tuple[int, Any]
 """Status and body; bytes are sent as they are, anything else as JSON."""
@@ -41,7 +42,7 @@ def openai_server(answer: Callable[[dict[str, Any]], Answer]) -> Iterator[Script
     """Serve ``POST /v1/chat/completions``: ``answer`` is given each body. Other paths are a 404."""
     lock = threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -50,24 +51,8 @@ def openai_server(answer: Callable[[dict[str, Any]], Answer]) -> Iterator[Script
                 server.bodies.append(body)
                 server.headers.append(dict(self.headers))
             status, content = answer(body) if self.path == "/v1/chat/completions" else (404, {"detail": "Not Found"})
-            data = content if isinstance(content, bytes) else json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            if status == 429:
-                self.send_header("Retry-After", "0")
-            self.end_headers()
-            self.wfile.write(data)
+            self.answer(status, content, {"Retry-After": "0"} if status == 429 else {})
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as it is there
-            """Say nothing."""
-
-    http_server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server = ScriptedServer(f"http://127.0.0.1:{http_server.server_address[1]}/v1")
-    thread = threading.Thread(target=http_server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with running(local_server(Handler)) as url:
+        server = ScriptedServer(f"{url}/v1")
         yield server
-    finally:
-        http_server.shutdown()
-        http_server.server_close()
-        thread.join()

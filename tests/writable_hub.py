@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from local_server import QuietHandler, local_server, running
 
 
 @dataclass
@@ -29,15 +29,15 @@ class Hub:
 def writable_hub() -> Iterator[Hub]:
     """Serve what sending a folder of small files asks for; anything else is a 404."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             name = "/".join(self.path.partition("?")[0].split("/")[3:5])
             if name not in hub.private:
-                self._answer(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
+                self.answer(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
                 return
-            self._answer(200, {"id": name, "private": hub.private[name], "siblings": [], "sha": "0" * 40})
+            self.answer(200, {"id": name, "private": hub.private[name], "siblings": [], "sha": "0" * 40})
 
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -46,53 +46,34 @@ def writable_hub() -> Iterator[Hub]:
                 asked = json.loads(content)
                 name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
                 hub.private.setdefault(name, _is_private(asked))
-                self._answer(200, {"url": f"{hub.url}/{name}", "id": name})
+                self.answer(200, {"url": f"{hub.url}/{name}", "id": name})
             elif self.path == "/api/validate-yaml":
-                self._answer(200, {"errors": [], "warnings": []})
+                self.answer(200, {"errors": [], "warnings": []})
             elif "preupload" in parts:
                 files = [
                     {"path": each["path"], "uploadMode": "regular", "shouldIgnore": False}
                     for each in json.loads(content)["files"]
                 ]
-                self._answer(200, {"files": files})
+                self.answer(200, {"files": files})
             elif "commit" in parts:
                 self._commit("/".join(parts[3:5]), content)
             else:
-                self._answer(404, {"error": self.path})
+                self.answer(404, {"error": self.path})
 
         def _commit(self, name: str, content: bytes) -> None:
             if hub.status != 200:
-                self._answer(hub.status, {"error": "no"})
+                self.answer(hub.status, {"error": "no"})
                 return
             for line in map(json.loads, content.splitlines()):
                 if line["key"] == "file":
                     value = line["value"]
                     hub.files.setdefault(name, {})[value["path"]] = base64.b64decode(value["content"])
             commit = {"commitUrl": f"{hub.url}/{name}/commit/1", "commitOid": "1" * 40, "success": True}
-            self._answer(200, {**commit, "hookOutput": ""})
+            self.answer(200, {**commit, "hookOutput": ""})
 
-        def _answer(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
-            data = json.dumps(content).encode()
-            self.send_response(status)
-            for key, value in {"Content-Type": "application/json", **(headers or {})}.items():
-                self.send_header(key, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as it is there
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub = Hub(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with running(local_server(Handler)) as url:
+        hub = Hub(url)
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _is_private(asked: dict[str, Any]) -> bool:

@@ -4,14 +4,13 @@ import json
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from doctor_cases import a_subject, look, program
+from local_server import QuietHandler, local_server, running
 from medical_team.config import PolicyConfig, RunConfig
 from medical_team.doctor.findings import Finding, Status
 from medical_team.doctor.subject import Limits
@@ -154,26 +153,19 @@ def test_a_red_team_that_can_t_be_imported_names_what_is_missing(fork):
     assert finding.mend.startswith(f"rm -rf {fork / 'red_team'} && cp -r ")
 
 
-class Dashboard(BaseHTTPRequestHandler):
+class Dashboard(QuietHandler):
     def do_GET(self) -> None:
-        is_ray = self.path == "/api/version"
-        body = b'{"version": "4", "ray_version": "2.55.0", "ray_commit": "0", "session_name": "s"}'
-        self.send_response(200 if is_ray else 404)
-        self.end_headers()
-        self.wfile.write(body if is_ray else b"")
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as it is there
-        """Say nothing."""
+        if self.path == "/api/version":
+            self.answer(200, {"version": "4", "ray_version": "2.55.0", "ray_commit": "0", "session_name": "s"})
+        else:
+            self.answer(404)
 
 
 @pytest.fixture
 def dashboard() -> Iterator[str]:
     """The address of a cluster's dashboard."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Dashboard)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with running(local_server(Dashboard)) as url:
+        yield url
 
 
 def test_a_job_needs_a_dashboard_that_answers(dashboard):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from serving import serving
 
 from builders import a_record
 from doctor_cases import a_subject, look
+from local_server import QuietHandler, local_server, running
 from medical_team.config import DataConfig, JudgeConfig, JudgeKind, RunConfig
 from medical_team.doctor import judge as judge_checks
 from medical_team.doctor.findings import Finding, Status
@@ -118,23 +117,15 @@ def test_a_judge_that_loads_is_waited_for():
     assert "wait until" in finding.mend
 
 
-class NotAJudge(BaseHTTPRequestHandler):
+class NotAJudge(QuietHandler):
     def do_GET(self) -> None:
-        self.send_response(404)
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as it is there
-        """Say nothing."""
+        self.answer(404)
 
 
 def test_a_port_that_another_program_has_is_told_with_how_to_find_it():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), NotAJudge)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        finding = found("judge_server", f"http://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-        server.server_close()
+    server = local_server(NotAJudge)
+    with running(server) as url:
+        finding = found("judge_server", url)
 
     assert finding.status is Status.FAILED
     assert "another program than a judge listens" in finding.found

@@ -6,12 +6,13 @@ import contextlib
 import json
 import socket
 import struct
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+from local_server import QuietHandler, running
 
 Labels = list[dict[str, Any]]
 Fault = Callable[["Handler", Labels], None]
@@ -53,7 +54,7 @@ class FaultServer(ThreadingHTTPServer):
         """Say nothing: clients go away, that is what is tested."""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
 
     @property
@@ -64,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.service.probes += 1
         status = self.service.health.popleft() if self.service.health else 200
-        self.send(status, json.dumps({"status": "healthy" if status == 200 else "loading"}).encode())
+        self.answer(status, json.dumps({"status": "healthy" if status == 200 else "loading"}).encode())
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -74,29 +75,19 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.service.faults.popleft() if self.service.faults else self.service.always or well
         fault(self, labels)
 
-    def send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as it is there
-        """Say nothing."""
-
 
 def well(handler: Handler, labels: Labels) -> None:
-    handler.send(200, json.dumps({"labels": labels}).encode())
+    handler.answer(200, json.dumps({"labels": labels}).encode())
 
 
 def changed(change: Callable[[Labels], Any]) -> Fault:
     """Good labels, but for a change."""
-    return lambda handler, labels: handler.send(200, json.dumps({"labels": change(labels)}).encode())
+    return lambda handler, labels: handler.answer(200, json.dumps({"labels": change(labels)}).encode())
 
 
 def status(code: int, body: bytes = b"{}", **headers: str) -> Fault:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda handler, labels: handler.send(code, body, named)
+    return lambda handler, labels: handler.answer(code, body, named)
 
 
 def text(body: bytes) -> Fault:
@@ -106,7 +97,7 @@ def text(body: bytes) -> Fault:
 def truncated(handler: Handler, labels: Labels) -> None:
     """Half of what was announced, then the end."""
     body = json.dumps({"labels": labels}).encode()
-    handler.send(200, body[: len(body) // 2], {"Content-Length": str(len(body))})
+    handler.answer(200, body[: len(body) // 2], {"Content-Length": str(len(body))})
     handler.close_connection = True
 
 
@@ -148,11 +139,5 @@ def dripping(handler: Handler, labels: Labels) -> None:
 @contextlib.contextmanager
 def fault_server(port: int = 0) -> Iterator[FaultServer]:
     server = FaultServer(port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with running(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
