@@ -14,6 +14,10 @@ from html.entities import html5
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _UNSEEN = str.maketrans(dict.fromkeys("\u00ad\u200b\u2060\ufeff", ""))
 _LINE_END = re.compile(r"\r\n?")
+DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Unseen marks that set the direction of writing."""
+_UNTOLD = re.compile(f"[\u0640\u064b-\u0652\u0670{DIRECTION_MARKS}]")
+"""What is written or left out at will: these marks, and Arabic's long strokes and short vowels."""
 _ALIKE = str.maketrans(dict.fromkeys("‘’‚‛´`", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("‐‑‒–—−", "-"))
 
 
@@ -59,10 +63,12 @@ def find_folded(sentence: str, text: str) -> list[tuple[int, int]]:
 
 
 def find_alike(sentence: str, text: str) -> list[tuple[int, int]]:
-    """As :func:`find_folded`, whatever the case, the kind of quotation marks and dashes, and the white space."""
+    """As :func:`find_folded`, whatever the case, the kind of quotation marks and dashes, the white space, the marks of
+    the direction of writing, and Arabic's short vowels."""
     wanted, _ = _alike(sentence)
     folded, origins = _alike(text)
-    return [(origins[start], origins[end - 1] + 1) for start, end in _exact_places(wanted, folded)] if wanted else []
+    places = _exact_places(wanted, folded) if wanted else []
+    return [(origins[start], _behind_untold(text, origins[end - 1] + 1)) for start, end in places]
 
 
 def _character_of_entity(entity: re.Match[str]) -> str:
@@ -72,13 +78,20 @@ def _character_of_entity(entity: re.Match[str]) -> str:
     return html.unescape(name) if is_known else name
 
 
+def _behind_untold(text: str, place: int) -> int:
+    """``place``, or where the marks that belong to the character before it end."""
+    while _UNTOLD.match(text, place):
+        place += 1
+    return place
+
+
 def _alike(text: str) -> tuple[str, list[int]]:
     """``text`` as it is compared, and where each of its characters comes from."""
     folded: list[str] = []
     origins: list[int] = []
     for place, character in enumerate(text):
         for part in unicodedata.normalize("NFKC", character.translate(_ALIKE)).casefold():
-            if not part.isspace():
+            if not part.isspace() and not _UNTOLD.match(part):
                 folded.append(part)
                 origins.append(place)
     return "".join(folded), origins

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rapidfuzz.distance import Indel
 
 from ..records import Note, NotePair, Source
-from ..text_repair import find_alike, find_folded, fold_white_space
+from ..text_repair import DIRECTION_MARKS, find_alike, find_folded, fold_white_space
 from ..words import END_MARKS, joined, sentence_spans, words_of
 from .reading_log import Repair
 
@@ -38,7 +38,7 @@ def corrections_of(text: str, error_sentence: str, corrected_sentence: str) -> l
     found = [Correction(start, end, corrected_sentence, is_adjusted=False) for start, end in exact]
     loose = exact or find_alike(error_sentence, text)
     # The sentence may go on in the note where the file ends it.
-    without_mark = loose or find_alike(error_sentence.rstrip(END_MARKS), text)
+    without_mark = loose or find_alike(error_sentence.rstrip(END_MARKS + DIRECTION_MARKS), text)
     for start, end in without_mark:
         found += [Correction(start, end, corrected_sentence, is_adjusted=True)] if not exact else []
         found += _with_other_marks(text, start, end, corrected_sentence)

@@ -25,6 +25,7 @@ class Repair(str, Enum):
     OUTER_WHITE_SPACE = "white space at the ends stripped"
     LINE_ENDS = "line ends unified"
     FLAG = 'flag or sentence number in another form ("1.0", "TRUE") read as an integer'
+    SHORT_ROW = "row without its last cells, which Excel leaves out where they are empty, filled up"
     EMPTY_AS_NA = "empty cell of a correct note read as NA"
     REPEATED_TEXT = "own text of a correct note under Corrected Text read as NA"
     ERROR_TYPE = "error type in another spelling"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from ..errors import DataError
-from .reading_log import ReadingLog
+from .reading_log import ReadingLog, Repair
 
 COLUMNS = (
     "Text ID",
@@ -152,7 +152,7 @@ def csv_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             header = _header(reader, path, skipped)
             columns = find_columns(header, path, f"line {1 + skipped}")
-            yield from _rows(reader, columns, len(header), skipped)
+            yield from _rows(reader, columns, len(header), skipped, log)
     except UnicodeDecodeError as error:
         raise not_medec(path, [f"it is no {encoding}, though its first bytes say so; save it as UTF-8"]) from error
     except OSError as error:
@@ -247,8 +247,11 @@ def _header(reader: _Reader, path: Path, skipped: int) -> list[str]:
     return header
 
 
-def _rows(reader: _Reader, columns: Columns, width: int, skipped: int) -> Iterator[TableRow | BrokenRow]:
+def _rows(
+    reader: _Reader, columns: Columns, width: int, skipped: int, log: ReadingLog
+) -> Iterator[TableRow | BrokenRow]:
     id_place = columns.places["Text ID"]
+    fewest = max(columns.places.values()) + 1
     while True:
         line = reader.line_num + 1 + skipped
         try:
@@ -258,11 +261,13 @@ def _rows(reader: _Reader, columns: Columns, width: int, skipped: int) -> Iterat
         except csv.Error as error:
             yield BrokenRow(line, "", _csv_problem(error))
             continue
-        problem = _row_problem(cells, width)
+        problem = _row_problem(cells, width, fewest)
         if problem and any(cell.strip() for cell in cells):
             text_id = shown(cells[id_place].strip(), 60) if len(cells) > id_place else ""
             yield BrokenRow(line, text_id, problem)
             continue
+        if fewest <= len(cells) < width and any(cells):
+            log.repairs[Repair.SHORT_ROW] += 1
         cells += [""] * (width - len(cells))
         yield TableRow(
             line,
@@ -271,8 +276,9 @@ def _rows(reader: _Reader, columns: Columns, width: int, skipped: int) -> Iterat
         )
 
 
-def _row_problem(cells: Sequence[str], width: int) -> str | None:
-    if len(cells) < width:
+def _row_problem(cells: Sequence[str], width: int, fewest: int) -> str | None:
+    # Excel writes no marks for empty cells at a row's end; behind MEDEC's columns nothing of a note is missing then.
+    if len(cells) < fewest:
         return f"the row has {len(cells)} columns, expected {width}; is the file cut off here?"
     if any(cell.strip() for cell in cells[width:]):
         return f"the row has {len(cells)} columns, expected {width}; is a column's mark outside the quotes?"

@@ -2,9 +2,11 @@
 
 import pytest
 
-from medec_csv import a_correct_row, write_csv
+from medec_csv import a_correct_row, an_error_row, csv_text, write_csv
 from medical_team.data.medec import read_medec
+from medical_team.data.pairs import corrections_of
 from medical_team.data.reading_log import ReadingLog, Repair
+from medical_team.data.tables import COLUMNS
 
 
 def read_rows(tmp_path, *rows):
@@ -34,3 +36,32 @@ def test_a_cell_that_excel_cut_off_is_refused(tmp_path):
 
     assert notes == []
     assert "32767 characters, where Excel cuts off" in str(log.refusals[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "found"),
+    [
+        ("He has fever. He rests.", "\u200fHe has fever.\u200e", "He has fever."),
+        ("考虑肺炎，予以治疗。", "\u200f考虑肺炎。\u200f", "考虑肺炎"),
+        ("\u202bشخص بسل.\u202c ثم غادر.", "\u2067شخص بسل.\u2069", "شخص بسل.\u202c"),
+        ("شُخِّصَ المريض بِسُلٍّ. ثم غادر.", "شخص المريض بسل", "شُخِّصَ المريض بِسُلٍّ"),
+        ("شخص المريض بسل. ثم غادر.", "شُخِّصَ المـــريض بِسُلٍّ.", "شخص المريض بسل."),
+    ],
+)
+def test_marks_of_direction_and_short_vowels_hide_no_sentence(text, sentence, found):
+    first = corrections_of(text, sentence, "It is another.")[0]
+
+    assert text[first.start : first.end] == found
+    assert first.is_adjusted
+
+
+def test_a_row_without_its_last_empty_cells_is_filled_up_and_told(tmp_path):
+    lines = csv_text([an_error_row(0)], [*COLUMNS, "Reviewer"]).removesuffix(",\r\n")
+    path = tmp_path / "excel.csv"
+    path.write_bytes(f"{lines}\r\n".encode())
+    log = ReadingLog()
+
+    (note,) = read_medec(path, log)
+
+    assert (note.has_error, note.metadata) == (True, {})
+    assert log.repairs == {Repair.SHORT_ROW: 1}
