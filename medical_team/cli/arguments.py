@@ -55,14 +55,54 @@ def give_a_home(environment: MutableMapping[str, str]) -> str | None:
     if os.path.expanduser("~") != "~":  # noqa: PTH111 - Path.expanduser raises
         return None
     user = os.getuid()
+    try:
+        environment["HOME"] = _temporary_home(user)
+    except OSError as error:
+        raise UsageError(
+            f"user {user} has no home folder, and none can be made ({error.strerror or error}): set HOME, or TMPDIR, "
+            "to a folder that can be written to"
+        ) from error
+    return f"user {user} has no home folder: caches go to {environment['HOME']}. Set HOME to choose another place."
+
+
+def _temporary_home(user: int) -> str:
     home = Path(tempfile.gettempdir()) / f"medical-team-home-{user}"
     try:
         home.mkdir(mode=0o700, exist_ok=True)
-        is_own = home.is_dir() and not home.is_symlink() and home.stat().st_uid == user
+        if home.is_dir() and not home.is_symlink() and home.stat().st_uid == user:
+            return str(home)
     except OSError:
-        is_own = False
-    environment["HOME"] = str(home) if is_own else tempfile.mkdtemp(prefix="medical-team-home-")
-    return f"user {user} has no home folder: caches go to {environment['HOME']}. Set HOME to choose another place."
+        # Somebody else's, whom the next line avoids.
+        pass
+    return tempfile.mkdtemp(prefix="medical-team-home-")
+
+
+def check_file_names(arguments: Iterable[str]) -> None:
+    """Check that a path in ``arguments``, or where we are, means the same to Python and to libraries in Rust.
+
+    These take every name for UTF-8, so that a model would be written under another name, or not at all.
+
+    Raises:
+        UsageError: it doesn't: it holds bytes that are no UTF-8, or letters of another encoding.
+    """
+    is_utf8 = sys.getfilesystemencoding().lower() in ("utf-8", "utf8")
+    for text in (*arguments, str(Path.cwd())):
+        if text.isascii() or (is_utf8 and _is_text(text)):
+            continue
+        remedy = (
+            "rename it in UTF-8 (convmv -f latin1 -t utf8 --notest PATH)"
+            if is_utf8
+            else f"set PYTHONUTF8=1, or a locale of UTF-8, since {sys.getfilesystemencoding()} is read here"
+        )
+        raise UsageError(f"{text!a} holds letters that are no UTF-8, which models can't be written under: {remedy}")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 ArgumentsT = TypeVar("ArgumentsT")

@@ -11,7 +11,14 @@ from .. import __version__
 from ..errors import MedicalTeamError, MissingDependencyError
 from ..network.proxies import loopback_exempted
 from ..terminal_text import visible
-from .arguments import escape_what_streams_lack, give_a_home, open_closed_streams, say, unknown_command
+from .arguments import (
+    check_file_names,
+    escape_what_streams_lack,
+    give_a_home,
+    open_closed_streams,
+    say,
+    unknown_command,
+)
 
 COMMANDS = {
     "quickstart": "the whole thing, small, on this machine: no GPU, no account",
@@ -58,8 +65,13 @@ def entry_point() -> None:
     """Run the command line and exit with its status."""
     open_closed_streams()
     escape_what_streams_lack()
-    if warning := give_a_home(os.environ):
-        sys.stderr.write(f"warning: {warning}\n")
+    try:
+        check_file_names(sys.argv[1:])
+        if warning := give_a_home(os.environ):
+            sys.stderr.write(f"warning: {warning}\n")
+    except MedicalTeamError as error:
+        sys.stderr.write(f"medical-team: {visible(str(error))}\n")
+        sys.exit(EXIT_USER_ERROR)
     # For the libraries and programs that make connections of their own.
     os.environ.update(loopback_exempted(os.environ))
     sys.exit(main(sys.argv[1:]))

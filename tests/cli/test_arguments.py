@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from medical_team.cli.arguments import give_a_home
+from medical_team.errors import UsageError
 
 
 def run(tmp_path, command, **environment):
@@ -83,3 +84,35 @@ def test_a_home_that_is_known_stays():
 
     assert give_a_home(environment) is None
     assert environment == {}
+
+
+def test_where_no_home_can_be_made_it_is_told_what_to_set(unknown_user, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+
+    with pytest.raises(UsageError, match=r"no home folder, and none can be made .*: set HOME, or TMPDIR"):
+        give_a_home({})
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize(
+    ("place", "locale", "remedy"),
+    [
+        ("läufe".encode(), ASCII, "set PYTHONUTF8=1"),
+        ("läufe".encode("latin-1"), {"PYTHONUTF8": "1"}, "rename it in UTF-8"),
+        ("läufe".encode(), {"PYTHONUTF8": "1"}, None),
+        (b"runs", ASCII, None),
+    ],
+)
+def test_a_path_that_is_not_utf_8_to_all_libraries_is_refused(tmp_path, place, locale, remedy):
+    program = "from medical_team.cli.main import entry_point; entry_point()"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "data", "synth", "--notes", "3", "-o", place + b"/notes.csv"],
+        capture_output=True, cwd=tmp_path, env={**os.environ, **locale},
+    )  # fmt: skip
+
+    assert ended.returncode == (2 if remedy else 0), ended.stderr
+    assert (remedy or "") in ended.stderr.decode()
+    assert (tmp_path / os.fsdecode(place)).exists() == (remedy is None)
