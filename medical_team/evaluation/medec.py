@@ -191,16 +191,22 @@ def _refuse_other(path: Path, existing: EvaluationSettings, wanted: EvaluationSe
     names = [field.name for field in dataclasses.fields(wanted) if field.name not in _MAY_DIFFER]
     differing = [name for name in names if getattr(existing, name) != getattr(wanted, name)]
     if differing:
-        listed = "; ".join(
-            f"{name} {_shown(getattr(existing, name))} there, {_shown(getattr(wanted, name))} here"
-            for name in differing
-        )
+        listed = "; ".join(_difference(name, getattr(existing, name), getattr(wanted, name)) for name in differing)
         raise UsageError(f"{path} holds another evaluation ({listed}): name another folder with -o, or remove it")
+
+
+def _difference(name: str, there: object, here: object) -> str:
+    """Where two settings differ: for one of several parts, such as the model, in which of them."""
+    if dataclasses.is_dataclass(there) and dataclasses.is_dataclass(here):
+        parts = [field.name for field in dataclasses.fields(there)]
+        part = next(part for part in parts if getattr(there, part) != getattr(here, part))
+        return _difference(f"{name} {part}".replace("_", " "), getattr(there, part), getattr(here, part))
+    return f"{name} {_shown(there)} there, {_shown(here)} here"
 
 
 def _shown(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 TEXTS_AT_ONCE = 32

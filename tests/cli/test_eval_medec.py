@@ -119,6 +119,15 @@ def test_several_replies_vote_and_an_unreadable_one_never_wins(csv, tmp_path, ca
     assert len({body["seed"] for body in server.bodies}) == len(server.bodies) == 30
 
 
+def test_a_folder_of_another_model_is_left_alone_and_the_models_are_named(csv, tmp_path, capsys):
+    run(capsys, "all-safe", "--medec", csv, "-o", tmp_path / "out")
+
+    status, _, err = run(capsys, "all-harmful", "--medec", csv, "-o", tmp_path / "out")
+
+    assert status == 2
+    assert "holds another evaluation (model label 'all-safe' there, 'all-harmful' here)" in err
+
+
 def test_shots_need_a_file_of_examples(csv, tmp_path, capsys):
     assert "go together" in run(capsys, "m", "--medec", csv, "--shots", "2", "-o", tmp_path / "out")[2]
 
