@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -200,6 +202,33 @@ def test_a_body_that_is_too_large_gets_413_whether_it_says_so_or_not() -> None:
         assert len(judged(client, "a")) == 1
 
 
+def test_a_packed_body_gets_415_and_what_to_do(client: httpx.Client) -> None:
+    body = gzip.compress(json.dumps({"queries": [query("a note")]}).encode())
+    kind = {"Content-Type": "application/json"}
+
+    refused = client.post("/judge", content=body, headers={**kind, "Content-Encoding": "gzip"})
+    plain = client.post("/judge", content=gzip.decompress(body), headers={**kind, "Content-Encoding": "identity"})
+
+    assert refused.status_code == 415
+    assert refused.json()["detail"] == "the body is packed (Content-Encoding: gzip): send it as it is"
+    assert plain.status_code == 200
+
+
+def test_a_body_in_chunks_counts_among_the_bytes_in_work(judge: WordJudge) -> None:
+    with serving(judge, max_waiting_bytes=3000) as client:
+        body = json.dumps({"queries": [query("x" * 2000)]}).encode()
+        kind = {"Content-Type": "application/json"}
+        judge.gate.clear()
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(client.post, "/judge", content=iter([body[:900], body[900:]]), headers=kind)
+            while not judge.batches:
+                time.sleep(0.001)
+            second = client.post("/judge", content=body, headers=kind)
+            judge.gate.set()
+        assert second.status_code == 429
+        assert first.result().status_code == 200
+
+
 def test_too_many_queries_get_413_and_4096_are_allowed_by_default(client: httpx.Client) -> None:
     assert len(judged(client, *["a"] * 4096)) == 4096
     refused = client.post("/judge", json={"queries": [query("a")] * 4097})
@@ -306,6 +335,8 @@ def test_with_a_token_only_who_knows_it_may_ask_but_everybody_may_see_health() -
             assert client.get("/info", headers=wrong).status_code == 401
             assert client.get("/metrics", headers=wrong).status_code == 401
         assert client.post("/judge", json=body, headers=right).status_code == 200
+        # The name of the scheme has no case, and some clients write it small.
+        assert client.post("/judge", json=body, headers={"Authorization": "bearer  open sesame"}).status_code == 200
         with RemoteJudge(str(client.base_url), token="open sesame") as remote:
             remote.wait_until_ready()
 

@@ -300,6 +300,7 @@ _JUDGING_PROBLEMS = {
     400: "The body is no JSON, or the client went away",
     408: "The request took too long to arrive",
     413: "Too many queries or too large a body",
+    415: "The body is packed",
     429: "Too many games wait; Retry-After says when to come back",
     500: "The service failed",
     503: "The judge is not loaded; Retry-After says when to come back",

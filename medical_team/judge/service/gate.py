@@ -184,6 +184,7 @@ class Gate:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
         self._check_token(scope, headers)
+        _check_encoding(headers)
         size = _declared_size(headers)
         if size > self._settings.max_body_bytes:
             raise self._too_large()
@@ -193,6 +194,9 @@ class Gate:
         self._bytes_in_work += size
         try:
             body = await self._body(receive)
+            # One that came in chunks declared nothing, and takes as much memory.
+            self._bytes_in_work += len(body) - size
+            size = len(body)
             await self._app(scope, _replayed(body, receive), send)
         finally:
             self._bytes_in_work -= size
@@ -200,8 +204,9 @@ class Gate:
     def _check_token(self, scope: Scope, headers: Mapping[str, bytes]) -> None:
         if self._token is None or scope["path"] in OPEN_PATHS:
             return
-        given = headers.get("authorization", b"")
-        if not hmac.compare_digest(given, b"Bearer " + self._token.encode()):
+        scheme, _, given = headers.get("authorization", b"").partition(b" ")
+        is_right = hmac.compare_digest(given.strip(), self._token.encode())
+        if not is_right or scheme.lower() != b"bearer":
             raise _Refused(401, "the bearer token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
     async def _body(self, receive: Receive) -> bytes:
@@ -231,6 +236,14 @@ class Gate:
     def _known_path(self, scope: Scope) -> str:
         # A metric for each path that someone makes up would grow without end.
         return scope["path"] if scope["path"] in self._paths else _OTHER_PATH
+
+
+def _check_encoding(headers: Mapping[str, bytes]) -> None:
+    """Refuse a packed body: as text it would be no JSON, and unpacked it has no size that could be refused before."""
+    encoding = headers.get("content-encoding", b"").strip().lower()
+    if encoding not in (b"", b"identity"):
+        told = encoding.decode("latin-1")[:40]
+        raise _Refused(415, f"the body is packed (Content-Encoding: {told}): send it as it is", {})
 
 
 def _declared_size(headers: Mapping[str, bytes]) -> int:
