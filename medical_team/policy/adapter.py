@@ -227,8 +227,12 @@ def merge_adapter(adapted: torch.nn.Module, name: str) -> PreTrainedModel:
     tolerance = max(MERGING_TOLERANCE, _ROUNDINGS * torch.finfo(base.dtype).eps)
     _untie_adapted_embeddings(base)
     _raise_if_shared(base, name)
-    with _quiet_peft():
-        merged = cast("PreTrainedModel", cast("Any", peft_model).merge_and_unload(safe_merge=True))
+    try:
+        with _quiet_peft():
+            merged = cast("PreTrainedModel", cast("Any", peft_model).merge_and_unload(safe_merge=True))
+    except ValueError as error:
+        # PEFT's words for weights, or an alpha, that are no numbers.
+        raise PolicyError(f"the adapter of {name} can't be merged: {error}. Fetch or train it again.") from error
     _untie_in_configuration(merged)
     difference = relative_difference(probe_logits(merged), unmerged_TV)
     # A difference that is no number is none that can be accepted.

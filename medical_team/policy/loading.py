@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from jinja2 import TemplateError
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
@@ -145,7 +144,7 @@ def _load(
     raise_if_too_large(folder, name, dtype=dtype, device=device)
     tokenizer = _load_tokenizer(folder, name)
     _raise_without_chat_template(tokenizer, name)
-    return _load_model(folder, name, dtype), tokenizer
+    return _load_model(folder, name, dtype, notify), tokenizer
 
 
 def _folder_of(name: str, notify: Notify) -> Path:
@@ -197,7 +196,7 @@ def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
         raise PolicyError(f"the tokenizer of {name} can't be loaded: {_beginning(error)}") from error
 
 
-def _load_model(folder: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
+def _load_model(folder: Path, name: str, dtype: torch.dtype, notify: Notify) -> PreTrainedModel:
     config = cast("PreTrainedConfig", AutoConfig.from_pretrained(folder, trust_remote_code=False))
     options: dict[str, Any] = {}
     if config.model_type == "gemma3":
@@ -217,6 +216,11 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
             **options,
         )
     except _LOADING_ERRORS as error:
+        if "ignore_mismatched_sizes" in str(error):
+            raise PolicyError(
+                f"{name} can't be loaded: its weights have other shapes than config.json says (vocab_size or "
+                "hidden_size, for example), so the two are not of one model: fetch or save both again."
+            ) from error
         raise PolicyError(f"{name} can't be loaded: {_beginning(error)}") from error
     # transformers fills what is missing with random numbers; nobody wants to train on those unawares.
     missing = sorted(information["missing_keys"])
@@ -224,6 +228,11 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
         raise PolicyError(
             f"{name} lacks {len(missing)} of the model's weights, for example {', '.join(missing[:3])}: fetch or save "
             "it again."
+        )
+    if unused := sorted(information["unexpected_keys"]):
+        notify(
+            f"warning: {len(unused)} weights of {name} have no place in the model that its config.json describes, for "
+            f"example {', '.join(unused[:3])}: they are left out. If config.json is another model's, fetch both again."
         )
     return model
 
@@ -246,8 +255,10 @@ def _raise_without_chat_template(tokenizer: PreTrainedTokenizerBase, name: str) 
         )
     try:
         problem = chat_template_problem(tokenizer)
-    except (TemplateError, ValueError, TypeError) as error:
-        raise PolicyError(f"the chat template of {name} can't be filled with a user message: {error}") from error
+    except Exception as error:
+        # A template is a program of somebody else's, which may fail in any way.
+        reason = str(error) or type(error).__name__
+        raise PolicyError(f"the chat template of {name} can't be filled with a user message: {reason}") from error
     if problem is not None:
         raise PolicyError(f"the chat template of {name} {problem}. {MEND}")
 
@@ -281,7 +292,7 @@ def _end_of_turn_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
     try:
         conversation = [*probe_messages("user"), *probe_messages("assistant", _PROBE_REPLY)]
         rendered = cast("str", tokenizer.apply_chat_template(conversation, tokenize=False))
-    except (TemplateError, ValueError, TypeError):
+    except Exception:  # noqa: BLE001 - as above
         # A template for questions alone; then the ends that the model names must do.
         return None
     # A template that leaves the reply out tells nothing of its end either.
@@ -315,4 +326,6 @@ def _context_window(config: PreTrainedConfig) -> int | None:
 def _beginning(error: Exception) -> str:
     """The start of a message of torch or transformers, whose first line alone often says nothing."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, KeyError) and lines:
+        return f"transformers knows no {lines[0]}, which a value of its files names"
     return " ".join(lines[:3]) if lines else type(error).__name__

@@ -24,6 +24,8 @@ WEIGHTS_FILE = "model.safetensors"
 WEIGHTS_INDEX_FILE = "model.safetensors.index.json"
 ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_LARGEST_POINTER = 1024
 _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "spiece.model")
 _CAUSAL_ARCHITECTURES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
@@ -37,6 +39,8 @@ def is_adapter_folder(folder: Path) -> bool:
 def model_folder_problems(folder: Path) -> list[str]:
     """Why ``folder`` can't be loaded as a causal language model; empty if nothing speaks against it."""
     names = {path.name for path in folder.iterdir()}
+    if problem := pointer_problem(folder):
+        return [problem]
     problems = missing_file_problems(names)
     if CONFIG_FILE in names:
         problems.extend(_config_problems(folder))
@@ -44,6 +48,27 @@ def model_folder_problems(folder: Path) -> list[str]:
     if ADAPTER_CONFIG_FILE in names and CONFIG_FILE in names:
         problems.append(f"it holds both a model ({CONFIG_FILE}) and an adapter ({ADAPTER_CONFIG_FILE}); separate them")
     return problems
+
+
+def pointer_problem(folder: Path) -> str | None:
+    """What to do where files in ``folder`` are pointers of Git LFS, as a clone without that program leaves them."""
+    pointers = sorted(path.name for path in folder.iterdir() if _is_pointer(path))
+    if not pointers:
+        return None
+    hold = "holds" if len(pointers) == 1 else f"and {len(pointers) - 1} more hold"
+    return (
+        f"{pointers[0]} {hold} only a pointer of Git LFS, not the content: run `git lfs install` and `git lfs pull` in "
+        "the folder, or fetch the model with `hf download`"
+    )
+
+
+def _is_pointer(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size > _LARGEST_POINTER:
+        return False
+    try:
+        return path.read_bytes().startswith(_POINTER)
+    except OSError:
+        return False
 
 
 def missing_file_problems(names: Collection[str]) -> list[str]:
@@ -85,6 +110,8 @@ def weight_files(folder: Path) -> list[str]:
 def adapter_folder_problems(folder: Path) -> list[str]:
     """Why ``folder`` can't be loaded as a LoRA adapter; empty if nothing speaks against it."""
     names = {path.name for path in folder.iterdir()}
+    if problem := pointer_problem(folder):
+        return [problem]
     try:
         config = read_json_object(folder / ADAPTER_CONFIG_FILE)
     except ValueError as error:
@@ -92,7 +119,8 @@ def adapter_folder_problems(folder: Path) -> list[str]:
     problems: list[str] = []
     if config.get("peft_type") != "LORA":
         problems.append(f"{ADAPTER_CONFIG_FILE} says peft_type {config.get('peft_type')!r}; only LORA can be merged")
-    if not isinstance(config.get("base_model_name_or_path"), str):
+    base = config.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base.strip():
         problems.append(f"{ADAPTER_CONFIG_FILE} names no base model (base_model_name_or_path)")
     if ADAPTER_WEIGHTS_FILE in names:
         problems.extend(_safetensors_problems(folder / ADAPTER_WEIGHTS_FILE))
@@ -119,7 +147,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """
     try:
         value: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} can't be read: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} holds {type(value).__name__}, expected a JSON object")
@@ -153,8 +181,8 @@ def _config_problems(folder: Path) -> Iterator[str]:
         return
     try:
         config = cast("PreTrainedConfig", AutoConfig.from_pretrained(folder, trust_remote_code=False))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        yield f"{CONFIG_FILE} can't be used: {error}"
+    except Exception as error:  # noqa: BLE001 - each architecture checks its values by errors of its own
+        yield f"{CONFIG_FILE} can't be used: {' '.join(str(error).split()) or type(error).__name__}"
         return
     yield from _architecture_problems(config)
 
