@@ -20,7 +20,7 @@ PLOT_FILE = "self_play.png"
 
 _INTRODUCTION = """\
 Medical self-red-teaming, small: an attacker that hides errors in clinical notes and an assessor that finds them, both
-played by one model of half a million parameters, which was shown how to play and speaks the language of the synthetic
+played by one model of a million parameters, which was shown how to play and speaks the language of the synthetic
 notes alone. It was taught the verdicts for {taught} conditions. Those for {untaught} others it learns by playing alone:
 {steps} steps of {games} games, judged by the table that made the notes.
 Research software, not for clinical use.

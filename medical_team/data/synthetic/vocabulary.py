@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 
@@ -47,6 +48,8 @@ def _numbers(table: MedicalTable) -> Iterator[str]:
         yield from map(str, chain(range(lowest, highest + 1), range(shortest, longest + 1)))
     yield from map(str, chain(PULSES, SYSTOLIC, DIASTOLIC))
     yield from map(temperature_text, chain(*TEMPERATURES.values()))
+    drugs = table.drugs.values()
+    adjusted = (replace(drug.regimen, doses=doses) for drug in drugs for doses in drug.adjusted.values())
     of_conditions = (condition.regimens.values() for condition in table.conditions.values())
-    for regimen in chain((drug.regimen for drug in table.drugs.values()), *of_conditions):
+    for regimen in chain((drug.regimen for drug in drugs), adjusted, *of_conditions):
         yield from chain(map(dose_text, regimen.doses), wrong_doses(regimen))
