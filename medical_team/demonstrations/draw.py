@@ -16,8 +16,6 @@ from ..seeds import derived_random
 from ..sentence_edits import NumberedNote
 from .revisions import revised_note, revised_sentences
 
-_GUESSED_SHARE = 0.5
-
 _TRIES = 16
 """Records tried for one revision; of a few notes the reference judge knows none but the two that it has."""
 
@@ -43,8 +41,11 @@ class DemonstrationDraw:
         seed: the run's seed.
         attacker_share: the share of demonstrations for the attacker, from 0 to 1.
         assessor_records: where verdicts are taught for some of the records only, those; else all.
-        guessed_records: half of the verdicts are shown for these, and each is a coin flip: an assessor learns from
-            them that it doesn't know, and so tries both verdicts when it plays.
+        guessed_records: in a share of the verdicts, one of these, and a coin flip as its verdict: an assessor learns
+            from them that it doesn't know, and so tries both verdicts when it plays.
+        guessed_share: that share.
+        is_paired: whether the verdicts come in twos: of both notes of a case where ``records`` hold both in turn, so
+            that what differs between them is what there is to learn, and guesses with both verdicts for a note.
 
     Raises:
         UsageError: there is no record with an error, or none without.
@@ -59,6 +60,8 @@ class DemonstrationDraw:
         attacker_share: float,
         assessor_records: Sequence[TrainingRecord] | None = None,
         guessed_records: Sequence[TrainingRecord] = (),
+        guessed_share: float = 0.5,
+        is_paired: bool = False,
     ) -> None:
         taught = records if assessor_records is None else assessor_records
         self._records = {
@@ -66,6 +69,8 @@ class DemonstrationDraw:
             Role.ASSESSOR: _by_truth(taught),
         }
         self._guessed_records = guessed_records
+        self._guessed_share = guessed_share
+        self._is_paired = is_paired
         self._config = config
         self._seed = seed
         self._attacker_share = 0.0 if config.no_attacker_turn else attacker_share
@@ -80,14 +85,15 @@ class DemonstrationDraw:
         attackers = round(count * self._attacker_share)
         roles = [Role.ATTACKER] * attackers + [Role.ASSESSOR] * (count - attackers)
         return [
-            self._demonstration(role, index % 2 == 0, derived_random(self._seed, "demonstration", step, index))
+            self._demonstration(role, index % 2 == 0, derived_random(self._seed, "demonstration", step, draw))
             for index, role in enumerate(roles)
+            for draw in [index - index % 2 if self._is_paired and role is Role.ASSESSOR else index]
         ]
 
     def _demonstration(self, role: Role, is_harmful: bool, rng: random.Random) -> Demonstration:
         records = self._records[role][is_harmful]
-        if role is Role.ASSESSOR and self._guessed_records and rng.random() < _GUESSED_SHARE:
-            return self._verdict(rng.choice(self._guessed_records), rng.random() < 0.5)
+        if role is Role.ASSESSOR and self._guessed_records and rng.random() < self._guessed_share:
+            return self._verdict(rng.choice(self._guessed_records), is_harmful ^ (rng.random() < 0.5))
         if role is Role.ASSESSOR:
             record = rng.choice(records)
             return self._verdict(record, record.data_type.is_harmful)
