@@ -115,7 +115,7 @@ def _row(number: int, item: _Object, names: tuple[str, ...], columns: Columns) -
     metadata = {name: _text(item[names[place]], name) for name, place in columns.metadata.items()}
     problem = next(filter(None, map(cell_problem, (*cells.values(), *metadata.values()))), None)
     if problem:
-        return BrokenRow(number, shown(cells["Text ID"].strip(), 60) if problem else "", problem)
+        return BrokenRow(number, shown(cells["Text ID"].strip(), 60), problem)
     return TableRow(number, cells, metadata)
 
 
