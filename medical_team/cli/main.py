@@ -56,6 +56,9 @@ SUBCOMMANDS = {
 
 _EXTRAS = {"numpy": "eval", "rouge": "eval", "torch": "train", "transformers": "train", "peft": "train"}
 
+_NO_SUCH_HOME = "Could not determine home directory."
+"""What pathlib says of ``~name/path``."""
+
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -115,6 +118,14 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         return command.main(arguments)
     except MedicalTeamError as error:
         say(f"medical-team {name}: {visible(str(error))}\n", sys.stderr)
+        return EXIT_USER_ERROR
+    except RuntimeError as error:
+        if str(error) != _NO_SUCH_HOME:
+            raise
+        sys.stderr.write(
+            f"medical-team {name}: a path begins with ~ and the name of a user whom this machine doesn't know: write "
+            "it out in full\n"
+        )
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         sys.stderr.write(f"medical-team {name}: interrupted\n")

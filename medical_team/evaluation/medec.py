@@ -146,6 +146,7 @@ class EvaluationFolder:
 
         Raises:
             RunFolderError: another process works here; it is named.
+            DataError: the predictions can't be read.
         """
         with exclusive_lock(self.path / "lock"):
             self._drop_half_line()
@@ -181,7 +182,10 @@ class EvaluationFolder:
 
     def _drop_half_line(self) -> None:
         path = self.path / _PREDICTIONS
-        content = path.read_bytes() if path.exists() else b""
+        try:
+            content = path.read_bytes() if path.exists() else b""
+        except OSError as error:
+            raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
         if content and not content.endswith(b"\n"):
             with atomic_text(path) as file:
                 file.write(content[: content.rfind(b"\n") + 1].decode("utf-8"))

@@ -78,9 +78,11 @@ def choose_model(name: str, url: str | None = None) -> ModelChoice:
         url: the base of an OpenAI-compatible API, of which ``name`` is a model.
 
     Raises:
-        UsageError: the folder is a run without any model yet.
+        UsageError: the name is empty, or the folder is a run without any model yet.
         RunFolderError: the run can't be read.
     """
+    if not name.strip():
+        raise UsageError("the name of a model is empty: is a variable of your shell unset?")
     if url is not None:
         return ModelChoice(f"{name} at {url}", name, url=url)
     if name in BASELINES:

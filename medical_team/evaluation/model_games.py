@@ -68,6 +68,9 @@ def refuse_occupied(path: Path) -> None:
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(f"{path} is there already: name a new or empty folder with -o")
+    around = next(parent for parent in path.absolute().parents if parent.exists())
+    if not around.is_dir():
+        raise UsageError(f"{path} can't be made, since {around} is a file: name another folder with -o")
 
 
 def write_games(path: Path, settings: GamesSettings, games: Sequence[Game], figures: Mapping[str, Figure]) -> None:

@@ -54,7 +54,25 @@ def test_what_lies_there_already_is_left_alone(heldout, tmp_path, capsys):
     assert "is there already" in err
 
 
-@pytest.mark.parametrize(("models", "message"), [([], "name at least one model"), (["all-safe"], "is a baseline")])
+def test_a_file_in_the_place_of_the_folder_is_found_before_anybody_plays(heldout, tmp_path, capsys):
+    (tmp_path / "out").write_text("precious")
+
+    status, _, err = run(capsys, "tiny-random", "--data", heldout, "-o", tmp_path / "out")
+
+    assert status == 2
+    assert f"can't be made, since {tmp_path / 'out'} is a file" in err
+    assert "Loading" not in err
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ([], "name at least one model"),
+        (["all-safe"], "is a baseline"),
+        ([""], "the name of a model is empty"),
+        (["tiny-random", "--opponent", ""], "the name of a model is empty"),
+    ],
+)
 def test_what_cannot_play_is_refused(heldout, tmp_path, capsys, models, message):
     status, _, err = run(capsys, *models, "--data", heldout, "-o", tmp_path / "out")
 

@@ -128,6 +128,17 @@ def test_a_folder_of_another_model_is_left_alone_and_the_models_are_named(csv, t
     assert "holds another evaluation (model label 'all-safe' there, 'all-harmful' here)" in err
 
 
+def test_predictions_that_are_a_folder_are_told(csv, tmp_path, capsys):
+    run(capsys, "all-safe", "--medec", csv, "-o", tmp_path / "out")
+    (tmp_path / "out" / "predictions.jsonl").unlink()
+    (tmp_path / "out" / "predictions.jsonl").mkdir()
+
+    status, _, err = run(capsys, "all-safe", "--medec", csv, "-o", tmp_path / "out")
+
+    assert status == 2
+    assert "predictions.jsonl can't be read:\n  - Is a directory" in err
+
+
 def test_shots_need_a_file_of_examples(csv, tmp_path, capsys):
     assert "go together" in run(capsys, "m", "--medec", csv, "--shots", "2", "-o", tmp_path / "out")[2]
 

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -87,6 +88,16 @@ def test_our_errors_become_one_message_with_every_problem_and_no_traceback(comma
     assert capsys.readouterr().err == (
         "medical-team data: run.toml has problems:\n  - a.b is 3, expected at most 2\n  - a.c is unknown\n"
     )
+
+
+def test_a_path_of_a_user_whom_nobody_knows_is_told(command, capsys):
+    def data(_):
+        Path("~nobody-of-this-name/data").expanduser()
+
+    command(data)
+
+    assert main(["data"]) == 2
+    assert "a path begins with ~ and the name of a user" in capsys.readouterr().err
 
 
 def test_an_interrupted_command_says_so(command, capsys):
