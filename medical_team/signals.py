@@ -1,4 +1,4 @@
-"""Asking work to stop: what SIGINT and SIGTERM mean while it lasts."""
+"""Asking work to stop: what SIGINT, SIGTERM and SIGHUP mean while it lasts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,26 @@ from types import FrameType
 def stop_signals(handle: Callable[[int, FrameType | None], None]) -> Generator[None]:
     """Let SIGINT and SIGTERM call ``handle`` while the block runs; then they mean what they meant before.
 
+    So does the first SIGHUP, as a terminal sends it that is closed, unless ``nohup`` has it ignored. The shell of that
+    terminal sends another one, which must not count as somebody's impatience.
+
     Outside the main thread, where signals can't be handled, they keep their meaning.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    is_hung_up = False
+
+    def handle_hang_up(number: int, frame: FrameType | None) -> None:
+        nonlocal is_hung_up
+        if not is_hung_up:
+            is_hung_up = True
+            handle(number, frame)
+
+    handlers = {signal.SIGINT: handle, signal.SIGTERM: handle}
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        handlers[signal.SIGHUP] = handle_hang_up
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -83,8 +84,8 @@ def entry_point() -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run one command.
 
-    Returns the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C, 141 where the reader of our
-    output has gone (``| head``).
+    Returns the exit status: 0, 2 for an error that the user can mend or an output that can't be written to, 130 after
+    Ctrl-C, 141 where the reader of our output has gone (``| head``).
     """
     try:
         try:
@@ -93,8 +94,33 @@ def main(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
     except BrokenPipeError:
         # What is still buffered goes nowhere; else the interpreter complains of it as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if not _is_output_gone():
+            raise
+        _discard_output()
+        # The same may be true of it: a terminal that was closed is both.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(
+                f"medical-team: standard output can't be written to ({error.strerror or error}): what was told there "
+                "is lost, what was done stands\n"
+            )
+        return EXIT_USER_ERROR
+
+
+def _is_output_gone() -> bool:
+    """Whether standard output takes no line any more: its disk is full, or its terminal was closed."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _answer(arguments: Sequence[str]) -> int:

@@ -132,6 +132,29 @@ def test_a_reader_that_has_gone_gets_no_traceback():
     assert ended.returncode == 141
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_output_that_is_full_gets_no_traceback():
+    program = "from medical_team.cli.main import entry_point; entry_point()"
+
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run([sys.executable, "-c", program, "--help"], stdout=full, stderr=subprocess.PIPE)
+
+    assert ended.returncode == 2
+    assert b"standard output can't be written to (No space left on device)" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+    assert b"Exception ignored" not in ended.stderr
+
+
+def test_another_error_of_the_system_is_still_a_bug(command):
+    def data(_):
+        raise OSError("a bug")
+
+    command(data)
+
+    with pytest.raises(OSError, match="a bug"):
+        main(["data"])
+
+
 def test_asking_for_help_loads_no_model_library():
     program = """
 import sys

@@ -1,0 +1,49 @@
+"""What asks work to stop: signals that this process sends to itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from medical_team.signals import stop_signals
+
+
+def sent(*numbers: int) -> list[int]:
+    """What reaches a handler of ``numbers``."""
+    seen: list[int] = []
+    with stop_signals(lambda number, frame: seen.append(number)):
+        for number in numbers:
+            os.kill(os.getpid(), number)
+    return seen
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_each_of_several_counts_since_somebody_is_impatient(number):
+    assert sent(number, number) == [number, number]
+
+
+def test_a_closed_terminal_asks_once_though_its_shell_says_so_again():
+    assert sent(signal.SIGHUP, signal.SIGHUP) == [signal.SIGHUP]
+
+
+def test_after_a_closed_terminal_others_still_count():
+    assert sent(signal.SIGHUP, signal.SIGTERM) == [signal.SIGHUP, signal.SIGTERM]
+
+
+def test_under_nohup_a_closed_terminal_is_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert sent(signal.SIGHUP) == []
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_afterwards_each_means_what_it_meant_before():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    sent(signal.SIGTERM)
+
+    assert {number: signal.getsignal(number) for number in before} == before
