@@ -41,6 +41,7 @@ AXE = Need("axe-core", _FROM_THE_LOCK)
 CHROMIUM = Need("Chromium and its driver", "apt-get install chromium chromium-driver")
 FILE_WITH_A_HOLE = Need("files with holes of a terabyte", "run the tests on another file system")
 INSPECT = Need("inspect_ai", "make test-adapters, which sets up an environment of its own for it")
+FULL_DEVICE = Need("/dev/full", "run the tests on Linux")
 LINUX = Need("Linux, which tells a process's environment", "run the tests there")
 LM_EVAL = Need("lm_eval", "make test-adapters, which sets up an environment of its own for it")
 FORK = Need(

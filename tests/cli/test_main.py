@@ -10,6 +10,7 @@ from medical_team import __version__
 from medical_team.cli import main as command_line
 from medical_team.cli.main import COMMANDS, main
 from medical_team.errors import ConfigError
+from needs import FULL_DEVICE
 from recording_proxy import use_proxy
 
 
@@ -132,7 +133,7 @@ def test_a_reader_that_has_gone_gets_no_traceback():
     assert ended.returncode == 141
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason=FULL_DEVICE.reason())
 def test_an_output_that_is_full_gets_no_traceback():
     program = "from medical_team.cli.main import entry_point; entry_point()"
 
