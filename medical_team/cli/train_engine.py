@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import RunConfig
-from ..data.load import load_sets, refuse_shared_groups
+from ..data.load import load_sets
 from ..engines.advice import advice_for
 from ..engines.checkpoint_import import WriteCard, last_resumable_step
 from ..engines.launch import (
@@ -64,7 +64,6 @@ def launch_new(config: RunConfig, path: Path, *, is_dry: bool) -> int:
     if is_dry:
         return _print_launch(launch)
     records, heldout = load_sets(config)
-    refuse_shared_groups(records, heldout)
     found = check_engine(launch, remark)
     check_judge_of(launch.config, records, remark)
     check_opponent_server(launch.config, remark)

@@ -58,21 +58,6 @@ def shared_near_duplicate_groups(train: Iterable[TrainingRecord], heldout: Itera
     return sorted({record.near_duplicate_group for record in heldout} & groups)
 
 
-def refuse_shared_groups(train: Iterable[TrainingRecord], heldout: Iterable[TrainingRecord]) -> None:
-    """Refuse to evaluate on notes whose near-duplicates are trained on.
-
-    Raises:
-        UsageError: both sets hold notes of one near-duplicate group.
-    """
-    shared = shared_near_duplicate_groups(train, heldout)
-    if shared:
-        raise UsageError(
-            f"{len(shared)} near-duplicate groups are in the training data and in the held-out data "
-            f"(for example {shared[0]}): held-out figures would be worthless. "
-            "Split one file with `data build --heldout`."
-        )
-
-
 def _problems_alone(record: TrainingRecord) -> Iterator[str]:
     empty = [name for name in _FILLED if not str(getattr(record, name)).strip()]
     yield from (f"{name}: is empty" for name in empty)
@@ -125,13 +110,21 @@ def load_sets(config: RunConfig) -> tuple[tuple[TrainingRecord, ...], tuple[Trai
 
     Raises:
         DataError: as :func:`load_records`. The held-out set may lack some of the types.
+        UsageError: both sets hold notes of one near-duplicate group, so that an evaluation would leak.
     """
     error_types = config.game.error_types
     records = load_records(config.data.train, error_types)
     if config.data.heldout is None:
         return records, ()
-    heldout = load_records(config.data.heldout)
-    return records, chosen_records(config.data.heldout, heldout, error_types, is_strict=False)
+    every = load_records(config.data.heldout)
+    heldout = chosen_records(config.data.heldout, every, error_types, is_strict=False)
+    if shared := shared_near_duplicate_groups(records, heldout):
+        raise UsageError(
+            f"{len(shared)} near-duplicate groups are in the training data and in the held-out data "
+            f"(for example {shared[0]}): held-out figures would be worthless. "
+            "Split one file with `data build --heldout`."
+        )
+    return records, heldout
 
 
 def chosen_records(

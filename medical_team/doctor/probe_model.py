@@ -10,7 +10,7 @@ import sys
 
 from ..config import RunConfig
 from ..data.load import load_sets
-from ..errors import DataError, MedicalTeamError
+from ..errors import DataError, MedicalTeamError, UsageError
 from ..jsonl import from_line
 
 
@@ -29,7 +29,7 @@ def main() -> None:
             found |= {"passes": probed.passes, "sampler": probed.sampler}
         try:
             sets = load_sets(config)
-        except DataError:
+        except (DataError, UsageError):
             # What is wrong with the data is told by the checks of the data.
             sets = None
         if sets is not None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL, RunConfig
-from ..data.load import load_sets
 from ..errors import MedicalTeamError
 from ..game.draw import GameDraw
 from ..game.play import play
@@ -21,15 +20,11 @@ from ..planning.plan import Measurement, Unknown
 from ..policy.hub import cached_folder
 from ..policy.rollout_engines import choose_engine
 from ..policy.shipped_models import smollm2_here
-from ..prompt_date import today
 from ..records import DataType, Game, Reward, Role, TrainingRecord
 from ..rl.protocols import Experience, ListenerGroup
 from ..rl.role_learners import make_learner
-from ..runs.config_file import check_config
-from ..runs.places import settled
 from ..samples import Sample
-from .preflight import check_data_fits
-from .session import settled_policies
+from .session import prepare_run
 
 _GIB = 2**30
 
@@ -50,19 +45,13 @@ def measure_step(config: RunConfig) -> Measurement | Unknown:
 
 
 def _measured(config: RunConfig) -> Measurement | Unknown:
-    check_config(config)
-    config = settled(config.resolved.begun_on(today()))
-    told = ListenerGroup([])
-    records, heldout = load_sets(config)
-    config, policies = settled_policies(config, told)
-    policy = policies.policy_of(Role.ASSESSOR)
-    check_data_fits(records, heldout, policy, config, demonstrates=False)
-    engine = choose_engine(policies, config.rollout, warn=lambda text: None)
+    begun = prepare_run(config, ListenerGroup([]))
+    engine = choose_engine(begun.policies, begun.config.rollout, warn=lambda text: None)
     try:
-        config = replace(config, rollout=engine.config)
-        learner = make_learner(policies, config)
+        config = replace(begun.config, rollout=engine.config)
+        learner = make_learner(begun.policies, config)
         training = config.training
-        draw = GameDraw(records, config.game, games_per_step=training.games_per_step, seed=training.seed)
+        draw = GameDraw(begun.records, config.game, games_per_step=training.games_per_step, seed=training.seed)
         count = max(2, min(training.games_per_step, config.rollout.batch_size))
         specs = [draw.spec_of(record, number) for number, record in enumerate(_longest(draw.records, count))]
         started = time.perf_counter()
@@ -79,11 +68,12 @@ def _measured(config: RunConfig) -> Measurement | Unknown:
     finally:
         engine.rollout.close()
     metrics = learner.device_metrics()
+    device = begun.policies.policy_of(Role.ASSESSOR).device
     tokens = sum(len(sample.prompt_token_ids) + len(sample.token_ids) for sample in samples)
     return Measurement(
         games=count,
         games_per_step=training.games_per_step,
-        where="this process on a CPU, with its libraries" if policy.device.type == "cpu" else "the GPU",
+        where="this process on a CPU, with its libraries" if device.type == "cpu" else "the GPU",
         peak_bytes=round(metrics.get("memory/peak_gib", 0.0) * _GIB) or None,
         generated_tokens=sum(len(turn.token_ids) for game in games for turn in game.turns),
         rollout_seconds=played - started,

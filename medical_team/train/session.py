@@ -9,12 +9,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
 from ..config import JudgeConfig, RunConfig
-from ..data.load import load_sets, refuse_shared_groups
+from ..data.load import load_sets
 from ..errors import UsageError
 from ..evaluation.model_choice import choose_model
 from ..game.rollout import FIXED, RoutedRollout, TrainingRollout
@@ -56,21 +56,42 @@ def start_run(
         MedicalTeamError: something that the user can mend. Before the first step nothing is left at ``path``.
     """
     told = ListenerGroup(listeners)
-    check_config(config)
-    config = settled(config.resolved.begun_on(today()))
     check_is_free(path)
-    records, heldout = load_sets(config)
-    refuse_shared_groups(records, heldout)
-    config, policies = settled_policies(config, told)
-    policy = policies.policy_of(Role.ASSESSOR)
-    demonstrates = kind == "warm-start" or config.training.demonstration_coefficient > 0
-    check_data_fits(records, heldout, policy, config, demonstrates=demonstrates)
-    judge = _judge(config.judge, records, told)
-    engine = choose_engine(policies, config.rollout, told.notice, told.warn)
-    config = replace(config, rollout=engine.config)
-    run = RunFolder.create(path, config, records, heldout, _versions(), hardware(policy.device), kind=kind)
+    begun = prepare_run(config, told, kind=kind)
+    policies = begun.policies
+    judge = _judge(begun.config.judge, begun.records, told)
+    engine = choose_engine(policies, begun.config.rollout, told.notice, told.warn)
+    config = replace(begun.config, rollout=engine.config)
+    parts = hardware(policies.policy_of(Role.ASSESSOR).device)
+    run = RunFolder.create(path, config, begun.records, begun.heldout, _versions(), parts, kind=kind)
     with run.locked():
         return _train(run, policies, engine, judge, told)
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """What a new run starts with, known to work together."""
+
+    config: RunConfig
+    """With its places, its day and its precision written out."""
+    records: tuple[TrainingRecord, ...]
+    heldout: tuple[TrainingRecord, ...]
+    policies: Policies
+
+
+def prepare_run(config: RunConfig, told: Listener, *, kind: RunKind = "self-play") -> PreparedRun:
+    """Load and check what a run of ``config`` would start with, by which a step is measured too. Nothing is written.
+
+    Raises:
+        MedicalTeamError: the first reason why there can be no such run.
+    """
+    check_config(config)
+    config = settled(config.resolved.begun_on(today()))
+    records, heldout = load_sets(config)
+    config, policies = _settled_policies(config, told)
+    demonstrates = kind == "warm-start" or config.training.demonstration_coefficient > 0
+    check_data_fits(records, heldout, policies.policy_of(Role.ASSESSOR), config, demonstrates=demonstrates)
+    return PreparedRun(config, records, heldout, policies)
 
 
 def resume_run(
@@ -140,7 +161,7 @@ def _with_fixed_opponent(rollout: TrainingRollout, config: RunConfig, told: List
     return RoutedRollout(rollout, {FIXED: fixed})
 
 
-def settled_policies(config: RunConfig, told: Listener) -> tuple[RunConfig, Policies]:
+def _settled_policies(config: RunConfig, told: Listener) -> tuple[RunConfig, Policies]:
     """The policies of a new run, in the precision that it keeps, and its configuration with that written out."""
     policies = _loaded(config, told)
     precision = choose_precision(policies.policy_of(Role.ASSESSOR), told.notice)

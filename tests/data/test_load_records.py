@@ -7,7 +7,7 @@ import pytest
 from builders import a_record
 from medec_csv import some_rows, write_csv
 from medical_team.config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA, DataConfig, GameConfig, RunConfig
-from medical_team.data.load import load_records, load_sets, refuse_shared_groups, shared_near_duplicate_groups
+from medical_team.data.load import load_records, load_sets, shared_near_duplicate_groups
 from medical_team.data.synthetic import read_note
 from medical_team.errors import DataError, UsageError
 from medical_team.jsonl import to_line, write_jsonl
@@ -48,13 +48,14 @@ def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path):
 def test_a_set_to_train_on_has_each_type_that_is_asked_for_but_a_held_out_one_may_lack_some(tmp_path):
     anatomy = a_record(id="a", case_id="other", error_type="Anatomy")
     train = a_file(tmp_path, a_record(), anatomy)
-    write_jsonl(tmp_path / "heldout.jsonl", [a_record()])
+    heldout = a_record(near_duplicate_group="another")
+    write_jsonl(tmp_path / "heldout.jsonl", [heldout])
     config = RunConfig(
         data=DataConfig(train=str(train), heldout=str(tmp_path / "heldout.jsonl")),
         game=GameConfig(error_types=("anatomy", "pharmacotherapy")),
     )
 
-    assert load_sets(config) == ((a_record(), anatomy), (a_record(),))
+    assert load_sets(config) == ((a_record(), anatomy), (heldout,))
     asked = ("pharmacotherapy", "anatomie")
     assert "asks for anatomie; it has pharmacotherapy, Anatomy" in problems_of(train, error_types=asked)
 
@@ -121,12 +122,18 @@ def test_shared_near_duplicate_groups_are_found():
     assert shared_near_duplicate_groups(train, [a_record(near_duplicate_group="c")]) == []
 
 
-def test_held_out_notes_whose_near_duplicates_are_trained_on_are_refused():
-    train = [a_record(near_duplicate_group="a"), a_record(near_duplicate_group="b")]
+def test_held_out_notes_whose_near_duplicates_are_trained_on_are_refused(tmp_path):
+    train = a_file(
+        tmp_path, a_record(near_duplicate_group="a"), a_record(id="2", case_id="2", near_duplicate_group="b")
+    )
+    heldout = tmp_path / "heldout.jsonl"
+    config = RunConfig(data=DataConfig(train=str(train), heldout=str(heldout)))
 
-    refuse_shared_groups(train, [a_record(near_duplicate_group="c")])
+    write_jsonl(heldout, [a_record(near_duplicate_group="c")])
+    assert len(load_sets(config)[1]) == 1
+    write_jsonl(heldout, [a_record(near_duplicate_group="b")])
     with pytest.raises(UsageError, match=r"^1 near-duplicate groups .* \(for example b\).*data build --heldout"):
-        refuse_shared_groups(train, [a_record(near_duplicate_group="b")])
+        load_sets(config)
 
 
 def test_the_demo_data_is_in_the_demo_policys_language_and_the_same_each_time():

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from medical_team.config import RunConfig
+from medical_team.config import DataConfig, RunConfig
+from medical_team.data.load import load_records
+from medical_team.errors import MedicalTeamError
+from medical_team.jsonl import write_jsonl
 from medical_team.planning.plan import Measurement, Unknown
 from medical_team.planning.plan_text import plan_json, plan_text
 from medical_team.planning.planner import plan_of
 from medical_team.runs.config_file import load_preset
 from medical_team.train.measurement import measure_step
+from medical_team.train.session import start_run
 
 SMOKE = load_preset("smoke")
 
@@ -58,11 +62,34 @@ def test_a_model_that_is_not_here_is_not_fetched(tmp_path: Path, monkeypatch: py
     assert "owner/unheard-of is not on this machine" in found.reason
 
 
-def test_what_a_run_would_refuse_is_the_reason() -> None:
-    found = measure_step(dataclasses.replace(SMOKE, rollout=dataclasses.replace(SMOKE.rollout, max_prompt_tokens=100)))
+@pytest.fixture
+def leaking(tmp_path: Path) -> DataConfig:
+    """Data whose held-out records are trained on too."""
+    path = tmp_path / "train.jsonl"
+    write_jsonl(path, load_records(SMOKE.data.train)[:8])
+    return DataConfig(train=str(path), heldout=str(path))
 
-    assert isinstance(found, Unknown)
-    assert "rollout.max_prompt_tokens" in found.reason
+
+def test_what_a_run_would_refuse_is_the_reason(leaking: DataConfig, tmp_path: Path) -> None:
+    refused = {
+        "max_prompt_tokens": dataclasses.replace(
+            SMOKE, rollout=dataclasses.replace(SMOKE.rollout, max_prompt_tokens=100)
+        ),
+        "near-duplicate groups": dataclasses.replace(SMOKE, data=leaking),
+        "rollout.max_revision_tokens": dataclasses.replace(
+            SMOKE,
+            training=dataclasses.replace(SMOKE.training, demonstration_coefficient=0.1),
+            rollout=dataclasses.replace(SMOKE.rollout, max_revision_tokens=8),
+        ),
+    }
+    for words, config in refused.items():
+        found = measure_step(config)
+        with pytest.raises(MedicalTeamError, match=words) as raised:
+            start_run(config, tmp_path / "run")
+
+        assert isinstance(found, Unknown)
+        assert found.reason == " ".join(str(raised.value).split())
+    assert not (tmp_path / "run").exists()
 
 
 def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
