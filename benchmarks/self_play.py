@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from medical_team import __version__
+from medical_team.chat_template import today
 from medical_team.cli import eval_exploit
 from medical_team.config import DataConfig, RunConfig
 from medical_team.data.synthetic.demo_world import heldout_records, played_records
@@ -35,7 +36,6 @@ from medical_team.jsonl import read_jsonl, write_jsonl
 from medical_team.judging import reference_judge
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_rollout import TransformersRollout
-from medical_team.prompt_date import today
 from medical_team.records import DataType, Game, Labels, Role, TrainingRecord
 from medical_team.report.display import make_display
 from medical_team.report.listeners import usual_listeners

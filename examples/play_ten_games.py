@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import tyro
 
+from medical_team.chat_template import today
 from medical_team.data.load import load_records
 from medical_team.game.draw import GameDraw
 from medical_team.game.play import play, score
 from medical_team.judge.protocol import rule_games
 from medical_team.judging import reference_judge
 from medical_team.policy.rollout_engines import local_rollout
-from medical_team.prompt_date import today
 from medical_team.records import GameState
 from medical_team.report.game_text import format_game
 from medical_team.runs.config_file import load_preset

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
+from .chat_template import day_of, today
 from .engine_config import EngineConfig, TrackingConfig
 from .error_types import error_type_key
 from .game_config import (
@@ -24,7 +25,6 @@ from .game_config import (
     bound_problems,
     bounded,
 )
-from .prompt_date import day_of, today
 from .records import Closed
 
 __all__ = ["GameConfig", "PromptStyle", "RewardCoefficients", "RolloutConfig", "RolloutEngine"]

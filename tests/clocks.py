@@ -7,7 +7,7 @@ from datetime import date, datetime, tzinfo
 import pytest
 import transformers.utils.chat_template_utils
 
-from medical_team import prompt_date
+from medical_team import chat_template
 
 DAY = date(2026, 3, 5)
 NEXT_DAY = date(2026, 3, 6)
@@ -28,5 +28,5 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, day: date) -> None:
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime(day.year, day.month, day.day, 13, 45, tzinfo=tz)
 
-    monkeypatch.setattr(prompt_date, "datetime", Clock)
+    monkeypatch.setattr(chat_template, "datetime", Clock)
     monkeypatch.setattr(transformers.utils.chat_template_utils, "datetime", Clock)

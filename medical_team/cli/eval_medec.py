@@ -13,6 +13,7 @@ from typing import Annotated
 import tyro
 
 from .. import __version__
+from ..chat_template import day_of
 from ..config import Device, Precision, PromptStyle, RolloutConfig, RolloutEngine
 from ..errors import UsageError
 from ..evaluation.endpoint import EndpointRollout
@@ -33,7 +34,6 @@ from ..game.rollout import Rollout
 from ..game_config import Assessor
 from ..network.proxies import privacy_warning
 from ..openai_chat import ChatClient
-from ..prompt_date import day_of
 from .arguments import parse, say
 
 _DEFAULT_TEMPERATURE = 0.7

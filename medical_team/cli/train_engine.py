@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..chat_template import today
 from ..config import RunConfig
 from ..data.load import load_sets
 from ..engines.advice import advice_for
@@ -25,7 +26,6 @@ from ..engines.launch import (
 )
 from ..engines.openrlhf.engine_rollout import check_opponent_server
 from ..errors import EngineError, UsageError
-from ..prompt_date import today
 from ..report.display import replacement_summary, void_summary
 from ..rl.model_card import criteria_table, figures_table, model_card
 from ..runs.checkpoints import POLICY_FOLDER

@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def _told(folder: str, package: str) -> dict[str, str]:
-    probe: Any = importlib.import_module(f"{package}.chat_probe")
+    probe: Any = importlib.import_module(f"{package}.chat_template")
     try:
         tokenizers: Any = importlib.import_module("transformers").AutoTokenizer
     except Exception as error:  # noqa: BLE001 - a broken installation is told elsewhere

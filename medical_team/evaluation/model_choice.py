@@ -11,11 +11,11 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from ..chat_template import today
 from ..config import DEMO_MODEL, DataConfig, GameConfig, RolloutConfig, RunConfig
 from ..errors import UsageError
 from ..jsonl import lines_sha256
 from ..model_names import model_title
-from ..prompt_date import today
 from ..records import Closed, NotePair
 from ..runs.checkpoints import POLICY_FOLDER, is_checkpoint
 from ..runs.config_file import load_preset, to_toml

@@ -9,9 +9,8 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, cast
 
-from ..chat_probe import Messages, template_problem
+from ..chat_template import Messages, dated_template, template_problem
 from ..control_tokens import special_token_ids, without_control_tokens
-from ..prompt_date import dated_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

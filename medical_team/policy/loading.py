@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from ..callbacks import Notify
-from ..chat_probe import MEND, probe_messages
+from ..chat_template import MEND, probe_messages
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import PolicyError
 from ..model_names import is_folder_name

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..chat_template import today
 from ..config import DataConfig, RunConfig
 from ..data.synthetic.demo_world import heldout_records, played_records
 from ..evaluation.game_metrics import HeldoutScore, balanced_accuracy
@@ -19,7 +20,6 @@ from ..jsonl import write_jsonl
 from ..judging import reference_judge
 from ..policy.policy import Policy
 from ..policy.transformers_rollout import TransformersRollout
-from ..prompt_date import today
 from ..records import Game, Labels, TrainingRecord
 from ..rewards import is_verdict_right
 from ..rl.loop import TrainingResult

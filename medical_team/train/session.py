@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
+from ..chat_template import asks_for_day, today
 from ..config import JudgeConfig, RunConfig
 from ..data.load import load_sets
 from ..errors import UsageError
@@ -25,7 +26,6 @@ from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.pair import Policies, load_policies
 from ..policy.probe import choose_precision, probe_policy
 from ..policy.rollout_engines import ChosenEngine, choose_engine, local_rollout
-from ..prompt_date import asks_for_day, today
 from ..records import Role, TrainingRecord
 from ..rl.loop import TrainingResult, train
 from ..rl.protocols import Listener, ListenerGroup

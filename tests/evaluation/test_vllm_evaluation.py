@@ -10,12 +10,12 @@ from transformers import LlamaForCausalLM
 from vllm_cases import CONFIG, requests_for, save_model
 
 from builders import a_record
+from medical_team.chat_template import day_of
 from medical_team.cli.main import main
 from medical_team.game.rollout import Reply
 from medical_team.jsonl import write_jsonl
 from medical_team.policy.rollout_engines import local_rollout
 from medical_team.policy.vllm_rollout import VllmRollout
-from medical_team.prompt_date import day_of
 from medical_team.records import DataType
 from needs import VLLM
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, get_args
 
+from ...chat_template import day_of
 from ...errors import UsageError
 from ...game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig, PromptStyle, RewardCoefficients
-from ...prompt_date import day_of
 from ...records import DataType, Role
 
 ROLES: Mapping[str, Role] = {"attacker": Role.ATTACKER, "defender": Role.ASSESSOR}

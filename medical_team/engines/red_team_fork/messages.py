@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, cast
 
-from ...chat_probe import MEND, Messages, template_problem
+from ...chat_template import MEND, Messages, asks_for_day, dated_template, template_problem
 from ...control_tokens import names_control_tokens, without_control_tokens
 from ...errors import UsageError
 from ...parsing import is_cot_format_kept
-from ...prompt_date import asks_for_day, dated_template
 from ...prompts import assessor_prompt, attacker_prompt, reply_prefix
 from ...records import Role
 from .custom_configs import (
