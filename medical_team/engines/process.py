@@ -20,11 +20,10 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from ..callbacks import Notify
+from ..callbacks import Notify, stop_signals
 from ..engine_config import EngineConfig
 from ..errors import EngineError
 from ..files import cannot_write
-from ..signals import stop_signals
 from ..terminal_text import encodable, visible
 from .command import RUN_VARIABLE, EngineCommand, EngineFiles
 

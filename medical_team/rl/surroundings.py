@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from ..callbacks import stop_signals
 from ..errors import RunFolderError
 from ..evaluation.heldout import evaluate_heldout
 from ..files import atomic_folder
@@ -20,7 +21,6 @@ from ..game.rollout import Rollout, TrainingRollout
 from ..judge.protocol import Judge
 from ..metrics.step_metrics import BYTES_PER_GIB
 from ..runs.folder import RunFolder
-from ..signals import stop_signals
 from .protocols import Learner, StepTimer
 
 

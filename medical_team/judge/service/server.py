@@ -11,9 +11,8 @@ from types import FrameType
 
 import uvicorn
 
-from ...callbacks import Notify
+from ...callbacks import Notify, stop_signals
 from ...errors import JudgeError, MedicalTeamError
-from ...signals import stop_signals
 from ..protocol import Judge
 from .app import ServedJudge, ServiceStatus, make_app
 from .batching import BatchingWorker, ServiceSettings

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from medical_team.signals import stop_signals
+from medical_team.callbacks import stop_signals
 
 
 def sent(*numbers: int) -> list[int]:
