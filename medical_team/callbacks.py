@@ -1,5 +1,5 @@
-"""What long work takes: two kinds of functions by which it says how it goes, the default of both saying nothing; and what
-asks it to stop, SIGINT, SIGTERM and SIGHUP."""
+"""What long work takes: two kinds of functions by which it says how it goes, and what asks it to stop. The default of
+both kinds says nothing."""
 
 from __future__ import annotations
 

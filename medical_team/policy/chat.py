@@ -1,4 +1,4 @@
-"""From a player's request to token ids, and from a reply's token ids to text.
+"""From a player's request to token ids, refusing what doesn't fit, and from a reply's token ids to text.
 
 Text of a player is data: what a tokenizer would read as a control token is broken up before the template is filled.
 """
@@ -6,16 +6,21 @@ Text of a player is data: what a tokenizer would read as a control token is brok
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, cast
 
 from ..chat_template import Messages, dated_template, template_problem
+from ..config import RolloutConfig
 from ..control_tokens import special_token_ids, without_control_tokens
+from ..game.rollout import PromptTooLong, RolloutRequest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["chat_template_problem", "decode_reply", "encode_prompt", "without_control_tokens"]
+    from .pair import Policies
+    from .policy import Policy
+
 
 _ANY_DAY = date(2026, 1, 1)
 
@@ -61,3 +66,51 @@ def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, is_thin
             enable_thinking=is_thinking,
         ),
     )
+
+
+@dataclass(frozen=True)
+class EncodedRequest:
+    """A request whose prompt fits."""
+
+    index: int
+    """Its place among the requests of the call."""
+    request: RolloutRequest
+    prompt_token_ids: tuple[int, ...]
+
+
+def encode_requests(
+    policy: Policy, config: RolloutConfig, requests: Sequence[RolloutRequest]
+) -> tuple[list[EncodedRequest], dict[int, PromptTooLong]]:
+    """The requests that fit, in order, and by place why the others don't."""
+    fitting: list[EncodedRequest] = []
+    refusals: dict[int, PromptTooLong] = {}
+    for index, request in enumerate(requests):
+        prompt_token_ids = encode_prompt(policy.tokenizer, request.prompt, request.reply_prefix, policy.day)
+        refusal = _refusal(policy.context_window, config, len(prompt_token_ids), request.max_tokens)
+        if refusal is None:
+            fitting.append(EncodedRequest(index, request, prompt_token_ids))
+        else:
+            refusals[index] = refusal
+    return fitting, refusals
+
+
+def groups_by_voice(
+    policies: Policies, requests: Sequence[EncodedRequest]
+) -> dict[tuple[Policy, str, bool], list[EncodedRequest]]:
+    """Requests by (policy, version, is_greedy): what speaks with the same weights in the same way."""
+    groups: dict[tuple[Policy, str, bool], list[EncodedRequest]] = {}
+    for encoded in requests:
+        speaker = encoded.request.speaker
+        voice = policies.policy_of(speaker.role), speaker.version, encoded.request.is_greedy
+        groups.setdefault(voice, []).append(encoded)
+    return groups
+
+
+def _refusal(window: int | None, config: RolloutConfig, prompt_tokens: int, max_tokens: int) -> PromptTooLong | None:
+    if prompt_tokens > config.max_prompt_tokens:
+        return PromptTooLong(f"{prompt_tokens} tokens, rollout.max_prompt_tokens is {config.max_prompt_tokens}")
+    if window is not None and prompt_tokens + max_tokens > window:
+        return PromptTooLong(
+            f"{prompt_tokens} tokens and a reply of up to {max_tokens}, the model's context window is {window}"
+        )
+    return None

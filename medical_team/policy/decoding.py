@@ -18,8 +18,8 @@ import torch
 
 from ..errors import PolicyError
 from ..game.rollout import Reply
+from .chat import EncodedRequest
 from .decoding_model import DecodingModel, PrefixCache, drop_columns, join_rows
-from .encoding import EncodedRequest
 
 if TYPE_CHECKING:
     from transformers.cache_utils import Cache

@@ -15,9 +15,9 @@ from ..callbacks import Notify, Progress
 from ..config import RolloutConfig
 from ..game.rollout import PromptTooLong, Reply, RolloutRequest
 from ..records import Role
+from .chat import EncodedRequest, encode_requests, groups_by_voice
 from .decoding import DecodingRules, decode
 from .decoding_model import DecodingModel, PrefixCache, common_prefix_length
-from .encoding import EncodedRequest, encode_requests, groups_by_voice
 from .pair import Policies, set_past_versions
 
 

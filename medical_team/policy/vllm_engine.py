@@ -24,7 +24,7 @@ from ..config import RolloutConfig
 from ..errors import MedicalTeamError, VllmError, VllmUnavailableError
 from ..game.rollout import Reply, RolloutRequest, Speaker
 from ..records import Role
-from .encoding import EncodedRequest
+from .chat import EncodedRequest
 from .policy import Policy
 from .transformers_inside import quiet_transformers
 from .vllm_room import EngineShape, check_installed

@@ -17,8 +17,8 @@ from ..config import RolloutConfig
 from ..errors import PolicyError, VllmError
 from ..game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest
 from ..records import LIVING, Role
+from .chat import EncodedRequest, encode_requests, groups_by_voice
 from .devices import choose_dtype
-from .encoding import EncodedRequest, encode_requests, groups_by_voice
 from .pair import Policies, set_past_versions
 from .policy import Policy
 from .vllm_engine import Adapter, VllmEngine, can_serve_adapter, engine_shape

@@ -10,9 +10,10 @@ from typing import cast
 import torch
 
 from ..config import RunConfig
+from ..control_tokens import without_control_tokens
 from ..demonstrations.draw import Demonstration
 from ..errors import UsageError
-from ..policy.chat import encode_prompt, without_control_tokens
+from ..policy.chat import encode_prompt
 from ..policy.log_probs import PromptAndReply
 from ..policy.policy import Policy
 from ..records import Role

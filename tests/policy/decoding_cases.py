@@ -12,8 +12,8 @@ from tiny_architectures import tiny_model
 from transformers import GenerationConfig, PreTrainedModel
 
 from medical_team.game.rollout import Reply, RolloutRequest, Speaker
+from medical_team.policy.chat import EncodedRequest
 from medical_team.policy.decoding import DecodingRules
-from medical_team.policy.encoding import EncodedRequest
 from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.records import Role
 

@@ -29,6 +29,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from medical_team.errors import PolicyError
 from medical_team.game.rollout import Reply
+from medical_team.policy.chat import EncodedRequest
 from medical_team.policy.decoding import (
     DecodingRules,
     choose_tokens,
@@ -36,7 +37,6 @@ from medical_team.policy.decoding import (
     left_padded,
 )
 from medical_team.policy.decoding_model import DecodingModel, PrefixCache, RoomyLayer
-from medical_team.policy.encoding import EncodedRequest
 
 each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 

@@ -13,9 +13,9 @@ from tiny_architectures import SHAPES, tiny_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from medical_team.game.rollout import Reply
+from medical_team.policy.chat import EncodedRequest
 from medical_team.policy.decoding import decode
 from medical_team.policy.decoding_model import DecodingModel
-from medical_team.policy.encoding import EncodedRequest
 
 WITHOUT_CACHE = {"openai-gpt"}
 """Everything is read again for each token."""

@@ -147,17 +147,17 @@ class TestEvaluations:
 
     def prompts(self, monkeypatch) -> list[str]:
         """Where the prompts appear that a model in this process is asked."""
-        from medical_team.policy import encoding
+        from medical_team.policy import chat
 
         seen: list[str] = []
-        encode = encoding.encode_prompt
+        encode = chat.encode_prompt
 
         def watched(*arguments: object) -> tuple[int, ...]:
             token_ids = encode(*arguments)  # type: ignore[arg-type]
             seen.append(text_of(token_ids).partition("Today is ")[2].partition(".")[0])
             return token_ids
 
-        monkeypatch.setattr(encoding, "encode_prompt", watched)
+        monkeypatch.setattr(chat, "encode_prompt", watched)
         return seen
 
     def test_one_that_goes_on_keeps_its_day(self, model, csv, tmp_path, clock, monkeypatch):
