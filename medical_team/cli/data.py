@@ -125,13 +125,13 @@ def _check_push(chosen: BuildArguments) -> None:
         if chosen.public or chosen.licence is not None:
             raise UsageError("--public and --licence say how to --push, which is not there: add --push OWNER/NAME")
         return
-    from ..policy.hub_push import check_repository
+    from ..policy.hub import check_repository
 
     check_repository(chosen.push)
 
 
 def _pushed(chosen: BuildArguments, repository: str, built: BuiltDataSet) -> str:
-    from ..policy.hub_push import push_folder
+    from ..policy.hub import push_folder
 
     files = [counts.file for counts in built.card.sets]
     sources = {record.source for file in files for record in load_records(str(built.folder / file))}

@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     source = _source_of(chosen)
     export = _export_module()
     if chosen.push is not None:
-        from ..policy.hub_push import check_repository
+        from ..policy.hub import check_repository
 
         check_repository(chosen.push)
     exported = export.export_model(
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _pushed(repository: str, folder: Path, *, is_public: bool) -> str:
-    from ..policy.hub_push import push_folder
+    from ..policy.hub import push_folder
 
     sent = "weights, which may remember notes, with their card and configuration,"
     return push_folder(folder, repository, is_public=is_public, sent=sent, notify=remark)

@@ -1,7 +1,7 @@
 import pytest
 
 from medical_team.errors import OutputError, UsageError
-from medical_team.policy.hub_push import push_folder
+from medical_team.policy.hub import push_folder
 
 
 @pytest.fixture
