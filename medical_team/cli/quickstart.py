@@ -1,9 +1,10 @@
-"""``medical-team quickstart``: the whole thing, small, on this machine."""
+"""``medical-team quickstart``: the whole thing, small, on this machine; with the policy that ships, self-play that
+visibly makes the assessor better."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,14 +19,15 @@ from ..config import (
     RunConfig,
     TrainingConfig,
 )
-from ..errors import ModelUnavailableError, UsageError
+from ..errors import MissingDependencyError, ModelUnavailableError, UsageError
 from ..records import Game, GameState
+from ..report.demo import example_text, save_demo_plot, scores_text
 from ..report.display import Display, make_display
 from ..report.game_text import format_game
 from ..report.listeners import usual_listeners
+from ..runs.config_file import load_preset
 from ..runs.folder import RunFolder
 from .arguments import parse, say
-from .quickstart_demo import run_quickstart_demo
 from .train import conclude, training_session
 
 _STEPS, _GAMES = 2, 8
@@ -48,6 +50,33 @@ What to try next:
   medical-team train --data.train data/train.jsonl            self-play on them
 """
 
+HELDOUT_CASES = 32
+PLOT_FILE = "self_play.png"
+
+_DEMO_INTRODUCTION = """\
+Medical self-red-teaming, small: an attacker that hides errors in clinical notes and an assessor that finds them, both
+played by one small model that ships, which was shown how to play and speaks the language of the synthetic notes
+alone. It was taught the verdicts for {taught} conditions. Those for {untaught} others it learns by playing alone:
+{steps} steps of {games} games, judged by the table that made the notes.
+Research software, not for clinical use.
+"""
+
+_SCORES = """
+The assessor on held-out notes, before and after self-play: balanced accuracy (0.50 is guessing) with 95 % intervals.
+
+{scores}
+
+Common errors abound in the notes to play with; rare ones are brought in by attackers alone. Conditions never seen are
+in no training of any kind: there nothing can be known, and no gain is claimed.
+"""
+
+_DEMO_NEXT = """
+What to try next:
+  medical-team report {path}                   every game and curve, as a page
+  medical-team quickstart --policy smollm2     the same with a real pre-trained model, briefly
+  medical-team data build MEDEC.csv -o data    real notes: MEDEC to training records
+"""
+
 
 @dataclass(frozen=True)
 class QuickstartArguments:
@@ -68,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parse(QuickstartArguments, "quickstart", arguments)
     path = chosen.run or _free_folder(Path("runs") / "quickstart")
     if chosen.policy == "demo":
-        return run_quickstart_demo(path, steps=chosen.steps, games=chosen.games)
+        return _play_demo(path, steps=chosen.steps, games=chosen.games)
     steps, games = chosen.steps or _STEPS, chosen.games or _GAMES
     session = training_session()
     with make_display() as display:
@@ -114,3 +143,36 @@ def _show_a_game(path: Path, display: Display) -> None:
 
 def _how_telling(game: Game) -> tuple[bool, bool, int]:
     return game.state is GameState.DECIDED, game.spec.data_type.is_adversarial, game.spec.step
+
+
+def _play_demo(path: Path, *, steps: int | None, games: int | None) -> int:
+    """Play, learn, and show what changed. Returns the exit status."""
+    training_session()
+    from ..data.synthetic.demo_world import TAUGHT, UNTAUGHT
+    from ..train.demo_run import run_demo
+
+    config = _demo_config(steps, games)
+    told = {"steps": config.training.steps, "games": config.training.games_per_step}
+    with make_display() as display:
+        display.notice(_DEMO_INTRODUCTION.format(taught=TAUGHT, untaught=UNTAUGHT, **told))
+        result = run_demo(config, path, usual_listeners(display), heldout_cases=HELDOUT_CASES)
+        if result.scores:
+            display.notice(_SCORES.format(scores=scores_text(result.scores)))
+            if result.example is not None:
+                display.notice(f"One of the held-out notes:\n\n{example_text(*result.example)}\n")
+            plot = path / PLOT_FILE
+            try:
+                save_demo_plot(plot, list(RunFolder.open(path).metrics()), result.scores)
+                display.notice(f"The same as a picture: {plot}")
+            except MissingDependencyError as error:
+                display.warn(f"no picture: {error}")
+    status = conclude(path, is_finished=result.training.is_finished, completed_steps=result.training.completed_steps)
+    say(_DEMO_NEXT.format(path=path))
+    return status
+
+
+def _demo_config(steps: int | None, games: int | None) -> RunConfig:
+    config = load_preset("demo")
+    chosen = {"steps": steps, "games_per_step": games}
+    changes = {name: value for name, value in chosen.items() if value is not None}
+    return replace(config, training=replace(config.training, **changes))

@@ -1,5 +1,5 @@
-"""Models and the Hugging Face hub: finding a model's folder on this machine, in the hub's cache or on the hub, and sending
-a folder there: private unless told otherwise, and never unasked to what all can read."""
+"""The Hugging Face hub: finding a model's folder on this machine, in the hub's cache or on the hub; and sending one
+there, private unless told otherwise, and never unasked to what all can read."""
 
 from __future__ import annotations
 
