@@ -18,7 +18,7 @@ from math import isclose
 from statistics import fmean
 
 from ..records import Role
-from ..runs.run_state import RunState, Traces
+from ..runs.lock import RunState, Traces
 from .alarms import LONG
 from .revisions import KEPT_WORDS, LENGTH_FACTOR, NEAR_DUPLICATE, RevisionFigures
 from .run_reader import SignCounts, StepFigures

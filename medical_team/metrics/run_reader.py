@@ -14,7 +14,7 @@ from ..records import LIVING, Game, GameState, JudgeFailure, Labels, Reward, Rol
 from ..rewards import is_verdict_right
 from ..runs.append import LineTail
 from ..runs.folder import RunFolder, StepMetrics
-from ..runs.run_state import Traces, traces_of
+from ..runs.lock import Traces, traces_of
 from .revisions import RevisionFigures, revision_figures
 from .step_metrics import ASKED_STATES, game_metrics
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from ..errors import MedicalTeamError, UsageError
 from ..metrics.run_reader import RunReader
 from ..network.proxies import host_of, is_loopback
-from ..runs.run_state import Traces
+from ..runs.lock import Traces
 from .game_rows import GameArchive
 from .overview import overview
 from .page_file import PAGE_END, data_element, page_head, script_element, table_sizes

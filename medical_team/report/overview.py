@@ -24,7 +24,7 @@ from ..network.secrets import without_user
 from ..records import DataType, Role, TrainingRecord
 from ..rl.model_card import judge_licence, model_licence
 from ..runs.folder import RunFolder
-from ..runs.run_state import RunState, Traces
+from ..runs.lock import RunState, Traces
 
 MAX_POINTS = 2000
 """A longer curve is thinned out: no screen shows more, and the page would only grow."""

@@ -8,7 +8,7 @@ from medical_team.game.play import score
 from medical_team.metrics.criteria import Status, criteria
 from medical_team.metrics.run_reader import step_figures
 from medical_team.records import DataType, GameState, JudgeFailure, Role
-from medical_team.runs.run_state import RunState, Traces
+from medical_team.runs.lock import RunState, Traces
 from report_runs import a_step
 
 FINISHED = Traces(RunState.FINISHED, completed_steps=20, total_steps=20, abandoned_lines=0)

@@ -10,7 +10,7 @@ from medical_team.errors import RunFolderError
 from medical_team.metrics.run_reader import RunReader
 from medical_team.report.game_rows import GameArchive
 from medical_team.runs.folder import RunFolder
-from medical_team.runs.run_state import RunState
+from medical_team.runs.lock import RunState
 from report_runs import a_run, a_step, add_step
 
 

@@ -17,7 +17,7 @@ from medical_team.errors import ConfigError, DataError, MedicalTeamError, Output
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_config
 from medical_team.runs.folder import RunFolder, StepMetrics
-from medical_team.runs.run_state import RunState, traces_of
+from medical_team.runs.lock import RunState, traces_of
 
 CONFIG = RunConfig(training=TrainingConfig(steps=4))
 RECORDS = [a_record(data_type) for data_type in DataType]
