@@ -25,7 +25,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from medical_team.cli.judging import load_scorer  # noqa: E402
+from medical_team.cli.arguments import load_scorer  # noqa: E402
 from medical_team.config import JudgeConfig  # noqa: E402
 from medical_team.data.medec import read_medec  # noqa: E402
 from medical_team.data.pairs import make_pair  # noqa: E402

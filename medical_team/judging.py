@@ -42,7 +42,7 @@ def make_judge(
         pairs: known cases, for queries that name none.
         notify: told, a sentence at a time, what takes long or a person should know.
         load_scorer: loads the model of the judge "model". It needs torch, which this room doesn't import:
-            ``policy.answer_scoring.load_answer_scorer``, or ``cli.judging.load_scorer``, which imports it when called.
+            ``policy.answer_scoring.load_answer_scorer``, or ``cli.arguments.load_scorer``, which imports it later.
 
     Raises:
         ConfigError: values of ``config`` are out of bounds or contradict each other.

@@ -17,8 +17,7 @@ from ..data.validate import validate_file
 from ..errors import UsageError
 from ..records import Source
 from ..terminal_text import visible
-from .arguments import parse, say, unknown_command
-from .judging import remark
+from .arguments import parse, remark, say, unknown_command
 
 Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 

@@ -24,8 +24,7 @@ from ..jsonl import write_jsonl
 from ..judging import make_judge
 from ..policy.rollout_engines import local_rollout
 from ..runs.folder import RunFolder
-from .arguments import parse, say
-from .judging import load_scorer, remark, with_judge_spelled_out
+from .arguments import load_scorer, parse, remark, say, with_judge_spelled_out
 
 _FORMAT = 1
 _MUCH = 0.2

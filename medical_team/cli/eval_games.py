@@ -32,8 +32,7 @@ from ..judging import make_judge
 from ..metrics.statistics import Figure
 from ..policy.embeddings import TextEmbedder
 from ..policy.rollout_engines import local_rollout
-from .arguments import parse, say
-from .judging import load_scorer, remark, with_judge_spelled_out
+from .arguments import load_scorer, parse, remark, say, with_judge_spelled_out
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo, is_checkpoint
 from ..runs.config_file import to_toml
 from ..runs.folder import RunFolder
 from ..runs.places import without_places
-from .arguments import parse, say
-from .judging import remark
+from .arguments import parse, remark, say
 
 _RUN_INFO = "run.json"
 _CARD = "README.md"

@@ -17,8 +17,7 @@ from ..evaluation.judge_audit import AuditFigures, Figure, JudgeAudit, audit, ch
 from ..evaluation.tables import TableFormat, figure, interval_text, table
 from ..files import atomic_text
 from ..judging import make_judge
-from .arguments import parse
-from .judging import load_scorer, progress_of, remark, with_judge_spelled_out
+from .arguments import load_scorer, parse, progress_of, remark, with_judge_spelled_out
 
 _METRICS = {
     "accuracy": "accuracy, of what it ruled on",

@@ -19,8 +19,7 @@ from ..judging import make_judge
 from ..network.proxies import is_loopback
 from ..network.secrets import bearer_token
 from ..records import NotePair
-from .arguments import parse
-from .judging import load_scorer, with_judge_spelled_out
+from .arguments import load_scorer, parse, with_judge_spelled_out
 
 if TYPE_CHECKING:
     from ..judge.service.server import JudgeService

@@ -19,8 +19,7 @@ from ..records import Game, GameState
 from ..runs.append import LineTail
 from ..runs.folder import RunFolder
 from ..terminal_text import encodable, visible
-from .arguments import parse
-from .judging import load_scorer, progress_of, remark, with_judge_spelled_out
+from .arguments import load_scorer, parse, progress_of, remark, with_judge_spelled_out
 
 
 @dataclass(frozen=True)

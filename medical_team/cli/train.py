@@ -20,8 +20,7 @@ from ..report.listeners import usual_listeners
 from ..runs.config_file import load_config, load_preset, renamed_arguments
 from ..runs.folder import RunFolder, RunKind
 from ..runs.info import check_is_run
-from .arguments import parse, say
-from .judging import with_judge_spelled_out
+from .arguments import parse, say, with_judge_spelled_out
 from .main import EXIT_INTERRUPTED
 from .plan import NO_PLAN, PlanArguments, show_plan
 from .train_engine import launch_again, launch_new, with_engine_spelled_out

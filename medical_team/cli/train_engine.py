@@ -33,8 +33,7 @@ from ..runs.config_file import check_config
 from ..runs.folder import RunFolder
 from ..runs.info import check_is_free
 from ..runs.places import settled
-from .arguments import say
-from .judging import remark
+from .arguments import remark, say
 from .main import EXIT_INTERRUPTED
 
 _SHORT_FORMS = {"--engine": "--engine.kind", "--engine-python": "--engine.python", "--engine_python": "--engine.python"}

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import os
 import pwd
 import subprocess
@@ -6,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medical_team.cli.arguments import give_a_home
+from medical_team.cli.arguments import give_a_home, with_judge_spelled_out
 from medical_team.errors import UsageError
 
 
@@ -116,3 +118,22 @@ def test_a_path_that_is_not_utf_8_to_all_libraries_is_refused(tmp_path, place, l
     assert ended.returncode == (2 if remedy else 0), ended.stderr
     assert (remedy or "") in ended.stderr.decode()
     assert (tmp_path / os.fsdecode(place)).exists() == (remedy is None)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (["--judge", "model"], ["--judge.kind", "model"]),
+        (["--judge=hybrid", "--x"], ["--judge.kind", "hybrid", "--x"]),
+        (
+            ["run.toml", "--judge", "http://127.0.0.1:8000", "--y", "1"],
+            ["run.toml", "--judge.kind", "remote", "--judge.url", "http://127.0.0.1:8000", "--y", "1"],
+        ),
+        (["--judge=HTTPS://judge/?a=b"], ["--judge.kind", "remote", "--judge.url", "HTTPS://judge/?a=b"]),
+        (["--judge.kind", "reference"], ["--judge.kind", "reference"]),
+        (["--judge"], ["--judge"]),
+        ([], []),
+    ],
+)
+def test_the_short_option_stands_for_the_long_ones(written, meant):
+    assert with_judge_spelled_out(written) == meant
