@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -116,7 +115,6 @@ def _problem(ruling: Ruling | None, query: JudgeQuery) -> str | None:
     return None
 
 
-_PROBE = Path(__file__).with_name("probe_parser.py")
 _PROBE_SECONDS = 120.0
 
 
@@ -147,5 +145,5 @@ def check_with_parser(python: str, module: str, arguments: Sequence[str], paths:
     """
     wanted = {"module": module, "arguments": list(arguments), "paths": list(paths)}
     return ask_probe(
-        python, _PROBE, wanted, ParserVerdict, seconds=_PROBE_SECONDS, failure="can't check the engine's command line"
+        python, wanted, ParserVerdict, seconds=_PROBE_SECONDS, failure="can't check the engine's command line"
     )

@@ -44,7 +44,7 @@ _DISTRIBUTIONS = (
 )  # fmt: skip
 AnswerT = TypeVar("AnswerT")
 
-_PROBE = Path(__file__).with_name("probe_environment.py")
+_PROBE = Path(__file__).with_name("probe.py")
 _PROBE_SECONDS = 60.0
 # Of the engines, the fork alone plays games of several turns.
 _FORK_FILE = "trainer/ppo_utils/language_game.py"
@@ -139,7 +139,6 @@ def inspect_engine(config: EngineConfig) -> EnginePython:
     }
     return ask_probe(
         executable,
-        _PROBE,
         wanted,
         EnginePython,
         seconds=_PROBE_SECONDS,
@@ -150,7 +149,6 @@ def inspect_engine(config: EngineConfig) -> EnginePython:
 
 def ask_probe(
     python: str,
-    probe: Path,
     wanted: object,
     answer_type: type[AnswerT],
     *,
@@ -158,11 +156,10 @@ def ask_probe(
     failure: str,
     advice: str = "",
 ) -> AnswerT:
-    """What ``probe``, a file of ours that imports nothing of ours, answers in another Python.
+    """What :mod:`.probe`, which imports nothing of ours, answers in another Python.
 
     Args:
         python: which one.
-        probe: prints JSON as its last line.
         wanted: what it is asked, as JSON in its only argument.
         answer_type: what its answer must be.
         seconds: how long it may take.
@@ -174,7 +171,7 @@ def ask_probe(
     """
     try:
         done = subprocess.run(
-            [python, str(probe), json.dumps(wanted)],
+            [python, str(_PROBE), json.dumps(wanted)],
             capture_output=True, text=True, timeout=seconds, check=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         return from_line(done.stdout.strip().rpartition("\n")[2], answer_type)

@@ -1,12 +1,14 @@
-"""Lets an engine's own parser read a command line, and stops where it would start to work.
+"""Answers, in an engine's own Python, what that Python has installed, or what the engine's own parser makes of a
+command line.
 
-Run by the engine's Python, as a file, with the standard library alone: Ray, torch and the engine's other modules are
-replaced by stand-ins, so that nothing is loaded or started. It must run on Python 3.8, imports nothing of this package,
-and prints one line of JSON. Its argument is a JSON object: ``module`` is the engine's command, ``arguments`` are its
-arguments, and ``paths`` are the folders to look in first.
+Run as a file, with the standard library alone: it must run on Python 3.8, imports nothing of this package, and prints
+one line of JSON. Its argument is a JSON object with the ``paths`` of folders to look in first, and either
+``distributions`` to look up and top-level ``modules`` to find, or the engine's command as ``module`` with its
+``arguments``.
 
 Every engine of the OpenRLHF family reads its arguments in the block under ``if __name__ == "__main__"``, checks them,
-and then calls ``get_strategy(args)`` first of all that needs a GPU: there it ends.
+and then calls ``get_strategy(args)`` first of all that needs a GPU: there it ends. Ray, torch and the engine's other
+modules are replaced by stand-ins, so that nothing is loaded or started.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ import argparse
 import contextlib
 import importlib.abc
 import importlib.machinery
+import importlib.metadata
 import importlib.util
 import io
 import json
 import os
+import platform
 import runpy
 import sys
 import types
@@ -27,6 +31,44 @@ from typing import Any, NoReturn
 _STAND_INS = ("ray", "torch", "modelscope")
 # Turns "a.b" of parsed arguments into nested objects; of the engine's own modules, the parser needs this one.
 _REAL_MODULE = "utils.config"
+
+
+def main() -> None:
+    """Print the answer."""
+    wanted = json.loads(sys.argv[1])
+    # Our own folder, where this file lies, would hide the engine's packages; the engine's command is run elsewhere.
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+    sys.path[:] = wanted["paths"] + [path for path in sys.path if path and os.path.abspath(path) != here]  # noqa: PTH100
+    answer = _parsed(wanted["module"], wanted["arguments"]) if "module" in wanted else _installed(wanted)
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+def _installed(wanted: dict[str, list[str]]) -> dict[str, object]:
+    return {
+        "executable": sys.executable,
+        "version": platform.python_version(),
+        "distributions": {name: _version(name) for name in wanted["distributions"]},
+        "modules": {name: _folder(name) for name in wanted["modules"]},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _folder(name: str) -> str | None:
+    # Of a top-level module, looking runs no code of it.
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    folders = list(spec.submodule_search_locations or [])
+    return folders[0] if folders else spec.origin
 
 
 class _ParsedError(BaseException):
@@ -82,15 +124,7 @@ class _StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             module.get_strategy = _stop  # type: ignore[attr-defined]
 
 
-def main() -> None:
-    """Print what the engine's parser says."""
-    wanted = json.loads(sys.argv[1])
-    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
-    sys.path[:] = wanted["paths"] + [path for path in sys.path if path and os.path.abspath(path) != here]  # noqa: PTH100
-    sys.stdout.write(json.dumps(_answer(wanted["module"], wanted["arguments"])) + "\n")
-
-
-def _answer(module: str, arguments: list[str]) -> dict[str, object]:
+def _parsed(module: str, arguments: list[str]) -> dict[str, object]:
     package = module.partition(".")[0]
     spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec is not None else []
