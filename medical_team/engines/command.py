@@ -225,10 +225,6 @@ class EngineCommand:
         """The whole command for the engine's ``python``."""
         return [python, "-m", self.module, *self.arguments]
 
-    def values_of(self, option: str) -> tuple[str, ...] | None:
-        """The values of ``option``, the last ones if it stands there twice; None where it doesn't."""
-        return next((words[1:] for words in reversed(self.options) if words[0] == option), None)
-
 
 def shell_text(
     words: Sequence[str], options: Sequence[tuple[str, ...]] = (), environment: Mapping[str, str] | None = None
@@ -260,8 +256,8 @@ def save_interval(steps: int, save_every: int) -> int:
     It divides ``steps``, so that the last step is saved: the largest divisor up to ``save_every``, unless that would
     save more than twice as often as asked; then the smallest divisor above it.
     """
-    divisors = [number for number in range(1, steps + 1) if steps % number == 0]
-    below = max(number for number in divisors if number <= max(1, save_every))
+    fitting = divisors(steps)
+    below = max(number for number in fitting if number <= max(1, save_every))
     if 2 * below >= min(save_every, steps):
         return below
-    return min(number for number in divisors if number > save_every)
+    return min(number for number in fitting if number > save_every)

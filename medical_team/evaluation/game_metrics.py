@@ -135,7 +135,7 @@ class HeldoutScore(Closed):
     after: BalancedAccuracy
 
 
-def balanced_accuracy(games: Sequence[Game], *, seed: int = 0) -> BalancedAccuracy | None:
+def balanced_accuracy(games: Sequence[Game]) -> BalancedAccuracy | None:
     """The balanced accuracy of the assessor in ``games``, by bootstrap over near-duplicate groups.
 
     A game without a verdict counts as wrong, one that the judge could not decide does not count. None where the notes
@@ -148,7 +148,7 @@ def balanced_accuracy(games: Sequence[Game], *, seed: int = 0) -> BalancedAccura
     sensitivity, specificity = rate(is_right, is_harmful), rate(is_right, is_benign)
     if sensitivity is None or specificity is None:
         return None
-    bootstrap = GroupBootstrap([game.spec.pair.near_duplicate_group for game in counted], seed=seed)
+    bootstrap = GroupBootstrap([game.spec.pair.near_duplicate_group for game in counted])
     draws = (bootstrap.rates(is_right, is_harmful) + bootstrap.rates(is_right, is_benign)) / 2
     interval = interval_of(draws)
     if interval is None:

@@ -117,21 +117,19 @@ def attack_notes(
     config: RunConfig,
     *,
     name: str,
-    on_progress: Notify = lambda _: None,
 ) -> AttackedNotes:
     """Let the attacker revise the notes of ``records``, which are all adversarial, and ask the judge for the truth.
 
     Args:
         records: what is revised.
-        sampler: who revises.
+        rollout: who revises.
         judge: who says whether the revised note has an error.
         config: the rules and the limits.
         name: distinguishes these notes; with the seed it decides the replies.
-        on_progress: told what is being played.
     """
     by_id = {f"{name}-{index:04d}": record for index, record in enumerate(records)}
     specs = [GameSpec.of(record, record.data_type, game_id=game_id) for game_id, record in by_id.items()]
-    games = play(specs, rollout, config.game, config.rollout, seed=config.training.seed, on_progress=on_progress)
+    games = play(specs, rollout, config.game, config.rollout, seed=config.training.seed)
     queries = [
         JudgeQuery(game_id=game.spec.id, note=game.note, verdict=None, pair=game.spec.pair)
         for game in games

@@ -17,6 +17,7 @@ from ..errors import DataError, UsageError
 from ..files import atomic_folder
 from ..game.play import assess, attack
 from ..game.rollout import Rollout
+from ..game.turns import TurnRules
 from ..jsonl import from_line, read_jsonl, validation_problems, write_jsonl
 from ..judge.protocol import Judge, rule_games
 from ..metrics.statistics import Figure
@@ -147,21 +148,13 @@ def game_specs(
 
 def attacked(specs: Sequence[GameSpec], attacker: Player, seed: int, on_progress: Notify) -> list[Game]:
     """The games with the attackers' turns, drawn at their own temperature."""
-    return attack(specs, attacker.rollout, attacker.game, attacker.rollout_config, seed=seed, on_progress=on_progress)
+    return attack(specs, attacker.rollout, TurnRules(attacker.game, attacker.rollout_config, seed=seed), on_progress)
 
 
 def assessed(games: Sequence[Game], assessor: Player, judge: Judge, seed: int, on_progress: Notify) -> list[Game]:
     """The games with the assessors' turns, greedy, and the judge's ruling."""
-    played = assess(
-        games,
-        assessor.rollout,
-        assessor.game,
-        assessor.rollout_config,
-        seed=seed,
-        is_greedy=True,
-        on_progress=on_progress,
-    )
-    return rule_games(played, judge, assessor.game.undecidable)
+    rules = TurnRules(assessor.game, assessor.rollout_config, seed=seed, is_greedy=True)
+    return rule_games(assess(games, assessor.rollout, rules, on_progress), judge, assessor.game.undecidable)
 
 
 SELF, ATTACK, ASSESS = "self", "attack", "assess"

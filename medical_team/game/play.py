@@ -32,22 +32,12 @@ def play(
         is_greedy: take the likeliest tokens, as evaluation does.
         on_progress: told what is being played, for a display.
     """
-    games = attack(specs, rollout, game_config, rollout_config, seed=seed, is_greedy=is_greedy, on_progress=on_progress)
-    return assess(games, rollout, game_config, rollout_config, seed=seed, is_greedy=is_greedy, on_progress=on_progress)
-
-
-def attack(
-    specs: Sequence[GameSpec],
-    rollout: Rollout,
-    game_config: GameConfig,
-    rollout_config: RolloutConfig,
-    *,
-    seed: int,
-    is_greedy: bool = False,
-    on_progress: Notify = lambda _: None,
-) -> list[Game]:
-    """The first half of :func:`play`: the attackers' turns. Vanilla games have none."""
     rules = TurnRules(game_config, rollout_config, seed=seed, is_greedy=is_greedy)
+    return assess(attack(specs, rollout, rules, on_progress), rollout, rules, on_progress)
+
+
+def attack(specs: Sequence[GameSpec], rollout: Rollout, rules: TurnRules, on_progress: Notify) -> list[Game]:
+    """The first half of :func:`play`: the attackers' turns. Vanilla games have none."""
     games = [opened(spec) for spec in specs]
     attacked = [game for game in games if game.spec.data_type.is_adversarial]
     on_progress(f"{len(attacked)} attackers")
@@ -57,18 +47,8 @@ def attack(
     return _merged(games, played)
 
 
-def assess(
-    games: Sequence[Game],
-    rollout: Rollout,
-    game_config: GameConfig,
-    rollout_config: RolloutConfig,
-    *,
-    seed: int,
-    is_greedy: bool = False,
-    on_progress: Notify = lambda _: None,
-) -> list[Game]:
+def assess(games: Sequence[Game], rollout: Rollout, rules: TurnRules, on_progress: Notify) -> list[Game]:
     """The second half of :func:`play`: the assessors' turns in the games that have a note to read."""
-    rules = TurnRules(game_config, rollout_config, seed=seed, is_greedy=is_greedy)
     waiting = [game for game in games if game.state is GameState.AWAITING_RULING]
     on_progress(f"{len(waiting)} assessors")
     requests = [rules.assessor_request(game) for game in waiting]

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -31,8 +31,8 @@ _ResultT = TypeVar("_ResultT")
 _ClientT = TypeVar("_ClientT", httpx.Client, httpx.AsyncClient)
 
 
-class RemoteJudge:
-    """Asks a judge's service, with pooled connections. May be used by several threads.
+class _Service(Generic[_ClientT]):
+    """What both ask.
 
     Args:
         url: the service, e.g. ``http://127.0.0.1:8000``; a path ``/judge`` behind it is understood.
@@ -47,6 +47,7 @@ class RemoteJudge:
     """
 
     name = "remote"
+    _make: ClassVar[Callable[..., Any]]
 
     def __init__(
         self,
@@ -61,7 +62,19 @@ class RemoteJudge:
         base = base_url(url)
         patience = Patience(timeout=timeout_seconds, away=patience_seconds)
         self._conversation = Conversation(base, self.name, games_per_request, patience, notify)
-        self._http = _made(make_client, base, token)
+        headers = {"Accept-Encoding": "identity", "User-Agent": "medical-team"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            self._http: _ClientT = self._make(base, headers=headers)
+        except EndpointError as error:
+            raise JudgeError(f"the judge can't be asked: {error}") from error
+
+
+class RemoteJudge(_Service[httpx.Client]):
+    """Asks a judge's service, with pooled connections. May be used by several threads."""
+
+    _make = staticmethod(make_client)
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
         """A ruling for each query, by its game id. Waits while the service is away."""
@@ -115,25 +128,10 @@ class RemoteJudge:
             return _no_reply(error, step)
 
 
-class AsyncRemoteJudge:
+class AsyncRemoteJudge(_Service[httpx.AsyncClient]):
     """:class:`RemoteJudge` for callers on an event loop. Calls may overlap."""
 
-    name = "remote"
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: str | None = None,
-        games_per_request: int = GAMES_PER_REQUEST,
-        timeout_seconds: float = Patience.timeout,
-        patience_seconds: float = Patience.away,
-        notify: Notify = lambda _: None,
-    ) -> None:
-        base = base_url(url)
-        patience = Patience(timeout=timeout_seconds, away=patience_seconds)
-        self._conversation = Conversation(base, self.name, games_per_request, patience, notify)
-        self._http = _made(make_async_client, base, token)
+    _make = staticmethod(make_async_client)
 
     async def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
         """A ruling for each query, by its game id. Waits while the service is away."""
@@ -235,16 +233,6 @@ class _Reading:
     @property
     def reply(self) -> Reply:
         return Reply(self._response.status_code, bytes(self._body), self._response.headers.get("retry-after"))
-
-
-def _made(make: Callable[..., _ClientT], base: str, token: str | None) -> _ClientT:
-    headers = {"Accept-Encoding": "identity", "User-Agent": "medical-team"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    try:
-        return make(base, headers=headers)
-    except EndpointError as error:
-        raise JudgeError(f"the judge can't be asked: {error}") from error
 
 
 def _request_options(step: Send) -> dict[str, Any]:

@@ -73,16 +73,7 @@ class WirePair(BaseModel):
     @property
     def pair(self) -> NotePair:
         """The case."""
-        return NotePair(
-            case_id=self.case_id,
-            near_duplicate_group=self.near_duplicate_group,
-            source=self.source,
-            error_type=self.error_type,
-            error_note=self.error_note,
-            corrected_note=self.corrected_note,
-            error_sentence=self.error_sentence,
-            corrected_sentence=self.corrected_sentence,
-        )
+        return NotePair(**dict(self))
 
 
 class WireQuery(BaseModel):

@@ -139,17 +139,13 @@ class GroupBootstrap:
     Args:
         groups: the near-duplicate group of each item, in the order in which all figures give their items.
         seed: decides the draws.
-        resamples: how many draws.
         at_once: how many numbers are held while groups are drawn; it changes no draw.
     """
 
-    def __init__(
-        self, groups: Sequence[str], *, seed: int = 0, resamples: int = RESAMPLES, at_once: int = NUMBERS_AT_ONCE
-    ) -> None:
+    def __init__(self, groups: Sequence[str], *, seed: int = 0, at_once: int = NUMBERS_AT_ONCE) -> None:
         numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
         self._group_of_item = np.array([numbers[group] for group in groups], dtype=np.int64)
         self._seed = derive_seed(seed, "bootstrap")
-        self._resamples = resamples
         self._at_once = at_once
         self.group_count = len(numbers)
 
@@ -167,10 +163,10 @@ class GroupBootstrap:
         )
         # Drawn anew for each figure from the same seed, so that memory doesn't grow with the number of groups.
         generator = np.random.default_rng(self._seed)
-        sums = np.empty((len(columns), self._resamples))
+        sums = np.empty((len(columns), RESAMPLES))
         at_once = max(1, self._at_once // max(1, self.group_count))
-        for start in range(0, self._resamples, at_once):
-            count = min(at_once, self._resamples - start)
+        for start in range(0, RESAMPLES, at_once):
+            count = min(at_once, RESAMPLES - start)
             drawn = generator.integers(self.group_count, size=(count, self.group_count))
             sums[:, start : start + count] = by_group[:, drawn].sum(axis=2)
         return list(sums)

@@ -10,13 +10,16 @@ import httpx
 from ..errors import EndpointError
 from .proxies import has_possible_host, scheme_of, usable_proxy
 
+_SECONDS = 60.0
+_CONNECTIONS = 100
+
 
 def make_client(
     base_url: str,
     *,
     headers: Mapping[str, str] | None = None,
-    timeout: float | httpx.Timeout = 60.0,
-    max_connections: int = 100,
+    timeout: float | httpx.Timeout = _SECONDS,
+    max_connections: int = _CONNECTIONS,
 ) -> httpx.Client:
     """A client of one server. Paths are relative to ``base_url``; redirects are not followed.
 
@@ -27,16 +30,10 @@ def make_client(
     return httpx.Client(base_url=base_url, headers=headers, timeout=timeout, transport=transport, trust_env=False)
 
 
-def make_async_client(
-    base_url: str,
-    *,
-    headers: Mapping[str, str] | None = None,
-    timeout: float | httpx.Timeout = 60.0,
-    max_connections: int = 100,
-) -> httpx.AsyncClient:
+def make_async_client(base_url: str, *, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
     """:func:`make_client` for callers on an event loop."""
-    transport = httpx.AsyncHTTPTransport(**_route(base_url, max_connections))
-    return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout, transport=transport, trust_env=False)
+    transport = httpx.AsyncHTTPTransport(**_route(base_url))
+    return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=_SECONDS, transport=transport, trust_env=False)
 
 
 class _Route(TypedDict):
@@ -45,7 +42,7 @@ class _Route(TypedDict):
     limits: httpx.Limits
 
 
-def _route(base_url: str, max_connections: int) -> _Route:
+def _route(base_url: str, max_connections: int = _CONNECTIONS) -> _Route:
     # A transport of our own: httpx then asks the environment for certificates, and not for proxies.
     proxy = usable_proxy(base_url)
     _check(base_url, "the address of the server")

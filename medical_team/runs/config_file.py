@@ -274,18 +274,6 @@ def with_older_rules(config: RunConfig, path: Path) -> RunConfig:
     return dataclasses.replace(config, game=dataclasses.replace(config.game, undecidable="void"))
 
 
-def config_from_tables(tables: Mapping[str, Any]) -> RunConfig:
-    """The configuration in nested ``tables``, as ``tomllib`` gives them; data paths stay as they are.
-
-    Raises:
-        ConfigError: unknown keys, wrong types or values out of bounds: all of them are named.
-    """
-    config, problems = read_tables(renamed_tables(tables))
-    if problems or config is None:
-        raise ConfigError("The configuration can't be used:", problems)
-    return config
-
-
 def check_config(config: RunConfig) -> None:
     """Check a configuration that was made or changed in Python.
 

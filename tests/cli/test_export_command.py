@@ -9,7 +9,6 @@ from importlib.machinery import ModuleSpec
 from unittest.mock import MagicMock
 
 import pytest
-import tomllib
 import torch
 import yaml
 from transformers import AutoModelForCausalLM
@@ -17,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from medical_team.cli.main import main
 from medical_team.policy.shipped_models import save_tiny_model
 from medical_team.policy.transformers_inside import quiet_transformers
-from medical_team.runs.config_file import config_from_tables
+from medical_team.runs.config_file import to_toml
 from medical_team.runs.folder import RunFolder
 from medical_team.runs.places import without_places
 from needs import OPENRLHF
@@ -71,8 +70,7 @@ def test_a_run_is_pushed_with_its_card_and_its_configuration(run, tmp_path, caps
     assert f"{hub.url}/me/model" in out
     sent = hub.files["me/model"]
     assert {"model.safetensors", "config.json", "medical_team.toml", "README.md"} <= sent.keys()
-    config = config_from_tables(tomllib.loads(sent["medical_team.toml"].decode()))
-    assert config == without_places(RunFolder.open(run).config)
+    assert sent["medical_team.toml"].decode() == to_toml(without_places(RunFolder.open(run).config))
     assert "research-only" in yaml.safe_load(sent["README.md"].decode().split("---\n")[1])["tags"]
 
 

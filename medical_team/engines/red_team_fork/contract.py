@@ -36,6 +36,7 @@ REQUIRED_NAMES: Mapping[str, tuple[str, ...]] = {
 
 _FILES_SHOWN = 3
 
+_IMPORT_SECONDS = 60.0
 _PROBE = """
 import importlib, json, sys
 problems = []
@@ -78,17 +79,16 @@ def copy_problems(fork: Path) -> list[str]:
     return []
 
 
-def import_problems(fork: Path, python: str, *, timeout_seconds: float = 60.0) -> list[str]:
+def import_problems(fork: Path, python: str) -> list[str]:
     """Why the fork can't import what it needs from its ``red_team``, tried by its own Python; empty when it can.
 
     Args:
         fork: the fork's checkout.
         python: the Python of the fork's environment.
-        timeout_seconds: how long that Python may take.
     """
     command = [python, "-B", "-c", _PROBE, json.dumps(REQUIRED_NAMES)]
     try:
-        done = subprocess.run(command, cwd=fork, capture_output=True, text=True, timeout=timeout_seconds, check=False)
+        done = subprocess.run(command, cwd=fork, capture_output=True, text=True, timeout=_IMPORT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return [f"{python} can't be run in {fork}: {error}"]
     try:

@@ -136,7 +136,8 @@ def test_what_is_passed_on_comes_last_and_so_decides():
     )  # fmt: skip
 
     assert command.arguments[-2:] == ["--train.seed", "7"]
-    assert command.values_of("--train.seed") == ("7",)
+    # Python's argument parser takes the last of two.
+    assert command.arguments.count("--train.seed") == 2
 
 
 def test_machines_pass_through():

@@ -74,6 +74,10 @@ def test_the_fork_has_every_option_that_is_used(name, is_resuming):
         assert len(values) <= 1
 
 
+def values_of(command: EngineCommand, option: str) -> tuple[str, ...] | None:
+    return next((words[1:] for words in command.options if words[0] == option), None)
+
+
 def test_the_checklists_run_keeps_the_users_settings_and_gets_what_was_missing():
     command = command_of(launchable())
 
@@ -86,16 +90,16 @@ def test_the_checklists_run_keeps_the_users_settings_and_gets_what_was_missing()
         "--advantage_estimator": "reinforce", "--actor_loss_coef": "1.0", "--eval_steps": "10",
         "--vllm_sync_backend": "nccl",
     }  # fmt: skip
-    assert {option: (command.values_of(option) or ("",))[0] for option in theirs} == theirs
+    assert {option: (values_of(command, option) or ("",))[0] for option in theirs} == theirs
     for flag in ("--colocate_all_models", "--save_hf_ckpt", "--disable_ds_ckpt", "--flash_attn", "--bf16",
                  "--packing_samples", "--gradient_checkpointing", "--enforce_eager"):  # fmt: skip
-        assert command.values_of(flag) == ()
+        assert values_of(command, flag) == ()
     ours = {
         "--n_samples_per_prompt": "1", "--diversity_score_steps": "100000", "--save_steps": "10",
         "--max_samples": "640", "--remote_rm_url": "http://127.0.0.1:8000/classify",
     }  # fmt: skip
-    assert {option: (command.values_of(option) or ("",))[0] for option in ours} == ours
-    assert command.values_of("--vllm_enable_sleep") == command.values_of("--deepspeed_enable_sleep") == ()
+    assert {option: (values_of(command, option) or ("",))[0] for option in ours} == ours
+    assert values_of(command, "--vllm_enable_sleep") == values_of(command, "--deepspeed_enable_sleep") == ()
 
 
 def test_the_rules_of_the_game_survive_a_shell():
@@ -120,7 +124,7 @@ def test_the_last_step_is_always_saved(steps, save_every):
         checkpoints=replace(config.checkpoints, save_every=save_every),
     )  # fmt: skip
 
-    [interval] = list(command_of(config).values_of("--save_steps") or ())
+    [interval] = list(values_of(command_of(config), "--save_steps") or ())
 
     assert steps % int(interval) == 0
     assert steps // int(interval) <= max(1, 2 * -(-steps // save_every)), "and not much more often than asked"
