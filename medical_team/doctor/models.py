@@ -26,12 +26,10 @@ from .hub import (
     missing_in_model,
     offline_variable,
 )
-from .subject import TORCH_SECONDS, Subject, run_command
+from .subject import PROBE, TORCH_SECONDS, Subject, run_command
 
 TEMPLATE_SECONDS = 150.0
 """A first import of transformers from a cold or remote disk takes a minute and more."""
-
-_TEMPLATE_PROBE = Path(__file__).with_name("probe_template.py")
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def _ask(folder: Path, subject: Subject) -> _Told:
     except EngineError as error:
         return _Told("", str(error))
     environment = {**subject.environment, "HF_HUB_OFFLINE": "1"}
-    ended = run_command([python, _TEMPLATE_PROBE, folder], TEMPLATE_SECONDS, environment=environment)
+    ended = run_command([python, PROBE, "template", folder], TEMPLATE_SECONDS, environment=environment)
     try:
         return from_line(ended.output.strip().rpartition("\n")[2], _Told)
     except (ValidationError, ValueError):
@@ -90,7 +88,6 @@ _POLICY_SECONDS = 180.0
 
 PROBE_SECONDS = TORCH_SECONDS + _POLICY_SECONDS + 10.0
 
-_POLICY_PROBE = f"{__package__}.probe_model"
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -116,7 +113,9 @@ def probe_seen(subject: Subject) -> Seen:
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [subject.environment.get("PYTHONPATH")])]),
     }
     ended = run_command(
-        [subject.python, "-m", _POLICY_PROBE, to_line(subject.config)], _POLICY_SECONDS, environment=environment
+        [subject.python, "-m", f"{__package__}.probe", "policy", to_line(subject.config)],
+        _POLICY_SECONDS,
+        environment=environment,
     )
     if ended.status is None:
         return warning(

@@ -56,9 +56,7 @@ class Ended:
         return f"exit status {self.status}" + (f": {said[-1].strip()}" if said else "")
 
 
-def run_command(
-    command: Sequence[str | Path], seconds: float, *, environment: Mapping[str, str], folder: Path | None = None
-) -> Ended:
+def run_command(command: Sequence[str | Path], seconds: float, *, environment: Mapping[str, str]) -> Ended:
     """Run ``command`` for at most ``seconds``; then it and all that it started is killed."""
     name = Path(command[0]).name
     try:
@@ -68,7 +66,6 @@ def run_command(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=dict(environment),
-            cwd=folder,
             text=True,
             errors="replace",
             # A group of its own, so that its children can be ended with it.
@@ -191,7 +188,8 @@ def _users(program: str, environment: Mapping[str, str], seconds: float) -> tupl
 TORCH_SECONDS = 150.0
 """A first import from a cold or remote disk takes a minute and more."""
 
-_TORCH_PROBE = Path(__file__).with_name("probe_torch.py")
+PROBE = Path(__file__).with_name("probe.py")
+"""Asked by its path: another Python has no package of ours."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +210,7 @@ class TorchFound:
 
 def find_torch(python: str, environment: Mapping[str, str]) -> TorchFound:
     """Import torch in ``python`` and multiply two small matrices on each GPU. What fails there is told, not raised."""
-    ended = run_command([python, _TORCH_PROBE], TORCH_SECONDS, environment=environment)
+    ended = run_command([python, PROBE, "torch"], TORCH_SECONDS, environment=environment)
     line = ended.output.strip().rpartition("\n")[2]
     try:
         return from_line(line, TorchFound)

@@ -1,0 +1,128 @@
+"""Run by the Python that will train, and prints one line of JSON: what the Python's torch is and whether it computes
+(``torch``), whether a model's chat template shows a message as it is (``template FOLDER``), and whether the policy of a
+run can do what the run tries before its first game (``policy CONFIG``).
+
+The first two are asked of an engine's Python too: they run as a file, and of this package they load one file without
+needs. The last runs as a module of this package, beside its libraries.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+WIDTH = 64
+CPU_CAPABILITIES = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+
+
+def main() -> None:
+    """Answer what the first argument asks."""
+    asked, *rest = sys.argv[1:]
+    if asked == "policy":
+        found = _policy(*rest)
+    else:
+        # The folder of this file comes first, and its modules are not meant by `import secrets` or `import ray`.
+        sys.path.pop(0)
+        found = _torch() if asked == "torch" else _template(*rest)
+    sys.stdout.write("\n" + json.dumps(found) + "\n")
+
+
+def _torch() -> dict[str, object]:
+    devices: list[str] = []
+    found: dict[str, object] = {
+        "version": None, "cuda": None, "devices": devices, "has_bf16": False, "problem": "",
+    }  # fmt: skip
+    try:
+        import torch
+
+        found["version"] = str(torch.__version__)
+        found["cuda"] = torch.version.cuda
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        for index in range(count):
+            devices.append(torch.cuda.get_device_name(index))
+            ones = torch.ones(WIDTH, WIDTH, device=f"cuda:{index}")
+            if (ones @ ones).sum().item() != WIDTH**3:
+                found["problem"] = f"GPU {index} computes wrong numbers"
+        if count:
+            found["has_bf16"] = bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        elif hasattr(torch.cpu, "get_capabilities"):
+            capabilities = torch.cpu.get_capabilities()
+            found["has_bf16"] = any(bool(capabilities.get(name)) for name in CPU_CAPABILITIES)
+    except Exception as error:  # noqa: BLE001 - whatever breaks is what is to be told
+        found["problem"] = (type(error).__name__ + ": " + str(error)).strip().splitlines()[0]
+    return found
+
+
+def _template(folder: str) -> dict[str, object]:
+    # A tokenizer needs no torch, whose import takes long and may fail for reasons that are told elsewhere.
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        tokenizers: Any = importlib.import_module("transformers").AutoTokenizer
+    except Exception as error:  # noqa: BLE001 - a broken installation is told elsewhere
+        return {"problem": "", "skipped": f"transformers can't be imported ({type(error).__name__})"}
+    try:
+        tokenizer = tokenizers.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # noqa: BLE001 - a tokenizer may be broken in any way
+        return {"problem": f"can't be read, since its tokenizer can't: {_reason(error)}", "skipped": ""}
+    if not tokenizer.chat_template:
+        return {"problem": "is missing: take the model's instruct variant", "skipped": ""}
+
+    def render(messages: object, is_thinking: bool) -> Any:
+        return tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, enable_thinking=is_thinking
+        )
+
+    try:
+        return {"problem": _chat_template_module().template_problem(render) or "", "skipped": ""}
+    except Exception as error:  # noqa: BLE001 - a template may fail in any way
+        return {"problem": f"can't be filled with a user's message: {_reason(error)}", "skipped": ""}
+
+
+def _chat_template_module() -> Any:
+    # By its path: the folder above the package may hold the libraries of another Python.
+    path = Path(__file__).resolve().parents[1] / "chat_template.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} can't be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _policy(text: str) -> dict[str, object]:
+    from ..config import RunConfig
+    from ..data.load import load_sets
+    from ..errors import DataError, MedicalTeamError, UsageError
+    from ..jsonl import from_line
+    from ..policy.policy import Policy
+    from ..policy.probe import probe_policy
+    from ..train.preflight import check_data_fits
+
+    config = from_line(text, RunConfig)
+    found: dict[str, object] = {"problem": "", "passes": None, "sampler": None}
+    try:
+        policy = Policy(config.policy, seed=0)
+        probed = probe_policy(policy)
+        if probed is not None:
+            found |= {"passes": probed.passes, "sampler": probed.sampler}
+        try:
+            sets = load_sets(config)
+        except (DataError, UsageError):
+            # What is wrong with the data is told by the checks of the data.
+            sets = None
+        if sets is not None:
+            check_data_fits(*sets, policy, config, demonstrates=config.training.demonstration_coefficient > 0)
+    except MedicalTeamError as error:
+        found["problem"] = str(error)
+    return found
+
+
+if __name__ == "__main__":
+    main()
