@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,16 +82,9 @@ def cpu_only_torch_warning() -> str | None:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory so far: what torch allocated on a GPU, or this process's resident memory on a CPU.
-
-    Returns 0 on a system that doesn't tell.
-    """
+    """The most memory so far: what torch allocated on a GPU, or this process's resident memory on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == _MAC_OS else peak * 1024
 

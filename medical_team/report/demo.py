@@ -40,11 +40,10 @@ def save_demo_plot(path: Path, metrics: Sequence[StepMetrics], scores: Sequence[
     curves.legend(loc="center right", frameon=False)
     labels = [f"{score.group}\n{'revised by an attacker' if score.is_revised else 'as written'}" for score in scores]
     places = range(len(scores))
-    for offset, colour, label, hatch, of in (
-        (-0.2, _BEFORE, "before", "//", lambda score: score.before),
-        (0.2, _AFTER, "after", "", lambda score: score.after),
+    for offset, colour, label, hatch, values in (
+        (-0.2, _BEFORE, "before", "//", [score.before for score in scores]),
+        (0.2, _AFTER, "after", "", [score.after for score in scores]),
     ):
-        values = [of(score) for score in scores]
         below = [max(0.0, item.value - item.interval.low) for item in values]
         above = [max(0.0, item.interval.high - item.value) for item in values]
         bars.barh(
@@ -56,7 +55,7 @@ def save_demo_plot(path: Path, metrics: Sequence[StepMetrics], scores: Sequence[
     bars.invert_yaxis()
     bars.set(xlim=(0, 1), xlabel="balanced accuracy with 95 % interval; dotted: guessing", title="Held-out notes")
     bars.legend(loc="lower right", fontsize=8)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110)  # pyright: ignore[reportUnknownMemberType]
 
 
 _WIDTH = 36

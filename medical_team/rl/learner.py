@@ -3,6 +3,8 @@ far the engine that draws replies is from the learner is measured here, and what
 
 from __future__ import annotations
 
+# torch and safetensors leave parts of their types out.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,10 +203,8 @@ class ReinforceLearner:
         return f"{self._part}_{OPTIMIZER_FILE}" if self._part else OPTIMIZER_FILE
 
     def device_metrics(self) -> dict[str, float]:
-        """The peak memory of the step, and the GPU's share of it, as far as they are known."""
-        metrics: dict[str, float] = {}
-        if (peak := peak_memory_bytes(self._policy.device)) is not None:
-            metrics["memory/peak_gib"] = peak / BYTES_PER_GIB
+        """The peak memory of the step, and the GPU's share of it, where that is known."""
+        metrics = {"memory/peak_gib": peak_memory_bytes(self._policy.device) / BYTES_PER_GIB}
         if (share := gpu_memory_share(self._policy.device)) is not None:
             metrics["memory/gpu_share"] = share
         return metrics

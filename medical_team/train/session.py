@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from ..chat_template import asks_for_day, today
+from ..chat_template import today
 from ..config import JudgeConfig, RunConfig
 from ..data.load import load_sets
 from ..errors import UsageError
@@ -22,6 +22,7 @@ from ..game.rollout import FIXED, RoutedRollout, TrainingRollout
 from ..judge.protocol import Judge
 from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
+from ..policy.chat import is_told_day
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.pair import Policies, load_policies
 from ..policy.probe import choose_precision, probe_policy
@@ -124,7 +125,7 @@ def resume_run(
         judge = _judge(run.config.judge, run.training_records(), told)
         policies = _policies(run.config, told)
         policy = policies.policy_of(Role.ASSESSOR)
-        if not run.is_day_saved and asks_for_day(policy.tokenizer.chat_template):
+        if not run.is_day_saved and is_told_day(policy.tokenizer):
             told.warn(
                 "This run was saved without the day that its chat template is told. It is told the day on which the "
                 f"run was made, {policy.day}; steps that were played on later days may have had other prompts."
