@@ -12,15 +12,13 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import MissingDependencyError, UsageError
-from ..model_names import model_title, repository_of, settled_model
 from ..rl.model_card import card_metadata, model_licence
 from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo, is_checkpoint
 from ..runs.config_file import to_toml
 from ..runs.folder import RunFolder
-from ..runs.places import without_places
+from ..runs.places import is_run, model_title, repository_of, settled_model, without_places
 from .arguments import parse, remark, say
 
-_RUN_INFO = "run.json"
 _CARD = "README.md"
 _CONFIG = "medical_team.toml"
 _LIBRARIES = ("torch", "transformers", "peft", "safetensors", "huggingface_hub", "tokenizers")
@@ -143,7 +141,7 @@ def _source_of(chosen: ExportArguments) -> _Source:
     path = chosen.checkpoint
     if not path.is_dir():
         raise UsageError(f"there is no folder {path}. Name a run, a checkpoint in it, or a folder with a model.")
-    if (path / _RUN_INFO).is_file():
+    if is_run(path):
         return _of_run(RunFolder.open(path), chosen.which)
     if chosen.which is not None:
         raise UsageError(f"--which chooses within a run, and {path} is none: leave it out")
@@ -151,7 +149,7 @@ def _source_of(chosen: ExportArguments) -> _Source:
     if is_checkpoint(checkpoint):
         return _of_checkpoint(checkpoint)
     run = checkpoint.parent
-    if checkpoint.name == "final" and (run / _RUN_INFO).is_file():
+    if checkpoint.name == "final" and is_run(run):
         return _of_run(RunFolder.open(run), "final")
     return _Source(path, str(path))
 
@@ -185,7 +183,7 @@ def _of_run(run: RunFolder, which: Literal["best", "final", "latest"] | None) ->
 def _of_checkpoint(checkpoint: Path) -> _Source:
     steps = CheckpointInfo.read(checkpoint).completed_steps
     run_path = checkpoint.parent.parent
-    run = RunFolder.open(run_path) if (run_path / _RUN_INFO).is_file() else None
+    run = RunFolder.open(run_path) if is_run(run_path) else None
     return _Source(checkpoint / POLICY_FOLDER, f"the checkpoint {checkpoint.name} of {run_path}", run, steps)
 
 

@@ -4,7 +4,6 @@ evaluation writes down of it, and what it was trained on: a figure on those note
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -15,11 +14,11 @@ from ..chat_template import today
 from ..config import DEMO_MODEL, DataConfig, GameConfig, RolloutConfig, RunConfig
 from ..errors import UsageError
 from ..jsonl import lines_sha256
-from ..model_names import model_title
 from ..records import Closed, NotePair
-from ..runs.checkpoints import POLICY_FOLDER, is_checkpoint
+from ..runs.checkpoints import POLICY_FOLDER, is_checkpoint, name_of, step_of
 from ..runs.config_file import load_preset, to_toml
 from ..runs.folder import RunFolder, run_around
+from ..runs.places import is_run, model_title
 from ..words import folded_words
 from .medec_texts import MedecText
 from .predictions import BASELINES
@@ -29,9 +28,7 @@ MOST_RUNS = 16
 
 BEST, FINAL = "best", "final"
 
-_RUN_INFO = "run.json"
 _SAMPLED_BYTES = 65536
-_STEP = re.compile(r"step-(\d{6,})")
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def choose_model(name: str, url: str | None = None) -> ModelChoice:
     path = Path(name).expanduser()
     if not path.is_dir():
         return ModelChoice(name, name)
-    if (path / _RUN_INFO).is_file():
+    if is_run(path):
         return _choice_of_run(RunFolder.open(path))
     run = run_around(path)
     if run is not None:
@@ -146,12 +143,12 @@ def _part_of(run: RunFolder, path: Path) -> ModelChoice:
     weights = _weights_of(path)
     # The run by its name alone, so that the same run in another place keeps its label.
     inner = [part for part in path.resolve().relative_to(run.path.resolve()).parts if part != "checkpoints"]
-    step = next((int(match[1]) for part in inner if (match := _STEP.fullmatch(part))), None)
+    step = next((step for part in inner if (step := step_of(part)) is not None), None)
     return ModelChoice(
         label="/".join([run.path.resolve().name, *(part for part in inner if part != POLICY_FOLDER)]),
         location=str(weights),
         run=run,
-        part=FINAL if step is None else f"step-{step:06d}",
+        part=FINAL if step is None else name_of(step),
         step=run.total_steps if step is None else step,
         fingerprint=_fingerprint(weights),
     )

@@ -17,7 +17,7 @@ from ..callbacks import Notify
 from ..config import JudgeConfig, RolloutConfig
 from ..errors import JudgeError, MissingDependencyError, PolicyError, VllmError
 from ..judge.questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
-from ..model_names import is_hub_name
+from ..runs.places import is_hub_name
 from .chat import encode_prompt
 from .devices import choose_device, choose_dtype
 from .forward_pass import hides_padding

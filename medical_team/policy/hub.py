@@ -20,8 +20,8 @@ from huggingface_hub.errors import (
 from ..callbacks import Notify
 from ..config import TINY_RANDOM_MODEL
 from ..errors import ModelUnavailableError, OutputError, PolicyError, UsageError
-from ..model_names import is_folder_name, is_hub_name
 from ..network.proxies import privacy_warning, usable_proxy
+from ..runs.places import is_folder_name, is_hub_name
 from .model_folder import (
     ADAPTER_CONFIG_FILE,
     CONFIG_FILE,

@@ -23,8 +23,8 @@ from ..callbacks import Notify
 from ..chat_template import MEND, probe_messages
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import PolicyError
-from ..model_names import is_folder_name
 from ..runs.folder import run_around
+from ..runs.places import is_folder_name
 from .adapter import load_adapter, merge_adapter
 from .chat import chat_template_problem
 from .devices import raise_if_too_large

@@ -19,12 +19,12 @@ from ..errors import DataError, RunFolderError
 from ..metrics.alarms import LONG, alarm_spans
 from ..metrics.criteria import criteria
 from ..metrics.run_reader import RunReader
-from ..model_names import model_title
 from ..network.secrets import without_user
 from ..records import DataType, Role, TrainingRecord
 from ..rl.model_card import judge_licence, model_licence
 from ..runs.folder import RunFolder
 from ..runs.lock import RunState, Traces
+from ..runs.places import model_title
 
 MAX_POINTS = 2000
 """A longer curve is thinned out: no screen shows more, and the page would only grow."""

@@ -12,9 +12,9 @@ from ..data.card import licences
 from ..metrics.alarms import LONG
 from ..metrics.criteria import Criterion, criteria
 from ..metrics.run_reader import RunReader
-from ..model_names import model_title, repository_of
 from ..records import Source
 from ..runs.folder import RunFolder, RunKind
+from ..runs.places import model_title, repository_of
 
 _APACHE = "Apache License 2.0"
 _OF_MODELS = {

@@ -4,7 +4,6 @@ pool of past selves."""
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import threading
 from collections.abc import Callable, Generator
@@ -20,6 +19,7 @@ from ..game.opponents import pool_after, version_after
 from ..game.rollout import Rollout, TrainingRollout
 from ..judge.protocol import Judge
 from ..metrics.step_metrics import BYTES_PER_GIB
+from ..runs.checkpoints import step_of
 from ..runs.folder import RunFolder
 from .protocols import Learner, StepTimer
 
@@ -106,9 +106,6 @@ class HeldoutEvaluation:
         return result.metrics
 
 
-_NAME = re.compile(r"step-(\d{6,})")
-
-
 class OpponentPool:
     """Keeps the past selves of ``run`` that its next games may ask for; none where the run has no pool.
 
@@ -173,4 +170,5 @@ class OpponentPool:
     def _steps_on_disk(self) -> list[int]:
         if not self._folder.is_dir():
             return []
-        return sorted(int(match[1]) for entry in self._folder.iterdir() if (match := _NAME.fullmatch(entry.name)))
+        steps = [step_of(entry.name) for entry in self._folder.iterdir()]
+        return sorted(step for step in steps if step is not None)

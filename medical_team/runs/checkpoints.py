@@ -71,6 +71,17 @@ class CheckpointInfo:
             ) from error
 
 
+def name_of(step: int) -> str:
+    """The name of the folder with the state after ``step`` completed steps."""
+    return f"step-{step:06d}"
+
+
+def step_of(name: str) -> int | None:
+    """The completed steps that the name of a folder tells; None where it is no checkpoint's."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
+
+
 def is_checkpoint(folder: Path) -> bool:
     """Whether ``folder`` is a complete checkpoint."""
     return (folder / _MARKER).is_file()
@@ -93,25 +104,22 @@ class Checkpoints:
 
     def path_of(self, step: int) -> Path:
         """Where the checkpoint after ``step`` completed steps lies."""
-        return self.folder / f"step-{step:06d}"
+        return self.folder / name_of(step)
 
     def steps(self) -> list[int]:
         """The completed steps of every complete checkpoint, ascending."""
         if not self.folder.is_dir():
             return []
-        matches = [_NAME.fullmatch(entry.name) for entry in self.folder.iterdir() if is_checkpoint(entry)]
-        return sorted(int(match[1]) for match in matches if match)
+        steps = [step_of(entry.name) for entry in self.folder.iterdir() if is_checkpoint(entry)]
+        return sorted(step for step in steps if step is not None)
 
     def incomplete_after(self, step: int) -> list[Path]:
         """The folders of checkpoints later than ``step`` that are not whole, ascending."""
         if not self.folder.is_dir():
             return []
-        later = {
-            int(match[1]): entry
-            for entry in self.folder.iterdir()
-            if (match := _NAME.fullmatch(entry.name)) and not is_checkpoint(entry)
-        }
-        return [entry for steps, entry in sorted(later.items()) if steps > step]
+        found = {step_of(entry.name): entry for entry in self.folder.iterdir() if not is_checkpoint(entry)}
+        later = {steps: entry for steps, entry in found.items() if steps is not None and steps > step}
+        return [entry for _, entry in sorted(later.items())]
 
     def latest(self) -> int | None:
         """The completed steps of the last checkpoint; None where there is none."""

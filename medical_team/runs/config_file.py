@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 from ..callbacks import Notify
 from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
-from ..model_names import settled_model
+from ..runs.places import settled_model
 
 _ADAPTER = TypeAdapter(RunConfig)
 

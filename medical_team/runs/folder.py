@@ -39,8 +39,8 @@ from ..config import DataConfig, RunConfig
 from ..errors import ConfigError, OutputError, RunFolderError, TrainingError
 from ..files import atomic_folder, atomic_text, cannot_write, file_sha256
 from ..jsonl import read_jsonl, to_line, write_jsonl
-from ..model_names import is_folder_name, settled_model
 from ..records import Closed, Game, TrainingRecord
+from ..runs.places import is_folder_name, settled_model
 from .append import (
     INFO_FILE,
     GameLine,
@@ -52,9 +52,9 @@ from .append import (
 )
 from .checkpoints import Checkpoints
 from .config_file import check_config, check_is_whole, load_config, to_toml, with_older_rules
-from .info import FORMAT, RunInfo, RunKind, as_begun, check_is_free, folder_around, read_info
+from .info import FORMAT, RunInfo, RunKind, as_begun, check_is_free, read_info
 from .lock import exclusive_lock
-from .places import path_from, settled, ways_to_other_models
+from .places import folder_around, path_from, settled, ways_to_other_models
 
 _CONFIG = "config.toml"
 _TRAIN = "data/train.jsonl"

@@ -16,11 +16,9 @@ from ..errors import RunFolderError
 from ..jsonl import from_line, validation_problems
 from ..records import Closed
 from .append import INFO_FILE, version_in, versions_told
-from .places import found_again, with_other_models_found
+from .places import folder_around, found_again, is_run, with_other_models_found
 
 FORMAT = 1
-
-_LEVELS_TO_RUN = 4
 
 RunKind = Literal["self-play", "warm-start"]
 
@@ -56,7 +54,7 @@ def check_is_run(path: Path) -> None:
     Raises:
         RunFolderError: it is not; where it lies inside of a run, that is named.
     """
-    if (path / INFO_FILE).is_file():
+    if is_run(path):
         return
     if (around := folder_around(path)) is not None:
         raise RunFolderError(f"{path} is a part of a run. Name the folder of the run: {around}")
@@ -80,12 +78,6 @@ def check_is_free(path: Path) -> None:
             )
     elif path.exists() or path.is_symlink():
         raise RunFolderError(f"{path} is no folder. Name a new or empty folder for the run.")
-
-
-def folder_around(path: Path) -> Path | None:
-    """The run's folder in which ``path`` lies; None where there is none."""
-    parents = list(path.parents)[:_LEVELS_TO_RUN]
-    return next((parent for parent in parents if (parent / INFO_FILE).is_file()), None)
 
 
 def read_info(path: Path) -> RunInfo:

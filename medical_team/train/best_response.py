@@ -13,7 +13,7 @@ from ..game_config import GameConfig, OpponentConfig
 from ..records import DataType, Game, TrainingRecord
 from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
-from ..runs.places import settled
+from ..runs.places import is_run, settled
 from .session import resume_run, start_run
 
 
@@ -73,7 +73,7 @@ def trained_attacker(config: RunConfig, path: Path, listeners: Sequence[Listener
         UsageError: another attacker lies there.
         MedicalTeamError: something else that the user can mend.
     """
-    if not (path / "run.json").is_file():
+    if not is_run(path):
         is_finished = start_run(config, path, listeners).is_finished
     else:
         run = RunFolder.open(path)

@@ -9,7 +9,6 @@ from ..demonstrations.draw import DemonstrationDraw
 from ..errors import RunFolderError, UsageError
 from ..game.draw import playable_records
 from ..game.turns import assessment_request, revision_request
-from ..model_names import is_hub_name, settled_model
 from ..policy.chat import encode_prompt
 from ..policy.hub import cached_folder
 from ..policy.policy import Policy
@@ -17,6 +16,7 @@ from ..prompts import reply_prefix
 from ..records import Role, TrainingRecord
 from ..rl.batch import tokenized
 from ..runs.folder import RunFolder
+from ..runs.places import is_hub_name, settled_model
 from ..sentence_edits import NumberedNote
 
 _LONGEST_CHECKED = 64

@@ -22,10 +22,10 @@ class MedicalGameManager:
     """Plays a batch of games. The four methods are called in their order; each begins where the last one ended.
 
     Args:
-        sampler: the policy, or whatever else replies to requests.
+        rollout: the policy, or whatever else replies to requests.
         judge: rules on the games.
         game_config: the rules.
-        sampling_config: how replies are drawn.
+        rollout_config: how replies are drawn.
         seed: decides the replies, with each game's id and role.
     """
 
