@@ -7,7 +7,7 @@ from medical_team.config import RunConfig, TrainingConfig
 from medical_team.metrics.run_reader import RunReader
 from medical_team.report.game_rows import GameArchive
 from medical_team.report.overview import CHARTS, MAX_POINTS, chart_data, config_text, duration, overview
-from medical_team.runs.config_file import config_from_tables, to_toml
+from medical_team.runs.config_file import read_tables, to_toml
 from medical_team.runs.folder import RunFolder
 from report_runs import a_run, a_step
 
@@ -98,7 +98,11 @@ def test_the_configuration_reruns_the_run(tmp_path):
 
     run = RunFolder.open(a_run(tmp_path / "run", [], total_steps=7))
 
-    assert config_from_tables(tomllib.loads(config_text(run))).training.steps == 7
+    config, problems = read_tables(tomllib.loads(config_text(run)))
+
+    assert problems == []
+    assert config is not None
+    assert config.training.steps == 7
     assert str(tmp_path) not in config_text(run)
 
 
