@@ -1,9 +1,14 @@
+from __future__ import annotations
+
 import re
+import subprocess
+import sys
 
 import pytest
 import tomllib
 
 from medical_team import __version__
+from needs import PDOC
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +55,30 @@ def test_licence_and_version_are_the_same_everywhere(repository):
     assert project["license"] == "Apache-2.0"
     assert "\nlicense: Apache-2.0\n" in citation
     assert f"\nversion: {__version__}\n" in citation
+
+
+def test_the_tables_on_the_page_are_up_to_date(repository, load_script):
+    script = load_script("write_planning_docs")
+
+    committed = (repository / "docs" / "planning.md").read_text(encoding="utf-8")
+
+    assert committed == script.page(committed), "run: python scripts/write_planning_docs.py"
+
+
+@pytest.mark.slow
+def test_every_module_has_a_page_and_nothing_is_warned_of(repository, tmp_path, load_script):
+    PDOC.module("pdoc")
+    # Warnings are errors there.
+    subprocess.run(
+        [sys.executable, repository / "scripts" / "write_api_pages.py", tmp_path], cwd=repository, check=True
+    )
+
+    protocol = (tmp_path / "medical_team" / "judge" / "protocol.html").read_text(encoding="utf-8")
+    assert "A ruling for each query, by its game id." in protocol
+    pages = {page.relative_to(tmp_path).with_suffix("") for page in tmp_path.rglob("*.html")}
+    modules = {
+        path.relative_to(repository).with_suffix("") for path in (repository / "medical_team").rglob("[a-z]*.py")
+    }
+    # This room lists the names that it offers; its modules are its own matter.
+    missing = {".".join(module.parts) for module in modules - pages if module.parent.name != "synthetic"}
+    assert missing <= set(load_script("write_api_pages").NEED_ANOTHER_PROGRAM)

@@ -1,9 +1,15 @@
+from __future__ import annotations
+
 import os
 import re
+import shutil
+import subprocess
 
 import pytest
 import tomllib
 import yaml
+
+from needs import MAKE
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +46,13 @@ def test_the_workflow_may_read_alone_and_runs_pinned_actions(text):
     assert not any("permissions" in job for job in workflow["jobs"].values())
     assert used
     assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", action) for action in used)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason=MAKE.reason())
+def test_help_names_what_a_person_would_make(repository):
+    told = subprocess.run(["make", "help"], cwd=repository, capture_output=True, text=True, check=True).stdout
+    targets = re.search(r"^\.PHONY: (.*)$", (repository / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert targets is not None
+    steps_of_test = {"lint", "types", "imports", "tests"}
+    assert {*targets[1].split()} - steps_of_test - {"help"} <= {*re.findall(r"make ([\w-]+)", told)}

@@ -1,6 +1,9 @@
+"""Configurations of models that nobody can read."""
+
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -284,3 +287,13 @@ def test_keys_and_values_take_what_a_cache_holds():
     held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
 
     assert kv_cache_bytes(shape, TOKENS, 4) == held
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"", b"[1]", b"\xef\xbb\xbf{}", b"\xff\xfe{}"])
+def test_the_shape_is_then_not_known(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+
+    shape = shape_of(str(tmp_path))
+
+    assert isinstance(shape, Unknown)
+    assert "config.json can't be read as JSON" in shape.reason

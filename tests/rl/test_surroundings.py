@@ -1,8 +1,11 @@
-"""Held-out notes while a run trains: when they are read, and which checkpoint is the best by them."""
+"""What stands around a step: held-out notes, when they are read and which checkpoint is the best by them; and the
+disk."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,13 +14,15 @@ from learning import LORA
 from medec_builders import ScriptedRollout
 from medical_team.config import CheckpointConfig, RunConfig, TrainingConfig
 from medical_team.judging import reference_judge
+from medical_team.metrics.alarms import alarms
 from medical_team.policy.policy import Policy
 from medical_team.records import DataType
 from medical_team.rl.checkpoint import save_when_due
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.protocols import StepTimer
-from medical_team.rl.surroundings import HeldoutEvaluation
+from medical_team.rl.surroundings import HeldoutEvaluation, disk_metrics
 from medical_team.runs.folder import RunFolder
+from report_runs import a_run
 
 CONFIG = RunConfig(
     policy=LORA,
@@ -68,3 +73,32 @@ def test_the_best_checkpoint_is_that_of_the_highest_held_out_balanced_accuracy_a
     assert best is not None
     assert (best.step, best.metric, best.value) == (8, "heldout/balanced_accuracy", 1.0)
     assert run.checkpoints.steps() == [8, 10]
+
+
+def test_the_disk_is_told_with_what_the_latest_checkpoint_takes(tmp_path):
+    run = RunFolder.open(a_run(tmp_path / "run", []))
+    before = disk_metrics(run)
+    checkpoint = run.checkpoints.path_of(2)
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "checkpoint.json").write_text("{}")
+    (checkpoint / "weights").write_bytes(bytes(2**20))
+
+    after = disk_metrics(run)
+
+    assert set(before) == {"disk/free_gib"}
+    assert abs(before["disk/free_gib"] - shutil.disk_usage(tmp_path).free / 2**30) < 1
+    assert round(after["disk/checkpoint_gib"] * 2**10, 3) == 1.0
+
+
+def test_a_full_disk_is_an_alarm(tmp_path, monkeypatch):
+    run = RunFolder.open(a_run(tmp_path / "run", []))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=100, used=99, free=1))
+
+    assert "disk" in alarms([disk_metrics(run)])
+
+
+def test_a_file_system_that_tells_nothing_stops_no_run(tmp_path):
+    run = RunFolder.open(a_run(tmp_path / "run", []))
+    shutil.rmtree(run.path)
+
+    assert disk_metrics(run) == {}

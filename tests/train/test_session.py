@@ -1,13 +1,35 @@
-"""A run settles the precision of its policy once, and a resumed run keeps it."""
+"""How a run starts: its policy is probed before anything is written, and its precision is settled once."""
+
+from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
+from tiny_architectures import save_tiny_architecture
 
+from builders import synthetic_records
+from medical_team.config import DataConfig, PolicyConfig, RunConfig
+from medical_team.errors import PolicyError
+from medical_team.jsonl import write_jsonl
 from medical_team.policy import probe
 from medical_team.runs.config_file import load_config, load_preset
 from medical_team.train import session
 from medical_team.train.session import resume_run, start_run
+
+
+@pytest.mark.parametrize("kind", ["self-play", "warm-start"])
+def test_a_model_that_can_t_be_trained_ends_the_run_before_it_begins(kind, tmp_path):
+    write_jsonl(tmp_path / "train.jsonl", synthetic_records(1))
+    save_tiny_architecture(tmp_path / "model", "gemma3n_text")
+    config = RunConfig(
+        data=DataConfig(train=str(tmp_path / "train.jsonl")),
+        policy=PolicyConfig(model=str(tmp_path / "model"), device="cpu"),
+    )
+
+    with pytest.raises(PolicyError, match=r"Gemma3nForCausalLM.*can't be trained here"):
+        start_run(config, tmp_path / "run", kind=kind)
+
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("speedup", "precision"), [(2.0, "bf16"), (0.5, "fp32")])
