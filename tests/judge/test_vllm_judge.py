@@ -28,6 +28,7 @@ from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
 from medical_team.judging import make_judge
 from medical_team.policy.answer_scoring import VllmScorer, load_answer_scorer
 from medical_team.policy.shipped_models import converted_folder, save_tiny_model
+from medical_team.policy.vllm_engine import VllmEngine
 from medical_team.records import Labels, Verdict
 from needs import SMOLLM2, VLLM
 
@@ -86,13 +87,18 @@ def test_a_question_that_is_too_long_has_no_score_and_spoils_no_other(scorer):
 def test_an_engine_that_dies_is_started_again_and_one_that_stays_dead_rules_on_nothing(scorer, monkeypatch):
     expected = scorer.score(QUESTIONS)
 
-    def die(*_arguments):
-        raise VllmError("vLLM failed: the engine core died.")
+    choose, deaths = VllmEngine.choose, [1]
 
-    monkeypatch.setattr(scorer._engine, "choose", die)
+    def die_sometimes(self, *arguments):
+        if deaths:
+            deaths.pop()
+            raise VllmError("vLLM failed: the engine core died.")
+        return choose(self, *arguments)
+
+    monkeypatch.setattr(VllmEngine, "choose", die_sometimes)
     assert scorer.score(QUESTIONS) == expected
 
-    monkeypatch.setattr(type(scorer._engine), "choose", die)
+    deaths += [2, 3]
     assert scorer.score(QUESTIONS[:1]) == [NoAnswer("vLLM failed: the engine core died.")]
 
 

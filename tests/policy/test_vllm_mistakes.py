@@ -9,6 +9,7 @@ from learning import sample_of
 from medical_team.config import RunConfig
 from medical_team.game.rollout import Reply
 from medical_team.policy import vllm_rollout
+from medical_team.policy.vllm_engine import VllmEngine
 from medical_team.policy.vllm_rollout import VllmRollout, merged_weights
 from medical_team.rl.batch import padded_to, reply_mask
 from medical_team.rl.learner import EXACT_BOUND, ReinforceLearner, measured_mismatch
@@ -57,7 +58,7 @@ def test_a_prefix_cache_that_is_kept(folder, monkeypatch):
     rollout = VllmRollout(policy, CONFIG)
     try:
         assert mean_mismatch(policy, rollout, requests) < EXACT_BOUND
-        monkeypatch.setattr(rollout._engine, "forget", lambda: None)
+        monkeypatch.setattr(VllmEngine, "forget", lambda self: None)
         learn_a_little(policy, 1, by=0.005)
         rollout.follow()
         assert mean_mismatch(policy, rollout, requests) > EXACT_BOUND

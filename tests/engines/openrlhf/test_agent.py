@@ -22,6 +22,7 @@ from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.config import JudgeConfig, PolicyConfig, RolloutConfig
 from medical_team.engine_config import EngineConfig
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
+from medical_team.engines.openrlhf.game_files import GameFiles
 from medical_team.errors import EngineError
 from medical_team.game.draw import GameDraw
 from medical_team.game_config import OpponentConfig, OpponentSides
@@ -413,16 +414,15 @@ def test_numbers_that_are_not_finite_are_not_trained_on(tmp_path):
     assert all(item.game.state is GameState.VOID for item in played_games(run))
 
 
-def test_where_no_game_can_be_saved_the_run_ends(tmp_path, capsys):
+def test_where_no_game_can_be_saved_the_run_ends(tmp_path, monkeypatch):
     run = a_run(tmp_path / "run", ATTACKED)
-    agent = an_agent(run)
 
-    def full(played):
+    def full(self, played):
         raise OSError(28, "No space left on device")
 
-    agent._files.write = full
+    monkeypatch.setattr(GameFiles, "write", full)
     with pytest.raises(EngineError, match="No space left on device"):
-        play_rows(agent, ScriptedVllm(), rows_of(run)[:1])
+        play_rows(an_agent(run), ScriptedVllm(), rows_of(run)[:1])
 
 
 def test_a_row_of_another_data_set_is_a_problem_on_the_disk_and_ends_the_run(tmp_path):
