@@ -8,7 +8,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from chat_templates import LIST_TEMPLATE
 from clocks import DAY, NEXT_DAY, set_clock
 from medical_team.chat_template import asks_for_day, dated_template, day_of, template_problem, today
-from medical_team.policy.shipped_models import make_tiny_model
+from tiny_models import make_tiny_model
 
 
 def problem_of(template: str) -> str | None:

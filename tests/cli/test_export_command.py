@@ -14,12 +14,12 @@ import yaml
 from transformers import AutoModelForCausalLM
 
 from medical_team.cli.main import main
-from medical_team.policy.shipped_models import save_tiny_model
 from medical_team.policy.transformers_inside import quiet_transformers
 from medical_team.runs.config_file import to_toml
 from medical_team.runs.folder import RunFolder
 from medical_team.runs.places import without_places
 from needs import OPENRLHF
+from tiny_models import save_tiny_model
 
 PROBE = torch.arange(5, 40)[None]
 

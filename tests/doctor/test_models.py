@@ -16,7 +16,7 @@ from medical_team.engine_config import EngineConfig
 from medical_team.errors import PolicyError
 from medical_team.policy.policy import Policy
 from medical_team.policy.probe import probe_policy
-from medical_team.policy.shipped_models import save_tiny_model
+from tiny_models import save_tiny_model
 
 NAME = "someone/model"
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"

@@ -22,9 +22,9 @@ from serving import judged
 from builders import a_record
 from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
-from medical_team.policy.shipped_models import save_tiny_model
 from medical_team.records import DataType
 from needs import MACHINE_WITHOUT_GPU
+from tiny_models import save_tiny_model
 
 
 @pytest.fixture(scope="module")

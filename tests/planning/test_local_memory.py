@@ -11,10 +11,10 @@ from builders import a_sample, memory_of
 from medical_team.config import PolicyConfig, RolloutConfig, RunConfig
 from medical_team.game.rollout import REFERENCE
 from medical_team.policy.policy import Policy
-from medical_team.policy.shipped_models import save_tiny_model
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.protocols import Experience
 from medical_team.samples import Sample
+from tiny_models import save_tiny_model
 
 SAMPLING = RolloutConfig(max_prompt_tokens=64, max_revision_tokens=32, max_verdict_tokens=8)
 

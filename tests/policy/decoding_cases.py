@@ -14,8 +14,8 @@ from transformers import GenerationConfig, PreTrainedModel
 from medical_team.game.rollout import Reply, RolloutRequest, Speaker
 from medical_team.policy.chat import EncodedRequest
 from medical_team.policy.decoding import DecodingRules
-from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.records import Role
+from tiny_models import make_tiny_model
 
 ARCHITECTURES = ("llama", "qwen2", "gemma3")
 WINDOW = 64

@@ -15,8 +15,8 @@ from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.control_tokens import without_control_tokens
 from medical_team.policy.chat import decode_reply, encode_prompt
 from medical_team.policy.demo_model import make_demo_tokenizer
-from medical_team.policy.shipped_models import Architecture, make_tiny_model
 from medical_team.prompts import defuse
+from tiny_models import Architecture, make_tiny_model
 
 CHATML_EOS = 2
 

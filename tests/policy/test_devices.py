@@ -23,8 +23,8 @@ from medical_team.policy.devices import (
     weight_bytes,
 )
 from medical_team.policy.loading import load_language_model
-from medical_team.policy.shipped_models import make_tiny_model, save_tiny_model
 from needs import FILE_WITH_A_HOLE
+from tiny_models import make_tiny_model, save_tiny_model
 
 CPU = torch.device("cpu")
 

@@ -18,8 +18,8 @@ from medical_team.policy import export as export_room
 from medical_team.policy.export import TOLERANCE, export_model, write_for_transformers_4
 from medical_team.policy.loading import load_language_model
 from medical_team.policy.policy import Policy
-from medical_team.policy.shipped_models import make_tiny_model, save_tiny_model
 from medical_team.policy.transformers_inside import quiet_transformers
+from tiny_models import make_tiny_model, save_tiny_model
 
 PROBE = torch.arange(5, 40)[None]
 

@@ -24,8 +24,8 @@ from transformers import (
 from chat_templates import LIST_TEMPLATE
 from medical_team.errors import ModelUnavailableError, PolicyError
 from medical_team.policy.loading import LanguageModel, load_language_model
-from medical_team.policy.shipped_models import Architecture, make_tiny_model, save_tiny_model
 from recording_proxy import use_proxy
+from tiny_models import Architecture, make_tiny_model, save_tiny_model
 
 CPU = torch.device("cpu")
 PROBE = torch.arange(3, 40)[None]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from medical_team.errors import PolicyError
 from medical_team.policy.loading import LanguageModel, load_language_model
-from medical_team.policy.shipped_models import make_tiny_model, save_tiny_model
+from tiny_models import make_tiny_model, save_tiny_model
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n"
 

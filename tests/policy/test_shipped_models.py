@@ -15,16 +15,9 @@ from medical_team.errors import ModelUnavailableError, PolicyError
 from medical_team.policy.chat import decode_reply, encode_prompt
 from medical_team.policy.hub import cached_folder
 from medical_team.policy.loading import load_language_model
-from medical_team.policy.shipped_models import (
-    GGUF_FILE,
-    Architecture,
-    converted_folder,
-    extract_gguf,
-    make_tiny_model,
-    save_tiny_model,
-    smollm2_folder,
-)
+from medical_team.policy.shipped_models import GGUF_FILE, converted_folder, extract_gguf, smollm2_folder
 from needs import SMOLLM2
+from tiny_models import Architecture, make_tiny_model, save_tiny_model
 
 ARCHITECTURES: tuple[Architecture, ...] = ("llama", "qwen2", "gemma3")
 

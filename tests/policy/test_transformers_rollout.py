@@ -17,9 +17,9 @@ from medical_team.game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRe
 from medical_team.policy.decoding_model import DecodingModel
 from medical_team.policy.log_probs import reply_log_probs, token_batch
 from medical_team.policy.policy import Policy
-from medical_team.policy.shipped_models import save_tiny_model
 from medical_team.policy.transformers_rollout import RolloutPath, TransformersRollout, announcement, path_of
 from medical_team.records import LIVING, Role
+from tiny_models import save_tiny_model
 
 CONFIG = RolloutConfig(temperature=0.7, batch_size=4)
 

@@ -13,9 +13,9 @@ from hub_server import hub_server
 from builders import a_record
 from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
-from medical_team.policy.shipped_models import save_tiny_model
 from medical_team.records import DataType
 from medical_team.runs.folder import RunFolder
+from tiny_models import save_tiny_model
 
 OPTIONS = (
     "--preset", "smoke", "--training.games_per_step", "4", "--rollout.max_revision_tokens", "4",

@@ -14,9 +14,9 @@ from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medec_csv import some_rows, write_csv
 from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
-from medical_team.policy.shipped_models import make_tiny_model, save_tiny_model
 from medical_team.records import DataType
 from medical_team.runs.folder import RunFolder
+from tiny_models import make_tiny_model, save_tiny_model
 
 TOKENIZER = make_tiny_model()[1]
 SMALL = ("--preset", "smoke", "--training.games_per_step", "4", "--rollout.max_revision_tokens", "4",

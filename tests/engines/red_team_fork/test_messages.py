@@ -15,7 +15,6 @@ from medical_team.engines.red_team_fork.custom_configs import custom_configs_of
 from medical_team.engines.red_team_fork.messages import CustomConfigs
 from medical_team.errors import UsageError
 from medical_team.policy.chat import encode_prompt
-from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.records import DataType
 from medical_team.utils import (
     convert_game_history_to_conversation,
@@ -23,6 +22,7 @@ from medical_team.utils import (
     cot_format_check_and_extract,
 )
 from red_team_fork_loop import CharacterTokenizer
+from tiny_models import make_tiny_model
 
 NOTE = a_pair().error_note
 ATTACKED = [{"game_role": "attacker", "content": NOTE}]
