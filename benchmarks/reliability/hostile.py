@@ -36,9 +36,8 @@ from hostile_texts import edits_of, hostile_text, wrapped
 
 from medical_team.config import RolloutConfig
 from medical_team.data.synthetic.demo_world import played_records
-from medical_team.game.play import score
+from medical_team.game.play import TurnRules, opened, score
 from medical_team.game.rollout import Reply
-from medical_team.game.turns import TurnRules, opened
 from medical_team.game_config import GameConfig
 from medical_team.jsonl import from_line, to_line
 from medical_team.judge.protocol import rule_games

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..config import GameConfig
 from ..errors import UsageError
-from ..game.turns import assessment_request, revision_request
+from ..game.play import assessment_request, revision_request
 from ..judging import reference_judge
 from ..prompts import ANSWER_PREFIX, reply_prefix
 from ..records import DataType, Role, TrainingRecord, Verdict

@@ -15,9 +15,8 @@ from ..callbacks import Notify
 from ..config import GameConfig, RolloutConfig
 from ..errors import DataError, UsageError
 from ..files import atomic_folder
-from ..game.play import assess, attack
+from ..game.play import TurnRules, assess, attack
 from ..game.rollout import Rollout
-from ..game.turns import TurnRules
 from ..jsonl import from_line, read_jsonl, validation_problems, write_jsonl
 from ..judge.protocol import Judge, rule_games
 from ..metrics.statistics import Figure

@@ -12,7 +12,7 @@ from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, RunConfig
 from ..data.load import load_records
 from ..errors import DataError, UsageError
 from ..game.draw import playable_records
-from ..game.turns import assessment_request, revision_request
+from ..game.play import assessment_request, revision_request
 from ..metrics.alarms import GPU_MEMORY_SHARE
 from ..records import DataType, Role, TrainingRecord
 from ..sentence_edits import NumberedNote

@@ -8,7 +8,7 @@ from ..config import SMOLLM2_MODEL, RunConfig
 from ..demonstrations.draw import DemonstrationDraw
 from ..errors import RunFolderError, UsageError
 from ..game.draw import playable_records
-from ..game.turns import assessment_request, revision_request
+from ..game.play import assessment_request, revision_request
 from ..policy.chat import encode_prompt
 from ..policy.hub import cached_folder
 from ..policy.policy import Policy

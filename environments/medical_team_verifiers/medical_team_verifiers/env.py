@@ -9,9 +9,8 @@ from collections.abc import Sequence
 import verifiers.v1 as vf
 
 from medical_team.config import RunConfig
-from medical_team.game.play import score
+from medical_team.game.play import TurnRules, opened, score
 from medical_team.game.rollout import PromptTooLong, Reply, RolloutRequest
-from medical_team.game.turns import TurnRules, opened
 from medical_team.judge.protocol import AsyncJudge, rule_games_async
 from medical_team.judging import make_async_judge
 from medical_team.records import Game, GameState, JudgeFailure, Labels, Role

@@ -29,9 +29,8 @@ from ...errors import ConfigError, EngineError, MedicalTeamError, UsageError
 from ...evaluation.heldout import heldout_specs
 from ...game.draw import GameDraw
 from ...game.opponents import OpponentDraw, Standings
-from ...game.play import score
+from ...game.play import TurnRules, opened, score, voided
 from ...game.rollout import PromptTooLong, Reply, RolloutRequest
-from ...game.turns import TurnRules, opened, voided
 from ...judge.protocol import AsyncJudge, rule_games_async
 from ...judging import make_async_judge
 from ...policy.chat import chat_template_problem
