@@ -13,7 +13,7 @@ from ..records import Game
 from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
 from .display import Display
-from .tracking import TrackingListener
+from .trackers import TrackingListener
 
 
 class AlarmListener(Listener):

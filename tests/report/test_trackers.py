@@ -10,8 +10,7 @@ import pytest
 
 from medical_team.config import RunConfig
 from medical_team.engine_config import TrackingConfig
-from medical_team.report.trackers import start_tracker
-from medical_team.report.tracking import TrackingListener
+from medical_team.report.trackers import TrackingListener, start_tracker
 from medical_team.runs.folder import RunFolder
 from needs import TRACKIO, WANDB
 from report_runs import a_record, a_step
@@ -161,7 +160,7 @@ def test_one_that_is_not_installed_is_told_with_the_remedy(tmp_path, monkeypatch
 REAL = """
 import sys
 from pathlib import Path
-from medical_team.report.tracking import TrackingListener
+from medical_team.report.trackers import TrackingListener
 from medical_team.runs.folder import RunFolder
 from report_runs import a_step
 
