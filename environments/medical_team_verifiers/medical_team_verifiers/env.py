@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """How one record becomes one game of two agents, and who gets which reward."""
 
 from __future__ import annotations
