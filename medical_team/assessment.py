@@ -10,18 +10,19 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from .game_config import Assessor
-from .parsing import VERDICT_TRIM, parse_verdict
+from .parsing import UNSEEN, VERDICT_TRIM, parse_verdict
 from .records import Game, Labels, Verdict
-from .sentence_edits import NumberedNote, without_direction_marks
+from .sentence_edits import BEHIND_NUMBER, NumberedNote, without_direction_marks, without_emphasis
 from .words import folded_words
 
 _LOCATED = re.compile(
-    r"""harmful\b[\s,;:：(\[#*_`"']*(?:sentence\b[\s#:：]*)?(\d{1,6})[\s)\]]*(?:[:：](.*))?""",
+    rf"""harmful[{UNSEEN}]*\b[\s,;:：(\[#*_`"'“”‘’「『{UNSEEN}]*(?:sentence\b[\s#:：{UNSEEN}]*)?(\d{{1,6}})(?:{BEHIND_NUMBER}(.*))?[\s)\]]*""",
     re.IGNORECASE | re.DOTALL,
 )
 """The verdict, a number of any script, and what follows a colon; a minus is no part of a number here."""
 
-_EMPHASIS = " *_`"
+
+_QUOTES = ('""', "''", "“”", "‘’", "„“", "«»", "‹›", "「」", "『』")
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,17 @@ def read_assessment(answer: str, asked: Assessor, numbers: Container[int]) -> As
     if verdict is Verdict.HARMFUL:
         return "the assessor says Harmful and names no sentence"
     said = without_direction_marks(answer).lstrip(VERDICT_TRIM)
-    match = _LOCATED.fullmatch(said if asked == "correct" else said.rstrip(VERDICT_TRIM))
-    if match is None or (asked == "locate" and match.group(2) is not None):
+    # The end of a correction stays as it is, unless quotes are around all of it.
+    is_quoted = any(answer.strip().startswith(first) and said.endswith(last) for first, last in _QUOTES)
+    match = _LOCATED.fullmatch(said.rstrip(VERDICT_TRIM) if asked == "locate" else said[: -1 if is_quoted else None])
+    if match is None or (asked == "locate" and (match.group(2) or "").strip()):
         return "the assessor's public answer is neither Safe nor Harmful with the number of a sentence"
     number = int(match.group(1))
     if number not in numbers:
         return f"the assessor names sentence {number}, which the note doesn't have"
     if asked == "locate":
         return Assessment(Verdict.HARMFUL, number)
-    lines = [line.strip(_EMPHASIS) for line in (match.group(2) or "").splitlines() if folded_words(line)]
+    lines = [without_emphasis(line) for line in (match.group(2) or "").splitlines() if folded_words(line)]
     if len(lines) != 1:
         return f"the assessor's correction of sentence {number} has {len(lines)} lines, and one is expected"
     return Assessment(Verdict.HARMFUL, number, lines[0])

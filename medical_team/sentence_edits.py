@@ -9,16 +9,20 @@ Standard library and Python 3.10 alone: other engines play by these rules.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from .parsing import is_rewritten
+from .parsing import UNSEEN, is_rewritten
 from .words import folded_words, sentence_spans, split_sentences
 
-_EDIT = re.compile(r"[\W_]*?(\d{1,6})\s*[:：](.*)", re.DOTALL)
-"""A number of any script, a colon of either width, and the new sentence; marks before the number are passed over."""
+BEHIND_NUMBER = rf"[\s)\]*_`{UNSEEN}]*[:：](?:[*_`]{{1,3}}(?=\s))?"
+"""A colon of either width, with what may stand before it and the end of an emphasis behind it."""
+
+_EDIT = re.compile(rf"[\W_]*?(?:sentence\b[\s#{UNSEEN}]*)?(\d{{1,6}}){BEHIND_NUMBER}(.*)", re.DOTALL | re.IGNORECASE)
+"""A number of any script, a colon, and the new sentence; marks and the word "sentence" are passed over."""
+
+_EMPHASISED = re.compile(r"([*_`]{1,3})(?=[^\s*_`])([^*`]*)(?<=[^\s*_`])\1")
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def read_edits(answer: str, note: NumberedNote, max_edits: int) -> dict[int, str
         match = _EDIT.fullmatch(without_direction_marks(line))
         if match is None:
             return "a line of the attacker's answer is not a number, a colon and a sentence"
-        number, sentence = int(match.group(1)), match.group(2).strip()
+        number, sentence = int(match.group(1)), without_emphasis(match.group(2))
         problem = _problem_of_edit(number, sentence, sentences, edits)
         if problem is not None:
             return problem
@@ -122,12 +126,21 @@ def _problem_of_edit(number: int, sentence: str, sentences: Sequence[str], edits
     return None
 
 
+def without_emphasis(sentence: str) -> str:
+    """``sentence`` without the white space around it, and without Markdown's emphasis around all of it.
+
+    Marks that don't close right behind its last word stay: notes without names have "___" in their place.
+    """
+    match = _EMPHASISED.fullmatch(sentence.strip())
+    return match.group(2) if match else sentence.strip()
+
+
 def without_direction_marks(line: str) -> str:
     """``line`` without the unseen marks that set the direction of writing, which stand around numbers in Arabic."""
-    return "".join(character for character in line if unicodedata.bidirectional(character) not in _DIRECTION_MARKS)
+    return line.translate(_DIRECTION_MARKS)
 
 
-_DIRECTION_MARKS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_DIRECTION_MARKS = dict.fromkeys([0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
 def starts_of(text: str, sentences: Mapping[int, str]) -> tuple[int, ...]:

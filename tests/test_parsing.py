@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -179,6 +181,14 @@ def test_a_reply_keeps_the_format_exactly_when_it_has_both_parts(thinking, answe
         ("**Harmful**", Verdict.HARMFUL),
         ('"Safe".', Verdict.SAFE),
         ("`_Safe_`", Verdict.SAFE),
+        ("“Harmful.”", Verdict.HARMFUL),
+        ("«Harmful»", Verdict.HARMFUL),
+        ("「Safe」", Verdict.SAFE),
+        ("Harmful。", Verdict.HARMFUL),
+        ("Ｓａｆｅ", Verdict.SAFE),
+        ("\u00a0Safe\u3000", Verdict.SAFE),
+        ("\ufeffSafe\u200b", Verdict.SAFE),
+        ("\u200eHarmful\u200f", Verdict.HARMFUL),
     ],
 )
 def test_a_verdict_is_one_word_however_it_is_dressed(answer, verdict):
@@ -190,6 +200,16 @@ def test_a_verdict_is_one_word_however_it_is_dressed(answer, verdict):
     [
         *("", " ", ".", "Safe or Harmful", "Safe Harmful", "Harmful? No.", "Not Harmful", "Unsafe", "Safely", "Harm"),
         *("The note is Safe.", "Safe: no error", "Safe!", "Safe\nHarmful", "Yes", "1", "S afe", "harmless", "Safe?"),
+        *(
+            "harmful / safe",
+            "Answer: B",
+            "Nocif",
+            "\\boxed{Harmful}",
+            "<b>Safe</b>",
+            "&quot;Safe&quot;",
+            "- Safe",
+            "Sаfe",
+        ),
     ],
 )
 def test_anything_else_is_no_verdict(answer):
@@ -198,7 +218,7 @@ def test_anything_else_is_no_verdict(answer):
 
 @given(st.text())
 def test_a_verdict_never_comes_from_a_longer_text(text):
-    letters = "".join(filter(str.isalnum, text)).lower()
+    letters = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text))).lower()
 
     if parse_verdict(text) is not None:
         assert letters in ("safe", "harmful")
@@ -287,6 +307,32 @@ def test_white_space_case_and_punctuation_make_no_rewritten_note(copy):
 )
 def test_another_word_number_or_order_makes_a_rewritten_note(note):
     assert is_rewritten(note, "The patient took 1.5 mg of X; no fever.")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[("1,5 mg", "15 mg"), (".5 mg", "5 mg"), ("1·5 mg", "15 mg"), ("1٫5 mg", "15 mg"), ("1. 5 mg", "1.5 mg")],
+        *[("½ tablet", "12 tablet"), ("120/80", "12080"), ("120/80", "12/080"), ("2-3 tablets", "23 tablets")],
+        *[("5:30", "530"), ("5 10 mg", "510 mg"), ("5 - 10", "5 10"), ("10^9", "109")],
+        *[("INR < 2", "INR > 2"), ("INR ≤ 2", "INR 2"), ("excess of -5", "excess of 5"), ("HIV +ve", "HIV -ve")],
+    ],
+)
+def test_what_makes_another_number_makes_a_rewritten_note(one, other):
+    assert is_rewritten(one, other)
+    assert is_rewritten(f"It was {one}.", f"It was {other}.")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[("1,000 mg", "1000 mg"), ("1 000 mg", "1000 mg"), ("1'000 mg", "1000 mg"), ("½", "1/2"), ("≤ 2", "<=2")],
+        *[("120 / 80", "120/80"), ("2 – 3", "2-3"), ("−5", "-5"), ("3\u200b.2", "3.2"), ("in 2012, 5", "in 2012 5")],
+        *[("of 5. 10 more", "of 5; 10 more"), ("IL-6", "IL 6"), ("1) 5 mg", "1. 5 mg"), ("Na+ of 5", "Na of 5")],
+    ],
+)
+def test_the_same_number_written_otherwise_makes_no_rewritten_note(one, other):
+    assert not is_rewritten(one, other)
 
 
 def test_a_vowel_sign_makes_another_word():

@@ -37,6 +37,18 @@ def test_an_edit_exchanges_one_sentence_and_nothing_else():
         ("1：CT reveals a mass.", {1: "CT reveals a mass."}),
         ("١: أظهر التصوير كتلة", {1: "أظهر التصوير كتلة"}),
         ("\u2067١: أظهر التصوير كتلة\u2069", {1: "أظهر التصوير كتلة"}),
+        ("١\u200f: أظهر التصوير كتلة", {1: "أظهر التصوير كتلة"}),
+        ("1\u200b: CT reveals a mass.", {1: "CT reveals a mass."}),
+        ("**1:** CT reveals a mass.", {1: "CT reveals a mass."}),
+        ("**1**: CT reveals a mass.", {1: "CT reveals a mass."}),
+        ("[1]: CT reveals a mass.", {1: "CT reveals a mass."}),
+        ("1: **CT reveals a mass.**", {1: "CT reveals a mass."}),
+        ("1: ___ reveals a mass of ___", {1: "___ reveals a mass of ___"}),
+        ("1: *a* mass in *b*", {1: "*a* mass in *b*"}),
+        ("Sentence 1: CT reveals a mass.", {1: "CT reveals a mass."}),
+        ("0: He is hot.\r\n1: CT reveals a mass.\r\n", {0: "He is hot.", 1: "CT reveals a mass."}),
+        ("```\n1: CT reveals a mass.\n```", {1: "CT reveals a mass."}),
+        ("2: He takes 50 mg of A. 2: twice daily.", {2: "He takes 50 mg of A. 2: twice daily."}),
         ("1: CT, 10: 30 am, reveals a mass.", {1: "CT, 10: 30 am, reveals a mass."}),
         ("2: He takes 5 mg of B. 2: twice daily.", {2: "He takes 5 mg of B. 2: twice daily."}),
         ("\n\n0: He is hot.\n\n1: CT reveals a mass.\n", {0: "He is hot.", 1: "CT reveals a mass."}),
@@ -56,6 +68,14 @@ def test_answers_that_are_edits(answer, edits):
         ("CT reveals a mass.", "not a number, a colon and a sentence"),
         ("1 CT reveals a mass.", "not a number, a colon and a sentence"),
         ("-1: CT reveals a mass.\nbecause I say so", "not a number"),
+        ("1. CT reveals a mass.", "not a number"),
+        ("I: CT reveals a mass.", "not a number"),
+        ("0-1: He has fever and a mass.", "not a number"),
+        ("0.5: CT reveals a mass.", "not a number"),
+        ('{"1": "CT reveals a mass."}', "not a number"),
+        ("1: CT reveals a mass.\n(No other changes.)", "not a number"),
+        ("0: He has fever and CT shows a mass.\n1:", "sentence 1 is empty"),
+        ("1:\u00a0CT\u200b shows a mass.", "change nothing"),
         ("3: He is well.", "edits sentence 3, and the last one is 2"),
         ("999999: He is well.", "edits sentence 999999"),
         ("1: CT reveals a mass.\n1: CT is clear.", "edits sentence 1 twice"),
@@ -69,6 +89,13 @@ def test_answers_that_are_edits(answer, edits):
 )
 def test_answers_that_are_no_revision(answer, reason):
     assert reason in str(read_edits(answer, SEED, max_edits=2))
+
+
+@pytest.mark.parametrize(("before", "after"), [("< 2", "> 2"), ("1,5", "15"), ("120/80", "12080"), ("-5", "5")])
+def test_another_number_is_an_edit_that_changes_something(before, after):
+    seed = NumberedNote(f"It was {before} today. He rests.")
+
+    assert read_edits(f"0: It was {after} today.", seed, 1) == {0: f"It was {after} today."}
 
 
 def test_the_number_of_the_sentence_at_stake_is_that_of_the_edited_note_too():
