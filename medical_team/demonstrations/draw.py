@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..config import GameConfig
@@ -19,7 +19,11 @@ from .revisions import revised_note, revised_sentences
 _GUESSED_SHARE = 0.5
 
 _TRIES = 16
-"""Records tried for one revision; of a few notes the reference judge knows none but the two that it has."""
+"""Records drawn for one demonstration before all are tried; of some notes no revision can be shown."""
+
+
+class NothingToShowError(UsageError):
+    """None of the records has a demonstration of this kind."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class DemonstrationDraw:
         """``count`` demonstrations for ``step``, half of them of notes with an error.
 
         Raises:
-            UsageError: no note was found of which a revision can be demonstrated.
+            NothingToShowError: there is no note of which a revision can be demonstrated, or no sentence to name.
         """
         attackers = round(count * self._attacker_share)
         roles = [Role.ATTACKER] * attackers + [Role.ASSESSOR] * (count - attackers)
@@ -84,25 +88,33 @@ class DemonstrationDraw:
             for index, role in enumerate(roles)
         ]
 
+    def verdict_of(self, record: TrainingRecord) -> Demonstration | None:
+        """The right verdict on ``record``'s note; None where more is asked, and no sentence holds all of the error."""
+        return self._verdict(record, record.data_type.is_harmful)
+
     def _demonstration(self, role: Role, is_harmful: bool, rng: random.Random) -> Demonstration:
         records = self._records[role][is_harmful]
         if role is Role.ASSESSOR and self._guessed_records and rng.random() < _GUESSED_SHARE:
-            return self._verdict(rng.choice(self._guessed_records), rng.random() < 0.5)
+            guessed = self._verdict(rng.choice(self._guessed_records), rng.random() < 0.5)
+            if guessed is not None:
+                return guessed
+        show = self.verdict_of if role is Role.ASSESSOR else lambda record: self._revision_of(record, rng)
+        shown = next((found for record in _in_turn(records, rng) if (found := show(record)) is not None), None)
+        if shown is not None:
+            return shown
         if role is Role.ASSESSOR:
-            record = rng.choice(records)
-            return self._verdict(record, record.data_type.is_harmful)
-        for _ in range(_TRIES):
-            record = rng.choice(records)
-            revise = revised_sentences if self._config.revision == "sentences" else revised_note
-            revision = revise(record, self._judge, rng)
-            if revision is not None:
-                return self._revision(record, revision)
-        raise UsageError(
-            f"no revision could be demonstrated in {_TRIES} tries: the reference judge knows neutral wordings of too "
-            "few of these notes. Demonstrate only verdicts: warmstart.attacker_share = 0.0."
+            raise NothingToShowError(
+                f"no record shows what game.assessor = {self._config.assessor!r} asks for: in none of the notes with "
+                "an error does one sentence hold all of it. Number the sentences of the notes as MEDEC does, or ask "
+                'for verdicts alone: game.assessor = "verdict".'
+            )
+        raise NothingToShowError(
+            f"no revision could be demonstrated of any note {'with' if is_harmful else 'without'} an error: the "
+            "reference judge knows no neutral wording of these notes. Demonstrate only verdicts: "
+            "warmstart.attacker_share = 0.0."
         )
 
-    def _verdict(self, record: TrainingRecord, says_harmful: bool) -> Demonstration:
+    def _verdict(self, record: TrainingRecord, says_harmful: bool) -> Demonstration | None:
         verdict = Verdict.HARMFUL if says_harmful else Verdict.SAFE
         style, is_thinking = self._config.prompt_style, self._config.thinking
         note = NumberedNote(record.note, record.sentence_starts)
@@ -110,13 +122,21 @@ class DemonstrationDraw:
         prefix = reply_prefix(Role.ASSESSOR, style=style, is_thinking=is_thinking)
         answer = verdict.value
         if says_harmful and self._config.assessor != "verdict":
-            number = note.number_of(_at_stake(record)) or 0
+            at_stake = _at_stake(record)
+            number = note.number_of(at_stake)
+            if number is None or at_stake not in note.sentences[number]:
+                return None
             answer = f"{answer} {number}"
             if self._config.assessor == "correct":
-                right = note.sentences[number].replace(record.error_sentence, record.corrected_sentence)
+                right = note.sentences[number].replace(at_stake, record.corrected_sentence)
                 answer = f"{answer}: {' '.join(right.split())}"
         reply = written_reply(_verdict_rationale(record, says_harmful), answer, prefix)
         return Demonstration(Role.ASSESSOR, record.id, prompt, prefix, reply)
+
+    def _revision_of(self, record: TrainingRecord, rng: random.Random) -> Demonstration | None:
+        revise = revised_sentences if self._config.revision == "sentences" else revised_note
+        revision = revise(record, self._judge, rng)
+        return None if revision is None else self._revision(record, revision)
 
     def _revision(self, record: TrainingRecord, revision: str) -> Demonstration:
         style, is_thinking = self._config.prompt_style, self._config.thinking
@@ -133,6 +153,13 @@ def written_reply(rationale: str, answer: str, prefix: str) -> str:
     if prefix == ANSWER_PREFIX:
         return f"{answer}</answer>"
     return f" {rationale} </think> <answer> {answer} </answer>"
+
+
+def _in_turn(records: Sequence[TrainingRecord], rng: random.Random) -> Iterator[TrainingRecord]:
+    """Records as they are drawn, and then each of them once."""
+    for _ in range(_TRIES):
+        yield rng.choice(records)
+    yield from rng.sample(records, len(records))
 
 
 def _at_stake(record: TrainingRecord) -> str:
@@ -163,5 +190,9 @@ def _by_truth(records: Iterable[TrainingRecord]) -> dict[bool, list[TrainingReco
     for is_harmful, side in sides.items():
         if not side:
             missing = "with" if is_harmful else "without"
-            raise UsageError(f"the data has no note {missing} an error: demonstrations need both kinds")
+            raise UsageError(
+                f"none of the {len(sides[not is_harmful])} training records is a note {missing} an error: "
+                "demonstrations need both kinds. `medical-team data build` makes both of each error case; give its "
+                "train.jsonl as data.train."
+            )
     return sides

@@ -111,11 +111,23 @@ class SupervisedBatch:
         return token_weights(reply_mask(self.demonstrations), "seq-mean-token-mean")
 
 
+class TooLongDemonstrationError(UsageError):
+    """A demonstrated reply is longer than the limit on replies, so that it could never be given."""
+
+    def __init__(self, record_id: str, tokens: int, option: str, limit: int) -> None:
+        super().__init__(
+            f"the demonstrated reply for record {record_id} has {tokens} tokens and an end, more than {option} "
+            f"({limit}) allows. Set it to at least {tokens + 1}."
+        )
+        self.option = option
+        self.tokens = tokens
+
+
 def tokenized(demonstration: Demonstration, policy: Policy, config: RunConfig) -> TokenizedDemonstration:
     """``demonstration`` as the policy would read and write it.
 
     Raises:
-        UsageError: the reply is longer than the limit on replies, so it could never be given.
+        TooLongDemonstrationError: the reply is longer than the limit on replies.
     """
     tokenizer = policy.tokenizer
     reply = without_control_tokens(tokenizer, demonstration.reply)
@@ -124,10 +136,7 @@ def tokenized(demonstration: Demonstration, policy: Policy, config: RunConfig) -
     if demonstration.role is Role.ATTACKER:
         limit, option = config.rollout.max_revision_tokens, "rollout.max_revision_tokens"
     if len(reply_ids) >= limit:
-        raise UsageError(
-            f"the demonstrated reply for record {demonstration.record_id} has {len(reply_ids)} tokens and an end, more "
-            f"than {option} ({limit}) allows. Set it to at least {len(reply_ids) + 1}."
-        )
+        raise TooLongDemonstrationError(demonstration.record_id, len(reply_ids), option, limit)
     return TokenizedDemonstration(
         prompt_token_ids=encode_prompt(tokenizer, demonstration.prompt, demonstration.reply_prefix, policy.day),
         token_ids=(*reply_ids, policy.reply_end_token_id),

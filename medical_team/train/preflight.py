@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from ..config import SMOLLM2_MODEL, RunConfig
-from ..demonstrations.draw import DemonstrationDraw
+from ..demonstrations.draw import Demonstration, DemonstrationDraw, NothingToShowError
 from ..errors import RunFolderError, UsageError
 from ..game.draw import playable_records
 from ..game.play import assessment_request, revision_request
@@ -14,7 +15,7 @@ from ..policy.hub import cached_folder
 from ..policy.policy import Policy
 from ..prompts import reply_prefix
 from ..records import Role, TrainingRecord
-from ..rl.batch import tokenized
+from ..rl.batch import TooLongDemonstrationError, tokenized
 from ..runs.folder import RunFolder
 from ..runs.places import is_hub_name, settled_model
 from ..sentence_edits import NumberedNote
@@ -135,18 +136,46 @@ def _named(tokens: Mapping[str, int], limit: int) -> str:
 
 
 def check_demonstrations_fit(records: Sequence[TrainingRecord], policy: Policy, config: RunConfig) -> None:
-    """Check that demonstrations of the longest notes stay within the limits on replies.
+    """Check that there is something to demonstrate, and that the longest replies stay within the limits on replies.
+
+    A run that met one that doesn't could never be finished: its configuration stays.
 
     Raises:
-        UsageError: one doesn't, or there is nothing to demonstrate; it names the option and a value that does.
+        UsageError: one doesn't, or there is nothing to demonstrate; it names the options and values that do.
     """
+    too_long: dict[str, TooLongDemonstrationError] = {}
+    for demonstration in _demonstrations_checked(records, config):
+        try:
+            tokenized(demonstration, policy, config)
+        except TooLongDemonstrationError as error:
+            if error.option not in too_long or too_long[error.option].tokens < error.tokens:
+                too_long[error.option] = error
+    if too_long:
+        raise UsageError(" And ".join(map(str, too_long.values())))
+
+
+def _demonstrations_checked(records: Sequence[TrainingRecord], config: RunConfig) -> Iterator[Demonstration]:
+    """Some of all notes, and those that should have the longest replies."""
+    seed, share = config.training.seed, config.warmstart.attacker_share
+    draw = DemonstrationDraw(records, config.game, seed=seed, attacker_share=share)
+    yield from draw.demonstrations(0, _DEMONSTRATIONS_CHECKED)
+    told = sorted(records, key=lambda record: len(record.error_sentence + record.corrected_sentence), reverse=True)
+    yield from filter(None, map(draw.verdict_of, told[:_LONGEST_CHECKED]))
     sides = [[record for record in records if record.data_type.is_harmful is side] for side in (True, False)]
-    longest = [record for side in sides for record in _longest(side)]
-    draw = DemonstrationDraw(
-        longest, config.game, seed=config.training.seed, attacker_share=config.warmstart.attacker_share
-    )
-    for demonstration in draw.demonstrations(0, _DEMONSTRATIONS_CHECKED):
-        tokenized(demonstration, policy, config)
+    longest = [record for side in sides for record in _with_longest_revisions(side, config)]
+    with suppress(NothingToShowError):
+        of_longest = DemonstrationDraw(longest, config.game, seed=seed, attacker_share=1.0 if share else 0.0)
+        yield from of_longest.demonstrations(0, _DEMONSTRATIONS_CHECKED)
+
+
+def _with_longest_revisions(records: Sequence[TrainingRecord], config: RunConfig) -> Sequence[TrainingRecord]:
+    if config.game.revision == "note":
+        return _longest(records)
+
+    def longest_sentence(record: TrainingRecord) -> int:
+        return max(map(len, NumberedNote(record.note, record.sentence_starts).sentences), default=0)
+
+    return sorted(records, key=longest_sentence, reverse=True)[:_LONGEST_CHECKED]
 
 
 def _longest(records: Sequence[TrainingRecord]) -> Sequence[TrainingRecord]:

@@ -149,5 +149,39 @@ def test_a_note_that_allows_no_known_revision_is_an_error_that_names_the_way_out
 
 
 def test_notes_of_both_kinds_are_needed():
-    with pytest.raises(UsageError, match="no note without an error"):
+    with pytest.raises(UsageError, match="none of the 1 training records is a note without an error"):
         drawn(records=[a_record(DataType.VANILLA_HARMFUL)])
+
+
+def test_the_few_notes_that_allow_a_revision_are_found_among_many():
+    bare = [
+        a_record(data_type, id=f"{data_type.value}-{n}", note=note, error_note="zzz one", corrected_note="zzz two")
+        for data_type, note in ((DataType.VANILLA_HARMFUL, "zzz one"), (DataType.VANILLA_BENIGN, "zzz two"))
+        for n in range(200)
+    ]
+    known = {record.id for record in synthetic_records()}
+
+    shown = drawn(records=[*bare, *synthetic_records()], attacker_share=1.0, count=40)
+
+    assert {item.record_id for item in shown} <= known
+
+
+def test_a_correction_is_shown_only_of_an_error_within_one_sentence():
+    note = "He has a fever. He takes 5 mg. He rests."
+    beyond = a_record(
+        DataType.VANILLA_HARMFUL,
+        id="beyond",
+        note=note,
+        error_note=note,
+        corrected_note="He coughs. He takes 7 mg. He rests.",
+        error_sentence="He has a fever. He takes 5 mg.",
+        corrected_sentence="He coughs. He takes 7 mg.",
+        sentence_starts=(),
+    )
+    config = GameConfig(assessor="correct")
+
+    shown = drawn(config, records=[beyond, *synthetic_records()], attacker_share=0.0, count=60)
+
+    assert all(item.record_id != "beyond" for item in shown)
+    with pytest.raises(UsageError, match="in none of the notes with an error does one sentence hold all of it"):
+        drawn(config, records=[beyond, a_record(DataType.VANILLA_BENIGN)], attacker_share=0.0)

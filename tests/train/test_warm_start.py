@@ -101,6 +101,12 @@ def test_a_limit_that_is_too_low_for_the_demonstrations_is_told_before_anything_
     assert not (tmp_path / "run").exists()
 
 
+def test_limits_that_are_too_low_for_both_roles_are_told_at_once(config, tmp_path):
+    short = replace(config, rollout=replace(config.rollout, max_revision_tokens=12, max_verdict_tokens=1))
+    with pytest.raises(UsageError, match=r"(?s)max_revision_tokens.*max_verdict_tokens"):
+        start_run(short, tmp_path / "run", kind="warm-start")
+
+
 def test_its_kind_is_saved(warm):
     assert json.loads((warm.path / "run.json").read_text())["kind"] == "warm-start"
     assert warm.total_steps == STEPS
