@@ -16,7 +16,7 @@ from pathlib import Path
 from ..chat_template import today
 from ..config import JudgeConfig, RunConfig
 from ..data.load import load_sets
-from ..errors import UsageError
+from ..errors import MedicalTeamError, UsageError
 from ..evaluation.model_choice import choose_model
 from ..game.rollout import FIXED, RoutedRollout, TrainingRollout
 from ..judge.protocol import Judge
@@ -63,10 +63,12 @@ def start_run(
     judge = _judge(begun.config.judge, begun.records, told)
     engine = choose_engine(policies, begun.config.rollout, told.notice, told.warn)
     config = replace(begun.config, rollout=engine.config)
+    # Before there is a run: an opponent that can't be loaded must leave none behind, which would keep its name.
+    rollout = _with_fixed_opponent(engine.rollout, config, told)
     parts = hardware(policies.policy_of(Role.ASSESSOR).device)
     run = RunFolder.create(path, config, begun.records, begun.heldout, _versions(), parts, kind=kind)
     with run.locked():
-        return _train(run, policies, engine, judge, told)
+        return _train(run, policies, engine, rollout, judge, told)
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,20 @@ def resume_run(
                 f"run was made, {policy.day}; steps that were played on later days may have had other prompts."
             )
         engine = choose_engine(policies, run.config.rollout, told.notice, told.warn)
-        return _train(run, policies, engine, judge, told)
+        rollout = _with_fixed_opponent(engine.rollout, replace(run.config, rollout=engine.config), told)
+        return _train(run, policies, engine, rollout, judge, told)
 
 
-def _train(run: RunFolder, policies: Policies, engine: ChosenEngine, judge: Judge, told: Listener) -> TrainingResult:
+def _train(
+    run: RunFolder,
+    policies: Policies,
+    engine: ChosenEngine,
+    rollout: TrainingRollout,
+    judge: Judge,
+    told: Listener,
+) -> TrainingResult:
     told.notice(engine.reason)
     learner = make_learner(policies, replace(run.config, rollout=engine.config))
-    rollout = _with_fixed_opponent(engine.rollout, replace(run.config, rollout=engine.config), told)
     try:
         with stop_on_signal(lambda: told.notice(STOP_NOTICE)) as stop:
             return train(run, learner, rollout, judge, [told], stop=stop)
@@ -150,15 +159,21 @@ def _with_fixed_opponent(rollout: TrainingRollout, config: RunConfig, told: List
         return rollout
     told.notice(f"Loading the opponent {config.opponents.fixed} ...")
     policy = config.policy
-    fixed = local_rollout(
-        choose_model(config.opponents.fixed).location,
-        config.rollout,
-        device=policy.device,
-        precision=policy.precision,
-        day=policy.day,
-        beside=rollout,
-        notify=told.notice,
-    )
+    try:
+        fixed = local_rollout(
+            choose_model(config.opponents.fixed).location,
+            config.rollout,
+            device=policy.device,
+            precision=policy.precision,
+            day=policy.day,
+            beside=rollout,
+            notify=told.notice,
+        )
+    except MedicalTeamError as error:
+        raise UsageError(
+            f"opponents.fixed is {config.opponents.fixed!r}, which can't play: {error} For a run that has begun, write "
+            "the place to which its opponent was moved into config.toml (opponents.fixed)."
+        ) from error
     return RoutedRollout(rollout, {FIXED: fixed})
 
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from builders import a_record
+from medical_team.errors import UsageError
 from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType
@@ -33,6 +34,15 @@ def config(tmp_path, talking_model):
         training=replace(smoke.training, steps=STEPS, games_per_step=8, learning_rate=3e-3, normalization="role"),
         opponents=OpponentConfig(add_every=1, size=2, share=0.8, draw="pfsp", fixed=str(talking_model)),
     )
+
+
+@pytest.mark.parametrize("fixed", ["gone/gone", "run"])
+def test_an_opponent_that_cannot_play_leaves_no_run_behind(tmp_path: Path, config, fixed):
+    path = tmp_path / "run"
+    opponent = str(path) if fixed == "run" else fixed
+    with pytest.raises(UsageError, match=r"opponents\.fixed is '"):
+        start_run(replace(config, opponents=OpponentConfig(fixed=opponent)), path)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("roles", ["shared", "separate"])
