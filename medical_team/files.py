@@ -32,6 +32,7 @@ _REMEDIES = {
 
 
 _STREAMS = (Path("/dev/stdin"), Path("/dev/stdout"), Path("/dev/stderr"))
+_NUMBERS = {"/dev/stdout": "1", "/dev/stderr": "2"}
 _RUST_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -40,17 +41,19 @@ def atomic_text(path: Path) -> Generator[IO[str]]:
     """Open ``path`` for writing UTF-8; it appears, whole, when the block ends without an error.
 
     Through a link its target is written. A device, a pipe or a stream (``/dev/null``, ``/dev/stdout``) is written to as
-    it is, since a file must never take its place.
+    it is, since a file must never take its place; what a stream already holds (``>> file``) stays.
 
     Raises:
         OutputError: the file can't be written; nothing is left behind.
     """
     temporary: str | None = None
     try:
-        if _is_stream(path):
-            with path.open("w", encoding="utf-8", newline="\n") as file:
+        if is_stream(path):
+            with open(_opened(path), "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
                 yield file
             return
+        if path == Path("-"):
+            raise OutputError("can't write -: it names no file. /dev/stdout is standard output; nothing was changed.")
         # A new file would take the place of a link, and what it leads to would stay as it was.
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,10 +157,19 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(f"can't write {path}: {reason}. {remedy}; nothing was changed.")
 
 
-def _is_stream(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
     """Whether ``path`` is no place for a file: a device, a pipe, or a stream of a process."""
     is_special = path.exists() and not path.is_file() and not path.is_dir()
     return is_special or path.is_relative_to("/dev/fd") or path in _STREAMS
+
+
+def _opened(path: Path) -> Path | int:
+    """What to open for ``path``: for a stream of this process a copy of its number.
+
+    By its name a file behind it would be cut to nothing, and written from its beginning over what others write there.
+    """
+    number = _NUMBERS.get(str(path), path.name if path.parent == Path("/dev/fd") else "")
+    return os.dup(int(number)) if number.isdecimal() else path
 
 
 def _refused_by_the_system(error: Exception) -> OSError | None:

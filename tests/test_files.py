@@ -379,6 +379,32 @@ def test_standard_output_may_be_named_as_a_file(tmp_path):
     assert Path("/dev/stdout").is_symlink()
 
 
+def test_what_is_written_to_standard_output_goes_behind_what_is_there(tmp_path):
+    program = """
+        import sys
+        from pathlib import Path
+        from medical_team.files import atomic_text
+
+        sys.stdout.write("before ")
+        sys.stdout.flush()
+        with atomic_text(Path("/dev/stdout")) as file:
+            file.write("written")
+        sys.stdout.write(" behind")
+    """
+    (tmp_path / "out").write_text("old ", encoding="utf-8")
+    with (tmp_path / "out").open("a") as out:
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program)], stdout=out, check=True)
+
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "old before written behind"
+
+
+def test_a_dash_names_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="/dev/stdout is standard output"), atomic_text(Path("-")) as file:
+        file.write("lost")
+    assert names_in(tmp_path) == []
+
+
 def test_through_a_link_its_target_is_written(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "target").write_text("old", encoding="utf-8")

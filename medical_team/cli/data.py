@@ -13,8 +13,11 @@ from ..data.build import CARD_FILE, CARD_PAGE, DEFAULT_SEED, HELDOUT_FILE, TRAIN
 from ..data.card import DataCard, hub_page
 from ..data.formats import EngineFormat
 from ..data.load import convert_records, load_records
+from ..data.pairs import SYNTHETIC_PREFIX
+from ..data.tables import COLUMNS
 from ..data.validate import validate_file
 from ..errors import UsageError
+from ..files import cannot_write, is_stream
 from ..records import Source
 from ..terminal_text import visible
 from .arguments import parse, remark, say, unknown_command
@@ -156,12 +159,32 @@ def _synth(arguments: Sequence[str]) -> int:
     from ..data.synthetic import write_synthetic_csv
 
     chosen = parse(SynthArguments, "data synth", arguments)
+    if chosen.seed < 0:
+        raise UsageError(f"--seed is {chosen.seed}, expected 0 or more")
+    _check_may_be_replaced(chosen.output)
     write_synthetic_csv(chosen.output, chosen.notes, chosen.seed)
+    if is_stream(chosen.output):
+        remark(f"{chosen.notes} synthetic notes (not medical advice) were written.")
+        return 0
     _say(
         f"{chosen.notes} synthetic notes (not medical advice) are in {chosen.output}",
         f"Next: medical-team data build {chosen.output} -o {chosen.output.parent / 'synthetic'}",
     )
     return 0
+
+
+def _check_may_be_replaced(output: Path) -> None:
+    """Raises UsageError where a file is at ``output`` that doesn't begin as synthetic notes do: somebody's own."""
+    if not output.is_file() or is_stream(output):
+        return
+    begins = f"{','.join(COLUMNS)}\r\n{SYNTHETIC_PREFIX}".encode()
+    try:
+        with output.open("rb") as file:
+            start = file.read(len(begins))
+    except OSError as error:
+        raise cannot_write(output, error) from error
+    if start and start != begins:
+        raise UsageError(f"{output} is there and holds no synthetic notes; move it, or name another file")
 
 
 def _validate(arguments: Sequence[str]) -> int:
@@ -178,9 +201,12 @@ def _validate(arguments: Sequence[str]) -> int:
 def _convert(arguments: Sequence[str]) -> int:
     chosen = parse(ConvertArguments, "data convert", arguments)
     count = convert_records(str(chosen.file), chosen.output, chosen.to, all_vanilla=chosen.all_vanilla)
-    _say(f"{count} rows for {chosen.to} are in {chosen.output}")
+    if is_stream(chosen.output):
+        remark(f"{count} rows for {chosen.to} were written.")
+    else:
+        _say(f"{count} rows for {chosen.to} are in {chosen.output}")
     if chosen.to == "red-team-fork" and not chosen.all_vanilla:
-        _say(
+        remark(
             "The fork relabels half of the rows as generated, so about three games in four will have an attacker; "
             "--all-vanilla makes it one in two."
         )

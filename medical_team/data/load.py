@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ..config import DEMO_DATA, DEMO_HELDOUT_DATA, SAMPLE_DATA, RunConfig
 from ..error_types import WantedErrorTypes, in_order
 from ..errors import DataError, UsageError
+from ..files import is_stream
 from ..jsonl import from_line, numbered_lines, shortened, validation_problems, write_jsonl
 from ..records import NotePair, TrainingRecord
 from ..text_repair import fold_white_space
@@ -227,6 +228,6 @@ def convert_records(source: str, output: Path, engine: EngineFormat, *, all_vani
         raise UsageError(f"{output} is a folder; name the file to write, for example {output / 'train.jsonl'}")
     if output.exists() and Path(source).exists() and output.samefile(source):
         raise UsageError(f"{output} is the file to convert; name another file to write")
-    if output.exists() and not is_written_by_us(output):
+    if output.exists() and not is_stream(output) and not is_written_by_us(output):
         raise UsageError(f"{output} is there and was not written by this program; move it, or name another file")
     return write_jsonl(output, rows_of(records, engine, all_vanilla=all_vanilla))

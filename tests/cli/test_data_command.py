@@ -193,3 +193,39 @@ def test_the_scripts_tell_errors_as_the_command_does(repository, tmp_path):
     assert "x.csv can't be read" in absent.stderr
     assert "Traceback" not in absent.stderr + wrong.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_synthetic_notes_take_no_other_file_s_place(csv, tmp_path, capsys):
+    before = csv.read_bytes()
+
+    assert run(capsys, "synth", "--notes", "3", "-o", csv) == (
+        2,
+        "",
+        f"medical-team data: {csv} is there and holds no synthetic notes; move it, or name another file\n",
+    )
+    assert csv.read_bytes() == before
+    assert run(capsys, "synth", "--notes", "3", "-o", tmp_path / "own.csv")[0] == 0
+    assert run(capsys, "synth", "--notes", "2", "-o", tmp_path / "own.csv")[0] == 0
+    (tmp_path / "empty.csv").touch()
+    assert run(capsys, "synth", "--notes", "2", "-o", tmp_path / "empty.csv")[0] == 0
+
+
+def test_a_negative_seed_of_synthetic_notes_is_refused(tmp_path, capsys):
+    status, _, err = run(capsys, "synth", "--notes", "3", "--seed", "-1", "-o", tmp_path / "own.csv")
+
+    assert (status, err) == (2, "medical-team data: --seed is -1, expected 0 or more\n")
+
+
+@pytest.mark.parametrize("arguments", [("synth", "--notes", "2"), ("convert", "train.jsonl")])
+def test_on_standard_output_stands_the_data_alone(arguments, tmp_path):
+    write_jsonl(tmp_path / "train.jsonl", [a_record()])
+    command = [sys.executable, "-m", "medical_team", "data", *arguments, "-o"]
+    to_file = subprocess.run([*command, "file"], cwd=tmp_path, check=True, capture_output=True)
+
+    piped = subprocess.run([*command, "/dev/stdout"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    with (tmp_path / "out").open("wb") as out:
+        subprocess.run([*command, "/dev/stdout"], cwd=tmp_path, check=True, stdout=out, timeout=60)
+
+    assert to_file.stdout
+    assert piped.stdout == (tmp_path / "out").read_bytes() == (tmp_path / "file").read_bytes()
+    assert b"written" in piped.stderr
