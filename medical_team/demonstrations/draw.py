@@ -98,8 +98,14 @@ class DemonstrationDraw:
             guessed = self._verdict(rng.choice(self._guessed_records), rng.random() < 0.5)
             if guessed is not None:
                 return guessed
-        show = self.verdict_of if role is Role.ASSESSOR else lambda record: self._revision_of(record, rng)
-        shown = next((found for record in _in_turn(records, rng) if (found := show(record)) is not None), None)
+        shown = next(
+            (
+                found
+                for record in _in_turn(records, rng)
+                if (found := self.verdict_of(record) if role is Role.ASSESSOR else self._revision_of(record, rng))
+            ),
+            None,
+        )
         if shown is not None:
             return shown
         if role is Role.ASSESSOR:
