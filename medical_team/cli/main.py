@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -97,6 +98,9 @@ def main(arguments: Sequence[str]) -> int:
         _discard_output()
         return EXIT_BROKEN_PIPE
     except OSError as error:
+        if (refused := _refused(error)) is not None:
+            sys.stderr.write(f"medical-team: {refused}\n")
+            return EXIT_USER_ERROR
         if not _is_output_gone():
             raise
         _discard_output()
@@ -107,6 +111,26 @@ def main(arguments: Sequence[str]) -> int:
                 "is lost, what was done stands\n"
             )
         return EXIT_USER_ERROR
+
+
+def _refused(error: OSError) -> str | None:
+    """What the system refuses about a path, wherever it is met; None where ``error`` may be a fault of ours."""
+    if error.filename is None or error.errno not in _REFUSALS:
+        return None
+    name = visible(str(error.filename))
+    shown = name if len(name) <= _LONGEST_NAME_SHOWN else f"{name[:_LONGEST_NAME_SHOWN]}... ({len(name)} characters)"
+    return f"{shown} can't be reached: {error.strerror}. {_REFUSALS[error.errno]}"
+
+
+_LONGEST_NAME_SHOWN = 200
+_REFUSALS = {
+    errno.ENAMETOOLONG: "Name a shorter path; was a text given in its place?",
+    errno.ELOOP: "A link there leads back to itself: remove it",
+    errno.EACCES: "Ask for permission to read there, or name another place",
+    errno.EPERM: "Ask for permission to read there, or name another place",
+    errno.EIO: "The disk or the network under it fails: copy it elsewhere, then try again",
+    errno.ESTALE: "The network disk under it was taken away: mount it again",
+}
 
 
 def _is_output_gone() -> bool:

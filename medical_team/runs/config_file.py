@@ -25,6 +25,7 @@ from ..callbacks import Notify
 from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
 from ..runs.places import settled_model
+from .toml_problem import toml_problem
 
 _ADAPTER = TypeAdapter(RunConfig)
 
@@ -102,9 +103,11 @@ def _suggestion(name: str, *, is_section: bool) -> str:
     siblings = [key for key in known if key.rpartition(".")[0] == section]
     # The same name in another section is likelier meant than a similar one beside it.
     nearest = (
-        _with_leaf_like(leaf, known, 1.0) or _with_leaf_like(leaf, siblings, 0.6) or _with_leaf_like(leaf, known, 0.7)
+        " or ".join(key for key in known if key.rpartition(".")[2] == leaf)
+        or _with_leaf_like(leaf, siblings, 0.6)
+        or _with_leaf_like(leaf, known, 0.7)
     )
-    if nearest is not None:
+    if nearest:
         return f"; did you mean {nearest}?"
     return f"; known here: {', '.join(siblings)}" if siblings else ""
 
@@ -255,10 +258,11 @@ def check_is_whole(path: Path) -> None:
     Raises:
         ConfigError: the file can't be read, or some are missing, as after a copy that was broken off.
     """
+    text = _read(path)
     try:
-        tables = renamed_tables(tomllib.loads(_read(path)))
+        tables = renamed_tables(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is no TOML file:", [str(error)]) from error
+        raise ConfigError(f"{path} is no TOML file:", [toml_problem(text, error)]) from error
     if missing := [f"[{name}]" for name in _SECTIONS_OF_A_RUN if name not in tables]:
         told = f"missing: {', '.join(missing)}. Copy the file again; a run means nothing without its rules"
         raise ConfigError(f"{path} is not whole:", [told])
@@ -332,7 +336,7 @@ def _config_of_text(text: str, source: str, notify: Notify = lambda text: None) 
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is no TOML file:", [str(error)]) from error
+        raise ConfigError(f"{source} is no TOML file:", [toml_problem(text, error)]) from error
     config, problems = read_tables(renamed_tables(tables, lambda sentence: notify(f"{source}: {sentence}")))
     if problems or config is None:
         raise ConfigError(f"{source} can't be used:", _located(problems, _lines_of_keys(text)))

@@ -156,6 +156,25 @@ def test_another_error_of_the_system_is_still_a_bug(command):
         main(["data"])
 
 
+def test_a_name_that_the_system_refuses_is_told_in_one_line(command, capsys):
+    name = "x" * 5000
+    command(lambda _: Path(name).is_dir())
+
+    assert main(["train"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("medical-team: xxx")
+    assert "... (5000 characters) can't be reached: File name too long. Name a shorter path" in message
+    assert len(message) < 400
+
+
+@pytest.mark.parametrize("option", ["--policy.model", "--data.train", "--run", "--opponents.fixed"])
+def test_a_text_in_the_place_of_a_path_ends_no_command_with_a_traceback(option, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["train", "--preset", "smoke", "--training.steps", "1", option, "a note " * 100]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_asking_for_help_loads_no_model_library():
     program = """
 import sys

@@ -99,6 +99,7 @@ model = 2024-01-01
     [
         ("seed = 3", "seed: unknown key; did you mean training.seed?"),
         ("[training]\ntemperature = 1.0", "training.temperature: unknown key; did you mean rollout.temperature?"),
+        ("steps = 3", "steps: unknown key; did you mean warmstart.steps or training.steps?"),
         ("[trainig]\nsteps = 1", "trainig: unknown key; did you mean training?"),
         ("[policy]\nxyz = 1", "policy.xyz: unknown key; known here: policy.model, policy.adaptation"),
         ("[game.coefficients]\nfaithfull = 1.0", "did you mean game.coefficients.faithful?"),
@@ -241,3 +242,27 @@ def test_old_options_on_a_command_line_mean_the_new_ones(words, today):
     told: list[str] = []
     assert renamed_arguments(words, told.append) == today
     assert bool(told) == (words != today)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[training]\nsteps = 2\nsteps = 3\n", "(at line 3, column 10): steps = 3 - this key stands twice"),
+        ("[training]\nsteps = 2\nsteps = 3", "(at end of document): steps = 3 - this key stands twice"),
+        ("[training]\nsteps = 2\n[training]\nseed = 1", "[training] - this section stands twice"),
+        ("[policy]\nmodel = “demo”", 'model = “demo” - the quotes are curly: write straight ones, "'),
+        ('[data]\ntrain = "C:\\Users\\me.jsonl"', "between double quotes: write / or put the text between single"),
+        ("[game]\nthinking = True", "True is written true here"),
+        ("[policy]\nprompt_date = None", "leave it out"),
+        ("[policy]\nmodel = demo", 'text stands between quotes: "demo"'),
+        ('{"training": {"steps": 2}}', "this is JSON"),
+        ("training:\n  steps: 2", "training: - this is YAML"),
+        ("[training]\nsteps = " + "9" * 200 + "x", "(at line 2, column "),
+        ("[training]\nsteps = 2\n\x00", "Invalid statement (at line 3, column 1)"),
+    ],
+)
+def test_what_is_no_toml_is_shown_with_what_people_mostly_mean(tmp_path, text, hint):
+    (problem,) = problems_in(tmp_path, text)
+
+    assert hint in problem
+    assert len(problem) < 250
