@@ -20,25 +20,26 @@ Progress = Callable[[int, int], None]
 def stop_signals(handle: Callable[[int, FrameType | None], None]) -> Generator[None]:
     """Let SIGINT and SIGTERM call ``handle`` while the block runs; then they mean what they meant before.
 
-    So does the first SIGHUP, as a terminal sends it that is closed, unless ``nohup`` has it ignored. The shell of that
-    terminal sends another one, which must not count as somebody's impatience.
+    So do SIGHUP, as a terminal sends it that is closed, and SIGUSR1, by which Slurm and Grid Engine warn before they
+    kill, unless they are ignored (``nohup``) or somebody else handles them. Of each only the first counts: a closed
+    terminal's shell sends another one, and a scheduler warns every process of a job, which is nobody's impatience.
 
     Outside the main thread, where signals can't be handled, they keep their meaning.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    is_hung_up = False
+    seen: set[int] = set()
 
-    def handle_hang_up(number: int, frame: FrameType | None) -> None:
-        nonlocal is_hung_up
-        if not is_hung_up:
-            is_hung_up = True
+    def handle_once(number: int, frame: FrameType | None) -> None:
+        if number not in seen:
+            seen.add(number)
             handle(number, frame)
 
     handlers = {signal.SIGINT: handle, signal.SIGTERM: handle}
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        handlers[signal.SIGHUP] = handle_hang_up
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            handlers[number] = handle_once
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield

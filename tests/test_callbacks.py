@@ -24,8 +24,9 @@ def test_each_of_several_counts_since_somebody_is_impatient(number):
     assert sent(number, number) == [number, number]
 
 
-def test_a_closed_terminal_asks_once_though_its_shell_says_so_again():
-    assert sent(signal.SIGHUP, signal.SIGHUP) == [signal.SIGHUP]
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_closed_terminal_and_a_scheduler_s_warning_ask_once_though_they_may_come_again(number):
+    assert sent(number, number) == [number]
 
 
 def test_after_a_closed_terminal_others_still_count():
@@ -42,7 +43,8 @@ def test_under_nohup_a_closed_terminal_is_ignored():
 
 
 def test_afterwards_each_means_what_it_meant_before():
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    before = {number: signal.getsignal(number) for number in numbers}
 
     sent(signal.SIGTERM)
 

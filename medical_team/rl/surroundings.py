@@ -33,7 +33,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal(on_request: Callable[[], None]) -> Generator[StopRequest]:
-    """Turn the first SIGINT or SIGTERM into a request; a second raises KeyboardInterrupt as usual.
+    """Turn the first of the :func:`..callbacks.stop_signals` into a request; a second raises KeyboardInterrupt.
 
     Outside the main thread, where signals can't be handled, nothing is ever requested.
     """
