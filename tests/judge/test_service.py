@@ -321,6 +321,29 @@ def test_a_request_that_never_arrives_gets_408() -> None:
         assert b" 408 " in answer
 
 
+@pytest.mark.parametrize("begun", [b"", b"POST /judge HTTP/1.1\r\nX-Slow: a"])
+def test_who_never_ends_a_header_is_hung_up_on(begun: bytes) -> None:
+    with serving(WordJudge(), body_seconds=0.2) as client:
+        address = (client.base_url.host, client.base_url.port or 0)
+        with socket.create_connection(address, timeout=10) as connection:
+            connection.sendall(begun)
+
+            assert connection.recv(100) == b""
+
+
+def test_a_judge_that_takes_longer_than_a_header_may_is_waited_for() -> None:
+    judge = WordJudge()
+    judge.gate.clear()
+    with serving(judge, body_seconds=0.2) as client, ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(judged, client, "an error")
+        time.sleep(0.6)
+        judge.gate.set()
+
+        assert pending.result()[0]["error_present"] is True
+        # The connection is used again, long after its first header.
+        assert judged(client, "fine")[0]["error_present"] is False
+
+
 def test_with_a_token_only_who_knows_it_may_ask_but_everybody_may_see_health() -> None:
     with serving(WordJudge(), token="open sesame") as client:
         body = {"queries": [query("a")]}

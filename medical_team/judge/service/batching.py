@@ -40,7 +40,8 @@ class ServiceSettings:
     max_waiting_bytes: int = 512 * 1024 * 1024
     """Bytes of all requests in work; beyond it requests get 429."""
     body_seconds: float = 60.0
-    """How long a client may take to send its request; then it gets 408."""
+    """How long a client may take to send a request's header, then it is hung up on; and as long its body, then it gets
+    408."""
     drain_seconds: float = 600.0
     """How long accepted work may take after SIGTERM."""
     failure_reward: float | None = None

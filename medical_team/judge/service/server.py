@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import socket
 import threading
 from collections.abc import Callable, Generator
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ...callbacks import Notify, stop_signals
 from ...errors import JudgeError, MedicalTeamError
@@ -55,6 +58,7 @@ class JudgeService:
         app = make_app(self._worker, settings, metrics, served, token=token, status=self._status)
         config = uvicorn.Config(
             app,
+            http=_with_limit(settings.body_seconds),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -147,6 +151,45 @@ def _binding_problem(host: str, port: int, error: OSError) -> str:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
+
+
+def _with_limit(seconds: float) -> type[asyncio.Protocol]:
+    """Uvicorn's way to speak HTTP, which hangs up where no whole header has come after so many ``seconds``.
+
+    Uvicorn waits for ever for the rest of one, or for the first byte, and whoever opens enough such connections takes
+    all that the process may have.
+    """
+
+    class Impatient(AutoHTTPProtocol):
+        _timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._follow()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._follow()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._forget()
+            super().connection_lost(exc)
+
+        def _follow(self) -> None:
+            cycle: Any = getattr(self, "cycle", None)
+            if cycle is not None and not cycle.response_complete:
+                # A request is being answered, and the gate bounds the time for its body.
+                self._forget()
+            elif self._timer is None:
+                transport: asyncio.Transport = getattr(self, "transport")  # noqa: B009 - pyright knows no attributes
+                self._timer = asyncio.get_running_loop().call_later(seconds, transport.close)
+
+        def _forget(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    return Impatient
 
 
 class _Server(uvicorn.Server):
