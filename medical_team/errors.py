@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+NO_SUCH_HOME = "Could not determine home directory."
+"""What pathlib's RuntimeError says of a path that begins with ``~name``, of a user whom the machine doesn't know."""
+
 
 class MedicalTeamError(Exception):
     """The root of every error that the package raises on purpose."""

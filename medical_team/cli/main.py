@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from .. import __version__
-from ..errors import MedicalTeamError, MissingDependencyError
+from ..errors import NO_SUCH_HOME, MedicalTeamError, MissingDependencyError
 from ..network.proxies import loopback_exempted
 from ..terminal_text import visible
 from .arguments import (
@@ -57,9 +57,6 @@ SUBCOMMANDS = {
 """Commands of which each subcommand has a file of its own."""
 
 _EXTRAS = {"numpy": "eval", "rouge": "eval", "torch": "train", "transformers": "train", "peft": "train"}
-
-_NO_SUCH_HOME = "Could not determine home directory."
-"""What pathlib says of ``~name/path``."""
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -170,7 +167,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         say(f"medical-team {name}: {visible(str(error))}\n", sys.stderr)
         return EXIT_USER_ERROR
     except RuntimeError as error:
-        if str(error) != _NO_SUCH_HOME:
+        if str(error) != NO_SUCH_HOME:
             raise
         sys.stderr.write(
             f"medical-team {name}: a path begins with ~ and the name of a user whom this machine doesn't know: write "

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import EngineError
 from ..jsonl import from_line, to_line
+from ..runs.places import is_hub_name
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .hub import (
     HubAnswer,
@@ -201,6 +202,10 @@ def model_seen(name: str, option: str, subject: Subject) -> Seen:
     folder = local_folder(name)
     if folder is not None:
         return _folder_seen(name, folder, option)
+    is_file = Path(name).expanduser().exists()
+    if is_file or not is_hub_name(name):
+        what = "is a file" if is_file else "is no folder here, and can't be a name on the hub"
+        return failed(f"--{option} is {name!r}, which {what}", f"name a model's folder, or owner/model, in --{option}")
     cached = cached_model(name, subject.environment)
     if cached is not None:
         return ok(f"{name} is in the Hugging Face cache")

@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 from ..callbacks import Notify
 from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
-from ..runs.places import settled_model
+from ..runs.places import settled_model, unknown_homes
 from .toml_problem import toml_problem
 
 _ADAPTER = TypeAdapter(RunConfig)
@@ -226,6 +226,8 @@ def _opposite(old: str, new: str) -> str:
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
+_FILE_OF_A_RUN = "config.toml"
+
 _SECTIONS_OF_A_RUN = ("data", "game", "judge", "policy", "rollout", "training", "checkpoints")
 """What each version wrote; others came later."""
 
@@ -243,7 +245,10 @@ def load_config(path: Path, notify: Notify = lambda text: None) -> RunConfig:
     Raises:
         ConfigError: the file can't be read, is no TOML, has unknown keys, wrong types or values out of bounds.
     """
-    config = _config_of_text(_read(path), str(path), notify)
+    text = _read(path)
+    config = _config_of_text(text, str(path), notify)
+    if problems := list(unknown_homes(config)):
+        raise ConfigError(f"{path} can't be used:", _located(problems, _lines_of_keys(text)))
     policy = dataclasses.replace(config.policy, model=settled_model(config.policy.model, path.parent))
     opponents = config.opponents
     if opponents.fixed is not None and opponents.url is None:
@@ -325,11 +330,22 @@ def _read(path: Path) -> str:
         if len(content) > MAX_CONFIG_BYTES:
             raise ConfigError(f"{path} can't be read:", [f"it is longer than {MAX_CONFIG_BYTES} bytes"])
         return content.decode("utf-8-sig")
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path} can't be read:", [_of_folder(path)]) from error
     except OSError as error:
         raise ConfigError(f"{path} can't be read:", [error.strerror or str(error)]) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path} can't be read:", [f"line {line} is not UTF-8; save the file as UTF-8"]) from error
+
+
+def _of_folder(path: Path) -> str:
+    if not (path / _FILE_OF_A_RUN).is_file():
+        return "it is a folder, expected a TOML file"
+    return (
+        f"it is the folder of a run. A new run like it: {path / _FILE_OF_A_RUN}; the same run goes on with "
+        f"`train --resume {path}`"
+    )
 
 
 def _config_of_text(text: str, source: str, notify: Notify = lambda text: None) -> RunConfig:

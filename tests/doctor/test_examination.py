@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -35,6 +36,13 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on():
     assert broken.status is Status.FAILED
     assert broken.found == "the check itself broke: ZeroDivisionError: division by zero"
     assert (fine.status, fine.found) == (Status.OK, "well")
+
+
+def test_a_home_of_nobody_is_no_defect_of_the_program():
+    (finding,) = examined(Check("home", lambda subject: ok(str(Path("~nobody-of-that-name").expanduser()))))
+
+    assert finding.found.startswith("a path that is looked at begins with ~")
+    assert finding.mend == "write the path out in full"
 
 
 def test_a_check_that_hangs_is_a_finding_and_the_others_go_on():

@@ -114,6 +114,18 @@ def test_a_model_that_nobody_has_is_misspelt(tmp_path):
     assert (finding.status, finding.mend) == (Status.FAILED, "correct --policy.model")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [(" ", "is no folder here"), ("my model", "is no folder here"), ("notes.csv", "is a file")]
+)
+def test_what_can_t_be_a_model_is_not_asked_of_the_hub(tmp_path, monkeypatch, nowhere, name, told):
+    monkeypatch.chdir(tmp_path)
+    Path("notes.csv").write_text("")
+
+    finding = policy(name, tmp_path, HF_ENDPOINT=nowhere)
+
+    assert finding.found.startswith(f"--policy.model is {name!r}, which {told}")
+
+
 def test_without_a_network_the_way_to_bring_a_model_is_told(tmp_path, nowhere):
     other = policy(NAME, tmp_path, HF_ENDPOINT=nowhere)
     smollm2 = policy(SMOLLM2_MODEL, tmp_path, HF_ENDPOINT=nowhere)

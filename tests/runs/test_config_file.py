@@ -138,12 +138,33 @@ def test_a_syntax_error_names_its_line(tmp_path):
 def test_a_file_that_can_not_be_read_is_one_message(tmp_path):
     with pytest.raises(ConfigError, match="No such file"):
         load_config(tmp_path / "absent.toml")
-    with pytest.raises(ConfigError, match="directory"):
+    with pytest.raises(ConfigError, match="it is a folder, expected a TOML file"):
         load_config(tmp_path)
     path = tmp_path / "latin.toml"
     path.write_bytes('[policy]\nmodel = "modèle"\n'.encode("latin-1"))
     with pytest.raises(ConfigError, match="line 2 is not UTF-8"):
         load_config(path)
+
+
+def test_the_folder_of_a_run_is_told_with_its_file_and_the_way_to_go_on(tmp_path):
+    write(tmp_path, "").rename(tmp_path / "config.toml")
+
+    with pytest.raises(ConfigError) as refused:
+        load_config(tmp_path)
+
+    assert list(refused.value.problems) == [
+        f"it is the folder of a run. A new run like it: {tmp_path / 'config.toml'}; the same run goes on with "
+        f"`train --resume {tmp_path}`"
+    ]
+
+
+@pytest.mark.parametrize("key", ["data.train", "data.heldout", "policy.model", "opponents.fixed"])
+def test_a_home_of_nobody_is_told_with_its_line(tmp_path, key):
+    section, _, name = key.partition(".")
+
+    assert problems_in(tmp_path, f'[{section}]\n{name} = "~nobody-of-that-name/x"\n') == [
+        f"line 2: {key} is '~nobody-of-that-name/x', and this machine knows no such user: write the path out in full"
+    ]
 
 
 def test_check_config_names_all_problems():
