@@ -121,6 +121,7 @@ def resume_run(
         if text := beginning_again(run):
             told.warn(text)
         if steps is not None and steps != run.total_steps:
+            _check_not_fewer(run, steps)
             run.change_steps(steps)
         if problem := run.data_problem():
             told.warn(problem)
@@ -135,6 +136,15 @@ def resume_run(
         engine = choose_engine(policies, run.config.rollout, told.notice, told.warn)
         rollout = _with_fixed_opponent(engine.rollout, replace(run.config, rollout=engine.config), told)
         return _train(run, policies, engine, rollout, judge, told)
+
+
+def _check_not_fewer(run: RunFolder, steps: int) -> None:
+    latest = run.checkpoints.latest()
+    if latest is not None and steps < latest:
+        raise UsageError(
+            f"{run.path} has done {latest} steps, and {steps} are asked for: what was learnt can't be taken back. "
+            f"Its earlier checkpoints, if they were kept, are in {run.checkpoints.folder}."
+        )
 
 
 def _train(

@@ -89,6 +89,12 @@ def test_self_play_starts_from_it_and_measures_kl_against_it(warm, config, tmp_p
     assert first.get("policy/kl", 0.0) == pytest.approx(0.0, abs=1e-4)
 
 
+def test_fewer_steps_than_are_done_are_refused(warm):
+    with pytest.raises(UsageError, match=f"has done {STEPS} steps, and 1 are asked for"):
+        resume_run(warm.path, kind="warm-start", steps=1)
+    assert warm.total_steps == STEPS
+
+
 def test_train_does_not_resume_a_warm_start(warm):
     with pytest.raises(UsageError, match="medical-team warmstart --resume"):
         resume_run(warm.path)
