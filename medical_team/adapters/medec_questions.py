@@ -69,6 +69,10 @@ def medec_task(
     """
     _check_choice("task", name, get_args(TaskName))
     _check_choice("prompt_style", prompt_style, get_args(PromptStyle))
+    # Harnesses hand on what a command line or JSON says, and the text "false" is as good as true.
+    if type(thinking) is not bool:
+        raise UsageError(f"thinking is {thinking!r}, expected true or false, without quotes")
+    _check_number("max_tokens", max_tokens)
     if max_tokens is not None and max_tokens < 1:
         raise UsageError(f"max_tokens is {max_tokens}, expected at least 1")
     if name == "three-part":
@@ -85,6 +89,8 @@ def medec_texts(path: str | Path | None, *, texts: int | None = None, seed: int 
     """
     if not path:
         raise UsageError("medec is missing: name the MEDEC CSV (it is at github.com/abachaa/MEDEC)")
+    _check_number("texts", texts)
+    _check_number("seed", seed)
     return choose_texts(load_medec(Path(path)).texts, texts, seed)
 
 
@@ -142,6 +148,11 @@ def text_of(row: Mapping[str, Any]) -> MedecText:
 def vote_of_row(row: Mapping[str, Any]) -> Vote:
     """The vote that became ``row``."""
     return from_line(json.dumps(row), Vote)
+
+
+def _check_number(name: str, value: object) -> None:
+    if value is not None and type(value) is not int:
+        raise UsageError(f"{name} is {value!r}, expected a whole number, without quotes")
 
 
 def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:

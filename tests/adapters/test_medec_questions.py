@@ -1,0 +1,33 @@
+"""What a harness hands on as options, which come from a command line or JSON."""
+
+import pytest
+
+from medec_csv import some_rows, write_csv
+from medical_team.adapters.medec_questions import medec_task, medec_texts
+from medical_team.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"thinking": "false"}, "thinking is 'false', expected true or false"),
+        ({"thinking": 1}, "thinking is 1"),
+        ({"max_tokens": "512"}, "max_tokens is '512', expected a whole number"),
+        ({"max_tokens": 0}, "max_tokens is 0, expected at least 1"),
+        ({"max_tokens": True}, "max_tokens is True"),
+        ({"prompt_style": "long"}, "prompt_style is 'long'"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused_and_not_guessed(options, told):
+    with pytest.raises(UsageError, match=told):
+        medec_task("assessor", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"texts": "10"}, "texts is '10'"), ({"texts": 1.5}, "texts is 1.5"), ({"seed": "42"}, "seed is '42'")],
+)
+def test_a_number_of_texts_and_a_seed_are_whole_numbers(tmp_path, options, told):
+    path = write_csv(tmp_path / "medec.csv", some_rows(4))
+    with pytest.raises(UsageError, match=told):
+        medec_texts(path, **options)
