@@ -72,6 +72,7 @@ class ChatClient:
         concurrency: requests at a time.
         timeout_seconds: longest wait for one answer.
         patience_seconds: how long a server that is away or overloaded is waited for.
+        limit_option: the user's own name of what limits a reply's tokens; None: nobody can raise it.
         notify: told, once, when the server is waited for.
 
     Raises:
@@ -88,6 +89,7 @@ class ChatClient:
         concurrency: int = 16,
         timeout_seconds: float = 120.0,
         patience_seconds: float = 600.0,
+        limit_option: str | None = None,
         notify: Notify = lambda text: None,
     ) -> None:
         base = _checked_url(base_url)
@@ -96,6 +98,7 @@ class ChatClient:
         self._concurrency = concurrency
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
+        self._limit_of_user = limit_option
         self._notify = notify
         self._told: set[str] = set()
         self._limit_option = "max_tokens"
@@ -215,7 +218,7 @@ class ChatClient:
         if status != 200:
             raise EndpointError(f"{self._url} refuses the request (status {status}: {message}).")
         reply = _reply(content, self._url)
-        if advice := _thinking_advice(reply):
+        if advice := _advice(reply, self._limit_of_user):
             self._notify_once(f"{self._url} {advice}")
         return reply
 
@@ -273,17 +276,24 @@ def _text_of(content: Any) -> Any:
     return "".join(part["text"] for part in parts if part["type"] == "text")
 
 
-def _thinking_advice(reply: ChatReply) -> str | None:
-    """What to do where a model's thinking stands in the way of its answer."""
-    remedy = (
-        "Start the server with a parser for its model's thinking (vLLM: --reasoning-parser), switch the thinking off, "
-        "or raise the limit on tokens"
-    )
+def _advice(reply: ChatReply, limit_option: str | None) -> str | None:
+    """What to do where a model's thinking stands in the way of its answer, or the server keeps the answer back."""
+    parser = "Start the server with a parser for its model's thinking (vLLM: --reasoning-parser)"
+    off = "switch the thinking off"
+    remedy = f"{parser}, or {off}" if limit_option is None else f"{parser}, {off}, or raise {limit_option}"
     if reply.text.lstrip().startswith("<think>"):
         return f"sends its model's thinking as a part of the reply, which may make it unreadable. {remedy}."
-    if not reply.text and not reply.is_finished:
+    if reply.text:
+        return None
+    if not reply.is_finished:
         return f"sends empty replies that end at the limit on tokens: the model thinks longer. {remedy}."
-    return None
+    message = cast("Mapping[str, Any]", reply.choice["message"])
+    if reply.choice.get("finish_reason") == "content_filter" or message.get("refusal"):
+        return "keeps replies back, by its content filter or since the model refuses. They count as unreadable."
+    return (
+        "sends empty replies. Look whether it serves a model for chat, with the template that the model was made with; "
+        f"where the model thinks, {off}."
+    )
 
 
 def _message(content: bytes) -> str:

@@ -170,7 +170,34 @@ def test_thinking_in_the_way_of_the_answer_is_told_once_with_what_to_do(message,
 
     (sentence,) = told
     assert problem in sentence
-    assert "--reasoning-parser" in sentence
+    assert sentence.endswith("(vLLM: --reasoning-parser), or switch the thinking off.")
+
+
+def test_who_can_raise_the_limit_on_tokens_is_told_how():
+    answer = 200, {"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}
+    told = []
+    with openai_server(lambda body: answer) as server:
+        ask(server.url, "a", limit_option="--max-tokens", notify=told.append)
+
+    assert told[0].endswith("switch the thinking off, or raise --max-tokens.")
+
+
+@pytest.mark.parametrize(
+    ("message", "finish_reason", "problem"),
+    [
+        ({"content": None}, "content_filter", "keeps replies back"),
+        ({"content": None, "refusal": "I can't help with that."}, "stop", "keeps replies back"),
+        ({"content": ""}, "stop", "sends empty replies. Look whether it serves a model for chat"),
+    ],
+)
+def test_empty_replies_are_told_with_their_cause(message, finish_reason, problem):
+    answer = 200, {"choices": [{"message": message, "finish_reason": finish_reason}]}
+    told = []
+    with openai_server(lambda body: answer) as server:
+        ask(server.url, "a", "b", concurrency=1, notify=told.append)
+
+    (sentence,) = told
+    assert problem in sentence
 
 
 def test_a_server_that_stays_away_is_given_up():

@@ -114,6 +114,9 @@ def main(arguments: Sequence[str]) -> int:
     settings = _settings(chosen, model, medec, checked, task, examples)
     path = chosen.output or _default_folder(settings)
     settings = replace(settings, prompt_date=_prompt_date(chosen, model, path))
+    if model.url is not None:
+        # An address or a token that can't be one leaves no folder behind.
+        _client(chosen, model.url, model.location).close()
     folder = EvaluationFolder.create_or_resume(path, settings)
     with folder.locked():
         predictions = _predictions(chosen, model, checked.texts, task, folder)
@@ -253,17 +256,9 @@ def _predictions(
 def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSettings) -> Rollout:
     temperature = _temperature(chosen) or _DEFAULT_TEMPERATURE
     if model.url is not None:
-        client = ChatClient(
-            model.url,
-            model.location,
-            token_variable=chosen.token_variable,
-            concurrency=chosen.concurrency,
-            patience_seconds=chosen.patience_seconds,
-            notify=_tell,
-        )
         if warning := privacy_warning(model.url, sent="the texts", receiver="the model"):
             _tell(f"warning: {warning}")
-        return EndpointRollout(client, temperature)
+        return EndpointRollout(_client(chosen, model.url, model.location), temperature)
     # Imported here, so that a served model needs no torch.
     from ..policy.rollout_engines import local_rollout
 
@@ -281,6 +276,18 @@ def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSet
         precision=chosen.precision,
         engine=chosen.engine,
         day=model.day if settings.prompt_date is None else day_of(settings.prompt_date),
+        notify=_tell,
+    )
+
+
+def _client(chosen: MedecArguments, url: str, name: str) -> ChatClient:
+    return ChatClient(
+        url,
+        name,
+        token_variable=chosen.token_variable,
+        concurrency=chosen.concurrency,
+        patience_seconds=chosen.patience_seconds,
+        limit_option="--max-tokens",
         notify=_tell,
     )
 

@@ -305,6 +305,9 @@ def _settings_text(settings: EvaluationSettings) -> str:
     how = "greedy" if settings.temperature is None else f"temperature {settings.temperature:g}"
     if settings.samples > 1:
         how += f", majority of {settings.samples} replies"
+    if settings.model.is_served:
+        # A server may take no temperature, or not heed it.
+        how += ", as far as the server obeys"
     prompt = f" ({settings.assessor})" if settings.assessor else ""
     prompt += f", {settings.prompt_style} prompt" if settings.prompt_style else ""
     shots = f"{settings.shots}-shot" if settings.shots else "zero-shot"

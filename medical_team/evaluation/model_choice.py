@@ -186,6 +186,11 @@ class ModelIdentity(Closed):
     step: int | None = None
     """Completed steps of the run."""
 
+    @property
+    def is_served(self) -> bool:
+        """Whether a server was asked, whose address is a part of the label."""
+        return "://" in self.label
+
 
 def identity_of(choice: ModelChoice) -> ModelIdentity:
     """What is written down of the model.

@@ -136,6 +136,14 @@ def connect_openai(config: JudgeConfig, notify: Notify) -> OpenAIScorer:
     if warning := privacy_warning(url, sent="notes and sentences of their cases", receiver="the model"):
         notify(f"warning: {warning}")
 
+    told: set[str] = set()
+
+    def notify_once(text: str) -> None:
+        # Both clients learn what the server refuses, each for itself.
+        if text not in told:
+            told.add(text)
+            notify(text)
+
     def client(patience_seconds: float) -> ChatClient:
         return ChatClient(
             url,
@@ -144,7 +152,7 @@ def connect_openai(config: JudgeConfig, notify: Notify) -> OpenAIScorer:
             concurrency=config.concurrency,
             timeout_seconds=config.timeout_seconds,
             patience_seconds=patience_seconds,
-            notify=notify,
+            notify=notify_once,
         )
 
     try:

@@ -79,6 +79,15 @@ def test_a_server_that_is_away_is_an_error_and_no_wrong_answer(csv, tmp_path, ca
     assert not (tmp_path / "out" / "metrics.json").exists()
 
 
+def test_an_address_or_a_token_that_can_t_be_one_leaves_nothing_behind(csv, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MEDICAL_TEAM_ENDPOINT_TOKEN", "\u201csk-1\u201d")
+    for url in ("http://[::1/v1", "http://127.0.0.1:9/v1"):
+        status, _, _ = run(capsys, "m", "--url", url, "--medec", csv, "-o", tmp_path / "out")
+
+        assert status == 2
+        assert not (tmp_path / "out").exists()
+
+
 def test_a_server_that_is_not_running_is_named_and_the_same_command_goes_on_when_it_is(csv, tmp_path, capsys):
     with openai_server(lambda body: a_completion("Safe")) as server:
         pass
@@ -113,7 +122,7 @@ def test_several_replies_vote_and_an_unreadable_one_never_wins(csv, tmp_path, ca
         status, out, _ = run(capsys, "m", *options)
 
     assert status == 0
-    assert "temperature 0.7, majority of 5 replies" in out
+    assert "temperature 0.7, majority of 5 replies, as far as the server obeys" in out
     assert "detection_rate         1.000" in out
     assert "unreadable_reply_rate  0.400" in out
     assert len({body["seed"] for body in server.bodies}) == len(server.bodies) == 30

@@ -173,6 +173,18 @@ def test_a_server_without_log_probs_is_told_of() -> None:
     assert "tells no log-probs: every note is asked about in 4 wordings" in told[0]
 
 
+def test_what_a_server_refuses_is_told_once() -> None:
+    def answer(body: dict[str, Any]) -> Answer:
+        if "temperature" in body:
+            return 400, {"error": {"message": "Unsupported value: 'temperature' does not support 0 with this model."}}
+        return understanding(Dialect(True, False))(body)
+
+    told: list[str] = []
+    with openai_server(answer) as server:
+        connect(server.url, notify=told.append)
+    assert len([text for text in told if "refuses temperature" in text]) == 1
+
+
 def test_the_schema_allows_the_answers_and_nothing_else() -> None:
     with openai_server(lambda body: a_completion('{"answer": "A"}')) as server:
         connect(server.url).score([ClosedQuestion("Which?", ("X", "Y", "Z"))])

@@ -160,5 +160,9 @@ def check_opponent_server(config: RunConfig, notify: Notify) -> None:
 def _client_of(config: RunConfig, notify: Notify) -> ChatClient:
     opponents = config.opponents
     return ChatClient(
-        opponents.url or "", opponents.fixed or "", token_variable=opponents.token_variable, notify=notify
+        opponents.url or "",
+        opponents.fixed or "",
+        token_variable=opponents.token_variable,
+        limit_option="rollout.max_revision_tokens and rollout.max_verdict_tokens",
+        notify=notify,
     )
