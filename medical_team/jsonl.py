@@ -101,6 +101,10 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 number += 1
                 if len(line) > MAX_LINE_BYTES:
                     raise DataError(f"{path} can't be read:", [f"line {number} is longer than {MAX_LINE_BYTES} bytes"])
+                if number == 1 and line.startswith(_UTF16):
+                    raise DataError(
+                        f"{path} can't be read:", ["it is UTF-16, as PowerShell writes it: save it as UTF-8"]
+                    )
                 if number == 1:
                     # Excel and PowerShell begin a UTF-8 file with it.
                     line = line.removeprefix(codecs.BOM_UTF8)
@@ -124,6 +128,9 @@ def shortened(problems: list[str]) -> list[str]:
     if len(problems) <= MAX_PROBLEMS_SHOWN:
         return problems
     return [*problems[:MAX_PROBLEMS_SHOWN], f"and {len(problems) - MAX_PROBLEMS_SHOWN} more"]
+
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @cache

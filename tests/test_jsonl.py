@@ -72,6 +72,16 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
     assert read_jsonl(path, NotePair) == [PAIR]
 
 
+def test_a_file_in_utf16_is_told_once_and_not_for_each_line(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(f"{to_line(PAIR)}\n{to_line(PAIR)}\n", encoding="utf-16")
+
+    with pytest.raises(DataError) as refused:
+        read_jsonl(path, NotePair)
+
+    assert list(refused.value.problems) == ["it is UTF-16, as PowerShell writes it: save it as UTF-8"]
+
+
 def test_a_field_that_may_be_left_out_is_left_out_only_where_it_is_empty():
     game = a_game()
 

@@ -18,8 +18,7 @@ from ..errors import MissingDependencyError, UsageError
 from ..report.display import make_display, void_summary
 from ..report.listeners import usual_listeners
 from ..runs.config_file import load_config, load_preset, renamed_arguments
-from ..runs.folder import RunFolder, RunKind
-from ..runs.info import check_is_run
+from ..runs.folder import RunFolder, RunKind, saved_config
 from .arguments import parse, say, with_judge_spelled_out
 from .main import EXIT_INTERRUPTED
 from .plan import NO_PLAN, PlanArguments, show_plan
@@ -108,7 +107,7 @@ def warn(text: str) -> None:
 def _launch(chosen: TrainArguments) -> int:
     if chosen.resume is None:
         return launch_new(chosen.config, chosen.run or _new_path(), is_dry=chosen.dry_run)
-    if chosen.config != load_config(chosen.resume / "config.toml") or chosen.run is not None:
+    if chosen.config != saved_config(chosen.resume) or chosen.run is not None:
         raise UsageError(
             "a run on an engine is resumed as it is, without any other option. For other values start a new run from "
             f"its file: medical-team train {chosen.resume / 'config.toml'} --your.option ..."
@@ -177,8 +176,7 @@ def _base_config(source: TrainArguments) -> RunConfig:
     if source.preset is not None:
         return load_preset(source.preset)
     if source.resume is not None:
-        check_is_run(source.resume)
-        return load_config(source.resume / "config.toml")
+        return saved_config(source.resume)
     return RunConfig()
 
 
@@ -189,7 +187,7 @@ def _changed_steps(path: Path, chosen: TrainArguments, kind: RunKind) -> int:
         UsageError: another option was given.
     """
     section = "training" if kind == "self-play" else "warmstart"
-    saved = load_config(path / "config.toml")
+    saved = saved_config(path)
     steps: int = getattr(chosen.config, section).steps
     unchanged = dataclasses.replace(saved, **{section: dataclasses.replace(getattr(saved, section), steps=steps)})
     if chosen.config != unchanged or chosen.run is not None:

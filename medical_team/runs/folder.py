@@ -74,6 +74,24 @@ class StepMetrics(Closed):
     values: dict[str, float]
 
 
+def saved_config(path: Path) -> RunConfig:
+    """The configuration of the run at ``path``, as its file has it.
+
+    Raises:
+        RunFolderError: there is no run, or one of a newer format.
+        ConfigError: its configuration can't be used; the version that wrote it is told.
+    """
+    return _saved_config(path, read_info(path))
+
+
+def _saved_config(path: Path, info: RunInfo) -> RunConfig:
+    try:
+        check_is_whole(path / _CONFIG)
+        return load_config(path / _CONFIG)
+    except ConfigError as error:
+        raise ConfigError(error.headline, [*error.problems, versions_told(info.package_version)]) from error
+
+
 class RunFolder:
     """One run on disk. Made by :meth:`create` or :meth:`open`; write to it only inside :meth:`locked`."""
 
@@ -146,12 +164,7 @@ class RunFolder:
             ConfigError: its configuration can't be used.
         """
         info = read_info(path)
-        try:
-            check_is_whole(path / _CONFIG)
-            config = load_config(path / _CONFIG)
-        except ConfigError as error:
-            raise ConfigError(error.headline, [*error.problems, versions_told(info.package_version)]) from error
-        return cls(path, info, with_older_rules(config, path / _CONFIG))
+        return cls(path, info, with_older_rules(_saved_config(path, info), path / _CONFIG))
 
     @property
     def total_steps(self) -> int:

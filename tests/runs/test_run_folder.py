@@ -16,7 +16,7 @@ from medical_team.config import DataConfig, RunConfig, TrainingConfig
 from medical_team.errors import ConfigError, DataError, MedicalTeamError, OutputError, RunFolderError, TrainingError
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_config
-from medical_team.runs.folder import RunFolder, StepMetrics
+from medical_team.runs.folder import RunFolder, StepMetrics, saved_config
 from medical_team.runs.lock import RunState, traces_of
 
 CONFIG = RunConfig(training=TrainingConfig(steps=4))
@@ -426,3 +426,12 @@ def test_a_key_of_another_version_names_that_version(tmp_path, name, old, new):
 
     with pytest.raises(MedicalTeamError, match=r"colour(.|\n)*written by version 99\.0, this is version"):
         read_whole(run.path)
+
+
+def test_a_resume_reads_the_configuration_with_the_version_that_wrote_it(tmp_path):
+    run = new_run(tmp_path)
+    assert saved_config(run.path).training == run.config.training
+    with_a_newer_version(run.path / "config.toml", "[training]", "[training]\ncolour = 1")
+
+    with pytest.raises(ConfigError, match=r"colour(.|\n)*written by version 99\.0, this is version"):
+        saved_config(run.path)
