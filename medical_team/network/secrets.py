@@ -25,13 +25,21 @@ def bearer_token(variable: str, environment: Mapping[str, str] = os.environ) -> 
         EndpointError: it holds what no token holds, such as quotation marks that were copied with it.
     """
     token = environment.get(variable, "").strip()
+    check_token(token, f"the environment variable {variable}")
+    return token or None
+
+
+def check_token(token: str, place: str) -> None:
+    """Check that ``token``, which stands in ``place``, can be one.
+
+    Raises:
+        EndpointError: it holds what no token holds.
+    """
     for character in token:
         if not "!" <= character <= "~":
             raise EndpointError(
-                f"the environment variable {variable} holds {character!a}, which no token has. Set it anew, with "
-                "the token's own characters only."
+                f"{place} holds {character!a}, which no token has. Set it anew, with the token's own characters only."
             )
-    return token or None
 
 
 def secret_variables(environment: Mapping[str, str]) -> dict[str, str]:

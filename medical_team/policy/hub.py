@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, get_token, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -19,8 +20,9 @@ from huggingface_hub.errors import (
 
 from ..callbacks import Notify
 from ..config import TINY_RANDOM_MODEL
-from ..errors import ModelUnavailableError, OutputError, PolicyError, UsageError
+from ..errors import EndpointError, ModelUnavailableError, OutputError, PolicyError, UsageError
 from ..network.proxies import privacy_warning, usable_proxy
+from ..network.secrets import check_token
 from ..runs.places import is_folder_name, is_hub_name
 from .model_folder import (
     ADAPTER_CONFIG_FILE,
@@ -55,9 +57,11 @@ def download_folder(name: str, notify: Notify) -> Path:
     """Fetch ``name`` from the hub into the Hugging Face cache, after a look at what it holds.
 
     Raises:
+        EndpointError: the hub's address or the token can't be one.
         ModelUnavailableError: the hub can't be reached, or has no such repository for this user.
         PolicyError: the repository holds no model that can be loaded.
     """
+    _check_hub(constants.ENDPOINT)
     try:
         # The hub's library has clients of its own, which break where they meet a proxy that they can't speak to.
         usable_proxy(constants.ENDPOINT)
@@ -122,9 +126,27 @@ def check_repository(name: str) -> None:
 
     Raises:
         UsageError: it is not OWNER/NAME.
+        EndpointError: the hub's address or the token can't be one.
     """
     if name.count("/") != 1 or not is_hub_name(name):
         raise UsageError(f"--push is {name!r}, expected OWNER/NAME, a repository on the Hugging Face hub")
+    _check_hub(_endpoint())
+
+
+def _endpoint() -> str:
+    # Read now and not when the library was imported, so that a hub of one's own can be named.
+    return os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
+
+
+def _check_hub(endpoint: str) -> None:
+    """Raises EndpointError where the hub's address or the token can't be one: its library breaks at such."""
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise EndpointError(f"HF_ENDPOINT is {endpoint!r}, expected the address of a hub, as https://huggingface.co")
+    check_token(get_token() or "", "HF_TOKEN, or what `hf auth login` saved,")
 
 
 def push_folder(
@@ -153,8 +175,7 @@ def push_folder(
         OutputError: the hub can't be reached, or refuses.
     """
     check_repository(repository)
-    # Read now and not when the library was imported, so that a hub of one's own can be named.
-    endpoint = os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
+    endpoint = _endpoint()
     if warning := privacy_warning(endpoint, sent=sent, receiver="the Hugging Face hub"):
         notify(f"warning: {warning}")
     usable_proxy(endpoint)

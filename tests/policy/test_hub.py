@@ -1,7 +1,9 @@
+import re
+
 import pytest
 
-from medical_team.errors import OutputError, UsageError
-from medical_team.policy.hub import push_folder
+from medical_team.errors import EndpointError, OutputError, UsageError
+from medical_team.policy.hub import download_folder, push_folder
 
 
 @pytest.fixture
@@ -65,3 +67,25 @@ def test_a_name_that_is_none_is_refused_before_anything_is_asked(hub, folder, na
     with pytest.raises(UsageError, match="expected OWNER/NAME"):
         push(folder, name)
     assert hub.private == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("HF_TOKEN", "\u201chf_abcdefgh\u201d", "holds '\\u201c', which no token has"),
+        ("HF_ENDPOINT", "http://[::1", "HF_ENDPOINT is 'http://[::1'"),
+        ("HF_ENDPOINT", "huggingface.co", "expected the address of a hub"),
+    ],
+)
+def test_an_address_or_a_token_that_can_t_be_one_is_told_before_anything_is_sent(
+    folder, monkeypatch, name, value, told
+):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(EndpointError, match=re.escape(told)):
+        push(folder)
+
+
+def test_a_model_is_not_asked_for_with_a_token_that_can_t_be_one(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "\u201chf_abcdefgh\u201d")
+    with pytest.raises(EndpointError, match="which no token has"):
+        download_folder("me/model", lambda text: None)
