@@ -55,7 +55,8 @@ def atomic_text(path: Path) -> Generator[IO[str]]:
         if path == Path("-"):
             raise OutputError("can't write -: it names no file. /dev/stdout is standard output; nothing was changed.")
         # A new file would take the place of a link, and what it leads to would stay as it was.
-        path = path.resolve()
+        # Path.resolve raises no OSError at a loop of links.
+        path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:

@@ -84,6 +84,12 @@ def test_a_path_that_can_t_be_written_is_named_with_the_reason(tmp_path, atomic)
     assert names_in(tmp_path) == ["file"]
 
 
+def test_a_loop_of_links_is_told_like_any_place_that_can_t_be_written(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OutputError, match="can't write"), atomic_text(tmp_path / "loop" / "file"):
+        pass
+
+
 def test_a_folder_is_not_replaced_by_a_file(tmp_path):
     (tmp_path / "folder").mkdir()
 

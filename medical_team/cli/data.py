@@ -19,6 +19,7 @@ from ..data.validate import validate_file
 from ..errors import UsageError
 from ..files import cannot_write, is_stream
 from ..records import Source
+from ..runs.info import check_output
 from ..terminal_text import visible
 from .arguments import parse, remark, say, unknown_command
 
@@ -106,6 +107,7 @@ def main(arguments: Sequence[str]) -> int:
 def _build(arguments: Sequence[str]) -> int:
     chosen = parse(BuildArguments, "data build", arguments)
     _check_push(chosen)
+    check_output(chosen.output)
     built = build_data_set(
         chosen.files,
         chosen.output,
@@ -161,6 +163,7 @@ def _synth(arguments: Sequence[str]) -> int:
     chosen = parse(SynthArguments, "data synth", arguments)
     if chosen.seed < 0:
         raise UsageError(f"--seed is {chosen.seed}, expected 0 or more")
+    check_output(chosen.output)
     _check_may_be_replaced(chosen.output)
     write_synthetic_csv(chosen.output, chosen.notes, chosen.seed)
     if is_stream(chosen.output):
@@ -200,6 +203,7 @@ def _validate(arguments: Sequence[str]) -> int:
 
 def _convert(arguments: Sequence[str]) -> int:
     chosen = parse(ConvertArguments, "data convert", arguments)
+    check_output(chosen.output)
     count = convert_records(str(chosen.file), chosen.output, chosen.to, all_vanilla=chosen.all_vanilla)
     if is_stream(chosen.output):
         remark(f"{count} rows for {chosen.to} were written.")

@@ -16,6 +16,7 @@ from ..rl.model_card import card_metadata, model_licence
 from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo, is_checkpoint
 from ..runs.config_file import to_toml
 from ..runs.folder import RunFolder
+from ..runs.info import check_output
 from ..runs.places import is_run, model_title, repository_of, settled_model, without_places
 from .arguments import parse, remark, say
 
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parse(ExportArguments, "export", arguments)
     if chosen.public and chosen.push is None:
         raise UsageError("--public says how to --push, which is not there: add --push OWNER/NAME, or leave it out")
+    check_output(chosen.output)
     source = _source_of(chosen)
     export = _export_module()
     if chosen.push is not None:

@@ -21,6 +21,7 @@ from ..report.game_export import GameFilter, csv_parts, game_row, json_parts
 from ..report.game_text import WIDTH, format_game
 from ..runs.append import LineTail
 from ..runs.folder import RunFolder
+from ..runs.info import check_output
 from ..terminal_text import encodable, visible
 from .arguments import parse, say, window_width
 
@@ -78,6 +79,10 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parse(GamesArguments, "games", arguments)
     if chosen.limit is not None and chosen.limit < 1:
         raise UsageError(f"--limit is {chosen.limit}, expected at least 1")
+    if chosen.from_step is not None and chosen.to_step is not None and chosen.from_step > chosen.to_step:
+        raise UsageError(f"--from-step {chosen.from_step} comes after --to-step {chosen.to_step}: exchange them")
+    if chosen.output is not None:
+        check_output(chosen.output)
     wanted = _filter(chosen)
     counter = _Counter()
     tail = _tail(chosen)

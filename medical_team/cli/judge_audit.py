@@ -17,6 +17,7 @@ from ..evaluation.judge_audit import AuditFigures, Figure, JudgeAudit, audit, ch
 from ..evaluation.tables import TableFormat, figure, interval_text, table
 from ..files import atomic_text
 from ..judging import make_judge
+from ..runs.info import check_output
 from .arguments import load_scorer, parse, progress_of, remark, with_judge_spelled_out
 
 _METRICS = {
@@ -60,6 +61,8 @@ class AuditArguments:
 def main(arguments: Sequence[str]) -> int:
     """Run the command. Returns the exit status."""
     chosen = parse(AuditArguments, "judge audit", with_judge_spelled_out(arguments), use_underscores=True)
+    if chosen.output is not None:
+        check_output(chosen.output, chosen.medec)
     cases = load_cases(chosen.medec)
     pairs = choose_pairs(cases.pairs, chosen.cases, chosen.seed)
     # A judge that must find the case looks among all of them, as it would in a run.

@@ -18,6 +18,7 @@ from ..judging import make_judge
 from ..records import Game, GameState
 from ..runs.append import LineTail
 from ..runs.folder import RunFolder
+from ..runs.info import check_output
 from ..terminal_text import encodable, visible
 from .arguments import load_scorer, parse, progress_of, remark, with_judge_spelled_out
 
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command. Returns the exit status."""
     chosen = parse(RejudgeArguments, "rejudge", with_judge_spelled_out(arguments), use_underscores=True)
     run = RunFolder.open(chosen.run)
+    if chosen.output is not None:
+        check_output(chosen.output)
     pairs = dict.fromkeys(record.pair for record in run.training_records())
     judge = make_judge(chosen.judge, pairs, remark, load_scorer)
     tail = LineTail(run.path / "games.jsonl")

@@ -13,6 +13,7 @@ import tyro
 
 from ..errors import UsageError
 from ..report.page_file import write_report
+from ..runs.info import check_output
 from ..terminal_text import encodable, visible
 from .arguments import parse
 
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(set(map(os.path.realpath, chosen.runs))) < len(chosen.runs):
         raise UsageError("a run is named twice; name each once")
     output = _output(chosen)
+    check_output(output)
     games = write_report(chosen.runs, output)
     told = f"The report, with {games:,} game{'' if games == 1 else 's'} to read, is {output}\n"
     sys.stdout.write(encodable(visible(told), sys.stdout))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from .. import __version__
 from ..config import RunConfig
-from ..errors import RunFolderError
+from ..errors import RunFolderError, UsageError
 from ..jsonl import from_line, validation_problems
 from ..records import Closed
 from .append import INFO_FILE, version_in, versions_told
@@ -60,6 +61,33 @@ def check_is_run(path: Path) -> None:
         raise RunFolderError(f"{path} is a part of a run. Name the folder of the run: {around}")
     reason = f"it has no {INFO_FILE}" if path.is_dir() else "it is a file" if path.is_file() else "it is not there"
     raise RunFolderError(f"{path} is no run folder: {reason}.")
+
+
+_PARTS = frozenset(
+    {
+        INFO_FILE, "config.toml", "lock", "games.jsonl", "heldout_games.jsonl", "metrics.jsonl",
+        "abandoned", "checkpoints", "data", "engine", "final", "opponents", "tensorboard", "tracking",
+    }
+)  # fmt: skip
+"""What a run writes itself, in its folder."""
+
+
+def check_output(output: Path, *inputs: Path) -> None:
+    """Check that what is written to ``output`` takes the place of nothing that is read, and of no part of a run.
+
+    Raises:
+        UsageError: it does, or would lie inside of such a part.
+    """
+    # Not by Path.resolve, which raises at a loop of links.
+    place = Path(os.path.realpath(output))
+    if any(place == Path(os.path.realpath(read)) for read in inputs):
+        raise UsageError(f"{output} is what is read; name another file to write")
+    around = folder_around(place)
+    if around is not None and place.relative_to(around).parts[0] in _PARTS:
+        raise UsageError(
+            f"{output} belongs to the run {around}, which would lose what it holds; name another file to write, or "
+            "another folder"
+        )
 
 
 def check_is_free(path: Path) -> None:

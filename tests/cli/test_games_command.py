@@ -39,6 +39,10 @@ def test_filters_choose(run_path, capsys):
     assert shown.err == "2 games\n"
 
 
+def test_steps_the_wrong_way_round_are_told(run_path, capsys):
+    assert "exchange them" in games(capsys, run_path, "--from-step", 2, "--to-step", 1, status=2).err
+
+
 def test_nothing_that_fits_is_told(run_path, capsys):
     shown = games(capsys, run_path, "--search", "nowhere")
 
