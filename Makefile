@@ -130,7 +130,7 @@ $(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
 	@touch $@
 
 test-adapters: $(HARNESSES_VENV)/.package
-	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters tests/report/test_tracking.py
+	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters tests/report/test_trackers.py
 
 # And verifiers wants an older client of OpenAI's protocol than Inspect does.
 $(VERIFIERS_VENV)/.package: pyproject.toml environments/medical_team_verifiers/pyproject.toml requirements/verifiers.txt

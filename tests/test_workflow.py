@@ -56,3 +56,10 @@ def test_help_names_what_a_person_would_make(repository):
     assert targets is not None
     steps_of_test = {"lint", "types", "imports", "tests"}
     assert {*targets[1].split()} - steps_of_test - {"help"} <= {*re.findall(r"make ([\w-]+)", told)}
+
+
+def test_every_test_that_make_runs_exists(repository):
+    named = re.findall(r"(?<![\w-])tests/\S+", (repository / "Makefile").read_text(encoding="utf-8"))
+
+    assert named
+    assert [path for path in named if not [*repository.glob(path.rstrip(")"))]] == []
