@@ -75,8 +75,7 @@ class GameDraw:
         return self._spec(record, *divmod(number, self._games_per_step))
 
     def _spec(self, record: TrainingRecord, step: int, index: int) -> GameSpec:
-        data_type = record.data_type.vanilla if self._is_vanilla_only else record.data_type
-        return GameSpec.of(record, data_type, game_id=f"step-{step:06d}-game-{index:04d}", step=step)
+        return numbered_game(record, step, index, is_vanilla=self._is_vanilla_only)
 
     def _make_epoch_order(self, epoch: int) -> Sequence[int]:
         return self._order("draw", epoch)
@@ -89,6 +88,12 @@ class GameDraw:
             # Spread each category evenly over the unit interval; sorting then interleaves them in their shares.
             places.extend(((place + 0.5) / len(members), rank, index) for place, index in enumerate(members))
         return [index for _, _, index in sorted(places)]
+
+
+def numbered_game(record: TrainingRecord, step: int, index: int, *, is_vanilla: bool) -> GameSpec:
+    """``record`` as the game ``index`` of ``step``, with an id unique in a run; nothing is hidden if ``is_vanilla``."""
+    data_type = record.data_type.vanilla if is_vanilla else record.data_type
+    return GameSpec.of(record, data_type, game_id=f"step-{step:06d}-game-{index:04d}", step=step)
 
 
 def playable_records(records: Sequence[TrainingRecord], config: GameConfig) -> Sequence[TrainingRecord]:

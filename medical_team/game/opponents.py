@@ -13,6 +13,7 @@ from ..config import GameConfig
 from ..game_config import OpponentConfig
 from ..records import LIVING, Game, GameSpec, GameState, Labels, Role
 from ..rewards import decided_core
+from ..runs.checkpoints import name_of
 from ..seeds import derived_random
 from .rollout import FIXED, REFERENCE
 
@@ -42,7 +43,7 @@ def pool_after(completed_steps: int, add_every: int, size: int) -> tuple[int, ..
 
 def version_after(completed_steps: int) -> str:
     """What the self after ``completed_steps`` is called, as the checkpoint of that moment is."""
-    return f"step-{completed_steps:06d}" if completed_steps else REFERENCE
+    return name_of(completed_steps) if completed_steps else REFERENCE
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...errors import UsageError
-from ...game.draw import playable_records
+from ...game.draw import numbered_game, playable_records
 from ...game.play import play, samples_of, score
 from ...game.rollout import Rollout
 from ...game_config import GameConfig, RolloutConfig
@@ -57,12 +57,7 @@ class MedicalGameManager:
             UsageError: the rules let none play.
         """
         self._specs = [
-            GameSpec.of(
-                record,
-                record.data_type.vanilla if self._game_config.no_attacker_turn else record.data_type,
-                game_id=f"step-{step:06d}-game-{index:04d}",
-                step=step,
-            )
+            numbered_game(record, step, index, is_vanilla=self._game_config.no_attacker_turn)
             for index, record in enumerate(playable_records(records, self._game_config))
         ]
         self._games = None
