@@ -29,6 +29,9 @@ MAX_WAIT_SECONDS = 30.0
 _PATH = "/chat/completions"
 _MOST_DOUBLINGS = 16
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_CUT_OFF = "Could not finish the message because max_tokens or model output limit was reached"
+"""What OpenAI says, with status 400, where a model has used up its tokens for thinking."""
+_THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 _TOO_LONG = ("context length", "context_length", "maximum context", "too long", "max_model_len", "too many tokens")
 
 
@@ -194,6 +197,8 @@ class ChatClient:
 
     def _answer(self, status: int, headers: httpx.Headers, content: bytes) -> ChatReply | ChatRefusal:
         message = _message(content)
+        if status == 400 and _CUT_OFF in message:
+            return self._explained(ChatReply("", False, {}))
         if status in (400, 413, 422) and any(sign in message.lower() for sign in _TOO_LONG):
             return ChatRefusal(f"the server says: {message}")
         if status in (401, 403):
@@ -214,8 +219,11 @@ class ChatClient:
             )
         if status != 200:
             raise EndpointError(f"{self._url} refuses the request (status {status}: {message}).")
-        reply = _reply(content, self._url)
-        if advice := _thinking_advice(reply):
+        return self._explained(_reply(content, self._url))
+
+    def _explained(self, reply: ChatReply) -> ChatReply:
+        """``reply``; why nobody can read it is told once."""
+        if advice := _advice(reply):
             self._notify_once(f"{self._url} {advice}")
         return reply
 
@@ -273,17 +281,29 @@ def _text_of(content: Any) -> Any:
     return "".join(part["text"] for part in parts if part["type"] == "text")
 
 
-def _thinking_advice(reply: ChatReply) -> str | None:
-    """What to do where a model's thinking stands in the way of its answer."""
+def _advice(reply: ChatReply) -> str | None:
+    """What to do where a reply holds no answer, or a model's thinking stands in its way."""
     remedy = (
         "Start the server with a parser for its model's thinking (vLLM: --reasoning-parser), switch the thinking off, "
-        "or raise the limit on tokens"
+        "or raise the limit on tokens (eval medec: --max-tokens)"
     )
-    if reply.text.lstrip().startswith("<think>"):
+    if reply.text.lstrip().startswith("<think>") or "</think>" in reply.text:
         return f"sends its model's thinking as a part of the reply, which may make it unreadable. {remedy}."
-    if not reply.text and not reply.is_finished:
+    if reply.text:
+        return None
+    message: Mapping[str, Any] = reply.choice.get("message") or {}
+    if not reply.is_finished:
         return f"sends empty replies that end at the limit on tokens: the model thinks longer. {remedy}."
-    return None
+    if reply.choice.get("finish_reason") == "content_filter":
+        return "sends empty replies that its content filter has stopped: ask its operator, or take another model."
+    if refusal := message.get("refusal"):
+        return f"sends no answer, its model refuses ({str(refusal)[:100]!a}): take another model."
+    if any(message.get(name) for name in _THINKING_FIELDS):
+        return (
+            "sends its model's thinking, and no answer after it. Switch the thinking off, or take the server's parser "
+            "for another family of models (vLLM: --reasoning-parser), which may have taken the answer for thinking."
+        )
+    return "sends empty replies. Does the model end at once? Its chat template may be wrong."
 
 
 def _message(content: bytes) -> str:

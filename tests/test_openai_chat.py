@@ -159,7 +159,9 @@ def test_a_limit_that_is_too_large_is_an_error_and_not_another_option():
     ("message", "finish_reason", "problem"),
     [
         ({"content": "<think>\nHm."}, "stop", "its model's thinking as a part of the reply"),
+        ({"content": "Hm.\n</think>\n\nSafe"}, "stop", "its model's thinking as a part of the reply"),
         ({"content": None, "reasoning_content": "Hm."}, "length", "empty replies that end at the limit"),
+        ({"content": None, "reasoning_content": "Hm."}, "stop", "thinking, and no answer after it"),
     ],
 )
 def test_thinking_in_the_way_of_the_answer_is_told_once_with_what_to_do(message, finish_reason, problem):
@@ -171,6 +173,39 @@ def test_thinking_in_the_way_of_the_answer_is_told_once_with_what_to_do(message,
     (sentence,) = told
     assert problem in sentence
     assert "--reasoning-parser" in sentence
+
+
+@pytest.mark.parametrize(
+    ("message", "finish_reason", "problem"),
+    [
+        ({"content": None, "refusal": "I can't assist with that."}, "stop", "its model refuses ("),
+        ({"content": None}, "content_filter", "its content filter has stopped"),
+        ({"content": ""}, "stop", "sends empty replies. Does the model end at once?"),
+    ],
+)
+def test_why_a_reply_is_empty_is_told_once(message, finish_reason, problem):
+    answer = 200, {"choices": [{"message": message, "finish_reason": finish_reason}]}
+    told = []
+    with openai_server(lambda body: answer) as server:
+        ask(server.url, "a", "b", concurrency=1, notify=told.append)
+
+    (sentence,) = told
+    assert problem in sentence
+
+
+def test_thinking_that_has_used_up_the_tokens_is_an_empty_reply_and_stops_no_other():
+    """The body of OpenAI's own answer."""
+    refusal = (
+        "Could not finish the message because max_tokens or model output limit was reached. Please try again with "
+        "higher max_tokens."
+    )
+    error = {"error": {"message": refusal, "type": "invalid_request_error", "param": None, "code": None}}
+    told = []
+    with openai_server(lambda body: (400, error)) as server:
+        (reply,) = ask(server.url, "a", notify=told.append)
+
+    assert reply == ChatReply("", False, {})
+    assert "raise the limit on tokens" in told[0]
 
 
 def test_a_server_that_stays_away_is_given_up():

@@ -2,8 +2,9 @@
 
 A vLLM server is bound to the allowed answers themselves (``structured_outputs`` with a choice): replies of one token.
 Another is asked for the answer as JSON (``response_format`` with a JSON schema). Both are asked for log-probs. One that
-refuses either is asked without; first questions about the sky find that out. Without log-probs only the answer itself
-is known, and a reply that is none of the allowed answers is no answer.
+refuses either is asked without; first questions about the sky find that out, and whether a model answers only when it
+may think first. Without log-probs only the answer itself is known, and a reply that is none of the allowed answers is
+no answer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ..callbacks import Notify
@@ -24,6 +25,7 @@ from .questions import AnswerScores, ClosedQuestion, NoAnswer
 
 _MAX_JSON_TOKENS = 32
 _MAX_TOKENS = 8
+_MAX_THINKING_TOKENS = 4096
 _TOP_LOG_PROBS = 20
 _AROUND_ANSWER = " \t\r\n\"'*`_.:,(){}[]"
 _LISTED = re.compile(r"\W{0,3}(\w+)\s*[:.)](?=\s|$)")
@@ -41,6 +43,8 @@ class Dialect:
     has_json_schema: bool
     has_log_probs: bool
     has_choice: bool = False
+    is_thinking: bool = False
+    """Whether the model thinks before it answers, as OpenAI's newer ones do, and needs room for that."""
 
     def request(self, question: ClosedQuestion) -> ChatRequest:
         """``question``, greedily, as this server understands it."""
@@ -52,6 +56,8 @@ class Dialect:
         if self.has_log_probs:
             options |= {"logprobs": True, "top_logprobs": _TOP_LOG_PROBS}
         max_tokens = _MAX_JSON_TOKENS if self.has_json_schema else _MAX_TOKENS
+        if self.is_thinking:
+            max_tokens = _MAX_THINKING_TOKENS
         return ChatRequest(question.prompt, max_tokens=max_tokens, options=options)
 
 
@@ -84,6 +90,8 @@ class OpenAIScorer:
         self._client = client
         self._impatient_client = impatient_client
         self.dialect, probe = self._find_dialect()
+        if isinstance(probe, NoAnswer):
+            self.dialect, probe = self._with_room_to_think(self.dialect, probe)
         self.tells_log_probs = isinstance(probe, AnswerScores) and probe.is_calibrated
         """Whether the first reply came with log-probs: a server may ignore what it was asked for."""
 
@@ -109,6 +117,15 @@ class OpenAIScorer:
             else:
                 return dialect, answer
         raise first_error or EndpointError("the server was not asked")
+
+    def _with_room_to_think(self, dialect: Dialect, probe: NoAnswer) -> tuple[Dialect, AnswerScores | NoAnswer]:
+        """What the server understands, where its model answered nothing within a few tokens."""
+        roomy = replace(dialect, is_thinking=True)
+        try:
+            (answer,) = self._ask(self._impatient_client, [_PROBE], roomy)
+        except EndpointError:
+            return dialect, probe
+        return (dialect, probe) if isinstance(answer, NoAnswer) else (roomy, answer)
 
     def _ask_in_halves(self, questions: Sequence[ClosedQuestion]) -> list[AnswerScores | NoAnswer]:
         try:
@@ -136,6 +153,14 @@ def connect_openai(config: JudgeConfig, notify: Notify) -> OpenAIScorer:
     if warning := privacy_warning(url, sent="notes and sentences of their cases", receiver="the model"):
         notify(f"warning: {warning}")
 
+    told: set[str] = set()
+
+    def tell_once(text: str) -> None:
+        # Both clients learn the same of the server.
+        if text not in told:
+            told.add(text)
+            notify(text)
+
     def client(patience_seconds: float) -> ChatClient:
         return ChatClient(
             url,
@@ -144,7 +169,7 @@ def connect_openai(config: JudgeConfig, notify: Notify) -> OpenAIScorer:
             concurrency=config.concurrency,
             timeout_seconds=config.timeout_seconds,
             patience_seconds=patience_seconds,
-            notify=notify,
+            notify=tell_once,
         )
 
     try:

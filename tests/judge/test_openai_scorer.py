@@ -160,6 +160,37 @@ def test_a_server_that_takes_the_wish_for_a_choice_and_heeds_it_not_is_found_out
         assert connect(server.url).dialect == Dialect(True, True)
 
 
+def test_a_model_that_thinks_before_it_answers_has_room_for_that() -> None:
+    def answer(body: dict[str, Any]) -> Answer:
+        if {"structured_outputs", "logprobs"} & body.keys():
+            return 400, {"error": {"message": "logprobs is not supported with this model"}}
+        return a_completion("", "length") if body["max_tokens"] < 1000 else a_completion('{"answer": "A"}')
+
+    with openai_server(answer) as server:
+        scorer = connect(server.url)
+        assert scorer.dialect == Dialect(True, False, is_thinking=True)
+        assert scorer.score([QUESTION]) == [AnswerScores((0.0, -1.0), is_calibrated=False)]
+
+
+def test_a_model_that_never_answers_gets_no_more_room_than_others() -> None:
+    with openai_server(lambda body: a_completion("I can't tell.")) as server:
+        scorer = connect(server.url)
+        assert not scorer.dialect.is_thinking
+        assert isinstance(scorer.score([QUESTION])[0], NoAnswer)
+
+
+def test_what_a_newer_model_refuses_is_told_once() -> None:
+    def answer(body: dict[str, Any]) -> Answer:
+        if "temperature" in body:
+            return 400, {"error": {"message": "Unsupported value: 'temperature' does not support 0 with this model."}}
+        return understanding(Dialect(True, False))(body)
+
+    told: list[str] = []
+    with openai_server(answer) as server:
+        connect(server.url, notify=told.append)
+    assert sum("refuses temperature" in text for text in told) == 1
+
+
 def test_a_server_without_log_probs_is_told_of() -> None:
     with_log_probs = {"logprobs": {"content": [token("A", A=-0.1, B=-2.5)]}, "message": {"content": "A"}}
     told: list[str] = []
