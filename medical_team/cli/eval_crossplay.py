@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import tyro
 
@@ -17,10 +17,10 @@ from ..data.load import load_records
 from ..errors import UsageError
 from ..evaluation.crossplay import Crossplay, Rating, crossplay, heatmap, named_games, play_all
 from ..evaluation.model_choice import ModelChoice, check_heldout, choose_model, start_of
-from ..evaluation.model_games import Player, game_specs, refuse_occupied
+from ..evaluation.model_games import PlayedSoFar, Player, game_specs, refuse_occupied
 from ..evaluation.tables import figure, table
 from ..files import atomic_folder
-from ..jsonl import write_jsonl
+from ..jsonl import lines_sha256, write_jsonl
 from ..judging import make_judge
 from ..policy.rollout_engines import local_rollout
 from ..runs.folder import RunFolder
@@ -38,7 +38,8 @@ can tell more often with --judge.
 class CrossplayArguments:
     """Let every checkpoint's attacker play against every checkpoint's assessor, on the same held-out notes.
 
-    Writes the matrix with intervals and a rating for each role as JSON and as a picture, and every game.
+    Writes the matrix with intervals and a rating for each role as JSON and as a picture, and every game. A command that
+    was stopped goes on when it is given again.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
@@ -88,34 +89,57 @@ def main(arguments: Sequence[str]) -> int:
     for entrant in players.values():
         check_heldout([spec.pair for spec in specs], entrant.rules, is_kept=chosen.keep_training_notes)
     judge = make_judge(chosen.judge, [record.pair for record in records], remark, load_scorer)
+    days = {name: _day(name, entrant, chosen) for name, entrant in players.items()}
     names = list(entrants)
-    played = play_all(
-        names,
-        lambda name: _player(name, players[name], chosen),
-        specs,
-        judge,
-        seed=chosen.seed,
-        guests=list(guests),
-        on_progress=remark,
-    )
-    result = crossplay(names, played, seed=chosen.seed, guests=list(guests))
     settings = {
         "format": _FORMAT,
         "judge": judge.name,
         "records": chosen.data.name,
         "games": len(specs),
         "seed": chosen.seed,
-        "prompt_dates": {name: _day(entrant, chosen).isoformat() for name, entrant in players.items()},
+        "prompt_dates": {name: day.isoformat() for name, day in days.items()},
     }
-    with atomic_folder(chosen.output, replace=False) as folder:
-        content = {"settings": settings, **dataclasses.asdict(result)}
-        text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-        (folder / "crossplay.json").write_text(f"{text}\n", encoding="utf-8")
-        (folder / "crossplay.svg").write_text(heatmap(result), encoding="utf-8")
-        write_jsonl(folder / "games.jsonl", named_games(played))
+    decisive = {
+        **settings,
+        "records_sha256": lines_sha256(records),
+        "device": chosen.device,
+        "precision": chosen.precision,
+        "engine": chosen.engine,
+        "guests": list(guests),
+        "players": {name: _identity(entrant) for name, entrant in players.items()},
+    }
+    with PlayedSoFar.beside(chosen.output, decisive) as so_far:
+        played = play_all(
+            names,
+            lambda name: _player(name, players[name], days[name], chosen),
+            specs,
+            judge,
+            seed=chosen.seed,
+            guests=list(guests),
+            so_far=so_far,
+            on_progress=remark,
+        )
+        result = crossplay(names, played, seed=chosen.seed, guests=list(guests))
+        with atomic_folder(chosen.output, replace=False) as folder:
+            content = {"settings": settings, **dataclasses.asdict(result)}
+            text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
+            (folder / "crossplay.json").write_text(f"{text}\n", encoding="utf-8")
+            (folder / "crossplay.svg").write_text(heatmap(result), encoding="utf-8")
+            write_jsonl(folder / "games.jsonl", named_games(played))
     say(_report(result))
     say(f"\nThe matrix, its picture and all games are in {chosen.output}\n")
     return 0
+
+
+def _identity(entrant: _Entrant) -> dict[str, object]:
+    """All of ``entrant`` that decides what it says."""
+    game, rollout = entrant.rules.rules
+    return {
+        "location": entrant.choice.location,
+        "fingerprint": entrant.choice.fingerprint,
+        "game": dataclasses.asdict(game),
+        "rollout": dataclasses.asdict(rollout),
+    }
 
 
 def _entrants(chosen: CrossplayArguments) -> dict[str, _Entrant]:
@@ -153,7 +177,7 @@ def _free_name(label: str, taken: dict[str, _Entrant]) -> str:
     return next(name for name in numbered if name not in taken)
 
 
-def _player(name: str, entrant: _Entrant, chosen: CrossplayArguments) -> Player:
+def _player(name: str, entrant: _Entrant, day: date, chosen: CrossplayArguments) -> Player:
     game, config = entrant.rules.rules
     rollout = local_rollout(
         entrant.choice.location,
@@ -161,14 +185,16 @@ def _player(name: str, entrant: _Entrant, chosen: CrossplayArguments) -> Player:
         device=chosen.device,
         precision=chosen.precision,
         engine=chosen.engine,
-        day=_day(entrant, chosen),
+        day=day,
         notify=remark,
     )
     return Player(name, rollout, game, config)
 
 
-def _day(entrant: _Entrant, chosen: CrossplayArguments) -> date:
-    return chosen.prompt_date or entrant.rules.day
+def _day(name: str, entrant: _Entrant, chosen: CrossplayArguments) -> date:
+    """The day that the chat template is told; a cross-play that goes on keeps its own."""
+    saved = cast("dict[str, str]", PlayedSoFar.setting_beside(chosen.output, "prompt_dates") or {}).get(name)
+    return chosen.prompt_date or (date.fromisoformat(saved) if saved else entrant.rules.day)
 
 
 def _report(result: Crossplay) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,15 +19,19 @@ from ..errors import UsageError
 from ..evaluation.model_choice import ModelChoice, check_heldout, choose_model, identity_of
 from ..evaluation.model_games import (
     FORMAT,
+    SETTINGS,
     GamesSettings,
     ModelGames,
+    PlayedSoFar,
     Player,
+    finished_games,
     game_specs,
     play_model_games,
-    refuse_occupied,
+    read_games,
     write_games,
 )
 from ..evaluation.tables import figure, interval_text, table
+from ..game_config import GameConfig, RolloutConfig
 from ..jsonl import lines_sha256
 from ..judging import make_judge
 from ..metrics.statistics import Figure
@@ -39,7 +44,8 @@ from .arguments import load_scorer, parse, remark, say, with_judge_spelled_out
 class GamesArguments:
     """Play held-out games with each model: as the assessor, and as the attacker.
 
-    Assessors answer greedily, attackers are drawn at their run's temperature. Every model plays the same games.
+    Assessors answer greedily, attackers are drawn at their run's temperature. Every model plays the same games. Given
+    again with the same -o, the command goes on where it stopped.
     """
 
     models: tyro.conf.Positional[tuple[str, ...]]
@@ -85,31 +91,49 @@ def main(arguments: Sequence[str]) -> int:
         check_heldout([spec.pair for spec in specs], choice, is_kept=chosen.keep_training_notes)
     folders = _folders(chosen.output, choices)
     judge = make_judge(chosen.judge, [record.pair for record in records], remark, load_scorer)
-    opponent = None if opponent_choice is None else _player(opponent_choice, chosen)
-    embedder = _embedder(chosen)
-    played: list[tuple[str, ModelGames]] = []
-    for choice, folder in zip(choices, folders, strict=True):
-        result = play_model_games(specs, _player(choice, chosen), opponent, judge, seed=chosen.seed, on_progress=remark)
-        settings = GamesSettings(
+    sha256 = lines_sha256(records)
+    opponent_identity = identity_of(opponent_choice) if opponent_choice else None
+
+    def settings_of(choice: ModelChoice, day: date) -> GamesSettings:
+        return GamesSettings(
             format=FORMAT,
             package_version=__version__,
             model=identity_of(choice),
-            opponent=identity_of(opponent_choice) if opponent_choice else None,
+            opponent=opponent_identity,
             judge=judge.name,
             records=chosen.data.name,
-            records_sha256=lines_sha256(records),
+            records_sha256=sha256,
             games=chosen.games,
             seed=chosen.seed,
-            prompt_date=_day(choice, chosen).isoformat(),
+            prompt_date=day.isoformat(),
+            prompt_style=chosen.prompt_style,
         )
-        if embedder is not None:
-            notes = result.revisions()
-            similarity = Figure(embedder.mean_similarity(notes), None, len(notes))
-            result.figures[f"embedding_similarity ({chosen.embedding_model})"] = similarity
-        write_games(folder, settings, result.games, result.figures)
+
+    days = [_day(choice, chosen, folder) for choice, folder in zip(choices, folders, strict=True)]
+    settings = list(map(settings_of, choices, days))
+    similarity_name = f"embedding_similarity ({chosen.embedding_model})"
+    wanted = () if chosen.embedding_model is None else (similarity_name,)
+    done = [finished_games(folder, each, wanted) for folder, each in zip(folders, settings, strict=True)]
+    is_playing = None in done
+    opponent = (
+        None if opponent_choice is None or not is_playing else _player(opponent_choice, chosen, opponent_choice.day)
+    )
+    embedder = _embedder(chosen) if is_playing else None
+    played: list[tuple[str, ModelGames]] = []
+    for choice, day, folder, each, result in zip(choices, days, folders, settings, done, strict=True):
+        if result is None:
+            with PlayedSoFar.beside(folder, _decisive(each, choice, opponent_choice, chosen)) as so_far:
+                player = _player(choice, chosen, day)
+                result = play_model_games(
+                    specs, player, opponent, judge, seed=chosen.seed, so_far=so_far, on_progress=remark
+                )
+                if embedder is not None:
+                    notes = result.revisions()
+                    result.figures[similarity_name] = Figure(embedder.mean_similarity(notes), None, len(notes))
+                write_games(folder, each, result.games, result.figures)
         played.append((folder.name, result))
     say(_report(played))
-    if embedder is None:
+    if chosen.embedding_model is None:
         remark("embedding similarity of revisions: absent; name a model with --embedding-model")
     say("".join(f"\n{folder}" for folder in folders) + "\n")
     return 0
@@ -124,18 +148,36 @@ def _choice(name: str) -> ModelChoice:
 
 def _folders(output: Path, choices: Sequence[ModelChoice]) -> list[Path]:
     names = [re.sub(r"[^A-Za-z0-9._-]+", "-", choice.label).strip("-.") or "model" for choice in choices]
-    folders = [
+    return [
         output / name if names.count(name) == 1 else output / f"{name}-{index + 1}" for index, name in enumerate(names)
     ]
-    for folder in folders:
-        refuse_occupied(folder)
-    return folders
 
 
-def _player(choice: ModelChoice, chosen: GamesArguments) -> Player:
+def _rules(choice: ModelChoice, chosen: GamesArguments) -> tuple[GameConfig, RolloutConfig]:
     game, config = choice.rules
     if chosen.prompt_style is not None:
         game = replace(game, prompt_style=chosen.prompt_style)
+    return game, config
+
+
+def _decisive(
+    settings: GamesSettings, choice: ModelChoice, opponent: ModelChoice | None, chosen: GamesArguments
+) -> dict[str, object]:
+    """All that decides what is said in the games of ``choice``."""
+    decisive = dataclasses.asdict(settings)
+    del decisive["package_version"]
+    decisive |= {"device": chosen.device, "precision": chosen.precision, "engine": chosen.engine}
+    for role, player in (("model", choice), ("opponent", opponent)):
+        if player is not None:
+            game, rollout = _rules(player, chosen)
+            decisive[f"{role}_game"] = dataclasses.asdict(game)
+            decisive[f"{role}_rollout"] = dataclasses.asdict(rollout)
+            decisive[f"{role}_location"] = player.location
+    return decisive
+
+
+def _player(choice: ModelChoice, chosen: GamesArguments, day: date) -> Player:
+    game, config = _rules(choice, chosen)
     remark(f"Loading {choice.label} ...")
     rollout = local_rollout(
         choice.location,
@@ -143,14 +185,19 @@ def _player(choice: ModelChoice, chosen: GamesArguments) -> Player:
         device=chosen.device,
         precision=chosen.precision,
         engine=chosen.engine,
-        day=_day(choice, chosen),
+        day=chosen.prompt_date or day,
         notify=remark,
     )
     return Player(choice.label, rollout, game, config)
 
 
-def _day(choice: ModelChoice, chosen: GamesArguments) -> date:
-    return chosen.prompt_date or choice.day
+def _day(choice: ModelChoice, chosen: GamesArguments, folder: Path) -> date:
+    """The day that the chat template is told; an evaluation that goes on keeps its own."""
+    if chosen.prompt_date is not None:
+        return chosen.prompt_date
+    is_done = (folder / SETTINGS).is_file()
+    saved = read_games(folder).settings.prompt_date if is_done else PlayedSoFar.setting_beside(folder, "prompt_date")
+    return date.fromisoformat(saved) if saved else choice.day
 
 
 def _embedder(chosen: GamesArguments) -> TextEmbedder | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..judge.protocol import Judge
 from ..metrics.statistics import GroupBootstrap, Interval, interval_of
 from ..records import Closed, Game, GameSpec, GameState
 from .game_metrics import is_assessor_right
-from .model_games import Player, assessed, attacked
+from .model_games import PlayedSoFar, Player, assessed, attacked
 from .tables import figure
 
 MEAN_ATTACKER = 1000.0
@@ -110,6 +111,7 @@ def play_all(
     *,
     seed: int,
     guests: Sequence[str] = (),
+    so_far: PlayedSoFar | None = None,
     on_progress: Notify = lambda _: None,
 ) -> dict[tuple[str, str], list[Game]]:
     """The games of each attacker and assessor, in the order of ``specs``.
@@ -119,17 +121,32 @@ def play_all(
         load: gives the player of a name. Called twice for each, so that one model is in memory at a time.
         specs: adversarial games, the same for every pair.
         guests: further names, who only attack.
+        so_far: what was played before, and takes what is played now.
     """
-    openings: dict[str, list[Game]] = {}
-    for name in (*entrants, *guests):
+
+    def attack(name: str) -> list[Game]:
         on_progress(f"{name} attacks")
-        openings[name] = attacked(specs, load(name), seed, lambda _: None)
+        return attacked(specs, load(name), seed, lambda _: None)
+
+    def played(part: str, play: Callable[[], list[Game]]) -> list[Game]:
+        return so_far.games(part, play) if so_far else play()
+
+    openings = {
+        name: played(f"attacker-{number}", partial(attack, name)) for number, name in enumerate((*entrants, *guests))
+    }
     games: dict[tuple[str, str], list[Game]] = {}
-    for assessor in entrants:
-        on_progress(f"{assessor} assesses")
-        player = load(assessor)
-        for attacker in openings:
-            games[attacker, assessor] = assessed(openings[attacker], player, judge, seed, lambda _: None)
+    for column, assessor in enumerate(entrants):
+        players: list[Player] = []
+
+        def assess(opened: Sequence[Game], assessor: str = assessor, players: list[Player] = players) -> list[Game]:
+            if not players:
+                on_progress(f"{assessor} assesses")
+                players.append(load(assessor))
+            return assessed(opened, players[0], judge, seed, lambda _: None)
+
+        for row, attacker in enumerate(openings):
+            part = f"attacker-{row}-assessor-{column}"
+            games[attacker, assessor] = played(part, partial(assess, openings[attacker]))
     return games
 
 

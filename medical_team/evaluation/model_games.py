@@ -5,22 +5,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from ..callbacks import Notify
-from ..config import GameConfig, RolloutConfig
+from ..config import GameConfig, PromptStyle, RolloutConfig
 from ..errors import DataError, UsageError
-from ..files import atomic_folder
+from ..files import atomic_folder, atomic_text
 from ..game.play import TurnRules, assess, attack
 from ..game.rollout import Rollout
 from ..jsonl import from_line, read_jsonl, validation_problems, write_jsonl
 from ..judge.protocol import Judge, rule_games
 from ..metrics.statistics import Figure
 from ..records import Closed, DataType, Game, GameSpec, TrainingRecord
+from ..runs.lock import exclusive_lock
 from ..seeds import derived_random
 from .game_metrics import assessor_figures, attacker_figures
 from .model_choice import ModelIdentity
@@ -30,6 +34,8 @@ FORMAT = 1
 SETTINGS = "games.json"
 _GAMES = "games.jsonl"
 _METRICS = "metrics.json"
+_SO_FAR = "settings.json"
+_LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class GamesSettings(Closed):
     seed: int
     prompt_date: str | None = None
     """The day that the model's chat template was told; None where an older version didn't write it down."""
+    prompt_style: PromptStyle | None = None
+    """The wording of the requests, where another was asked for than that of each model's run."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ def refuse_occupied(path: Path) -> None:
         UsageError: something lies there.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(f"{path} is there already: name a new or empty folder with -o")
+        raise _occupied(path)
     around = next(parent for parent in path.absolute().parents if parent.exists())
     if not around.is_dir():
         raise UsageError(f"{path} can't be made, since {around} is a file: name another folder with -o")
@@ -85,6 +93,126 @@ def write_games(path: Path, settings: GamesSettings, games: Sequence[Game], figu
         (folder / SETTINGS).write_text(_json(described), encoding="utf-8")
         (folder / _METRICS).write_text(_json({"settings": described, "figures": values}), encoding="utf-8")
         write_jsonl(folder / _GAMES, games)
+
+
+@dataclass(frozen=True)
+class _Metrics(Closed):
+    settings: GamesSettings
+    figures: dict[str, Figure]
+
+
+def finished_games(path: Path, settings: GamesSettings, wanted: Sequence[str] = ()) -> ModelGames | None:
+    """What the same command played into ``path`` before it was stopped at another model; None where nothing lies there.
+
+    Args:
+        settings: what is to be played now.
+        wanted: figures that must be among those there.
+
+    Raises:
+        UsageError: something else lies there.
+        DataError: a file there is damaged.
+    """
+    if not (path / SETTINGS).is_file():
+        refuse_occupied(path)
+        return None
+    there = read_games(path)
+    if replace(there.settings, package_version=settings.package_version) == settings:
+        figures = _read_figures(path / _METRICS)
+        if figures.keys() >= set(wanted):
+            return ModelGames(there.games, figures)
+    raise _occupied(path)
+
+
+def _read_figures(path: Path) -> dict[str, Figure]:
+    try:
+        return dict(from_line(path.read_bytes(), _Metrics).figures)
+    except OSError as error:
+        raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
+    except ValidationError as error:
+        raise DataError(f"{path} is damaged or of another version:", validation_problems(error)) from error
+
+
+def _occupied(path: Path) -> UsageError:
+    return UsageError(f"{path} is there already: name a new or empty folder with -o")
+
+
+class PlayedSoFar:
+    """Games of an evaluation that isn't done, part by part, so that the same command goes on where it was stopped.
+
+    Args:
+        path: the folder for them.
+        settings: all that decides what is played.
+
+    Raises:
+        UsageError: games of another evaluation lie there; what differs is named.
+        OutputError: the folder can't be written.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, object]) -> None:
+        self._path = path
+        wanted: dict[str, object] = json.loads(json.dumps(settings, default=str))
+        try:
+            there: dict[str, object] = json.loads((path / _SO_FAR).read_bytes())
+        except FileNotFoundError:
+            with atomic_text(path / _SO_FAR) as file:
+                file.write(_json(wanted))
+            return
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path / _SO_FAR} can't be read ({error}): remove {path}, or name another -o") from error
+        differing = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
+        if differing:
+            told = "; ".join(
+                f"{name} {_shown(there.get(name))} there, {_shown(wanted.get(name))} here" for name in differing
+            )
+            raise UsageError(
+                f"{path} holds games of another evaluation ({told}). Give its command again, which goes on with it, "
+                "name another folder with -o, or remove it"
+            )
+
+    @classmethod
+    @contextmanager
+    def beside(cls, path: Path, settings: Mapping[str, object]) -> Generator[PlayedSoFar]:
+        """Those of an evaluation that will be written to ``path``, whole: beside it until the block ends well.
+
+        Raises:
+            RunFolderError: another process plays them.
+        """
+        folder = _unfinished(path)
+        so_far = cls(folder, settings)
+        with exclusive_lock(folder / "lock"):
+            yield so_far
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @staticmethod
+    def setting_beside(path: Path, name: str) -> Any:
+        """The setting ``name`` of an unfinished evaluation, which goes on with it; None where there is none."""
+        try:
+            return json.loads((_unfinished(path) / _SO_FAR).read_bytes()).get(name)
+        except (OSError, ValueError, AttributeError):
+            return None
+
+    def games(self, part: str, play: Callable[[], Sequence[Game]]) -> list[Game]:
+        """The games of ``part``: as they were played before, else from ``play``.
+
+        Raises:
+            DataError: the file of those before is damaged.
+            OutputError: the games can't be written.
+        """
+        file = self._path / f"{part}.jsonl"
+        if file.is_file():
+            return read_jsonl(file, Game)
+        games = list(play())
+        write_jsonl(file, games)
+        return games
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.name}.unfinished")
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def read_games(path: Path) -> PlayedGames:
@@ -185,6 +313,7 @@ def play_model_games(
     judge: Judge,
     *,
     seed: int,
+    so_far: PlayedSoFar | None = None,
     on_progress: Notify = lambda _: None,
 ) -> ModelGames:
     """Play ``specs`` and measure the model in both roles.
@@ -192,22 +321,28 @@ def play_model_games(
     Args:
         specs: the same for every model that is compared.
         opponent: who plays the other role; None: the model itself.
+        so_far: what was played before, and takes what is played now.
     """
+
+    def play(part: str, specs: Sequence[GameSpec], attacker: Player, assessor: Player) -> list[Game]:
+        def attack() -> list[Game]:
+            return attacked(specs, attacker, seed, on_progress)
+
+        def assess() -> list[Game]:
+            opened = so_far.games(f"{part}-opened", attack) if so_far else attack()
+            return assessed(opened, assessor, judge, seed, on_progress)
+
+        return so_far.games(part, assess) if so_far else assess()
+
     if opponent is None:
-        games = _play(specs, player, player, judge, seed, on_progress)
+        games = play(SELF, specs, player, player)
         figures = assessor_figures(games, seed) | attacker_figures(games, seed)
         return ModelGames(_named(games, SELF), figures)
     adversarial = [spec for spec in specs if spec.data_type.is_adversarial]
-    assess_games = _play(specs, opponent, player, judge, seed, on_progress)
-    attack_games = _play(adversarial, player, opponent, judge, seed, on_progress)
+    assess_games = play(ASSESS, specs, opponent, player)
+    attack_games = play(ATTACK, adversarial, player, opponent)
     figures = assessor_figures(assess_games, seed) | attacker_figures(attack_games, seed)
     return ModelGames(_named(assess_games, ASSESS) + _named(attack_games, ATTACK), figures)
-
-
-def _play(
-    specs: Sequence[GameSpec], attacker: Player, assessor: Player, judge: Judge, seed: int, on_progress: Notify
-) -> list[Game]:
-    return assessed(attacked(specs, attacker, seed, on_progress), assessor, judge, seed, on_progress)
 
 
 def _named(games: Sequence[Game], role: str) -> tuple[Game, ...]:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import pytest
@@ -6,10 +7,12 @@ import pytest
 from builders import a_record
 from medical_team.cli.main import main
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig, RunConfig
+from medical_team.evaluation import crossplay
 from medical_team.jsonl import write_jsonl
 from medical_team.policy.policy import Policy
 from medical_team.records import DataType
 from medical_team.runs.folder import RunFolder
+from medical_team.runs.lock import exclusive_lock
 
 CONFIG = RunConfig(
     policy=PolicyConfig(model=TINY_RANDOM_MODEL, lora_rank=2),
@@ -92,3 +95,42 @@ def test_notes_that_a_run_was_trained_on_are_refused(a_run, tmp_path, capsys):
 
     assert status == 2
     assert "among the training data" in err
+
+
+@pytest.mark.parametrize(("function", "call"), [("attacked", 2), ("assessed", 2), ("assessed", 3)])
+def test_a_command_that_was_killed_goes_on_to_the_same_files(
+    a_run, heldout, tmp_path, capsys, monkeypatch, function, call
+):
+    arguments = [a_run, "--data", heldout, "--games", "2", "-o"]
+    _, expected, _ = run(capsys, *arguments, tmp_path / "whole")
+    original, calls = getattr(crossplay, function), []
+
+    def killed(*given):
+        calls.append(function)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(crossplay, function, killed)
+        assert run(capsys, *arguments, tmp_path / "out")[0] == 130
+    assert not (tmp_path / "out").exists()
+    made = {path.name for path in (tmp_path / "out.unfinished").glob("attacker-*")}
+    assert len(made) == {"attacked": 0, "assessed": 2}[function] + call - 1
+
+    status, out, _ = run(capsys, *arguments, tmp_path / "out")
+
+    assert status == 0
+    assert out.replace(str(tmp_path / "out"), str(tmp_path / "whole")) == expected
+    assert not (tmp_path / "out.unfinished").exists()
+    for name in ("crossplay.json", "crossplay.svg", "games.jsonl"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_another_process_that_plays_the_same_is_named(a_run, heldout, tmp_path, capsys):
+    (tmp_path / "out.unfinished").mkdir()
+    with exclusive_lock(tmp_path / "out.unfinished" / "lock"):
+        status, _, err = run(capsys, a_run, "--data", heldout, "--games", "2", "-o", tmp_path / "out")
+
+    assert status == 2
+    assert f"is in use by process {os.getpid()}" in err

@@ -1,9 +1,11 @@
 import json
+from datetime import date
 
 import pytest
 
 from builders import a_record
 from medical_team.cli.main import main
+from medical_team.evaluation import model_choice, model_games
 from medical_team.jsonl import write_jsonl
 from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.records import DataType
@@ -90,3 +92,85 @@ def test_how_alike_revisions_are_is_told_by_a_model_if_one_is_named(heldout, tmp
     assert status == 0
     assert "embedding_similarity" in out
     assert "absent" not in err
+
+
+class Killed(BaseException):
+    """What ends a command as a signal does."""
+
+
+def killed_when(monkeypatch, function, call):
+    """``function`` of the evaluation's games is not called for the ``call``-th time: the command is killed there."""
+    original, calls = getattr(model_games, function), []
+
+    def counted(*arguments):
+        calls.append(function)
+        if len(calls) == call:
+            raise Killed
+        return original(*arguments)
+
+    monkeypatch.setattr(model_games, function, counted)
+    return calls
+
+
+@pytest.mark.parametrize(("function", "call"), [("attacked", 1), ("assessed", 1), ("attacked", 2), ("assessed", 2)])
+def test_a_command_that_was_killed_goes_on_to_the_same_files(heldout, tmp_path, capsys, monkeypatch, function, call):
+    arguments = ["tiny-random", "tiny-random", "--data", heldout, "--games", "4", "-o"]
+    _, expected, _ = run(capsys, *arguments, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        killed_when(patch, function, call)
+        with pytest.raises(Killed):
+            run(capsys, *arguments, tmp_path / "out")
+
+    calls = killed_when(monkeypatch, "attacked", 0)
+    status, out, err = run(capsys, *arguments, tmp_path / "out")
+
+    assert status == 0, err
+    assert out.replace(str(tmp_path / "out"), str(tmp_path / "whole")) == expected
+    assert (
+        len(calls) == {("attacked", 1): 2, ("assessed", 1): 1, ("attacked", 2): 1, ("assessed", 2): 0}[function, call]
+    )
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_games_of_another_evaluation_are_not_gone_on_with(heldout, tmp_path, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        killed_when(patch, "assessed", 1)
+        with pytest.raises(Killed):
+            run(capsys, "tiny-random", "--data", heldout, "--games", "4", "-o", tmp_path / "out")
+
+    status, _, err = run(capsys, "tiny-random", "--data", heldout, "--games", "8", "-o", tmp_path / "out")
+
+    assert status == 2
+    assert "holds games of another evaluation (games 4 there, 8 here)" in err
+    assert "name another folder with -o, or remove it" in err
+
+
+def test_a_command_that_is_done_tells_its_figures_again_and_another_is_refused(heldout, tmp_path, capsys):
+    arguments = ["tiny-random", "--data", heldout, "--games", "4", "-o", tmp_path / "out"]
+    first = run(capsys, *arguments)
+    again = run(capsys, *arguments)
+
+    assert again[:2] == first[:2]
+    assert "Loading" not in again[2]
+    status, _, err = run(capsys, *arguments, "--seed", "7")
+    assert status == 2
+    assert "is there already" in err
+
+
+def test_an_evaluation_that_goes_on_keeps_its_day(heldout, tmp_path, capsys, monkeypatch):
+    arguments = ["tiny-random", "--data", heldout, "--games", "4", "-o", tmp_path / "out"]
+    monkeypatch.setattr(model_choice, "today", lambda: date(2026, 3, 5))
+    with monkeypatch.context() as patch:
+        killed_when(patch, "assessed", 1)
+        with pytest.raises(Killed):
+            run(capsys, *arguments)
+    monkeypatch.setattr(model_choice, "today", lambda: date(2026, 3, 6))
+
+    assert run(capsys, *arguments)[0] == 0
+    assert run(capsys, *arguments)[0] == 0
+    metrics = json.loads((tmp_path / "out" / "tiny-random" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["settings"]["prompt_date"] == "2026-03-05"
