@@ -37,6 +37,20 @@ def done(arguments: list[str], folder: Path, cwd: Path | None = None) -> str:
     return process.output
 
 
+def playing_commands(inputs: Inputs, target: Path) -> dict[str, list[str]]:
+    """Arguments of each evaluation in which a model plays, into ``target``."""
+    run, heldout, out = str(inputs.run), str(inputs.heldout), str(target)
+    kept = ["--data", heldout, "--keep-training-notes", "-o", out]
+    texts = ["--medec", str(inputs.csv), "--texts", "96", "--training-texts", "keep", "--batch-size", "4", "-o", out]
+    exploit = ["--steps", "2", "--seeds", "1", "--games", "8", "--tries", "3", "--tried-games", "4"]
+    return {
+        "eval games": ["eval", "games", run, "demo", "--games", "16", "--device", "cpu", *kept],
+        "eval medec": ["eval", "medec", run, "--device", "cpu", *texts],
+        "eval crossplay": ["eval", "crossplay", run, "--games", "8", "--device", "cpu", *kept],
+        "eval exploit": ["eval", "exploit", run, *exploit, *kept],
+    }
+
+
 def writing_commands(inputs: Inputs, target: Path, folder: Path) -> dict[str, list[str]]:
     """Arguments of each command that writes, to ``target``."""
     run, out = str(inputs.run), str(target)
@@ -59,11 +73,15 @@ def writing_commands(inputs: Inputs, target: Path, folder: Path) -> dict[str, li
         "judge audit": ["judge", "audit", "--medec", str(inputs.csv), "--cases", "10", "-o", out],
         "eval medec": ["eval", "medec", "all-safe", "--medec", str(inputs.csv), "-o", out],
         "eval games": ["eval", "games", run, "--data", str(inputs.heldout), *playing, "-o", out],
+        **{name: playing_commands(inputs, target)[name] for name in ("eval crossplay", "eval exploit")},
     }
 
 
 RESUMED = {"train": "train", "train with opponents": "train", "warmstart": "warmstart"}
 """Commands whose run goes on with --resume, and the command that does."""
+
+OF_RUNS = (*RESUMED, "eval exploit")
+"""Commands that write into a run, which holds hidden files until it is resumed."""
 
 NOT_COMPARED = ("run.json", "lock", "README.md", "metrics.jsonl", "evaluation.json")
 """Files that hold times or measures of the machine."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign import Progress, chance_of, end, faults_of, parser_of, save, saved
-from commands import RESUMED, TIMED, Inputs, contents, make_inputs, writing_commands
+from commands import OF_RUNS, RESUMED, TIMED, Inputs, contents, make_inputs, writing_commands
 from demo_runs import Process, import_all
 
 DISK_BYTES = 96 * 1024 * 1024
@@ -123,7 +123,7 @@ def problems_after(status: int | None, output: str, target: Path, command: str) 
         faults.append(f"a traceback: {output[-2500:]}")
     elif status == 2 and not any(words in output for words in NO_ROOM):
         faults.append(f"the message doesn't name the cause: {output[-500:]}")
-    left = [path for path in target.parent.rglob(".*") if command not in RESUMED or target not in path.parents]
+    left = [path for path in target.parent.rglob(".*") if command not in OF_RUNS or target not in path.parents]
     if left:
         faults.append(f"left behind: {left}")
     return faults

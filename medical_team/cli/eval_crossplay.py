@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -20,13 +20,16 @@ from ..evaluation.model_choice import ModelChoice, check_heldout, choose_model, 
 from ..evaluation.model_games import PlayedSoFar, Player, game_specs, refuse_occupied
 from ..evaluation.tables import figure, table
 from ..files import atomic_folder
-from ..jsonl import lines_sha256, write_jsonl
+from ..jsonl import from_line, lines_sha256, write_jsonl
+from ..judge.protocol import Judge
 from ..judging import make_judge
 from ..policy.rollout_engines import local_rollout
+from ..records import GameSpec
 from ..runs.folder import RunFolder
 from .arguments import load_scorer, parse, remark, say, with_judge_spelled_out
 
 _FORMAT = 1
+_RESULT = "crossplay.json"
 _MUCH = 0.2
 _MANY_VOID = """\
 So many void games say more of the judge than of the players: attackers differ in how often it can tell. Name one that
@@ -81,7 +84,9 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     chosen = parse(CrossplayArguments, "eval crossplay", with_judge_spelled_out(arguments))
     entrants = _entrants(chosen)
-    refuse_occupied(chosen.output)
+    result_file = chosen.output / _RESULT
+    if not result_file.is_file():
+        refuse_occupied(chosen.output)
     guests = _guests(chosen, entrants)
     players = {**entrants, **guests}
     records = load_records(str(chosen.data))
@@ -90,17 +95,13 @@ def main(arguments: Sequence[str]) -> int:
         check_heldout([spec.pair for spec in specs], entrant.rules, is_kept=chosen.keep_training_notes)
     judge = make_judge(chosen.judge, [record.pair for record in records], remark, load_scorer)
     days = {name: _day(name, entrant, chosen) for name, entrant in players.items()}
-    names = list(entrants)
-    settings = {
+    settings: dict[str, object] = {
         "format": _FORMAT,
         "judge": judge.name,
         "records": chosen.data.name,
         "games": len(specs),
         "seed": chosen.seed,
         "prompt_dates": {name: day.isoformat() for name, day in days.items()},
-    }
-    decisive = {
-        **settings,
         "records_sha256": lines_sha256(records),
         "device": chosen.device,
         "precision": chosen.precision,
@@ -108,35 +109,63 @@ def main(arguments: Sequence[str]) -> int:
         "guests": list(guests),
         "players": {name: _identity(entrant) for name, entrant in players.items()},
     }
-    with PlayedSoFar.beside(chosen.output, decisive) as so_far:
+    result = _finished(chosen.output, settings) if result_file.is_file() else None
+    if result is None:
+        result = _played(chosen, players, days, specs, judge, settings, list(guests))
+    say(_report(result))
+    say(f"\nThe matrix, its picture and all games are in {chosen.output}\n")
+    return 0
+
+
+def _finished(path: Path, settings: Mapping[str, object]) -> Crossplay:
+    """What the same command wrote into ``path``, and was stopped when it stood."""
+    try:
+        content: dict[str, object] = json.loads((path / _RESULT).read_bytes())
+        if content.pop("settings") == json.loads(json.dumps(settings)):
+            PlayedSoFar.clear_beside(path)
+            return from_line(json.dumps(content), Crossplay)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is there and can't be read ({error}): name a new or empty folder with -o") from error
+    raise UsageError(f"{path} is there already: name a new or empty folder with -o")
+
+
+def _played(
+    chosen: CrossplayArguments,
+    players: Mapping[str, _Entrant],
+    days: Mapping[str, date],
+    specs: Sequence[GameSpec],
+    judge: Judge,
+    settings: Mapping[str, object],
+    guests: Sequence[str],
+) -> Crossplay:
+    """Play, or go on, and write the folder."""
+    names = [name for name in players if name not in guests]
+    with PlayedSoFar.beside(chosen.output, settings) as so_far:
         played = play_all(
             names,
             lambda name: _player(name, players[name], days[name], chosen),
             specs,
             judge,
             seed=chosen.seed,
-            guests=list(guests),
+            guests=guests,
             so_far=so_far,
             on_progress=remark,
         )
-        result = crossplay(names, played, seed=chosen.seed, guests=list(guests))
+        result = crossplay(names, played, seed=chosen.seed, guests=guests)
         with atomic_folder(chosen.output, replace=False) as folder:
             content = {"settings": settings, **dataclasses.asdict(result)}
             text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-            (folder / "crossplay.json").write_text(f"{text}\n", encoding="utf-8")
+            (folder / _RESULT).write_text(f"{text}\n", encoding="utf-8")
             (folder / "crossplay.svg").write_text(heatmap(result), encoding="utf-8")
             write_jsonl(folder / "games.jsonl", named_games(played))
-    say(_report(result))
-    say(f"\nThe matrix, its picture and all games are in {chosen.output}\n")
-    return 0
+    return result
 
 
 def _identity(entrant: _Entrant) -> dict[str, object]:
     """All of ``entrant`` that decides what it says."""
     game, rollout = entrant.rules.rules
     return {
-        "location": entrant.choice.location,
-        "fingerprint": entrant.choice.fingerprint,
+        "model": entrant.choice.fingerprint or entrant.choice.location,
         "game": dataclasses.asdict(game),
         "rollout": dataclasses.asdict(rollout),
     }

@@ -172,7 +172,7 @@ def _decisive(
             game, rollout = _rules(player, chosen)
             decisive[f"{role}_game"] = dataclasses.asdict(game)
             decisive[f"{role}_rollout"] = dataclasses.asdict(rollout)
-            decisive[f"{role}_location"] = player.location
+            decisive[f"{role}_weights"] = player.fingerprint or player.location
     return decisive
 
 

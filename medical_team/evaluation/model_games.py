@@ -119,6 +119,7 @@ def finished_games(path: Path, settings: GamesSettings, wanted: Sequence[str] = 
     if replace(there.settings, package_version=settings.package_version) == settings:
         figures = _read_figures(path / _METRICS)
         if figures.keys() >= set(wanted):
+            PlayedSoFar.clear_beside(path)
             return ModelGames(there.games, figures)
     raise _occupied(path)
 
@@ -181,7 +182,12 @@ class PlayedSoFar:
         so_far = cls(folder, settings)
         with exclusive_lock(folder / "lock"):
             yield so_far
-            shutil.rmtree(folder, ignore_errors=True)
+            cls.clear_beside(path)
+
+    @staticmethod
+    def clear_beside(path: Path) -> None:
+        """Remove those beside ``path``, which stands: a process that was killed right then left them."""
+        shutil.rmtree(_unfinished(path), ignore_errors=True)
 
     @staticmethod
     def setting_beside(path: Path, name: str) -> Any:

@@ -134,3 +134,19 @@ def test_another_process_that_plays_the_same_is_named(a_run, heldout, tmp_path, 
 
     assert status == 2
     assert f"is in use by process {os.getpid()}" in err
+
+
+def test_a_command_that_is_done_tells_its_figures_again_and_another_is_refused(a_run, heldout, tmp_path, capsys):
+    arguments = [a_run, "--data", heldout, "--games", "2", "-o", tmp_path / "out"]
+    first = run(capsys, *arguments)
+    # As a process leaves it that is killed when its folder stands.
+    (tmp_path / "out.unfinished").mkdir()
+
+    again = run(capsys, *arguments)
+
+    assert again[:2] == first[:2]
+    assert "attacks" not in again[2]
+    assert not (tmp_path / "out.unfinished").exists()
+    status, _, err = run(capsys, *arguments, "--seed", "7")
+    assert status == 2
+    assert "is there already" in err

@@ -152,9 +152,13 @@ def test_games_of_another_evaluation_are_not_gone_on_with(heldout, tmp_path, cap
 def test_a_command_that_is_done_tells_its_figures_again_and_another_is_refused(heldout, tmp_path, capsys):
     arguments = ["tiny-random", "--data", heldout, "--games", "4", "-o", tmp_path / "out"]
     first = run(capsys, *arguments)
+    # As a process leaves it that is killed when its folder stands.
+    (tmp_path / "out" / "tiny-random.unfinished").mkdir()
+
     again = run(capsys, *arguments)
 
     assert again[:2] == first[:2]
+    assert not (tmp_path / "out" / "tiny-random.unfinished").exists()
     assert "Loading" not in again[2]
     status, _, err = run(capsys, *arguments, "--seed", "7")
     assert status == 2

@@ -91,3 +91,11 @@ def test_two_processes_on_one_place_give_the_result_of_one(tmp_path):
 
     assert result["ends"] == {"resume": {"[0, 2]": 1}, "games": {"[0, 0]": 1}}
     assert [trial["faults"] for trial in result["trials"]] == [[], []]
+
+
+@pytest.mark.slow
+def test_killed_evaluations_go_on_to_the_same_files(tmp_path):
+    result = result_of("killed_evaluations", tmp_path / "killed.json", "--kills", "2", "--command", "eval crossplay")
+
+    assert result["of"] == {"eval crossplay": 2}
+    assert [trial["faults"] for trial in result["trials"]] == [[]] * len(result["trials"])
