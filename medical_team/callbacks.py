@@ -20,9 +20,10 @@ Progress = Callable[[int, int], None]
 def stop_signals(handle: Callable[[int, FrameType | None], None]) -> Generator[None]:
     """Let SIGINT and SIGTERM call ``handle`` while the block runs; then they mean what they meant before.
 
-    So do SIGHUP, as a terminal sends it that is closed, and SIGUSR1, by which Slurm and Grid Engine warn before they
-    kill, unless they are ignored (``nohup``) or somebody else handles them. Of each only the first counts: a closed
-    terminal's shell sends another one, and a scheduler warns every process of a job, which is nobody's impatience.
+    So do SIGHUP, as a terminal sends it that is closed, and those by which schedulers warn before they kill: SIGUSR1
+    (Slurm, as people set it), SIGUSR2 (Grid Engine) and SIGXCPU (where processor time is limited), unless they are
+    ignored (``nohup``) or somebody else handles them. Of each only the first counts: a closed terminal's shell sends
+    another one, and a scheduler warns every process of a job, which is nobody's impatience.
 
     Outside the main thread, where signals can't be handled, they keep their meaning.
     """
@@ -37,7 +38,7 @@ def stop_signals(handle: Callable[[int, FrameType | None], None]) -> Generator[N
             handle(number, frame)
 
     handlers = {signal.SIGINT: handle, signal.SIGTERM: handle}
-    for number in (signal.SIGHUP, signal.SIGUSR1):
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU):
         if signal.getsignal(number) == signal.SIG_DFL:
             handlers[number] = handle_once
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}

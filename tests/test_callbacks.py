@@ -24,7 +24,7 @@ def test_each_of_several_counts_since_somebody_is_impatient(number):
     assert sent(number, number) == [number, number]
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
 def test_a_closed_terminal_and_a_scheduler_s_warning_ask_once_though_they_may_come_again(number):
     assert sent(number, number) == [number]
 
@@ -43,7 +43,7 @@ def test_under_nohup_a_closed_terminal_is_ignored():
 
 
 def test_afterwards_each_means_what_it_meant_before():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
     before = {number: signal.getsignal(number) for number in numbers}
 
     sent(signal.SIGTERM)
