@@ -89,8 +89,12 @@ def medec_texts(path: str | Path | None, *, texts: int | None = None, seed: int 
     """
     if not path:
         raise UsageError("medec is missing: name the MEDEC CSV (it is at github.com/abachaa/MEDEC)")
+    if not isinstance(path, str | Path):
+        raise UsageError(f"medec is {path!r}, expected the path of the MEDEC CSV, as a text")
     _check_number("texts", texts)
     _check_number("seed", seed)
+    if seed < 0:
+        raise UsageError(f"seed is {seed}, expected 0 or more")
     return choose_texts(load_medec(Path(path)).texts, texts, seed)
 
 

@@ -25,9 +25,20 @@ def test_an_option_of_another_kind_is_refused_and_not_guessed(options, told):
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({"texts": "10"}, "texts is '10'"), ({"texts": 1.5}, "texts is 1.5"), ({"seed": "42"}, "seed is '42'")],
+    [
+        ({"texts": "10"}, "texts is '10'"),
+        ({"texts": 1.5}, "texts is 1.5"),
+        ({"seed": "42"}, "seed is '42'"),
+        ({"seed": -1}, "seed is -1"),
+    ],
 )
 def test_a_number_of_texts_and_a_seed_are_whole_numbers(tmp_path, options, told):
     path = write_csv(tmp_path / "medec.csv", some_rows(4))
     with pytest.raises(UsageError, match=told):
         medec_texts(path, **options)
+
+
+@pytest.mark.parametrize("path", [5, True, ["MEDEC.csv"], {"csv": "MEDEC.csv"}])
+def test_what_is_no_path_is_told(path):
+    with pytest.raises(UsageError, match="expected the path of the MEDEC CSV"):
+        medec_texts(path)
