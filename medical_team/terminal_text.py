@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 import unicodedata
 from typing import IO
@@ -13,6 +14,11 @@ _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 def visible(text: str) -> str:
     """``text`` with control, bidirectional and other unseen characters written as escapes such as ``\\x1b``."""
     return "".join(_escaped(character) if _is_hidden(character) else character for character in text)
+
+
+def shell_word(path: object) -> str:
+    """``path`` as it is typed in a command, so that what is told can be copied: quoted where it must be."""
+    return shlex.quote(str(path))
 
 
 def encodable(text: str, stream: IO[str]) -> str:

@@ -1,6 +1,17 @@
 """Text as a terminal shows it."""
 
-from medical_team.terminal_text import folded
+from pathlib import Path
+
+import pytest
+
+from medical_team.terminal_text import folded, shell_word
+
+
+@pytest.mark.parametrize(
+    ("path", "word"), [("runs/a", "runs/a"), ("my runs/a", "'my runs/a'"), ("~a", "'~a'"), ("it's", "'it'\"'\"'s'")]
+)
+def test_a_path_in_a_command_can_be_copied(path, word):
+    assert shell_word(Path(path)) == word
 
 
 def test_a_line_that_is_too_wide_is_broken_between_words_and_indented_further():

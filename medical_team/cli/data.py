@@ -20,7 +20,7 @@ from ..errors import UsageError
 from ..files import cannot_write, is_stream
 from ..records import Source
 from ..runs.info import check_output
-from ..terminal_text import visible
+from ..terminal_text import shell_word, visible
 from .arguments import parse, remark, say, unknown_command
 
 Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
@@ -171,7 +171,8 @@ def _synth(arguments: Sequence[str]) -> int:
         return 0
     _say(
         f"{chosen.notes} synthetic notes (not medical advice) are in {chosen.output}",
-        f"Next: medical-team data build {chosen.output} -o {chosen.output.parent / 'synthetic'}",
+        f"Next: medical-team data build {shell_word(chosen.output)} -o "
+        f"{shell_word(chosen.output.parent / 'synthetic')}",
     )
     return 0
 
@@ -225,9 +226,9 @@ def _tell_built(built: BuiltDataSet) -> None:
             "  " + ", ".join(f"{count} {name}" for name, count in counts.by_data_type.items()),
         )
     _say(*_remarks(built), f"The data card is {built.folder / CARD_PAGE}", "")
-    config = f"--data.train {built.folder / TRAIN_FILE}"
+    config = f"--data.train {shell_word(built.folder / TRAIN_FILE)}"
     if card.heldout_fraction is not None:
-        config += f" --data.heldout {built.folder / HELDOUT_FILE}"
+        config += f" --data.heldout {shell_word(built.folder / HELDOUT_FILE)}"
     _say(f"Next: medical-team train {config}")
 
 

@@ -18,6 +18,7 @@ from ..runs.config_file import to_toml
 from ..runs.folder import RunFolder
 from ..runs.info import check_output
 from ..runs.places import is_run, model_title, repository_of, settled_model, without_places
+from ..terminal_text import shell_word
 from .arguments import parse, remark, say
 
 _CARD = "README.md"
@@ -109,13 +110,14 @@ def main(arguments: Sequence[str]) -> int:
             f"loaded again: logits differ by at most {exported.difference:.2g} from those in memory, and by "
             f"{exported.from_source:.2g} from the source's in fp32, where an adapter is not merged"
         )
+    model = shell_word(exported.folder)
     say(
         f"{source.what} -> {exported.folder}\n"
         f"  {exported.architecture}, {exported.parameters:,} parameters in {exported.precision}, "
         f"{exported.bytes / 1e6:,.1f} MB; {compared}\n"
-        f"Train on:            medical-team train --policy.model {exported.folder}\n"
-        f"With OpenRLHF:       --actor.model_name_or_path {exported.folder}\n"
-        f"Serve it:            vllm serve {exported.folder}\n"
+        f"Train on:            medical-team train --policy.model {model}\n"
+        f"With OpenRLHF:       --actor.model_name_or_path {model}\n"
+        f"Serve it:            vllm serve {model}\n"
     )
     if chosen.push is not None:
         say(f"On the hub:          {_pushed(chosen.push, exported.folder, is_public=chosen.public)}\n")

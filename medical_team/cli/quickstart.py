@@ -27,6 +27,7 @@ from ..report.game_text import format_game
 from ..report.listeners import usual_listeners
 from ..runs.config_file import load_preset
 from ..runs.folder import RunFolder
+from ..terminal_text import shell_word
 from .arguments import parse, say
 from .train import conclude, training_session
 
@@ -167,7 +168,7 @@ def _play_demo(path: Path, *, steps: int | None, games: int | None) -> int:
             except MissingDependencyError as error:
                 display.warn(f"no picture: {error}")
     status = conclude(path, is_finished=result.training.is_finished, completed_steps=result.training.completed_steps)
-    say(_DEMO_NEXT.format(path=path))
+    say(_DEMO_NEXT.format(path=shell_word(path)))
     return status
 
 

@@ -19,6 +19,7 @@ from ..report.display import make_display, void_summary
 from ..report.listeners import usual_listeners
 from ..runs.config_file import load_config, load_preset, renamed_arguments
 from ..runs.folder import RunFolder, RunKind, saved_config
+from ..terminal_text import shell_word
 from .arguments import parse, say, with_judge_spelled_out
 from .main import EXIT_INTERRUPTED
 from .plan import NO_PLAN, PlanArguments, show_plan
@@ -110,7 +111,7 @@ def _launch(chosen: TrainArguments) -> int:
     if chosen.config != saved_config(chosen.resume) or chosen.run is not None:
         raise UsageError(
             "a run on an engine is resumed as it is, without any other option. For other values start a new run from "
-            f"its file: medical-team train {chosen.resume / 'config.toml'} --your.option ..."
+            f"its file: medical-team train {shell_word(chosen.resume / 'config.toml')} --your.option ..."
         )
     return launch_again(chosen.resume, is_dry=chosen.dry_run)
 
@@ -144,25 +145,26 @@ def conclude(path: Path, *, is_finished: bool, completed_steps: int) -> int:
     if not is_finished:
         say(
             f"\nStopped after {completed_steps} steps; everything is saved in {path}\n"
-            f"Go on with: medical-team {command} --resume {path}\n"
+            f"Go on with: medical-team {command} --resume {shell_word(path)}\n"
         )
         return EXIT_INTERRUPTED
     is_pair = run.config.policy.roles == "separate"
     own_attacker = f"  its attacker        {path / 'final' / 'attacker'}\n" if is_pair else ""
     every_game = f"  every game          {path / 'games.jsonl'}\n" if is_self_play else ""
+    curves = shell_word(path / "tensorboard")
     say(
         f"\nDone: {completed_steps} steps. The run is in {path}\n"
         f"  the trained model   {path / 'final'}\n"
         f"{own_attacker}"
         f"{every_game}"
-        f"  metrics             {path / 'metrics.jsonl'} (or: tensorboard --logdir {path / 'tensorboard'})\n"
+        f"  metrics             {path / 'metrics.jsonl'} (or: tensorboard --logdir {curves})\n"
         f"  the configuration   {path / 'config.toml'}\n"
     )
     if is_self_play:
         doubled = f"--{section}.steps {2 * completed_steps}"
-        say(f"Train on with: medical-team {command} --resume {path} {doubled}\n")
+        say(f"Train on with: medical-team {command} --resume {shell_word(path)} {doubled}\n")
     else:
-        start = f"{path / 'config.toml'} --policy.model {path / 'final'}"
+        start = f"{shell_word(path / 'config.toml')} --policy.model {shell_word(path / 'final')}"
         say(f"Self-play from here: medical-team train {start}\n")
     return 0
 
@@ -194,6 +196,7 @@ def _changed_steps(path: Path, chosen: TrainArguments, kind: RunKind) -> int:
         raise UsageError(
             f"a resumed run keeps its configuration, so that its numbers mean one thing: only --{section}.steps may be "
             "given. For other values start a new run from its file: "
-            f"medical-team {'train' if kind == 'self-play' else 'warmstart'} {path / 'config.toml'} --your.option ..."
+            f"medical-team {'train' if kind == 'self-play' else 'warmstart'} {shell_word(path / 'config.toml')} "
+            "--your.option ..."
         )
     return steps

@@ -33,6 +33,7 @@ from ..runs.config_file import check_config
 from ..runs.folder import RunFolder
 from ..runs.info import check_is_free
 from ..runs.places import settled
+from ..terminal_text import shell_word
 from .arguments import remark, say
 from .main import EXIT_INTERRUPTED
 
@@ -148,7 +149,7 @@ def _summary(run: RunFolder, launch: Launch) -> str:
         f"{games}{replacements}\nDone: {run.total_steps} steps. The run is in {run.path}\n"
         f"  the trained model   {run.final_path}\n"
         f"{every_game}"
-        f"  curves              tensorboard --logdir {run.tensorboard_path}\n"
+        f"  curves              tensorboard --logdir {shell_word(run.tensorboard_path)}\n"
         f"  the engine's log    {launch.files.log}\n"
         f"  the configuration   {run.path / 'config.toml'}\n"
     )
@@ -164,15 +165,16 @@ def _imported_text(run: RunFolder, launch: Launch) -> str:
 def _way_on(run: RunFolder) -> str:
     step = last_resumable_step(run)
     if step is not None:
-        return f"Go on after step {step} with: medical-team train --resume {run.path}"
+        return f"Go on after step {step} with: medical-team train --resume {shell_word(run.path)}"
     latest = run.checkpoints.latest()
+    config = shell_word(run.path / "config.toml")
     if latest is not None:
         model = run.checkpoints.path_of(latest) / POLICY_FOLDER
         return (
-            f"Start a new run from its model after {latest} steps with: medical-team train {run.path / 'config.toml'} "
-            f"--policy.model {model}\n(With engine.save_optimizer a run can be resumed instead.)"
+            f"Start a new run from its model after {latest} steps with: medical-team train {config} --policy.model "
+            f"{shell_word(model)}\n(With engine.save_optimizer a run can be resumed instead.)"
         )
-    return f"No checkpoint was saved yet. Start again with: medical-team train {run.path / 'config.toml'}"
+    return f"No checkpoint was saved yet. Start again with: medical-team train {config}"
 
 
 def _status_text(status: int) -> str:

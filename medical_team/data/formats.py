@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from ..errors import DataError
 from ..jsonl import from_line, numbered_lines, to_line
 from ..records import Closed, DataType, Game, TrainingRecord, Verdict
+from ..terminal_text import shell_word
 
 _FORMATS = {
     b"\x1f\x8b": "it is packed by gzip: unpack it first (gunzip {name})",
@@ -44,7 +45,7 @@ def check_format(path: Path) -> bytes:
         raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
     for mark, problem in _FORMATS.items():
         if start.startswith(mark):
-            raise DataError(f"{path} can't be read:", [problem.format(name=path)])
+            raise DataError(f"{path} can't be read:", [problem.format(name=shell_word(path))])
     return start
 
 

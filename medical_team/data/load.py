@@ -15,6 +15,7 @@ from ..errors import DataError, UsageError
 from ..files import is_stream
 from ..jsonl import from_line, numbered_lines, shortened, validation_problems, write_jsonl
 from ..records import NotePair, TrainingRecord
+from ..terminal_text import shell_word
 from ..text_repair import fold_white_space
 from .build import DEFAULT_SEED, build_records
 from .formats import TRAINING_RECORDS, EngineFormat, check_format, is_written_by_us, kind_of_file, rows_of
@@ -204,7 +205,9 @@ def _check_kind(path: Path) -> None:
     if first is None:
         raise DataError(headline, ["the file is empty; make one with `medical-team data build CSV -o DIR`"])
     if path.suffix.lower() == ".csv" or b"Text ID" in first[1] or first[1].startswith(PARQUET_MARK):
-        problem = f"it holds notes; run `medical-team data build {path} -o data`, then name data/train.jsonl"
+        problem = (
+            f"it holds notes; run `medical-team data build {shell_word(path)} -o data`, then name data/train.jsonl"
+        )
         raise DataError(headline, [problem])
     raise DataError(
         headline, [f"no line is one; the first is line {first[0]}. Make a file with `medical-team data build`"]

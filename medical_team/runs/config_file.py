@@ -25,6 +25,7 @@ from ..callbacks import Notify
 from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
 from ..runs.places import settled_model, unknown_homes
+from ..terminal_text import shell_word
 from .toml_problem import toml_problem
 
 _ADAPTER = TypeAdapter(RunConfig)
@@ -344,7 +345,7 @@ def _of_folder(path: Path) -> str:
         return "it is a folder, expected a TOML file"
     return (
         f"it is the folder of a run. A new run like it: {path / _FILE_OF_A_RUN}; the same run goes on with "
-        f"`train --resume {path}`"
+        f"`train --resume {shell_word(path)}`"
     )
 
 

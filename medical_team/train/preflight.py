@@ -19,6 +19,7 @@ from ..rl.batch import TooLongDemonstrationError, tokenized
 from ..runs.folder import RunFolder
 from ..runs.places import is_hub_name, settled_model
 from ..sentence_edits import NumberedNote
+from ..terminal_text import shell_word
 
 _LONGEST_CHECKED = 64
 _LONGEST_SHOWN = 5
@@ -71,7 +72,8 @@ def beginning_again(run: RunFolder) -> str | None:
         raise RunFolderError(
             f"{run.path} has a trained model and no checkpoint, so there is nothing to go on from, and its games and "
             f"its model would be replaced. Bring {run.checkpoints.folder} back; or train on from the model in a new "
-            f"run: medical-team train {run.path / 'config.toml'} --policy.model {run.final_path} --run NEW"
+            f"run: medical-team train {shell_word(run.path / 'config.toml')} --policy.model "
+            f"{shell_word(run.final_path)} --run NEW"
         )
     return (
         f"{run.path} has no checkpoint: the run starts again from its first step. What was recorded so far, if "

@@ -36,6 +36,7 @@ from ..runs.config_file import check_config
 from ..runs.folder import RunFolder, RunKind
 from ..runs.info import check_is_free
 from ..runs.places import settled
+from ..terminal_text import shell_word
 from .preflight import beginning_again, check_data_fits, check_folders, check_model_is_known
 
 STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
@@ -114,7 +115,9 @@ def resume_run(
     run = RunFolder.open(path)
     if run.info.kind != kind:
         command = "train" if run.info.kind == "self-play" else "warmstart"
-        raise UsageError(f"{path} is a run of the kind {run.info.kind}: medical-team {command} --resume {path}")
+        raise UsageError(
+            f"{path} is a run of the kind {run.info.kind}: medical-team {command} --resume {shell_word(path)}"
+        )
     check_model_is_known(run)
     with run.locked():
         check_folders(run)

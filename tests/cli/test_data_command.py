@@ -31,6 +31,13 @@ def test_build_tells_what_lies_where_and_what_to_do_next(csv, tmp_path, capsys):
     assert f"medical-team train --data.train {tmp_path / 'data' / 'train.jsonl'} --data.heldout" in out
 
 
+def test_what_to_do_next_can_be_copied_where_a_folder_has_a_space(csv, tmp_path, capsys):
+    status, out, _ = run(capsys, "build", csv, "-o", tmp_path / "my notes")
+
+    assert status == 0
+    assert f"medical-team train --data.train '{tmp_path / 'my notes' / 'train.jsonl'}'" in out
+
+
 def test_notes_that_others_wrote_are_pushed_only_with_their_licence(csv, tmp_path, capsys, hub):
     arguments = ["build", csv, "--heldout", "0.2", "-o", tmp_path / "data", "--push", "me/notes"]
 
