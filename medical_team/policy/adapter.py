@@ -17,6 +17,7 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from ..errors import PolicyError
+from .library_types import active_adapter, from_pretrained, head_of, named_layers, seeded, text_config
 from .preparation import cast_inputs
 from .transformers_inside import Conv1D, name_model, quiet_transformers
 
@@ -54,8 +55,7 @@ def attach_adapter(
         targets = _kept_by_peft(model, adaptable_layers(model), rank)
         if not targets:
             raise PolicyError("it has no linear layer that could be adapted.")
-        with torch.random.fork_rng(devices=[]), quiet_transformers():
-            torch.default_generator.manual_seed(generator_seed)
+        with seeded(generator_seed), quiet_transformers():
             return get_peft_model(model, _configuration(model, targets, rank), adapter_name=adapter)
     except (PolicyError, ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError) as error:
         raise PolicyError(
@@ -72,9 +72,8 @@ def add_adapter(model: PeftModel, adapter: str, *, like: str, generator_seed: in
         like: the adapter whose settings it takes.
         generator_seed: decides its first values. No global random state is touched.
     """
-    active = cast("str", model.active_adapter)
-    with torch.random.fork_rng(devices=[]), quiet_transformers():
-        torch.default_generator.manual_seed(generator_seed)
+    active = active_adapter(model)
+    with seeded(generator_seed), quiet_transformers():
         model.add_adapter(adapter, copy.deepcopy(model.peft_config[like]))
     model.set_adapter(active)
     model.eval()
@@ -89,11 +88,11 @@ def adaptable_layers(model: PreTrainedModel) -> list[str]:
     an adapter of one place would change the others.
     """
     kinds = {_kind(name) for name in _layers_called(model)}
-    head = model.get_output_embeddings()
+    head = head_of(model)
     shared = _shared_weights(model)
     return [
         name
-        for name, layer in model.named_modules()
+        for name, layer in named_layers(model)
         if isinstance(layer, (torch.nn.Linear, Conv1D))
         and _kind(name) in kinds
         and layer is not head
@@ -148,8 +147,8 @@ def _layers_called(model: PreTrainedModel) -> set[str]:
         return model.get_submodule(name).register_forward_hook(hook)
 
     handles = [
-        remember(name, layer.nf if isinstance(layer, Conv1D) else layer.out_features)
-        for name, layer in model.named_modules()
+        remember(name, layer.weight.shape[1] if isinstance(layer, Conv1D) else layer.out_features)
+        for name, layer in named_layers(model)
         if isinstance(layer, (torch.nn.Linear, Conv1D))
     ]
     try:
@@ -198,7 +197,7 @@ def load_adapter(model: PreTrainedModel, folder: Path, name: str) -> PeftModel:
         ValueError, RuntimeError, OSError: PEFT can't load it.
     """
     with _quiet_peft():
-        adapted = PeftModel.from_pretrained(model, str(folder), use_safetensors=True)
+        adapted: PeftModel = from_pretrained(PeftModel, model, str(folder), use_safetensors=True)
         # Loaded once more, since only this call tells what had no place.
         found = cast("Any", adapted).load_adapter(str(folder), "default", torch_device=str(model.device))
     for what, keys in (("has no weights for", found.missing_keys), ("has weights for unknown", found.unexpected_keys)):
@@ -260,11 +259,11 @@ def relative_difference(one_TV: torch.Tensor, other_TV: torch.Tensor) -> float:
 
 
 def _untie_adapted_embeddings(base: PreTrainedModel) -> None:
-    embeddings, head = base.get_input_embeddings(), base.get_output_embeddings()
-    if not isinstance(head, LoraLayer) and not isinstance(embeddings, LoraLayer):
+    embeddings, head = base.get_input_embeddings(), head_of(base)
+    if head is None or not (isinstance(head, LoraLayer) or isinstance(embeddings, LoraLayer)):
         return
-    for layer in head.modules() if isinstance(head, torch.nn.Module) else ():
-        weight = layer._parameters.get("weight")
+    for layer in head.modules():
+        weight = dict(layer.named_parameters(recurse=False, remove_duplicate=False)).get("weight")
         if weight is not None and any(weight is other for other in embeddings.parameters()):
             layer.weight = torch.nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
 
@@ -272,10 +271,10 @@ def _untie_adapted_embeddings(base: PreTrainedModel) -> None:
 def _untie_in_configuration(merged: PreTrainedModel) -> None:
     """Have the configuration say so if embeddings and head are no longer tied: else the head would not be saved."""
     embeddings: Any = merged.get_input_embeddings()
-    head: Any = merged.get_output_embeddings()
+    head = head_of(merged)
     if head is None or head.weight is embeddings.weight:
         return
-    for config in (merged.config, merged.config.get_text_config()):
+    for config in (merged.config, text_config(merged.config)):
         if getattr(config, "tie_word_embeddings", False):
             config.tie_word_embeddings = False
 
@@ -293,7 +292,7 @@ def _raise_if_shared(base: PreTrainedModel, name: str) -> None:
 
 def _adapted_layers(base: PreTrainedModel) -> Iterator[tuple[str, torch.nn.Module]]:
     # Changes of single tokens are no LoRA: PEFT ties them wherever the weights are.
-    for name, layer in base.named_modules():
+    for name, layer in named_layers(base):
         if isinstance(layer, LoraLayer):
             yield name, cast("BaseTunerLayer", layer).get_base_layer()
 

@@ -18,7 +18,7 @@ from ..config import JudgeConfig, RolloutConfig
 from ..errors import JudgeError, MissingDependencyError, PolicyError, VllmError
 from ..judge.questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
 from ..runs.places import is_hub_name
-from .chat import encode_prompt
+from .chat import chat_tokenizer, encode_prompt
 from .devices import choose_device, choose_dtype
 from .forward_pass import hides_padding
 from .hub import cached_folder
@@ -41,7 +41,7 @@ def no_model(error: PolicyError) -> JudgeError:
 def first_tokens(tokenizer: PreTrainedTokenizerBase, answer: str) -> list[int]:
     """The tokens that begin ``answer``, with a space before it and without."""
     spellings = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in (answer, f" {answer}")]
-    firsts = {ids[0] for ids in spellings if ids and str(tokenizer.decode([ids[0]])).strip()}
+    firsts = {ids[0] for ids in spellings if ids and chat_tokenizer(tokenizer).decode([ids[0]]).strip()}
     return sorted(firsts)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..chat_template import Messages, asks_for_day, dated_template, template_problem
 from ..config import RolloutConfig
@@ -25,6 +25,29 @@ if TYPE_CHECKING:
 _ANY_DAY = date(2026, 1, 1)
 
 
+class ChatTokenizer(Protocol):
+    """What chatting asks of a tokenizer, whose own types leave half of it open."""
+
+    chat_template: str | dict[str, str] | None
+
+    def get_chat_template(self) -> str:
+        """The template for chatting, where there are several."""
+        ...
+
+    def apply_chat_template(self, conversation: Sequence[dict[str, Any]], *, tokenize: bool, **options: object) -> str:
+        """The template filled with ``conversation``; a text as long as ``tokenize`` is False."""
+        ...
+
+    def decode(self, token_ids: list[int], **options: bool) -> str:
+        """What ``token_ids`` spell."""
+        ...
+
+
+def chat_tokenizer(tokenizer: PreTrainedTokenizerBase) -> ChatTokenizer:
+    """``tokenizer``, for chatting."""
+    return cast("ChatTokenizer", tokenizer)
+
+
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, reply_prefix: str, day: date) -> tuple[int, ...]:
     """The token ids of one user message, the start of the assistant's turn, and what its reply starts with.
 
@@ -37,7 +60,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, reply_prefix:
     # Some templates of thinking models open the thought themselves.
     if not rendered.rstrip().endswith(reply_prefix):
         rendered += reply_prefix
-    return tuple(tokenizer(rendered, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+    return tuple(cast("list[int]", tokenizer(rendered, add_special_tokens=False)["input_ids"]))
 
 
 def chat_template_problem(tokenizer: PreTrainedTokenizerBase) -> str | None:
@@ -50,26 +73,24 @@ def chat_template_problem(tokenizer: PreTrainedTokenizerBase) -> str | None:
 
 def is_told_day(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether prompts of this tokenizer's chat template say what day it is."""
-    return asks_for_day(tokenizer.chat_template)
+    return asks_for_day(chat_tokenizer(tokenizer).chat_template)
 
 
 def decode_reply(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int], eos_token_ids: Collection[int]) -> str:
     """The text of a reply, without end-of-sequence and other control tokens, and otherwise as it was written."""
     skipped = special_token_ids(tokenizer).union(eos_token_ids)
     kept = [token_id for token_id in token_ids if token_id not in skipped]
-    return cast("str", tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+    return chat_tokenizer(tokenizer).decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, is_thinking: bool, day: date) -> str:
-    return cast(
-        "str",
-        tokenizer.apply_chat_template(
-            [dict(message) for message in messages],
-            tokenize=False,
-            chat_template=dated_template(tokenizer.get_chat_template(), day),
-            add_generation_prompt=True,
-            enable_thinking=is_thinking,
-        ),
+    chat = chat_tokenizer(tokenizer)
+    return chat.apply_chat_template(
+        [dict(message) for message in messages],
+        tokenize=False,
+        chat_template=dated_template(chat.get_chat_template(), day),
+        add_generation_prompt=True,
+        enable_thinking=is_thinking,
     )
 
 

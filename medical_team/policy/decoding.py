@@ -20,6 +20,7 @@ from ..errors import PolicyError
 from ..game.rollout import Reply
 from .chat import EncodedRequest
 from .decoding_model import DecodingModel, PrefixCache, drop_columns, join_rows
+from .library_types import rows_of
 
 if TYPE_CHECKING:
     from transformers.cache_utils import Cache
@@ -153,7 +154,7 @@ def choose_tokens(
 
 def _on_this_side(token_ids_B: torch.Tensor, log_probs_B: torch.Tensor) -> tuple[list[int], list[float]]:
     """Both as Python numbers: the one time in a step that a GPU is waited for."""
-    token_ids, log_probs = torch.stack((token_ids_B.double(), log_probs_B.double())).tolist()
+    token_ids, log_probs = rows_of(torch.stack((token_ids_B.double(), log_probs_B.double())))
     return [int(token_id) for token_id in token_ids], log_probs
 
 

@@ -4,7 +4,7 @@ values of which rows can be selected, and the common beginning of several prompt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
@@ -21,11 +21,26 @@ if TYPE_CHECKING:
 _SPARE_COLUMNS = 64
 
 
+class FilledLayer(Protocol):
+    """What is used of a cache's layer that holds the keys and values of tokens."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor) -> object:
+        """Append the states of new tokens."""
+        ...
+
+    def get_seq_length(self) -> int:
+        """How many tokens were seen."""
+        ...
+
+
 class RoomyLayer(DynamicLayer):
     """Keys and values of one layer, [rows, heads, tokens, width], in tensors with spare columns for tokens to come."""
 
     def __init__(self) -> None:
-        super().__init__()
+        cast("Any", super()).__init__()
         self._key_room: torch.Tensor | None = None
         self._value_room: torch.Tensor | None = None
 
@@ -47,14 +62,14 @@ class RoomyLayer(DynamicLayer):
         self.keys, self.values = self._key_room[:, :, :end], self._value_room[:, :, :end]
         return self.keys, self.values
 
-    def join(self, parts: Sequence[DynamicLayer]) -> None:
+    def join(self, parts: Sequence[FilledLayer]) -> None:
         """Hold, in place of what is held, the rows of ``parts``, one below the other and aligned at their last column.
 
         What is left of a shorter part is zero: never seen if the mask hides it, and no hidden NaN either.
         """
-        super().lazy_initialization(cast("torch.Tensor", parts[0].keys), cast("torch.Tensor", parts[0].values))
-        self._key_room = _aligned([cast("torch.Tensor", part.keys) for part in parts])
-        self._value_room = _aligned([cast("torch.Tensor", part.values) for part in parts])
+        super().lazy_initialization(parts[0].keys, parts[0].values)
+        self._key_room = _aligned([part.keys for part in parts])
+        self._value_room = _aligned([part.values for part in parts])
         end = self._key_room.shape[2] - _SPARE_COLUMNS
         self.keys, self.values = self._key_room[:, :, :end], self._value_room[:, :, :end]
 
@@ -97,8 +112,7 @@ def has_sliding_windows(cache: Cache) -> bool:
 def repeat_row(one_row: Cache, into: Cache, rows: int) -> None:
     """Fill ``into``, which is empty, with ``rows`` times what ``one_row`` holds for its single row."""
     for source, target in zip(_layers(one_row), _layers(into), strict=True):
-        keys, values = cast("torch.Tensor", source.keys), cast("torch.Tensor", source.values)
-        target.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1))
+        target.update(source.keys.expand(rows, -1, -1, -1), source.values.expand(rows, -1, -1, -1))
         if isinstance(target, DynamicSlidingWindowLayer):
             count_as(target, source.get_seq_length())
 
@@ -118,9 +132,9 @@ def drop_columns(cache: Cache, count: int) -> None:
         cast("RoomyLayer", layer).drop_columns(count)
 
 
-def _layers(cache: Cache) -> list[DynamicLayer]:
+def _layers(cache: Cache) -> list[FilledLayer]:
     """The layers of an :func:`attention_cache`."""
-    return cast("list[DynamicLayer]", cache.layers)
+    return cast("list[FilledLayer]", cache.layers)
 
 
 def _aligned(parts: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from typing import cast
 
-import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -19,6 +18,7 @@ from ..config import DEMO_MODEL
 from ..data.synthetic.vocabulary import written_texts
 from ..prompts import assessor_prompt, attacker_prompt
 from ..records import DataType, Verdict
+from .library_types import seeded
 from .transformers_inside import name_model
 
 CONTEXT_WINDOW = 512
@@ -68,8 +68,7 @@ def make_demo_model(
         bos_token_id=None,
         eos_token_id=cast("int", tokenizer.eos_token_id),
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         model = LlamaForCausalLM(config)
     name_model(model, DEMO_MODEL)
     return model.eval(), tokenizer

@@ -8,7 +8,7 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,7 +65,7 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the device has hardware for bf16; that it is faster is another matter on a CPU."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return any(bool(capabilities.get(name)) for name in _BF16_CPU_CAPABILITIES)
 
 
@@ -110,7 +110,7 @@ def hardware(device: torch.device) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
     }
     if device.type == "cuda":
-        properties = torch.cuda.get_device_properties(device)
+        properties = cast("Any", torch.cuda).get_device_properties(device)
         found["GPU"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     return found
 
@@ -157,8 +157,7 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def _parameters(path: Path) -> Iterator[tuple[str, int]]:
-    with safe_open(path, framework="np") as file:
-        weights = cast("Any", file)
+    with cast("Any", safe_open(path, framework="np")) as weights:
         for key in weights.keys():  # noqa: SIM118 - no mapping
             yield key, math.prod(weights.get_slice(key).get_shape())
 

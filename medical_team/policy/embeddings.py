@@ -14,6 +14,7 @@ from ..config import Device
 from ..errors import PolicyError
 from .devices import choose_device
 from .hub import model_folder
+from .library_types import from_pretrained
 from .transformers_inside import quiet_transformers
 
 _TEXTS_AT_ONCE = 16
@@ -37,8 +38,8 @@ class TextEmbedder:
         folder = model_folder(name, notify)
         try:
             with quiet_transformers():
-                self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-                model: Any = AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
+                self._tokenizer: Any = from_pretrained(AutoTokenizer, folder, trust_remote_code=False)
+                model: Any = from_pretrained(AutoModel, folder, use_safetensors=True, trust_remote_code=False)
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
             raise PolicyError(f"{name} can't be loaded as a model of embeddings: {error}") from error
         self._model: Any = model.to(device=self._device, dtype=torch.float32).eval().requires_grad_(False)

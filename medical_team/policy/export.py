@@ -18,6 +18,8 @@ from ..callbacks import Notify
 from ..errors import OutputError, PolicyError
 from ..files import atomic_folder
 from .adapter import MERGING_TOLERANCE, relative_difference
+from .chat import chat_tokenizer
+from .library_types import moved, save_pretrained
 from .loading import LanguageModel, load_language_model, load_unmerged
 from .model_folder import CONFIG_FILE, TOKENIZER_CONFIG_FILE, read_json_object
 from .transformers_inside import quiet_transformers
@@ -52,16 +54,17 @@ def write_tokenizer_for_transformers_4(folder: Path) -> None:
 
 
 def _rotary_words(config: Mapping[str, object], folder: Path) -> dict[str, object]:
-    parameters = config.get("rope_parameters")
-    if parameters is None:
+    said = config.get("rope_parameters")
+    if said is None:
         return {}
-    if not isinstance(parameters, dict) or any(isinstance(value, dict) for value in parameters.values()):
+    parameters = cast("dict[str, object]", said) if isinstance(said, dict) else None
+    if parameters is None or any(isinstance(value, dict) for value in parameters.values()):
         raise PolicyError(
             f"{folder} can't be written for transformers 4: its layers have rotary positions of several kinds "
             "(rope_parameters in config.json), which that version says in a way of each architecture's own. Leave "
             "--transformers-4 out, and take upstream OpenRLHF"
         )
-    words: dict[str, object] = {name: parameters[name] for name in _OWN_PLACES if name in parameters}
+    words = {name: parameters[name] for name in _OWN_PLACES if name in parameters}
     scaling = {name: value for name, value in parameters.items() if name not in _OWN_PLACES}
     if scaling.get("rope_type", "default") != "default":
         words["rope_scaling"] = scaling
@@ -136,7 +139,7 @@ def export_model(
     if unmerged_TV is not None:
         _raise_if_merged_wrong(relative_difference(exact_TV, unmerged_TV), source)
     # The merged adapter has no trace left in the model: what is saved is an ordinary one.
-    model = cast("PreTrainedModel", model.to(dtype))  # pyright: ignore[reportArgumentType]
+    model = moved(model, dtype=dtype)
     model.config.dtype = dtype
     expected_TV = _logits(model, token_ids)
     _check_space(folder, model)
@@ -145,8 +148,7 @@ def export_model(
     with atomic_folder(folder, replace=False) as unfinished:
         notify(f"writing {parameters:,} parameters in {_name_of(dtype)}")
         with quiet_transformers():
-            model.save_pretrained(unfinished)
-            language_model.tokenizer.save_pretrained(unfinished)
+            save_pretrained(model, language_model.tokenizer, unfinished)
         write_tokenizer_for_transformers_4(unfinished)
         if is_for_transformers_4:
             write_for_transformers_4(unfinished)
@@ -205,10 +207,10 @@ def _unmerged_logits(source: str, notify: Notify) -> torch.Tensor | None:
 
 
 def _probe_token_ids(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
-    rendered = tokenizer.apply_chat_template(
+    rendered = chat_tokenizer(tokenizer).apply_chat_template(
         [{"role": "user", "content": _PROBE}], tokenize=False, add_generation_prompt=True
     )
-    token_ids = cast("list[int]", tokenizer(cast("str", rendered), add_special_tokens=False)["input_ids"])
+    token_ids = cast("list[int]", tokenizer(rendered, add_special_tokens=False)["input_ids"])
     return torch.tensor([token_ids[:_PROBE_TOKENS]])
 
 

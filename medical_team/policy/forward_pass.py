@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.cache_utils import Cache
 
+from .library_types import vocabulary_size
 from .transformers_inside import (
     base_model_of,
     cache_of,
@@ -134,7 +135,7 @@ def is_same(one_V: torch.Tensor, other_V: torch.Tensor) -> bool:
 
 def trial_tokens(forward: ForwardPass, rows: int) -> torch.Tensor:
     """Different tokens, spread over the vocabulary, [rows, :data:`COLUMNS`]."""
-    vocabulary: int = forward.model.get_input_embeddings().num_embeddings  # type: ignore[assignment]
+    vocabulary = vocabulary_size(forward.model)
     count = rows * COLUMNS
     numbers = [(1 + place) * vocabulary // (count + 1) for place in range(count)]
     return torch.tensor(numbers, device=forward.model.device).view(rows, COLUMNS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from huggingface_hub import HfApi, constants, get_token, snapshot_download, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, get_token, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -24,6 +24,7 @@ from ..errors import EndpointError, ModelUnavailableError, OutputError, PolicyEr
 from ..network.proxies import privacy_warning, usable_proxy
 from ..network.secrets import check_token
 from ..runs.places import is_folder_name, is_hub_name
+from .library_types import downloaded
 from .model_folder import (
     ADAPTER_CONFIG_FILE,
     CONFIG_FILE,
@@ -71,7 +72,7 @@ def download_folder(name: str, notify: Notify) -> Path:
             raise_if_any(missing_file_problems(files), name)
         size = sum(size for file, size in files.items() if file.endswith(".safetensors"))
         notify(f"fetching {name} from the Hugging Face hub ({size / 1e6:,.0f} MB)")
-        return Path(snapshot_download(name, allow_patterns=_WANTED_FILES, ignore_patterns=_UNWANTED_FILES))
+        return downloaded(name, wanted=_WANTED_FILES, unwanted=_UNWANTED_FILES)
     except GatedRepoError as error:
         raise ModelUnavailableError(
             f"{name} is gated: accept its terms at https://huggingface.co/{name}, then log in with `hf auth login` "

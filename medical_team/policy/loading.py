@@ -26,9 +26,10 @@ from ..errors import PolicyError
 from ..runs.folder import run_around
 from ..runs.places import is_folder_name
 from .adapter import load_adapter, merge_adapter
-from .chat import chat_template_problem
+from .chat import chat_template_problem, chat_tokenizer
 from .devices import raise_if_too_large
 from .hub import model_folder
+from .library_types import from_pretrained, moved, text_config, vocabulary_size
 from .model_folder import (
     ADAPTER_CONFIG_FILE,
     adapter_folder_problems,
@@ -191,22 +192,23 @@ def _base_name(folder: Path) -> str:
 
 def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return from_pretrained(AutoTokenizer, folder, trust_remote_code=False)
     except _LOADING_ERRORS as error:
         raise PolicyError(f"the tokenizer of {name} can't be loaded: {_beginning(error)}") from error
 
 
 def _load_model(folder: Path, name: str, dtype: torch.dtype, notify: Notify) -> PreTrainedModel:
-    config = cast("PreTrainedConfig", AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    config: PreTrainedConfig = from_pretrained(AutoConfig, folder, trust_remote_code=False)
     options: dict[str, Any] = {}
     if config.model_type == "gemma3":
-        config = config.get_text_config()
+        config = text_config(config)
         options["key_mapping"] = _GEMMA3_TEXT_KEYS
     if getattr(config, "rescale_every", 0):
         # RWKV would divide weights in place when it computes, against overflow in fp16, and they would be saved so.
         cast("Any", config).rescale_every = 0
     try:
-        model, information = cast("Any", AutoModelForCausalLM).from_pretrained(
+        model, information = from_pretrained(
+            AutoModelForCausalLM,
             folder,
             config=config,
             dtype=dtype,
@@ -239,7 +241,7 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype, notify: Notify) -> 
 
 def _on_device(model: PreTrainedModel, device: torch.device, dtype: torch.dtype, name: str) -> PreTrainedModel:
     try:
-        return cast("Any", model).to(device=device, dtype=dtype)
+        return moved(model, device=device, dtype=dtype)
     except torch.OutOfMemoryError as error:
         raise PolicyError(
             f"{name} doesn't fit into the memory of {device}: take a smaller model, policy.precision bf16, or "
@@ -248,7 +250,7 @@ def _on_device(model: PreTrainedModel, device: torch.device, dtype: torch.dtype,
 
 
 def _raise_without_chat_template(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    if not tokenizer.chat_template:
+    if not chat_tokenizer(tokenizer).chat_template:
         raise PolicyError(
             f"the tokenizer of {name} has no chat template, so there is no way to ask it anything. Take the instruct "
             "variant of the model, or put a file chat_template.jinja with its template into the model's folder."
@@ -264,14 +266,14 @@ def _raise_without_chat_template(tokenizer: PreTrainedTokenizerBase, name: str) 
 
 
 def _eos_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> frozenset[int]:
-    named = [model.config.eos_token_id, model.config.get_text_config().eos_token_id, tokenizer.eos_token_id]
-    if model.generation_config is not None:
-        named.append(model.generation_config.eos_token_id)
+    # One, several or none each, and a model may have no settings for generating.
+    places = (model.config, text_config(model.config), tokenizer, model.generation_config)
+    named: list[Any] = [getattr(place, "eos_token_id", None) for place in places]
     token_ids: set[int] = set()
     for value in [*named, _end_of_turn_id(tokenizer)]:
         if value is not None:
-            token_ids.update(value if isinstance(value, (list, tuple)) else [value])
-    known = frozenset(token_id for token_id in token_ids if 0 <= token_id < _vocabulary_size(model))
+            token_ids.update(cast("list[int]", value) if isinstance(value, (list, tuple)) else [value])
+    known = frozenset(token_id for token_id in token_ids if 0 <= token_id < vocabulary_size(model))
     if not known:
         raise PolicyError(
             f"{name} names no end-of-sequence token, so its replies could never end: set eos_token in its "
@@ -291,7 +293,7 @@ def _end_of_turn_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The special token that the chat template writes after an assistant's message, if it writes one."""
     try:
         conversation = [*probe_messages("user"), *probe_messages("assistant", _PROBE_REPLY)]
-        rendered = cast("str", tokenizer.apply_chat_template(conversation, tokenize=False))
+        rendered = chat_tokenizer(tokenizer).apply_chat_template(conversation, tokenize=False)
     except Exception:  # noqa: BLE001 - as above
         # A template for questions alone; then the ends that the model names must do.
         return None
@@ -307,19 +309,15 @@ def _end_of_turn_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 def _pad_token_id(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, eos_token_ids: frozenset[int]) -> int:
     pad_token_id = cast("int | None", tokenizer.pad_token_id)
-    if pad_token_id is not None and 0 <= pad_token_id < _vocabulary_size(model):
+    if pad_token_id is not None and 0 <= pad_token_id < vocabulary_size(model):
         return pad_token_id
     pad_token_id = min(eos_token_ids)
     tokenizer.pad_token = cast("str", tokenizer.convert_ids_to_tokens(pad_token_id))
     return pad_token_id
 
 
-def _vocabulary_size(model: PreTrainedModel) -> int:
-    return cast("torch.nn.Embedding", model.get_input_embeddings()).num_embeddings
-
-
 def _context_window(config: PreTrainedConfig) -> int | None:
-    window = getattr(config.get_text_config(), "max_position_embeddings", None)
+    window = getattr(text_config(config), "max_position_embeddings", None)
     return window if isinstance(window, int) and window > 0 else None
 
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from ..errors import PolicyError
+from .library_types import from_pretrained
 from .transformers_inside import has_causal_head
 
 CONFIG_FILE = "config.json"
@@ -180,7 +181,7 @@ def _config_problems(folder: Path) -> Iterator[str]:
             yield f"{CONFIG_FILE} says model_type {model_type!r}, which the installed transformers doesn't know"
         return
     try:
-        config = cast("PreTrainedConfig", AutoConfig.from_pretrained(folder, trust_remote_code=False))
+        config: PreTrainedConfig = from_pretrained(AutoConfig, folder, trust_remote_code=False)
     except Exception as error:  # noqa: BLE001 - each architecture checks its values by errors of its own
         yield f"{CONFIG_FILE} can't be used: {' '.join(str(error).split()) or type(error).__name__}"
         return

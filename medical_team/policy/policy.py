@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from ..callbacks import Notify
 from ..config import PolicyConfig
@@ -26,6 +25,7 @@ from ..seeds import derive_seed
 from .adapter import add_adapter, attach_adapter, merge_adapter
 from .chat import decode_reply
 from .devices import choose_device, choose_dtype
+from .library_types import active_adapter, from_pretrained, read_tensors, save_pretrained, take_adapter_weights
 from .loading import load_language_model
 from .preparation import (
     enable_gradient_checkpointing,
@@ -161,8 +161,8 @@ class Policy:
             if version == REFERENCE and self._reference_copy is not None:
                 yield self._reference_copy
             elif version == REFERENCE:
-                stack.enter_context(self.model.disable_adapter())  # type: ignore[operator]
-                yield self.model  # type: ignore[misc]
+                stack.enter_context(self._peft_model.disable_adapter())
+                yield cast("PreTrainedModel", self.model)
             else:
                 yield self._past.get(version) or self._adapted(version)
 
@@ -205,7 +205,7 @@ class Policy:
         """The model with the adapter of the policy that learns, or of a past self, under LoRA."""
         if self.config.adaptation == "lora":
             wanted = self._adapter if version == LIVING else self._past_adapter(version)
-            if self._peft_model.active_adapter != wanted:
+            if active_adapter(self._peft_model) != wanted:
                 self._peft_model.set_adapter(wanted, inference_mode=version != LIVING)
         return cast("PreTrainedModel", self.model)
 
@@ -251,22 +251,21 @@ class Policy:
 
     def _write(self, model: torch.nn.Module, folder: Path, **options: object) -> None:
         with quiet_transformers():
-            model.save_pretrained(folder, **options)  # type: ignore[operator]
-            self.tokenizer.save_pretrained(folder)
+            save_pretrained(model, self.tokenizer, folder, **options)
 
     def _load_adapter(self, folder: Path, adapter: str) -> None:
-        from peft import set_peft_model_state_dict
-
         weights = _read_weights(folder / _WEIGHTS_FILES["lora"])
-        result = set_peft_model_state_dict(self.model, weights, adapter_name=adapter)
-        absent = [key for key in result.missing_keys if ".lora_" in key and f".{adapter}." in key]
-        if wrong := [*result.unexpected_keys, *absent]:
+        missing, unexpected = take_adapter_weights(self.model, weights, adapter)
+        absent = [key for key in missing if ".lora_" in key and f".{adapter}." in key]
+        if wrong := [*unexpected, *absent]:
             raise PolicyError(f"{folder} holds an adapter of other layers than this policy's: {wrong[:3]} ...")
 
     def _load_full_weights(self, folder: Path, model: torch.nn.Module) -> None:
         try:
             with quiet_transformers():
-                saved = type(self.model).from_pretrained(folder, use_safetensors=True, dtype=torch.float32)  # type: ignore[attr-defined]
+                saved: torch.nn.Module = from_pretrained(
+                    type(self.model), folder, use_safetensors=True, dtype=torch.float32
+                )
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise PolicyError(f"the weights in {folder} can't be read: {error}") from error
         weights, wanted = saved.state_dict(), model.state_dict()
@@ -287,6 +286,6 @@ def _adapter_seed(seed: int, adapter: str) -> int:
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
-        return load_file(path)
+        return read_tensors(path)
     except (OSError, ValueError, SafetensorError) as error:
         raise PolicyError(f"can't read the weights in {path}: {error}") from error

@@ -6,15 +6,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from ..errors import PolicyError
+from .library_types import head_of
 from .transformers_inside import is_dropout, recomputing_modules
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 
 def switch_off_dropout(model: torch.nn.Module) -> None:
@@ -74,7 +72,7 @@ def keep_few_compiled_products() -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 
-def spare_copies(model: PreTrainedModel | torch.nn.Module) -> None:
+def spare_copies(model: torch.nn.Module) -> None:
     """Let ``model``, which computes under autocast, read the same numbers with fewer copies. No result changes.
 
     - PEFT hands an adapter its input in the adapter's fp32, and autocast turns it back into what it was.
@@ -82,8 +80,7 @@ def spare_copies(model: PreTrainedModel | torch.nn.Module) -> None:
       every row, a product with the positions in one piece doesn't.
     """
     cast_inputs(model, is_cast=False)
-    head: torch.nn.Module | None = model.get_output_embeddings()  # type: ignore[operator]
-    if head is not None:
+    if (head := head_of(model)) is not None:
         head.register_forward_pre_hook(_in_one_piece)
 
 

@@ -18,6 +18,7 @@ from ..records import Role
 from .devices import has_bf16
 from .log_probs import TokenBatch, reply_log_probs, token_batch
 from .policy import Policy
+from .transformers_inside import base_model_of
 from .transformers_rollout import TransformersRollout
 
 PROBE_SECONDS = 2.0
@@ -183,7 +184,7 @@ def _probed(policy: Policy) -> Probed | None:
     if not found.sampler <= most_to_sampler:
         raise _refusal(policy, f"the sampler's log-probs differ by {found.sampler:.2g} from the learner's")
     if is_learning:
-        first_N.mean().backward()
+        torch.autograd.backward(first_N.mean())
         _raise_if_gradients_fail(policy)
     return found
 
@@ -236,9 +237,7 @@ def _refusal(policy: Policy, what: str) -> PolicyError:
 
 
 def _architecture(policy: Policy) -> str:
-    model = policy.model
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
-    return type(inner).__name__
+    return type(base_model_of(policy.model)).__name__
 
 
 def _first_line(error: Exception) -> str:

@@ -27,6 +27,7 @@ from ..config import SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import MissingDependencyError, ModelUnavailableError, PolicyError
 from ..files import atomic_folder, cannot_write
 from .hub import cached_folder, download_folder
+from .library_types import from_pretrained, save_pretrained, seeded
 from .model_folder import model_folder_problems
 from .transformers_inside import name_model, quiet_transformers, without_quantisation
 
@@ -65,9 +66,7 @@ def make_tiny_model(seed: int = 0) -> tuple[PreTrainedModel, PreTrainedTokenizer
         eos_token_id=cast("int", tokenizer.eos_token_id),
         pad_token_id=cast("int", tokenizer.pad_token_id),
     )
-    with torch.random.fork_rng(devices=[]):
-        # The CPU's own generator: torch.manual_seed would seed the GPUs too, which fork_rng doesn't restore here.
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         model = LlamaForCausalLM(config)
     name_model(model, TINY_RANDOM_MODEL)
     return model.eval(), tokenizer
@@ -217,8 +216,7 @@ def _fetch_and_convert(folder: Path, notify: Notify) -> None:
         notify("converting SmolLM2 to safetensors (once, about half a minute)")
         model, tokenizer = _read_gguf(gguf)
         with atomic_folder(folder) as unfinished, quiet_transformers():
-            model.save_pretrained(unfinished)
-            tokenizer.save_pretrained(unfinished)
+            save_pretrained(model, tokenizer, unfinished)
             (unfinished / "README.md").write_text(_MODEL_CARD, encoding="utf-8")
     notify(f"SmolLM2 is kept in {folder}")
 
@@ -266,8 +264,10 @@ def _read_gguf(gguf: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
     # transformers shows a progress bar for GGUF that nothing switches off.
     with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        tokenizer: PreTrainedTokenizerFast = from_pretrained(AutoTokenizer, gguf.parent, gguf_file=gguf.name)
+        quantised: PreTrainedModel = from_pretrained(
+            AutoModelForCausalLM, gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+        )
     # GGUF names SmolLM2's way of splitting text ("smollm") without spelling it out: every digit is a token of its own.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), tokenizer.backend_tokenizer.pre_tokenizer]

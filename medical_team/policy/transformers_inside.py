@@ -7,11 +7,10 @@ import contextlib
 import inspect
 import warnings
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 import torch
 from peft import PeftModel
-from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]
 from transformers import cache_utils
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -21,6 +20,15 @@ from transformers.utils import logging
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
+
+_Dropout: TypeAlias = (
+    torch.nn.Dropout
+    | torch.nn.Dropout1d
+    | torch.nn.Dropout2d
+    | torch.nn.Dropout3d
+    | torch.nn.AlphaDropout
+    | torch.nn.FeatureAlphaDropout
+)
 
 CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
 """Newest first: newer outputs still answer to the old names, with a warning."""
@@ -95,7 +103,7 @@ def count_as(layer: DynamicSlidingWindowLayer, tokens: int) -> None:
 
 def name_model(model: PreTrainedModel, name: str) -> None:
     """Have what is saved of ``model`` call it ``name``: where it was loaded from is a path of this machine."""
-    model.config._name_or_path = name
+    model.config.name_or_path = name
     model.name_or_path = name
 
 
@@ -120,9 +128,9 @@ def recomputing_modules(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
     return (module for module in model.modules() if vars(module).get("gradient_checkpointing", False))
 
 
-def is_dropout(module: torch.nn.Module) -> TypeGuard[_DropoutNd]:
+def is_dropout(module: torch.nn.Module) -> TypeGuard[_Dropout]:
     """Whether ``module`` drops with its probability ``p``."""
-    return isinstance(module, _DropoutNd)
+    return isinstance(module, _Dropout)
 
 
 def base_model_of(model: torch.nn.Module) -> PreTrainedModel:

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -26,7 +26,7 @@ from ..game.rollout import Reply, RolloutRequest, Speaker
 from ..records import Role
 from .chat import EncodedRequest
 from .policy import Policy
-from .transformers_inside import quiet_transformers
+from .transformers_inside import base_model_of, quiet_transformers
 from .vllm_room import EngineShape, check_installed
 
 # What vLLM raises is no tree of its own.
@@ -147,6 +147,10 @@ class VllmEngine:
         Raises:
             VllmError: the engine failed.
         """
+
+        def progress(**_: object) -> _Progress:
+            return _Progress(on_done)
+
         self.wake()
         with _told():
             self._llm.enqueue(
@@ -155,7 +159,7 @@ class VllmEngine:
                 lora_request=[self._lora_request(adapter)] * len(requests),
                 use_tqdm=False,
             )
-            outputs = self._llm.wait_for_completion(use_tqdm=lambda **_: _Progress(on_done))
+            outputs = self._llm.wait_for_completion(use_tqdm=progress)
             return [self._reply(*drawn) for drawn in zip(requests, outputs, strict=True)]
 
     def choose(self, prompts: Sequence[Sequence[int]], choices: Sequence[Sequence[int]]) -> list[dict[int, float]]:
@@ -268,15 +272,10 @@ def _model_folder(policy: Policy) -> Generator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="medical-team-vllm-"))
     try:
         with quiet_transformers():
-            _language_model(policy).config.save_pretrained(folder)
+            cast("Any", base_model_of(policy.model).config).save_pretrained(folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _language_model(policy: Policy) -> Any:
-    model: Any = policy.model
-    return model.get_base_model() if policy.config.adaptation == "lora" else model
 
 
 def _options(
@@ -313,7 +312,7 @@ def _options(
 
 def engine_shape(policy: Policy, config: RolloutConfig, dtype: torch.dtype, *, serves_adapters: bool) -> EngineShape:
     """What an engine for ``policy`` is started with. Policies of equal shapes can take turns in one."""
-    named: dict[str, Any] = _language_model(policy).config.to_dict()
+    named: dict[str, Any] = base_model_of(policy.model).config.to_dict()
     of_files = ("_name_or_path", "name_or_path", "dtype", "torch_dtype", "transformers_version")
     return EngineShape(
         model=json.dumps(

@@ -21,6 +21,7 @@ from .chat import EncodedRequest, encode_requests, groups_by_voice
 from .devices import choose_dtype
 from .pair import Policies, set_past_versions
 from .policy import Policy
+from .transformers_inside import base_model_of
 from .vllm_engine import Adapter, VllmEngine, can_serve_adapter, engine_shape
 from .vllm_room import EngineRoom
 
@@ -39,7 +40,7 @@ def merged_weights(policy: Policy, version: str = LIVING) -> Iterator[tuple[str,
     """
     has_adapter = policy.config.adaptation == "lora" and version != REFERENCE
     with policy.inference_context(version) as model:
-        base: Any = model.get_base_model() if policy.config.adaptation == "lora" else model  # type: ignore[operator]
+        base = base_model_of(model)
         weights: dict[str, torch.Tensor] = {}
         adapted: dict[str, torch.Tensor] = {}
         for name, weight in base.state_dict().items():

@@ -3,21 +3,19 @@ far the engine that draws replies is from the learner is measured here, and what
 
 from __future__ import annotations
 
-# torch and safetensors leave parts of their types out.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from ..config import RunConfig
 from ..errors import TrainingError
 from ..game.rollout import REFERENCE
 from ..metrics.step_metrics import BYTES_PER_GIB
 from ..policy.devices import gpu_memory_share, peak_memory_bytes
+from ..policy.library_types import read_tensors, take_step, write_tensors
 from ..policy.log_probs import reply_log_probs, token_batch
 from ..policy.policy import Policy
 from ..records import LIVING, Role
@@ -85,7 +83,7 @@ def save_optimizer(optimizer: torch.optim.Optimizer, parameters: Mapping[str, to
         if parameter in optimizer.state
         for moment in _MOMENTS
     }
-    save_file(tensors, path)
+    write_tensors(tensors, path)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, parameters: Mapping[str, torch.nn.Parameter], path: Path) -> None:
@@ -95,7 +93,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, parameters: Mapping[str, to
         TrainingError: the file can't be read or belongs to other parameters.
     """
     try:
-        tensors = load_file(path)
+        tensors = read_tensors(path)
     except (OSError, ValueError, SafetensorError) as error:
         raise TrainingError(
             f"can't read the optimizer's state in {path}: {error}. Bring the file back, or delete the folder "
@@ -273,7 +271,7 @@ class ReinforceLearner:
                 "Lower training.learning_rate (in a warm start: warmstart.learning_rate), or take policy.precision = "
                 '"fp32"; the games are saved.'
             )
-        self.optimizer.step()
+        take_step(self.optimizer)
         return float(norm)
 
     def _sft_step(self, sft: SupervisedBatch) -> float:
@@ -287,7 +285,7 @@ class ReinforceLearner:
                 log_probs_BR = reply_log_probs(model, tokens, temperature=1.0)
             weights_BR = weights_NR[rows, : log_probs_BR.shape[1]].to(self._policy.device)
             part = -(log_probs_BR * weights_BR).sum()
-            (sft.coefficient * part).backward()
+            torch.autograd.backward(sft.coefficient * part)
             loss += part.item()
         return loss
 
@@ -319,7 +317,7 @@ class ReinforceLearner:
         if batch.loss_weights_NR is not None:
             losses_BR = losses_BR * batch.loss_weights_NR[rows, :width].to(device)
         loss = (losses_BR * weights_BR).sum()
-        loss.backward()
+        torch.autograd.backward(loss)
         return loss.item(), (is_clipped_BR * tokens.reply_mask_BR * weights_BR).sum().item()
 
 
