@@ -139,7 +139,7 @@ class ChatClient:
             except UnicodeEncodeError:
                 return ChatRefusal("the prompt holds characters that are no Unicode")
             except httpx.RequestError as error:
-                problem, wait = f"{type(error).__name__}: {error}", None
+                problem, wait = f"{type(error).__name__}: {error}{_tls_advice(str(error))}", None
             else:
                 if status == 400 and self._learns_from(content, body):
                     continue
@@ -240,6 +240,15 @@ class ChatClient:
         self._notify_once(f"Waiting for {self._url} ({problem}) ...")
         if self._is_stopped.wait(seconds):
             raise EndpointError(f"{self._url} was not asked again, because another request failed")
+
+
+def _tls_advice(problem: str) -> str:
+    """What to do where a secure connection was not made."""
+    if "WRONG_VERSION_NUMBER" in problem or "record layer failure" in problem:
+        return "; does the server speak plain http://?"
+    if "CERTIFICATE_VERIFY_FAILED" in problem:
+        return "; SSL_CERT_FILE can name a file with the certificate of who signed the server's"
+    return ""
 
 
 def _checked_url(url: str) -> str:

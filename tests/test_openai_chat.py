@@ -208,6 +208,14 @@ def test_thinking_that_has_used_up_the_tokens_is_an_empty_reply_and_stops_no_oth
     assert "raise the limit on tokens" in told[0]
 
 
+def test_a_server_of_plain_http_that_is_asked_by_https_is_told_so():
+    with (
+        openai_server(lambda body: a_completion("Safe")) as server,
+        pytest.raises(EndpointError, match=r"does the server speak plain http://\?"),
+    ):
+        ask(server.url.replace("http://", "https://"), "a", patience_seconds=0.0)
+
+
 def test_a_server_that_stays_away_is_given_up():
     with openai_server(lambda body: a_completion("Safe")) as server:
         url = server.url

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import TypedDict
 
 import httpx
 
 from ..errors import EndpointError
-from .proxies import has_possible_host, scheme_of, usable_proxy
+from .proxies import has_possible_host, host_of, scheme_of, usable_proxy
 
 _SECONDS = 60.0
 _CONNECTIONS = 100
@@ -24,15 +26,19 @@ def make_client(
     """A client of one server. Paths are relative to ``base_url``; redirects are not followed.
 
     Raises:
-        EndpointError: ``base_url`` is no address, or the environment's proxy for it can't be used.
+        EndpointError: ``base_url`` is no address, or the environment's proxy or certificates for it can't be used.
     """
-    transport = httpx.HTTPTransport(**_route(base_url, max_connections))
+    route = _route(base_url, max_connections)
+    with _readable_certificates(base_url):
+        transport = httpx.HTTPTransport(**route)
     return httpx.Client(base_url=base_url, headers=headers, timeout=timeout, transport=transport, trust_env=False)
 
 
 def make_async_client(base_url: str, *, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
     """:func:`make_client` for callers on an event loop."""
-    transport = httpx.AsyncHTTPTransport(**_route(base_url))
+    route = _route(base_url)
+    with _readable_certificates(base_url):
+        transport = httpx.AsyncHTTPTransport(**route)
     return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=_SECONDS, transport=transport, trust_env=False)
 
 
@@ -56,11 +62,26 @@ def _route(base_url: str, max_connections: int = _CONNECTIONS) -> _Route:
     )
 
 
+@contextmanager
+def _readable_certificates(base_url: str) -> Generator[None]:
+    """Certificates are read when a client is made: what is wrong with their file is no fault of the server."""
+    try:
+        yield
+    except OSError as error:
+        named = ", ".join(f"{name}={os.environ[name]}" for name in _CERTIFICATE_VARIABLES if os.environ.get(name))
+        remedy = f"Mend or unset what the environment names: {named}" if named else "Mend this machine's certificates"
+        reason = error.strerror or str(error)
+        raise EndpointError(f"no secure connection to {host_of(base_url)} can be made ({reason}). {remedy}") from error
+
+
+_CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+
+
 def _check(url: str, what: str) -> None:
     try:
-        httpx.URL(url)
-        is_usable = has_possible_host(url)
-    except httpx.InvalidURL:
+        # Its host is read later, and then raises.
+        is_usable = has_possible_host(url) and bool(httpx.URL(url).host)
+    except (httpx.InvalidURL, UnicodeError):
         is_usable = False
     if not is_usable:
         # What httpx says may quote a password.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,6 +207,7 @@ def kv_cache_bytes(shape: ModelShape, tokens: int, bytes_per_number: int) -> int
 _CONFIG = "config.json"
 _ADAPTER_CONFIG = "adapter_config.json"
 _MAX_ADAPTERS = 8
+_REVISION = re.compile(r"[0-9A-Za-z_-]{1,100}")
 _DEMO_FOLDER = Path(__file__).parent.parent / "policy" / "demo"
 
 
@@ -247,6 +249,10 @@ def shape_of(name: str) -> Union[ModelShape, Unknown]:
 
 def _shape_of(name: str, adapters_left: int) -> Union[ModelShape, Unknown]:
     folder = _DEMO_FOLDER if name == DEMO_MODEL else Path(name).expanduser()
+    if folder.is_file():
+        return Unknown(
+            f"the shape of {name} is not known: it is a file, expected a model's folder or its name on the hub"
+        )
     if not folder.is_dir():
         if name in KNOWN_SHAPES:
             return KNOWN_SHAPES[name]
@@ -270,7 +276,11 @@ def _shape_of_base(folder: Path, adapters_left: int) -> Union[ModelShape, Unknow
     if not isinstance(base, str):
         return Unknown(f"{folder / _ADAPTER_CONFIG} names no base model")
     beside = folder / base
-    return _shape_of(str(beside) if beside.is_dir() else base, adapters_left - 1)
+    try:
+        return _shape_of(str(beside) if beside.is_dir() else base, adapters_left - 1)
+    except (OSError, ValueError, RuntimeError):
+        # NUL, thousands of letters, the home of somebody unknown.
+        return Unknown(f"{folder / _ADAPTER_CONFIG} names a base model that can't be one: {base[:100]!a}")
 
 
 def _read_shape(path: Path, name: str) -> Union[ModelShape, Unknown]:
@@ -296,7 +306,9 @@ def _cached_config(name: str) -> Path | None:
     repository = hub_cache() / f"models--{name.replace('/', '--')}"
     try:
         revision = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
+        return None
+    if not _REVISION.fullmatch(revision):
         return None
     path = repository / "snapshots" / revision / _CONFIG
     return path if path.is_file() else None

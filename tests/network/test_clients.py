@@ -306,7 +306,11 @@ UNBRACKETED = ("http://[::1:8265", "http://::1]:8265", "http://::1:8265", "http:
 ODD_HOSTS = ("http://a b", "http://a..b", "http://...", f"http://{'a' * 64}.example")
 
 
-@pytest.mark.parametrize("url", [*ODD_PORTS, *ODD_HOSTS, *UNBRACKETED])
+NO_PUNYCODE = ("http://xn--a/v1", "http://xn--/v1")
+HALF_A_CHARACTER = "http://127.0.0.1:8000/\ud83d"
+
+
+@pytest.mark.parametrize("url", [*ODD_PORTS, *ODD_HOSTS, *UNBRACKETED, *NO_PUNYCODE, HALF_A_CHARACTER])
 def test_they_are_refused_before_anything_is_sent(monkeypatch, url):
     monkeypatch.setenv("NO_PROXY", "*")
 
@@ -330,3 +334,18 @@ def test_a_proxy_with_such_an_address_is_refused(monkeypatch):
 
     with pytest.raises(EndpointError, match="the proxy that http_proxy names can't be used"):
         make_client("http://judge.example.org")
+
+
+@pytest.mark.parametrize("make", [make_client, make_async_client])
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_certificates_that_the_environment_names_and_cannot_be_read_are_told(tmp_path, monkeypatch, make, content):
+    without_proxies(monkeypatch)
+    file = tmp_path / "authority.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+
+    with pytest.raises(EndpointError, match=f"Mend or unset what the environment names: SSL_CERT_FILE={file}"):
+        make("https://judge.example.org")
+    # Plain HTTP needs none.
+    make("http://127.0.0.1:8000")
