@@ -18,6 +18,7 @@ from .error_types import error_type_key
 from .game_config import (
     GameConfig,
     OpponentConfig,
+    Precision,
     PromptStyle,
     RewardCoefficients,
     RolloutConfig,
@@ -27,7 +28,7 @@ from .game_config import (
 )
 from .records import Closed
 
-__all__ = ["GameConfig", "PromptStyle", "RewardCoefficients", "RolloutConfig", "RolloutEngine"]
+__all__ = ["GameConfig", "Precision", "PromptStyle", "RewardCoefficients", "RolloutConfig", "RolloutEngine"]
 """Sections that the game itself needs, and which are imported from here with all others."""
 
 SAMPLE_DATA = "sample"
@@ -57,7 +58,6 @@ MEDGEMMA_MODEL = "google/medgemma-4b-it"
 AdvantageNormalization = Literal["role", "batch"]
 LossAveraging = Literal["token-mean", "seq-mean-token-mean"]
 Adaptation = Literal["lora", "full"]
-Precision = Literal["auto", "fp32", "bf16"]
 Roles = Literal["shared", "separate"]
 Device = Literal["auto", "cpu", "cuda"]
 JudgeEngine = Literal["transformers", "vllm"]

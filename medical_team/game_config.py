@@ -57,7 +57,7 @@ Revision = Literal["note", "sentences"]
 Assessor = Literal["verdict", "locate", "correct"]
 Undecidable = Literal["attacker_loses", "void"]
 RolloutEngine = Literal["auto", "transformers", "vllm"]
-RolloutPrecision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16"]
 RolloutCorrection = Literal["auto", "none", "truncated"]
 
 
@@ -132,7 +132,7 @@ class RolloutConfig(Closed):
     engine: RolloutEngine = "auto"
     """What draws them: "transformers", which is built in and takes every model, or "vllm", where it is installed
     (docs/vllm.md). auto takes vLLM on a GPU where it starts with the model, and the built-in one on a CPU."""
-    precision: RolloutPrecision = "auto"
+    precision: Precision = "auto"
     """What vLLM computes in; auto takes what the policy computes in."""
     correction: RolloutCorrection = "auto"
     """"truncated" weighs each token's loss by how much likelier the learner finds it than the engine did that drew it,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -34,7 +33,7 @@ from ..game.rollout import Rollout
 from ..game_config import Assessor
 from ..network.proxies import privacy_warning
 from ..openai_chat import ChatClient
-from .arguments import parse, say
+from .arguments import parse, remark, say
 
 _DEFAULT_TEMPERATURE = 0.7
 _MAX_PROMPT_TOKENS = 32768
@@ -259,10 +258,10 @@ def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSet
             token_variable=chosen.token_variable,
             concurrency=chosen.concurrency,
             patience_seconds=chosen.patience_seconds,
-            notify=_tell,
+            notify=remark,
         )
         if warning := privacy_warning(model.url, sent="the texts", receiver="the model"):
-            _tell(f"warning: {warning}")
+            remark(f"warning: {warning}")
         return EndpointRollout(client, temperature)
     # Imported here, so that a served model needs no torch.
     from ..policy.rollout_engines import local_rollout
@@ -273,7 +272,7 @@ def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSet
         max_verdict_tokens=settings.max_tokens,
         batch_size=chosen.batch_size,
     )
-    _tell(f"Loading {model.label} ...")
+    remark(f"Loading {model.label} ...")
     return local_rollout(
         model.location,
         rollout,
@@ -281,14 +280,9 @@ def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSet
         precision=chosen.precision,
         engine=chosen.engine,
         day=model.day if settings.prompt_date is None else day_of(settings.prompt_date),
-        notify=_tell,
+        notify=remark,
     )
 
 
 def _tell_progress(done: int, total: int) -> None:
-    _tell(f"{done}/{total} texts")
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    remark(f"{done}/{total} texts")

@@ -16,7 +16,7 @@ from ..errors import ConfigError, MissingDependencyError, UsageError
 from ..judge.protocol import Judge
 from ..judge.service.batching import ServiceSettings
 from ..judging import make_judge
-from ..network.proxies import is_loopback
+from ..network.proxies import LOOPBACK, is_loopback
 from ..network.secrets import bearer_token
 from ..records import NotePair
 from .arguments import load_scorer, parse, with_judge_spelled_out
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..judge.service.server import JudgeService
 
 _EXTRA_LIBRARIES = ("fastapi", "starlette", "uvicorn", "prometheus_client")
-_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class ServeArguments:
     """What reads its questions: transformers, which is built in, or vllm. The same as --judge.engine."""
     references: str | None = None
     """Known cases: a train.jsonl that `data build` wrote, or "sample". By them the judge knows a note from its text."""
-    host: str = _LOOPBACK
+    host: str = LOOPBACK
     """Address to listen at. 127.0.0.1 is reached from this machine alone, 0.0.0.0 from everywhere."""
     port: int = 8000
     """Port to listen at; 0: any free one."""
@@ -95,7 +94,7 @@ def make_service(chosen: ServeArguments, notify: Notify) -> JudgeService:
     if not is_loopback(chosen.host) and token is None:
         notify(
             f"warning: {service.url} is reached from other machines, and anybody there may ask this judge. Set "
-            f"{config.token_variable} here and for the clients, or use --host {_LOOPBACK}"
+            f"{config.token_variable} here and for the clients, or use --host {LOOPBACK}"
         )
     notify(f"Loading the judge {served.model}; {service.url}/health tells when it is ready")
     return service

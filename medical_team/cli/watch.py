@@ -9,7 +9,8 @@ from pathlib import Path
 
 import tyro
 
-from ..report.live_server import LOOPBACK, LiveRun, make_server
+from ..network.proxies import LOOPBACK
+from ..report.live_server import LiveRun, make_server
 from ..terminal_text import encodable, visible
 from .arguments import parse
 

@@ -15,7 +15,7 @@ from functools import cache
 from ..data.synthetic import exchange_error, medical_table, read_note, reword
 from ..data.synthetic.language import render
 from ..judge.exchangeable import NO_CONDITION, Condition, exchanges
-from ..judge.lexicon import CONDITIONS, NEGATIONS, OPENING_WORDS
+from ..judge.lexicon import GOVERNING, OPENING_WORDS
 from ..judge.reference import ReferenceJudge
 from ..parsing import is_rewritten
 from ..records import DataType, Source, TrainingRecord
@@ -45,7 +45,6 @@ _WRITTEN = re.compile(r"[A-Za-z][A-Za-z' -]+")
 
 _WORD = re.compile(r"[^\W_]+")
 _CLAUSE_END = re.compile(r"[.;:!?](?=\s|$)")
-_GOVERNING = NEGATIONS | CONDITIONS
 
 _MOST_EDITS = 8
 _SENTENCE_STARTS = (
@@ -177,7 +176,7 @@ class _Edit:
     def _holds_at(self, place: re.Match[str], note: str) -> bool:
         before = _WORD.findall(_CLAUSE_END.split(note[: place.start()])[-1].casefold())
         after = _WORD.findall(_CLAUSE_END.split(note[place.end() :])[0].casefold())
-        is_negated = not _GOVERNING.isdisjoint(before)
+        is_negated = not GOVERNING.isdisjoint(before)
         return self.condition.holds(before[-1] if before else "", after[0] if after else "", is_negated)
 
 

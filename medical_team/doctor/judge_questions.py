@@ -13,6 +13,7 @@ import httpx
 from pydantic import JsonValue
 
 from ..errors import EndpointError
+from ..judge.conversation import json_or_none
 from ..judge.protocol import JudgeQuery
 from ..judge.wire import WirePair, WireQuery
 from ..metrics.alarms import JUDGE_BATCH
@@ -144,7 +145,7 @@ def ask(base: str, path: str, *, token: str | None, seconds: float, body: Mappin
             client.stream("GET" if body is None else "POST", path, json=body) as response,
         ):
             content = _read(response, started + seconds)
-            return Answer(response.status_code, _json(content), time.monotonic() - started)
+            return Answer(response.status_code, json_or_none(content), time.monotonic() - started)
     except httpx.ConnectError as error:
         return Answer(None, None, time.monotonic() - started, str(error) or "no connection", is_refused=True)
     except httpx.TimeoutException:
@@ -163,10 +164,3 @@ def _read(response: httpx.Response, deadline: float) -> bytes:
         if time.monotonic() > deadline or len(content) > _MOST_BYTES:
             raise httpx.ReadTimeout("no whole answer in time")
     return bytes(content)
-
-
-def _json(content: bytes) -> JsonValue:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None

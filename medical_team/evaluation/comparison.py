@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, UsageError
 from ..metrics.statistics import GroupBootstrap, Interval, McNemar, Spread, interval_of, mcnemar, spread
+from ..metrics.step_metrics import is_assessor_right
 from ..records import Game
-from .game_metrics import has_error, is_assessed, is_assessor_right, is_attack_successful, is_decided, says_harmful
+from .game_metrics import has_error, is_assessed, is_attack_successful, is_decided, says_harmful
 from .medec import EvaluationFolder, EvaluationSettings
 from .model_games import ATTACK, SETTINGS, GamesSettings, read_games
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..callbacks import Notify
 from ..judge.protocol import Judge
 from ..metrics.statistics import GroupBootstrap, Interval, interval_of
+from ..metrics.step_metrics import is_assessor_right
 from ..records import Closed, Game, GameSpec, GameState
-from .game_metrics import is_assessor_right
 from .model_games import PlayedSoFar, Player, assessed, attacked
 from .tables import figure
 

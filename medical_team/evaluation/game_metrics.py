@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..assessment import is_located
 from ..metrics.revisions import is_at_stake_changed, is_decided_revision
 from ..metrics.statistics import Figure, GroupBootstrap, Interval, interval_of, rate
+from ..metrics.step_metrics import is_assessor_right
 from ..parsing import is_rewritten
 from ..records import Closed, DataType, Game, GameState, Labels, Verdict
 from ..rewards import is_faithful_revision, is_verdict_right
@@ -26,11 +27,6 @@ def is_assessed(game: Game) -> bool:
 def is_decided(game: Game) -> bool:
     """Whether the judge ruled."""
     return game.state is GameState.DECIDED
-
-
-def is_assessor_right(game: Game) -> bool:
-    """Whether the verdict is the truth; without a verdict: no."""
-    return isinstance(game.ruling, Labels) and is_verdict_right(game.ruling)
 
 
 def is_sentence_right(game: Game) -> bool:

@@ -21,12 +21,12 @@ from ..network.proxies import privacy_warning as warning_of
 from ..records import Ruling
 from .conversation import Conversation, NoReply, Outcome, Patience, Reply, Send, Sleep, Steps, Trouble
 from .protocol import JudgeQuery
+from .wire import JUDGING_PATHS
 
 GAMES_PER_REQUEST = 1024
 MOST_REPLY_BYTES = 256 * 1024 * 1024
 
 _CONNECT_SECONDS = 10.0
-_JUDGING_PATHS = ("/judge", "/classify")
 _ResultT = TypeVar("_ResultT")
 _ClientT = TypeVar("_ClientT", httpx.Client, httpx.AsyncClient)
 
@@ -208,7 +208,7 @@ def base_url(url: str) -> str:
     if parts.query or parts.fragment:
         raise JudgeError(f"{url!r} is no address of a judge: leave out what follows '?' or '#'")
     path = parts.path.rstrip("/")
-    for judging_path in _JUDGING_PATHS:
+    for judging_path in JUDGING_PATHS:
         path = path.removesuffix(judging_path)
     return f"{parts.scheme.lower()}://{parts.netloc}{path}"
 

@@ -159,7 +159,7 @@ class Conversation:
         outcome = yield from self._exchange(b'{"queries":[]}')
         if isinstance(outcome, NoReply):
             raise JudgeError(f"the judge at {self.url} is loaded but takes no games: {outcome.reason}")
-        if outcome.status != 200 or _json(outcome.body) != {"labels": []}:
+        if outcome.status != 200 or json_or_none(outcome.body) != {"labels": []}:
             raise JudgeError(f"{self.url} is no judge that we can ask: {_refusal(outcome)}")
 
     def _numbered(self, query: JudgeQuery) -> _Game:
@@ -204,7 +204,7 @@ class Conversation:
     def _rulings_of_reply(self, reply: Reply, games: list[_Game], waiting: _Waiting) -> Steps[dict[str, Ruling]]:
         if reply.status == 200:
             queries = {game.number: game.query for game in games}
-            return rulings_of(_json(reply.body), queries, self.judge)
+            return rulings_of(json_or_none(reply.body), queries, self.judge)
         if reply.status == 413 and len(games) > 1:
             return (yield from self._rule_in_halves(games, waiting))
         if reply.status == 422:
@@ -345,7 +345,7 @@ _SHOWN_CHARACTERS = 200
 
 def _refusal(reply: Reply) -> str:
     """The service's words, for a person to read."""
-    told = _json(reply.body)
+    told = json_or_none(reply.body)
     detail = told.get("detail", told.get("status", "")) if isinstance(told, dict) else ""
     text = detail if isinstance(detail, str) else json.dumps(detail)
     hint = _HINTS.get(reply.status)
@@ -357,7 +357,7 @@ def _refusal(reply: Reply) -> str:
 
 def _unread_games(body: bytes, games: int) -> set[int]:
     """The places of the queries that a 422 names."""
-    told = _json(body)
+    told = json_or_none(body)
     problems = told.get("detail") if isinstance(told, dict) else None
     places: set[int] = set()
     for problem in cast("list[JsonValue]", problems if isinstance(problems, list) else []):
@@ -369,7 +369,8 @@ def _unread_games(body: bytes, games: int) -> set[int]:
     return places
 
 
-def _json(body: bytes) -> JsonValue:
+def json_or_none(body: bytes) -> JsonValue:
+    """What ``body`` holds as JSON; None if it is none."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -9,11 +9,10 @@ from functools import cache
 
 from .lexicon import (
     ARTICLES,
-    CONDITIONS,
     FORMS_OF_BE,
+    GOVERNING,
     LABELLED_BY_LETTER,
     NAMED_BY_LETTER,
-    NEGATIONS,
     OPENING_WORDS,
     is_number_in_any_form,
     spelled_numbers,
@@ -319,9 +318,6 @@ def _read(line: str) -> Exchange:
     return Exchange(tuple(wording.strip() for wording in wordings.split("|")), read)
 
 
-_GOVERNING = NEGATIONS | CONDITIONS
-
-
 def plain_words(words: Sequence[str]) -> Words:
     """``words`` of one clause with articles and opening words left out, and one phrase for each meaning."""
     table = _phrases()
@@ -329,7 +325,7 @@ def plain_words(words: Sequence[str]) -> Words:
     position, length = 0, len(words)
     while position < length and words[position] in OPENING_WORDS:
         position += 1
-    governed_from = next((place for place, word in enumerate(words) if word in _GOVERNING), length)
+    governed_from = next((place for place, word in enumerate(words) if word in GOVERNING), length)
     while position < length:
         word = words[position]
         for phrase in table.get(word, ()):

@@ -76,6 +76,8 @@ CONDITIONS = _words(
 )
 """What these govern ends where their clause ends, as with negations."""
 
+GOVERNING = NEGATIONS | CONDITIONS
+
 SIDES_AND_PLACES = _words(
     """
     anterior bilateral bilaterally contralateral distal inferior ipsilateral lateral left lower medial posterior

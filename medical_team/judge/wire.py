@@ -34,6 +34,9 @@ from ..parsing import parse_reply, parse_verdict
 from ..records import DataType, JudgeFailure, Labels, NotePair, Ruling, Source, Verdict
 from .protocol import JudgeQuery
 
+JUDGING_PATHS = ("/judge", "/classify")
+"""Where a service is asked to rule: under its own name, and as the fork's judge service has it."""
+
 LARGEST_INDEX = 2**53 - 1
 """Beyond it a JSON reader may round a number, and then a label would belong to nobody."""
 

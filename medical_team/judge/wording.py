@@ -16,7 +16,7 @@ from itertools import accumulate, chain
 
 from ..words import END_MARKS, MARKS_WITHOUT_SPACE, PAUSES, SPELT_WITH_MARKS, vowel_marks
 from .exchangeable import Words, plain_words
-from .lexicon import CONDITIONS, LEAD_IN_WORDS, NEGATIONS, OTHER_PERSONS
+from .lexicon import GOVERNING, LEAD_IN_WORDS, OTHER_PERSONS
 
 _MARKS = vowel_marks()
 
@@ -67,7 +67,7 @@ _TYPOGRAPHY = {
 _SUPERSCRIPTS = {character: f"^{digit}" for digit, character in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
 _READ_AS = str.maketrans({**_TYPOGRAPHY, **_SUPERSCRIPTS})
 _HARMLESS = frozenset(_TYPOGRAPHY)
-_OPENING_A_SCOPE = NEGATIONS | CONDITIONS | OTHER_PERSONS
+_OPENING_A_SCOPE = GOVERNING | OTHER_PERSONS
 _FIRST_CYRILLIC = 0x400
 _AT_HOME = ("LATIN", "GREEK")
 

@@ -72,6 +72,9 @@ BYTES_PER_GIB = 2**30
 SELF = "itself"
 """Against whom the policy plays where it plays both sides, among the opponents of ``opponent_wins``."""
 
+REWARD_TERMS = ("core", "revision", "format", "location", "correction")
+"""What a reward is the sum of, in the order in which the report shows it."""
+
 ASKED_STATES = (GameState.DECIDED, GameState.UNDECIDABLE, GameState.VOID)
 """How games stand that the judge was asked about."""
 
@@ -163,7 +166,7 @@ def _means(values: Mapping[str, Iterable[float]]) -> dict[str, float]:
 def _reward_metrics(games: Sequence[Game]) -> dict[str, float]:
     terms: dict[str, list[float]] = {}
     for reward in (reward for game in games for reward in game.rewards):
-        for term in ("total", "core", "revision", "format", "location", "correction"):
+        for term in ("total", *REWARD_TERMS):
             value = getattr(reward, term)
             if value is not None:
                 terms.setdefault(f"rewards/{reward.role.value}/{term}", []).append(value)
@@ -178,7 +181,8 @@ def _is_contest(game: Game) -> bool:
     return game.state is GameState.DECIDED and game.spec.data_type.is_adversarial
 
 
-def _is_right(game: Game) -> bool:
+def is_assessor_right(game: Game) -> bool:
+    """Whether the verdict is the truth; without a verdict: no."""
     return isinstance(game.ruling, Labels) and is_verdict_right(game.ruling)
 
 
@@ -186,12 +190,12 @@ def _outcome_metrics(games: Sequence[Game]) -> dict[str, float]:
     decided = [game for game in games if game.state is GameState.DECIDED]
     contests = [game for game in decided if _is_contest(game)]
     outcomes: dict[str, Iterable[float]] = {
-        f"win_rate/{Role.ATTACKER.value}": [not _is_right(game) for game in contests],
-        f"win_rate/{Role.ASSESSOR.value}": [_is_right(game) for game in contests],
-        "assessor_accuracy/all": [_is_right(game) for game in decided],
+        f"win_rate/{Role.ATTACKER.value}": [not is_assessor_right(game) for game in contests],
+        f"win_rate/{Role.ASSESSOR.value}": [is_assessor_right(game) for game in contests],
+        "assessor_accuracy/all": [is_assessor_right(game) for game in decided],
     }
     for data_type in DataType:
-        of_type = [_is_right(game) for game in decided if game.spec.data_type is data_type]
+        of_type = [is_assessor_right(game) for game in decided if game.spec.data_type is data_type]
         outcomes[f"assessor_accuracy/{data_type.value}"] = of_type
         if data_type.is_adversarial:
             outcomes[f"attacker_success/{data_type.value}"] = [not is_right for is_right in of_type]
@@ -223,7 +227,7 @@ def _revision_metrics(games: Sequence[Game]) -> dict[str, float]:
             ],
             "revisions/faithful_share": [is_faithful for _, is_faithful in faithful],
             "revisions/unfaithful_win_share": [
-                not is_faithful for game, is_faithful in faithful if _is_contest(game) and not _is_right(game)
+                not is_faithful for game, is_faithful in faithful if _is_contest(game) and not is_assessor_right(game)
             ],
         }
     )
@@ -247,7 +251,7 @@ def _opponent_metrics(games: Sequence[Game]) -> dict[str, float]:
         return {}
     own = [game for game in games if _is_contest(game) and opponent_of(game) is None]
     if own:
-        wins[f"{Role.ATTACKER.value}/{SELF}"] = [not _is_right(game) for game in own]
+        wins[f"{Role.ATTACKER.value}/{SELF}"] = [not is_assessor_right(game) for game in own]
     return {f"opponent_wins/{name}": fmean(won) for name, won in wins.items()} | {
         f"opponent_games/{name}": len(won) for name, won in wins.items()
     }

@@ -111,7 +111,9 @@ def _address_of_short_form(name: str) -> IPv4Address | None:
 
 _HTTP_KINDS = ("http", "https")
 _SOCKS_KINDS = ("socks5", "socks5h")
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = "127.0.0.1"
+"""Where a server of ours is reached from this machine alone."""
+_LOOPBACK_NAMES = ("localhost", LOOPBACK, "::1")
 
 
 @dataclass(frozen=True)

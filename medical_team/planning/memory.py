@@ -219,7 +219,6 @@ _SUB_GROUP = 1_000_000_000
 _OPENRLHF_BYTES_PER_TRAINED_LOGIT = 10
 """The fp32 logits, their gradient, and both in bf16 as they change type: OpenRLHF computes the logits of all tokens."""
 _OPENRLHF_BYTES_PER_SCORED_LOGIT = 6
-_CONTEXT_BYTES = int(0.7 * GIB)
 _ASLEEP_BYTES = int(1.0 * GIB)
 """What a sleeping vLLM keeps besides its context: CUDA graphs, buffers. An estimate."""
 
@@ -349,7 +348,7 @@ def _rollout(config: RunConfig, shape: ModelShape) -> Iterator[MemoryPart]:
 
 def _contexts(config: RunConfig) -> MemoryPart:
     processes = 2 + (config.training.kl_coefficient > 0)
-    return MemoryPart("CUDA contexts", processes * _CONTEXT_BYTES, EVERY_PHASE, f"{processes} processes: an estimate")
+    return MemoryPart("CUDA contexts", processes * CONTEXT_BYTES, EVERY_PHASE, f"{processes} processes: an estimate")
 
 
 def _host_bytes(config: RunConfig, shape: ModelShape, gpus: int) -> int:

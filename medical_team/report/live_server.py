@@ -16,13 +16,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..errors import MedicalTeamError, UsageError
 from ..metrics.run_reader import RunReader
-from ..network.proxies import host_of, is_loopback
+from ..network.proxies import LOOPBACK, host_of, is_loopback
 from ..runs.lock import Traces
 from .game_rows import GameArchive
 from .overview import overview
 from .page_file import PAGE_END, data_element, page_head, script_element, table_sizes
-
-LOOPBACK = "127.0.0.1"
 
 _IDLE_SECONDS = 60
 

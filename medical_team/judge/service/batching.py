@@ -18,8 +18,6 @@ from ...errors import UsageError
 from ...records import JudgeFailure, Labels, Ruling, Verdict
 from ..protocol import Judge, JudgeQuery
 
-LOOPBACK = "127.0.0.1"
-
 
 @dataclass(frozen=True)
 class ServiceSettings:
