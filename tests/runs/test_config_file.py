@@ -22,11 +22,11 @@ from medical_team.runs.config_file import (
     load_config,
     load_preset,
     preset_names,
-    read_tables,
     renamed_arguments,
     renamed_tables,
     to_toml,
 )
+from medical_team.runs.config_problems import read_tables
 
 
 def write(tmp_path, text):
