@@ -76,19 +76,26 @@ def atomic_text(path: Path) -> Generator[IO[str]]:
 
 
 @contextmanager
-def atomic_folder(path: Path, *, replace: bool = True) -> Generator[Path]:
+def atomic_folder(path: Path, *, replace: bool = True, within: Path | None = None) -> Generator[Path]:
     """Yield a temporary folder that becomes ``path`` when the block ends without an error.
 
     A folder that is already at ``path`` is replaced: it is moved aside whole and deleted only when the new one stands.
-    Without ``replace`` only an empty folder gives way; any other is an error.
+    Without ``replace`` only an empty folder gives way; any other is an error. Through a link its target is written.
+
+    Args:
+        path: the folder to write.
+        replace: whether it may take the place of another.
+        within: a folder on the same disk for the temporary one, which somebody removes if this process is killed;
+            without it, beside ``path``.
 
     Raises:
         OutputError: the folder can't be written; nothing is left behind.
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        target = Path(os.path.realpath(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=within or target.parent, prefix=f".{target.name}."))
         _give_permissions(temporary, 0o777)
         yield temporary
         for file in temporary.rglob("*"):
@@ -96,9 +103,9 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Generator[Path]:
                 _give_permissions(file, 0o666)
                 _sync(file)
         if replace:
-            _replace_folder(path, temporary)
+            _replace_folder(target, temporary)
         else:
-            temporary.rename(path)
+            temporary.rename(target)
         temporary = None
     except MedicalTeamError:
         raise

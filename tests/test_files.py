@@ -422,3 +422,24 @@ def test_through_a_link_its_target_is_written(tmp_path):
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "there" / "target").read_text(encoding="utf-8") == "new"
     assert names_in(tmp_path / "there") == ["target"]
+
+
+def test_through_a_link_its_folder_is_written(tmp_path):
+    (tmp_path / "large disk").mkdir()
+    (tmp_path / "link").symlink_to("large disk")
+
+    with atomic_folder(tmp_path / "link", replace=False) as folder:
+        (folder / "a").write_text("new")
+
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "large disk" / "a").read_text() == "new"
+
+
+def test_what_a_killed_process_leaves_lies_where_it_was_asked_for(tmp_path):
+    (tmp_path / "rooms").mkdir()
+
+    with atomic_folder(tmp_path / "out", within=tmp_path / "rooms") as folder:
+        assert folder.parent == tmp_path / "rooms"
+
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["out", "rooms"]
+    assert list((tmp_path / "rooms").iterdir()) == []

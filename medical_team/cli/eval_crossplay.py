@@ -152,7 +152,7 @@ def _played(
             on_progress=remark,
         )
         result = crossplay(names, played, seed=chosen.seed, guests=guests)
-        with atomic_folder(chosen.output, replace=False) as folder:
+        with atomic_folder(chosen.output, replace=False, within=so_far.path) as folder:
             content = {"settings": settings, **dataclasses.asdict(result)}
             text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
             (folder / _RESULT).write_text(f"{text}\n", encoding="utf-8")

@@ -130,7 +130,7 @@ def main(arguments: Sequence[str]) -> int:
                 if embedder is not None:
                     notes = result.revisions()
                     result.figures[similarity_name] = Figure(embedder.mean_similarity(notes), None, len(notes))
-                write_games(folder, each, result.games, result.figures)
+                write_games(folder, each, result.games, result.figures, within=so_far.path)
         played.append((folder.name, result))
     say(_report(played))
     if chosen.embedding_model is None:

@@ -81,15 +81,22 @@ def refuse_occupied(path: Path) -> None:
         raise UsageError(f"{path} can't be made, since {around} is a file: name another folder with -o")
 
 
-def write_games(path: Path, settings: GamesSettings, games: Sequence[Game], figures: Mapping[str, Figure]) -> None:
-    """Write the folder, which appears whole or not at all.
+def write_games(
+    path: Path,
+    settings: GamesSettings,
+    games: Sequence[Game],
+    figures: Mapping[str, Figure],
+    *,
+    within: Path | None = None,
+) -> None:
+    """Write the folder, which appears whole or not at all; until then it lies ``within`` that one, or beside itself.
 
     Raises:
         OutputError: it can't be written.
     """
     described = dataclasses.asdict(settings)
     values = {name: dataclasses.asdict(figure) for name, figure in figures.items()}
-    with atomic_folder(path, replace=False) as folder:
+    with atomic_folder(path, replace=False, within=within) as folder:
         (folder / SETTINGS).write_text(_json(described), encoding="utf-8")
         (folder / _METRICS).write_text(_json({"settings": described, "figures": values}), encoding="utf-8")
         write_jsonl(folder / _GAMES, games)
@@ -150,7 +157,7 @@ class PlayedSoFar:
     """
 
     def __init__(self, path: Path, settings: Mapping[str, object]) -> None:
-        self._path = path
+        self.path = path
         wanted: dict[str, object] = json.loads(json.dumps(settings, default=str))
         try:
             there: dict[str, object] = json.loads((path / _SO_FAR).read_bytes())
@@ -174,6 +181,8 @@ class PlayedSoFar:
     @contextmanager
     def beside(cls, path: Path, settings: Mapping[str, object]) -> Generator[PlayedSoFar]:
         """Those of an evaluation that will be written to ``path``, whole: beside it until the block ends well.
+
+        What a process leaves in there that is killed is gone when another has written ``path``.
 
         Raises:
             RunFolderError: another process plays them.
@@ -204,7 +213,7 @@ class PlayedSoFar:
             DataError: the file of those before is damaged.
             OutputError: the games can't be written.
         """
-        file = self._path / f"{part}.jsonl"
+        file = self.path / f"{part}.jsonl"
         if file.is_file():
             return read_jsonl(file, Game)
         games = list(play())

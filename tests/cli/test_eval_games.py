@@ -178,3 +178,20 @@ def test_an_evaluation_that_goes_on_keeps_its_day(heldout, tmp_path, capsys, mon
     assert run(capsys, *arguments)[0] == 0
     metrics = json.loads((tmp_path / "out" / "tiny-random" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["settings"]["prompt_date"] == "2026-03-05"
+
+
+def test_a_folder_that_is_half_written_when_its_process_is_killed_is_gone_when_another_has_written_it(
+    heldout, tmp_path, capsys, monkeypatch
+):
+    arguments = ["tiny-random", "--data", heldout, "--games", "4", "-o", tmp_path / "out"]
+    with monkeypatch.context() as patch:
+        # As after SIGKILL: nobody tidies up.
+        patch.setattr("medical_team.files.shutil.rmtree", lambda *given, **options: None)
+        killed_when(patch, "write_jsonl", 3)
+        with pytest.raises(Killed):
+            run(capsys, *arguments)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tiny-random.unfinished"}
+    assert list((tmp_path / "out" / "tiny-random.unfinished").glob(".tiny-random.*"))
+
+    assert run(capsys, *arguments)[0] == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tiny-random"}
