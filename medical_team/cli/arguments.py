@@ -87,10 +87,14 @@ def check_file_names(arguments: Iterable[str]) -> None:
     These take every name for UTF-8, so that a model would be written under another name, or not at all.
 
     Raises:
-        UsageError: it doesn't: it holds bytes that are no UTF-8, or letters of another encoding.
+        UsageError: it doesn't: it holds bytes that are no UTF-8, or letters of another encoding. Or we are nowhere.
     """
     is_utf8 = sys.getfilesystemencoding().lower() in ("utf-8", "utf8")
-    for text in (*arguments, str(Path.cwd())):
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError as error:
+        raise UsageError("the folder that this was started in has been removed: go into another one (cd ~)") from error
+    for text in (*arguments, here):
         if text.isascii() or (is_utf8 and _is_text(text)):
             continue
         remedy = (

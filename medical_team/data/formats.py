@@ -27,6 +27,9 @@ _FORMATS = {
 }
 
 
+_BEFORE_ADDRESSES = frozenset({"http:", "https:", "ftp:", "file:", "s3:", "gs:", "hf:"})
+
+
 def check_format(path: Path) -> bytes:
     """Check that ``path`` is a file that can be read twice, and not of a format that is known and not read.
 
@@ -36,6 +39,8 @@ def check_format(path: Path) -> bytes:
     Raises:
         DataError: it is; it says what to do. Or the file can't be read.
     """
+    if path.parts and path.parts[0] in _BEFORE_ADDRESSES and not path.exists():
+        raise DataError(f"{path} can't be read:", ["it is an address: download what is there, and name the file"])
     if path.exists() and not path.is_file() and not path.is_dir():
         raise DataError(f"{path} can't be read:", ["it is no regular file; the file is read twice, so save it first"])
     try:

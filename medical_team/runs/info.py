@@ -96,6 +96,10 @@ def check_is_free(path: Path) -> None:
     Raises:
         RunFolderError: there is a run, or something else, at ``path``.
     """
+    place = Path(os.path.realpath(path))
+    around = folder_around(place)
+    if around is not None and place.relative_to(around).parts[0] in _PARTS:
+        raise RunFolderError(f"{path} lies among what belongs to the run {around}: name a folder outside of it.")
     if (path / INFO_FILE).exists():
         raise RunFolderError(f"{path} already holds a run. Continue it with --resume, or name another folder.")
     if path.is_dir():

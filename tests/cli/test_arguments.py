@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medical_team.cli.arguments import give_a_home, with_judge_spelled_out
+from medical_team.cli.arguments import check_file_names, give_a_home, with_judge_spelled_out
 from medical_team.errors import UsageError
 
 
@@ -137,3 +137,12 @@ def test_a_path_that_is_not_utf_8_to_all_libraries_is_refused(tmp_path, place, l
 )
 def test_the_short_option_stands_for_the_long_ones(written, meant):
     assert with_judge_spelled_out(written) == meant
+
+
+def test_a_folder_that_was_removed_under_us_is_told(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    with pytest.raises(UsageError, match="has been removed: go into another one"):
+        check_file_names([])

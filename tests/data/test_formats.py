@@ -1,5 +1,6 @@
 import gzip
 import os
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,9 @@ def test_a_pipe_is_refused_because_it_can_only_be_read_once(tmp_path):
     for read in (check_format, validate_file, lambda path: build_records(path, 1), load_records):
         with pytest.raises(DataError, match="no regular file"):
             read(path)
+
+
+@pytest.mark.parametrize("address", ["https://example.org/train.jsonl", "s3://bucket/notes.csv"])
+def test_an_address_is_no_file(address):
+    with pytest.raises(DataError, match="it is an address: download what is there"):
+        check_format(Path(address))

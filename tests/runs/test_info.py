@@ -5,6 +5,7 @@ import pytest
 
 from builders import a_record
 from medical_team.config import RunConfig
+from medical_team.errors import RunFolderError
 from medical_team.records import DataType
 from medical_team.runs.folder import RunFolder
 
@@ -32,3 +33,12 @@ def test_of_the_data_of_an_older_run_nobody_knows(tmp_path: Path) -> None:
     (run.path / "data" / "train.jsonl").write_text("", encoding="utf-8")
 
     assert RunFolder.open(run.path).data_problem() is None
+
+
+def test_a_run_lies_in_no_part_of_another(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", RunConfig(), RECORDS)
+
+    for part in ("checkpoints/new", "final/new", "data/new"):
+        with pytest.raises(RunFolderError, match="lies among what belongs to the run"):
+            RunFolder.create(run.path / part, RunConfig(), RECORDS)
+    RunFolder.create(run.path / "attackers" / "a", RunConfig(), RECORDS)
