@@ -99,9 +99,9 @@ class ScriptedVllm:
         reply = self.script(text)
         if isinstance(reply, Exception):
             raise reply
-        yield self._output(reply, sampling_params)
+        yield self.output_of(reply, sampling_params)
 
-    def _output(self, reply: str | Endless, params: SamplingParams) -> Any:
+    def output_of(self, reply: str | Endless, params: SamplingParams) -> Any:
         text = reply.text if isinstance(reply, Endless) else reply
         ids = [*TOKENIZER(text, add_special_tokens=False)["input_ids"]]
         is_cut = isinstance(reply, Endless) or len(ids) + 1 > (params.max_tokens or MAX_LENGTH)

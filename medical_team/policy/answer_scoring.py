@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import lru_cache
 from math import exp, isfinite, log
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ..errors import JudgeError, MissingDependencyError, PolicyError, VllmError
 from ..judge.questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
 from ..runs.places import is_hub_name
 from .chat import chat_tokenizer, encode_prompt
+from .decoding import left_padded
 from .devices import choose_device, choose_dtype
 from .forward_pass import hides_padding
 from .hub import cached_folder
@@ -38,6 +40,7 @@ def no_model(error: PolicyError) -> JudgeError:
     return JudgeError(f"the judge has no model: {_POLICY_OPTION.sub('judge.', str(error))}")
 
 
+@lru_cache(maxsize=64)
 def first_tokens(tokenizer: PreTrainedTokenizerBase, answer: str) -> list[int]:
     """The tokens that begin ``answer``, with a space before it and without."""
     spellings = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in (answer, f" {answer}")]
@@ -64,7 +67,6 @@ class VllmScorer:
         self.name = config.model
         self._config = config
         self._notify = notify
-        self._token_ids: dict[str, list[int]] = {}
         self._start()
         self.identity = f"{identity} {self._dtype}"
 
@@ -78,7 +80,7 @@ class VllmScorer:
             NoAnswer(f"the question has {len(prompt)} tokens, more than {self._longest}") for prompt in encoded
         ]
         rows = [row for row, prompt in enumerate(encoded) if len(prompt) <= self._longest]
-        firsts = [[self._first_tokens(answer) for answer in questions[row].answers] for row in rows]
+        firsts = [[first_tokens(self._tokenizer, answer) for answer in questions[row].answers] for row in rows]
         try:
             found = self._chosen([encoded[row] for row in rows], firsts)
         except (VllmError, JudgeError) as error:
@@ -132,11 +134,6 @@ class VllmScorer:
             raise no_model(error) from error
         self._tokenizer = policy.tokenizer
         self._longest = longest_text(policy, limits) - 1
-
-    def _first_tokens(self, answer: str) -> list[int]:
-        if answer not in self._token_ids:
-            self._token_ids[answer] = first_tokens(self._tokenizer, answer)
-        return self._token_ids[answer]
 
 
 def _scores(found: dict[int, float], answers: Sequence[Sequence[int]]) -> AnswerScores | NoAnswer:
@@ -205,7 +202,6 @@ class LanguageModelScorer:
         self._can_pad = hides_padding(language_model.model)
         window = language_model.context_window
         self._longest = max_prompt_tokens if window is None else min(max_prompt_tokens, window)
-        self._token_ids: dict[str, list[int]] = {}
 
     def score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
         """Scores for each question, in order; a question that is too long or doesn't fit into memory has none."""
@@ -243,9 +239,7 @@ class LanguageModelScorer:
     @torch.inference_mode()
     def _forward(self, prompts: Sequence[tuple[int, ...]]) -> torch.Tensor:
         """Log-probs of the reply's first token, [B, V], in fp32 on the CPU. Prompts are padded on the left."""
-        width = max(map(len, prompts))
-        ids = [[self._pad_token_id] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        ids, mask = left_padded(prompts, self._pad_token_id)
         attention_mask_BT = torch.tensor(mask, device=self._device)
         logits_B1V = self._model(
             input_ids=torch.tensor(ids, device=self._device),
@@ -257,19 +251,11 @@ class LanguageModelScorer:
         return logits_B1V[:, -1].float().log_softmax(dim=-1).cpu()
 
     def _scores(self, question: ClosedQuestion, log_probs_V: torch.Tensor) -> AnswerScores | NoAnswer:
-        log_probs = [log_probs_V[self._first_tokens(answer)].logsumexp(dim=0).item() for answer in question.answers]
-        if not all(map(_is_finite, log_probs)):
+        firsts = [first_tokens(self._tokenizer, answer) for answer in question.answers]
+        log_probs = [log_probs_V[token_ids].logsumexp(dim=0).item() for token_ids in firsts]
+        if not all(map(isfinite, log_probs)):
             return NoAnswer("the model gives no finite numbers")
         return AnswerScores(tuple(log_probs))
-
-    def _first_tokens(self, answer: str) -> list[int]:
-        if answer not in self._token_ids:
-            self._token_ids[answer] = first_tokens(self._tokenizer, answer)
-        return self._token_ids[answer]
-
-
-def _is_finite(number: float) -> bool:
-    return number == number and abs(number) != float("inf")
 
 
 def model_fingerprint(name: str) -> str:

@@ -79,7 +79,7 @@ def test_the_tiny_model_is_made_on_the_spot():
     assert torch.equal(logits(loaded.model), logits(make_tiny_model()[0]))
     assert loaded.context_window == 8192
     assert loaded.name == "tiny-random"
-    assert loaded.model.config._name_or_path == "tiny-random"
+    assert loaded.model.config.name_or_path == "tiny-random"
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma3"])
@@ -389,7 +389,7 @@ def test_a_model_is_fetched_once_and_then_found_in_the_cache(
     assert said[0].startswith("fetching owner/tiny from the Hugging Face hub")
     again = load("owner/tiny")  # the hub is gone
     assert torch.equal(logits(first.model), logits(again.model))
-    assert again.model.config._name_or_path == "owner/tiny"
+    assert again.model.config.name_or_path == "owner/tiny"
 
 
 def test_a_gated_model_says_how_to_log_in(saved_tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

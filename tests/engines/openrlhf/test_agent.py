@@ -398,7 +398,7 @@ def test_one_vanilla_assessor_that_fails_is_replaced(tmp_path):
 def test_numbers_that_are_not_finite_are_not_trained_on(tmp_path):
     run = a_run(tmp_path / "run", ATTACKED)
     llm = ScriptedVllm()
-    output = llm._output
+    output = llm.output_of
 
     def broken(reply, params):
         result = output(reply, params)
@@ -407,7 +407,7 @@ def test_numbers_that_are_not_finite_are_not_trained_on(tmp_path):
                 entry[token] = SimpleNamespace(logprob=math.nan)
         return result
 
-    llm._output = broken
+    llm.output_of = broken
     with pytest.raises(EngineError, match="left nothing to learn from"):
         play_rows(an_agent(run), llm, rows_of(run)[:1])
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
-from fault_server import fault_server, text
+from fault_server import fault_server, status, text
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
 from serving import serving
 
 import red_team_fork_loop
 from medical_team import utils
-from medical_team.engines.red_team_fork import judge_request
+from medical_team.engines.red_team_fork.judge_request import request_labels
 from medical_team.errors import EndpointError, UsageError
 from medical_team.judging import reference_judge
 from medical_team.language_game import DialogueGameManager
@@ -189,19 +190,30 @@ def test_a_game_without_a_label_and_a_prompt_without_an_output_are_errors(judge_
 # Where the judge gives no labels.
 
 
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long was waited, without waiting."""
-    waited: list[float] = []
-    monkeypatch.setattr(judge_request, "time", SimpleNamespace(sleep=waited.append))
-    return waited
+QUERY = {"game_idx": 0, "prompt": "a note", "response": "Safe"}
 
 
-def test_a_judge_that_is_away_is_tried_five_times(waits: list[float]) -> None:
+def test_a_judge_that_is_away_is_tried_five_times_with_pauses() -> None:
+    with fault_server() as server:
+        server.always = status(503)
+        begun = time.monotonic()
+        with pytest.raises(EndpointError, match=r"HTTP 503.*curl http://127\.0\.0\.1:\d+/health"):
+            request_labels(f"{server.url}/judge", [QUERY], seconds_between_tries=0.02)
+
+        assert time.monotonic() - begun >= 4 * 0.02
+        assert len(server.requests) == 5
+
+
+def test_a_judge_that_was_away_for_a_moment_rules() -> None:
+    with fault_server() as server:
+        server.faults.append(status(503))
+
+        assert len(request_labels(f"{server.url}/judge", [QUERY], seconds_between_tries=0)) == 1
+
+
+def test_where_nobody_listens_the_message_says_so() -> None:
     with pytest.raises(EndpointError, match=r"refused.*curl http://127\.0\.0\.1:9/health"):
-        judge_request.request_labels("http://127.0.0.1:9/judge", [{}])
-
-    assert waits == [1.0] * 4
+        request_labels("http://127.0.0.1:9/judge", [{}], seconds_between_tries=0)
 
 
 @pytest.mark.parametrize(
@@ -210,16 +222,23 @@ def test_a_judge_that_is_away_is_tried_five_times(waits: list[float]) -> None:
 )
 def test_only_an_http_address_is_asked(url: str, message: str) -> None:
     with pytest.raises(EndpointError, match=message):
-        judge_request.request_labels(url, [])
+        request_labels(url, [])
 
 
-def test_a_request_that_the_service_refuses_is_not_repeated(judge_url: str, waits: list[float]) -> None:
+def test_a_request_that_the_service_refuses_is_told(judge_url: str) -> None:
     with pytest.raises(EndpointError, match="HTTP 422"):
-        judge_request.request_labels(judge_url, [{"game_idx": 0}])
+        request_labels(judge_url, [{"game_idx": 0}])
     with pytest.raises(EndpointError, match="HTTP 404"):
-        judge_request.request_labels(judge_url.replace("/judge", "/rule"), [])
+        request_labels(judge_url.replace("/judge", "/rule"), [])
 
-    assert waits == []
+
+def test_a_request_that_is_refused_is_not_repeated() -> None:
+    with fault_server() as server:
+        server.always = status(422)
+        with pytest.raises(EndpointError, match="HTTP 422"):
+            request_labels(f"{server.url}/judge", [QUERY], seconds_between_tries=0)
+
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -232,11 +251,10 @@ def test_a_request_that_the_service_refuses_is_not_repeated(judge_url: str, wait
         (b'{"labels": [{}]}', "the reply has 1 labels for 2 games"),
     ],
 )
-def test_what_is_no_full_list_of_labels_is_no_answer(waits: list[float], answer: bytes, message: str) -> None:
-    query = {"game_idx": 0, "prompt": "a note", "response": "Safe"}
+def test_what_is_no_full_list_of_labels_is_no_answer(answer: bytes, message: str) -> None:
     with fault_server() as server:
         server.always = text(answer)
         with pytest.raises(EndpointError, match=message):
-            judge_request.request_labels(f"{server.url}/judge", [query, query])
+            request_labels(f"{server.url}/judge", [QUERY, QUERY], seconds_between_tries=0)
 
-    assert len(waits) == 4
+        assert len(server.requests) == 5
