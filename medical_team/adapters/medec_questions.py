@@ -80,7 +80,7 @@ def medec_task(
     return AssessorTask(prompt_style, thinking, max_tokens or MAX_TOKENS["assessor", thinking])  # type: ignore[arg-type]
 
 
-def medec_texts(path: str | Path | None, *, texts: int | None = None, seed: int = DEFAULT_SEED) -> list[MedecText]:
+def medec_texts(path: object, *, texts: int | None = None, seed: int = DEFAULT_SEED) -> list[MedecText]:
     """The texts of the MEDEC CSV at ``path``: all, or so many as ``eval medec --texts`` chooses.
 
     Raises:
