@@ -6,7 +6,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
 from ..runs.places import settled_model, unknown_homes
 from ..terminal_text import shell_word
+from .append import INFO_FILE, version_in, versions_told
 from .config_problems import read_tables, toml_problem
 
 _SECTIONS = {"sampling": "rollout"}
@@ -100,12 +102,14 @@ def load_config(path: Path, notify: Notify = lambda text: None) -> RunConfig:
     ``notify`` is told of options under old names.
 
     Raises:
-        ConfigError: the file can't be read, is no TOML, has unknown keys, wrong types or values out of bounds.
+        ConfigError: the file can't be read, is no TOML, has unknown keys, wrong types or values out of bounds. For the
+            file of a run the version that wrote it is told.
     """
-    text = _read(path)
-    config = _config_of_text(text, str(path), notify)
-    if problems := list(unknown_homes(config)):
-        raise ConfigError(f"{path} can't be used:", _located(problems, _lines_of_keys(text)))
+    with _versions_told(path):
+        text = _read(path)
+        config = _config_of_text(text, str(path), notify)
+        if problems := list(unknown_homes(config)):
+            raise ConfigError(f"{path} can't be used:", _located(problems, _lines_of_keys(text)))
     policy = dataclasses.replace(config.policy, model=settled_model(config.policy.model, path.parent))
     opponents = config.opponents
     if opponents.fixed is not None and opponents.url is None:
@@ -120,14 +124,30 @@ def check_is_whole(path: Path) -> None:
     Raises:
         ConfigError: the file can't be read, or some are missing, as after a copy that was broken off.
     """
-    text = _read(path)
+    with _versions_told(path):
+        text = _read(path)
+        try:
+            tables = renamed_tables(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path} is no TOML file:", [toml_problem(text, error)]) from error
+        if missing := [f"[{name}]" for name in _SECTIONS_OF_A_RUN if name not in tables]:
+            told = f"missing: {', '.join(missing)}. Copy the file again; a run means nothing without its rules"
+            raise ConfigError(f"{path} is not whole:", [told])
+
+
+@contextmanager
+def _versions_told(path: Path) -> Generator[None]:
+    """Let errors of the file of a run tell which version wrote it, since another one has other options."""
     try:
-        tables = renamed_tables(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is no TOML file:", [toml_problem(text, error)]) from error
-    if missing := [f"[{name}]" for name in _SECTIONS_OF_A_RUN if name not in tables]:
-        told = f"missing: {', '.join(missing)}. Copy the file again; a run means nothing without its rules"
-        raise ConfigError(f"{path} is not whole:", [told])
+        yield
+    except ConfigError as error:
+        if path.name != _FILE_OF_A_RUN:
+            raise
+        try:
+            written_by = version_in((path.parent / INFO_FILE).read_bytes())
+        except OSError:
+            raise error from None
+        raise ConfigError(error.headline, [*error.problems, versions_told(written_by)]) from error
 
 
 def with_older_rules(config: RunConfig, path: Path) -> RunConfig:

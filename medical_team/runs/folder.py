@@ -36,7 +36,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..config import DataConfig, RunConfig
-from ..errors import ConfigError, OutputError, RunFolderError, TrainingError
+from ..errors import OutputError, RunFolderError, TrainingError
 from ..files import atomic_folder, atomic_text, cannot_write, file_sha256
 from ..jsonl import read_jsonl, to_line, write_jsonl
 from ..records import Closed, Game, TrainingRecord
@@ -48,7 +48,6 @@ from .append import (
     abandon_from,
     append_lines,
     read_lines,
-    versions_told,
 )
 from .checkpoints import Checkpoints
 from .config_file import check_config, check_is_whole, load_config, to_toml, with_older_rules
@@ -81,15 +80,13 @@ def saved_config(path: Path) -> RunConfig:
         RunFolderError: there is no run, or one of a newer format.
         ConfigError: its configuration can't be used; the version that wrote it is told.
     """
-    return _saved_config(path, read_info(path))
+    read_info(path)
+    return _saved_config(path)
 
 
-def _saved_config(path: Path, info: RunInfo) -> RunConfig:
-    try:
-        check_is_whole(path / _CONFIG)
-        return load_config(path / _CONFIG)
-    except ConfigError as error:
-        raise ConfigError(error.headline, [*error.problems, versions_told(info.package_version)]) from error
+def _saved_config(path: Path) -> RunConfig:
+    check_is_whole(path / _CONFIG)
+    return load_config(path / _CONFIG)
 
 
 class RunFolder:
@@ -164,7 +161,7 @@ class RunFolder:
             ConfigError: its configuration can't be used.
         """
         info = read_info(path)
-        return cls(path, info, with_older_rules(_saved_config(path, info), path / _CONFIG))
+        return cls(path, info, with_older_rules(_saved_config(path), path / _CONFIG))
 
     @property
     def total_steps(self) -> int:

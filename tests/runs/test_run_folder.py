@@ -433,5 +433,18 @@ def test_a_resume_reads_the_configuration_with_the_version_that_wrote_it(tmp_pat
     assert saved_config(run.path).training == run.config.training
     with_a_newer_version(run.path / "config.toml", "[training]", "[training]\ncolour = 1")
 
-    with pytest.raises(ConfigError, match=r"colour(.|\n)*written by version 99\.0, this is version"):
+    told = r"colour(.|\n)*written by version 99\.0, this is version"
+    with pytest.raises(ConfigError, match=told):
         saved_config(run.path)
+    # As `doctor` and `train` read it when it is named for a new run.
+    with pytest.raises(ConfigError, match=told):
+        load_config(run.path / "config.toml")
+
+
+def test_a_file_like_a_run_s_that_lies_elsewhere_tells_of_no_version(tmp_path):
+    (tmp_path / "config.toml").write_text("[training]\ncolour = 1\n")
+
+    with pytest.raises(ConfigError, match="colour") as caught:
+        load_config(tmp_path / "config.toml")
+
+    assert "version" not in str(caught.value)
