@@ -221,9 +221,17 @@ def _player(name: str, entrant: _Entrant, day: date, chosen: CrossplayArguments)
 
 
 def _day(name: str, entrant: _Entrant, chosen: CrossplayArguments) -> date:
-    """The day that the chat template is told; a cross-play that goes on keeps its own."""
-    saved = cast("dict[str, str]", PlayedSoFar.setting_beside(chosen.output, "prompt_dates") or {}).get(name)
+    """The day that the chat template is told; a cross-play that is done or goes on keeps its own."""
+    saved = _saved_days(chosen.output).get(name)
     return chosen.prompt_date or (date.fromisoformat(saved) if saved else entrant.rules.day)
+
+
+def _saved_days(path: Path) -> dict[str, str]:
+    try:
+        days = json.loads((path / _RESULT).read_bytes())["settings"]["prompt_dates"]
+    except (OSError, ValueError, LookupError, TypeError):
+        days = PlayedSoFar.setting_beside(path, "prompt_dates")
+    return cast("dict[str, str]", days) if isinstance(days, dict) else {}
 
 
 def _report(result: Crossplay) -> str:

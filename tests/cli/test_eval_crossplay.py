@@ -1,13 +1,14 @@
 import json
 import os
 import shutil
+from datetime import date
 
 import pytest
 
 from builders import a_record
 from medical_team.cli.main import main
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig, RunConfig
-from medical_team.evaluation import crossplay
+from medical_team.evaluation import crossplay, model_choice
 from medical_team.jsonl import write_jsonl
 from medical_team.policy.policy import Policy
 from medical_team.records import DataType
@@ -148,5 +149,18 @@ def test_a_command_that_is_done_tells_its_figures_again_and_another_is_refused(a
     assert "attacks" not in again[2]
     assert not (tmp_path / "out.unfinished").exists()
     status, _, err = run(capsys, *arguments, "--seed", "7")
+    assert status == 2
+    assert "is there already" in err
+
+
+def test_a_command_that_is_done_tells_its_figures_again_on_another_day(a_run, heldout, tmp_path, capsys, monkeypatch):
+    # A model without a run is told today's date.
+    arguments = [a_run, "--attackers", TINY_RANDOM_MODEL, "--data", heldout, "--games", "2", "-o", tmp_path / "out"]
+    monkeypatch.setattr(model_choice, "today", lambda: date(2026, 3, 5))
+    first = run(capsys, *arguments)
+    monkeypatch.setattr(model_choice, "today", lambda: date(2026, 3, 6))
+
+    assert run(capsys, *arguments)[:2] == first[:2]
+    status, _, err = run(capsys, *arguments, "--prompt-date", "2026-03-06")
     assert status == 2
     assert "is there already" in err
