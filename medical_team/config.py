@@ -57,6 +57,7 @@ MEDGEMMA_MODEL = "google/medgemma-4b-it"
 
 AdvantageNormalization = Literal["role", "batch"]
 LossAveraging = Literal["token-mean", "seq-mean-token-mean"]
+LearningRateSchedule = Literal["constant", "cosine"]
 Adaptation = Literal["lora", "full"]
 Roles = Literal["shared", "separate"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -167,6 +168,8 @@ class TrainingConfig(Closed):
     compared. More games are played until there are enough; what is beyond is left out. Unset: from all there are."""
     learning_rate: float | None = bounded(None, above=0.0, maximum=1.0)
     """Step size of AdamW; unset: 5e-5 for LoRA, 1e-6 for full weights."""
+    learning_rate_schedule: LearningRateSchedule = "constant"
+    """"cosine" rises over the first 3 % of the steps and falls to a tenth along a cosine, as OpenRLHF does always."""
     kl_coefficient: float = bounded(0.01, minimum=0.0, maximum=1000.0)
     """beta: the weight of the KL penalty against the policy as the run started."""
     clip_epsilon: float = bounded(0.2, above=0.0, maximum=1.0)

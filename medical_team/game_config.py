@@ -105,6 +105,9 @@ class GameConfig(Closed):
     can do that are too small to copy a note."""
     max_edits: int = bounded(2, minimum=1, maximum=16)
     """Sentences that the attacker may rewrite where it rewrites sentences."""
+    tells_sentence_at_stake: bool = False
+    """Tell an attacker that rewrites sentences which one holds the error, or held it before it was put right. It
+    planted that error, so it knows; without being told, small models hardly ever touch that sentence."""
     assessor: Assessor = "verdict"
     """What the assessor says: "verdict", Safe or Harmful; "locate", with Harmful also the number of the wrong sentence,
     which the note then shows; "correct", also that sentence put right, which rollout.max_verdict_tokens must allow."""

@@ -136,6 +136,10 @@ class NotePair(Closed):
     error_sentence: str
     corrected_sentence: str
 
+    def sentence_at_stake(self, *, is_harmful: bool) -> str:
+        """The sentence with the error, or what stands in its place in the correct note."""
+        return self.error_sentence if is_harmful else self.corrected_sentence
+
 
 @dataclass(frozen=True)
 class TrainingRecord(Closed):

@@ -16,8 +16,6 @@ from ..seeds import derived_random
 from ..sentence_edits import NumberedNote
 from .revisions import revised_note, revised_sentences
 
-_GUESSED_SHARE = 0.5
-
 _TRIES = 16
 """Records drawn for one demonstration before all are tried; of some notes no revision can be shown."""
 
@@ -47,8 +45,11 @@ class DemonstrationDraw:
         seed: the run's seed.
         attacker_share: the share of demonstrations for the attacker, from 0 to 1.
         assessor_records: where verdicts are taught for some of the records only, those; else all.
-        guessed_records: half of the verdicts are shown for these, and each is a coin flip: an assessor learns from
-            them that it doesn't know, and so tries both verdicts when it plays.
+        guessed_records: in a share of the verdicts, one of these, and a coin flip as its verdict: an assessor learns
+            from them that it doesn't know, and so tries both verdicts when it plays.
+        guessed_share: that share.
+        is_paired: whether the verdicts come in twos: of both notes of a case where ``records`` hold both in turn, so
+            that what differs between them is what there is to learn, and guesses with both verdicts for a note.
 
     Raises:
         UsageError: there is no record with an error, or none without.
@@ -63,6 +64,8 @@ class DemonstrationDraw:
         attacker_share: float,
         assessor_records: Sequence[TrainingRecord] | None = None,
         guessed_records: Sequence[TrainingRecord] = (),
+        guessed_share: float = 0.5,
+        is_paired: bool = False,
     ) -> None:
         taught = records if assessor_records is None else assessor_records
         self._records = {
@@ -70,6 +73,8 @@ class DemonstrationDraw:
             Role.ASSESSOR: _by_truth(taught),
         }
         self._guessed_records = guessed_records
+        self._guessed_share = guessed_share
+        self._is_paired = is_paired
         self._config = config
         self._seed = seed
         self._attacker_share = 0.0 if config.no_attacker_turn else attacker_share
@@ -84,8 +89,9 @@ class DemonstrationDraw:
         attackers = round(count * self._attacker_share)
         roles = [Role.ATTACKER] * attackers + [Role.ASSESSOR] * (count - attackers)
         return [
-            self._demonstration(role, index % 2 == 0, derived_random(self._seed, "demonstration", step, index))
+            self._demonstration(role, index % 2 == 0, derived_random(self._seed, "demonstration", step, draw))
             for index, role in enumerate(roles)
+            for draw in [index - index % 2 if self._is_paired and role is Role.ASSESSOR else index]
         ]
 
     def verdict_of(self, record: TrainingRecord) -> Demonstration | None:
@@ -94,8 +100,8 @@ class DemonstrationDraw:
 
     def _demonstration(self, role: Role, is_harmful: bool, rng: random.Random) -> Demonstration:
         records = self._records[role][is_harmful]
-        if role is Role.ASSESSOR and self._guessed_records and rng.random() < _GUESSED_SHARE:
-            guessed = self._verdict(rng.choice(self._guessed_records), rng.random() < 0.5)
+        if role is Role.ASSESSOR and self._guessed_records and rng.random() < self._guessed_share:
+            guessed = self._verdict(rng.choice(self._guessed_records), is_harmful ^ (rng.random() < 0.5))
             if guessed is not None:
                 return guessed
         shown = next(
@@ -128,7 +134,7 @@ class DemonstrationDraw:
         prefix = reply_prefix(Role.ASSESSOR, style=style, is_thinking=is_thinking)
         answer = verdict.value
         if says_harmful and self._config.assessor != "verdict":
-            at_stake = _at_stake(record)
+            at_stake = record.pair.sentence_at_stake(is_harmful=record.data_type.is_harmful)
             number = note.number_of(at_stake)
             if number is None or at_stake not in note.sentences[number]:
                 return None
@@ -146,7 +152,9 @@ class DemonstrationDraw:
 
     def _revision(self, record: TrainingRecord, revision: str) -> Demonstration:
         style, is_thinking = self._config.prompt_style, self._config.thinking
-        prompt = revision_request(NumberedNote(record.note, record.sentence_starts), record.data_type, self._config)
+        seed = NumberedNote(record.note, record.sentence_starts)
+        at_stake = record.pair.sentence_at_stake(is_harmful=record.data_type.is_harmful)
+        prompt = revision_request(seed, record.data_type, self._config, at_stake=at_stake)
         prefix = reply_prefix(Role.ATTACKER, style=style, is_thinking=is_thinking)
         reply = written_reply(_revision_rationale(record), revision, prefix)
         return Demonstration(Role.ATTACKER, record.id, prompt, prefix, reply)
@@ -166,10 +174,6 @@ def _in_turn(records: Sequence[TrainingRecord], rng: random.Random) -> Iterator[
     for _ in range(_TRIES):
         yield rng.choice(records)
     yield from rng.sample(records, len(records))
-
-
-def _at_stake(record: TrainingRecord) -> str:
-    return record.error_sentence if record.data_type.is_harmful else record.corrected_sentence
 
 
 def _verdict_rationale(record: TrainingRecord, says_harmful: bool) -> str:

@@ -12,8 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from ..data.synthetic import exchange_error, medical_table, read_note, reword
+from ..data.synthetic import SyntheticReading, exchange_error, medical_table, read_note, reword
 from ..data.synthetic.language import render
+from ..data.synthetic.revisions import (
+    exchange_detail,
+    exchange_error_in_place,
+    exchange_history,
+    exchange_right_fact,
+)
+from ..data.synthetic.table import Condition as SyntheticCondition
 from ..judge.exchangeable import NO_CONDITION, Condition, exchanges
 from ..judge.lexicon import GOVERNING, OPENING_WORDS
 from ..judge.reference import ReferenceJudge
@@ -22,8 +29,11 @@ from ..records import DataType, Source, TrainingRecord
 from ..sentence_edits import NumberedNote, read_edits
 from ..words import count_words
 
-EXCHANGED_SHARE = 0.5
+EXCHANGED_SHARE = 0.8
 """How many revisions of a synthetic note with an error hold another error in its place."""
+
+RIGHT_EXCHANGED_SHARE, HISTORY_EXCHANGED_SHARE = 0.4, 0.4
+"""How many edits of a synthetic note exchange a right fact for another right one, and a history for another one."""
 
 AT_STAKE_SHARE = 0.5
 """In how many notes an edit of the sentence at stake is looked for first."""
@@ -69,11 +79,11 @@ def revised_note(record: TrainingRecord, judge: ReferenceJudge, rng: random.Rand
 def revised_sentences(record: TrainingRecord, judge: ReferenceJudge, rng: random.Random) -> str | None:
     """One edit, ``number: new sentence``, that leaves a note as its category asks for, and that ``judge`` can tell.
 
-    In a synthetic note with an error half of the edits exchange the error for another one. None where none was found.
+    In a synthetic note with an error four edits in five exchange the error for a rare one. None where none was found.
     """
     seed = NumberedNote(record.note, record.sentence_starts)
     is_synthetic = record.source is Source.SYNTHETIC
-    tried = _reworded_sentences(record, seed, rng) if is_synthetic else _edited_sentences(record, seed, rng)
+    tried = _exchanged_sentences(record, seed, rng) if is_synthetic else _edited_sentences(record, seed, rng)
     for number, sentence in tried:
         changed = seed.edited({number: sentence}).text
         answer = f"{number}: {' '.join(sentence.split())}"
@@ -82,15 +92,26 @@ def revised_sentences(record: TrainingRecord, judge: ReferenceJudge, rng: random
     return None
 
 
-def _reworded_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.Random) -> Iterator[tuple[int, str]]:
-    """The sentences in which the note worded anew differs, in random order."""
-    revision = _reworded(record, rng)
-    others = NumberedNote(revision).sentences if revision else []
-    if len(others) == len(seed.sentences):
-        differing = [
-            number for number, pair in enumerate(zip(seed.sentences, others, strict=True)) if pair[0] != pair[1]
-        ]
-        yield from ((number, others[number]) for number in rng.sample(differing, len(differing)))
+def _exchanged_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.Random) -> Iterator[tuple[int, str]]:
+    """New sentences of a synthetic note: with another fact, or else with another detail that makes no difference.
+
+    Each keeps its wording, so it starts as the sentence behind its number does, which is how a small model finds it.
+    """
+    reading = read_note(record.note)
+    condition = _told_condition(reading)
+    sentences = reading.sentences
+    if condition is None or len(sentences) != len(seed.sentences):
+        return
+    found = None
+    draw = rng.random()
+    if record.data_type.is_harmful and draw < EXCHANGED_SHARE:
+        found = exchange_error_in_place(sentences, condition, rng)
+    elif draw < RIGHT_EXCHANGED_SHARE:
+        found = exchange_right_fact(sentences, condition, rng)
+    elif draw > 1 - HISTORY_EXCHANGED_SHARE:
+        found = exchange_history(sentences, rng)
+    for place, sentence in filter(None, (found, exchange_detail(sentences, rng))):
+        yield place, render([sentence], reading.sex)
 
 
 def _edited_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.Random) -> Iterator[tuple[int, str]]:
@@ -102,7 +123,7 @@ def _edited_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.Ra
     """
     numbers = rng.sample(range(len(seed.sentences)), len(seed.sentences))
     numbers.sort(key=lambda number: count_words(seed.sentences[number]) < _FEW_WORDS)
-    at_stake = seed.number_of(record.error_sentence if record.data_type.is_harmful else record.corrected_sentence)
+    at_stake = seed.number_of(record.pair.sentence_at_stake(is_harmful=record.data_type.is_harmful))
     if at_stake is not None and rng.random() < AT_STAKE_SHARE:
         numbers.sort(key=lambda number: number != at_stake)
     for number in numbers:
@@ -122,20 +143,26 @@ def _remarked(sentence: str, remark: str) -> str:
 
 def _reworded(record: TrainingRecord, rng: random.Random) -> str | None:
     reading = read_note(record.note)
-    table = medical_table()
-    candidates = table.candidates(reading.findings)
-    if reading.unread or reading.is_ambiguous or len(candidates) != 1:
+    condition = _told_condition(reading)
+    if condition is None:
         return None
     sentences = reading.sentences
     if record.data_type is DataType.ADVERSARIAL_HARMFUL and rng.random() < EXCHANGED_SHARE:
-        (condition,) = candidates
-        sentences = exchange_error(sentences, table.conditions[condition], rng)
+        sentences = exchange_error(sentences, condition, rng)
     return render(reword(sentences, reading.sex, rng), reading.sex)
+
+
+def _told_condition(reading: SyntheticReading) -> SyntheticCondition | None:
+    """What the patient of a note has that was understood to the last word; None where that isn't so."""
+    candidates = medical_table().candidates(reading.findings)
+    if reading.unread or reading.is_ambiguous or len(candidates) != 1:
+        return None
+    return medical_table().conditions[next(iter(candidates))]
 
 
 def _edited(record: TrainingRecord, judge: ReferenceJudge, rng: random.Random) -> str | None:
     note, edits = record.note, 0
-    at_stake = record.error_sentence if record.data_type.is_harmful else record.corrected_sentence
+    at_stake = record.pair.sentence_at_stake(is_harmful=record.data_type.is_harmful)
     for edit in _tried_edits(note, rng, _edits()):
         candidate = edit.applied(note, rng)
         if candidate != note and at_stake in candidate and _is_faithful(candidate, record, judge):

@@ -19,7 +19,7 @@ from ..records import LIVING, DataType, Game, GameSpec, GameState, JudgeFailure,
 from ..rewards import rewards_of
 from ..samples import Sample
 from ..seeds import derive_seed
-from ..sentence_edits import NumberedNote, read_edits
+from ..sentence_edits import NumberedNote, numbered_lines, read_edits
 from .rollout import REFERENCE, PromptTooLong, Reply, Rollout, RolloutRequest, Speaker
 
 
@@ -42,12 +42,24 @@ def voided(game: Game, reason: str) -> Game:
     return replace(game, state=GameState.VOID, reason=reason, ruling=failure, rewards=())
 
 
-def revision_request(seed: NumberedNote, data_type: DataType, config: GameConfig) -> str:
-    """What an attacker is asked about the note ``seed``: for the whole of it anew, or for single sentences."""
+def revision_request(seed: NumberedNote, data_type: DataType, config: GameConfig, *, at_stake: str = "") -> str:
+    """What an attacker is asked about the note ``seed``: for the whole of it anew, or for single sentences.
+
+    Args:
+        at_stake: the error, or what stands in its place; the attacker is told that sentence, if at all.
+    """
     style, is_thinking = config.prompt_style, config.thinking
     if config.revision == "note":
         return attacker_prompt(seed.text, data_type, style=style, is_thinking=is_thinking)
-    return sentences_prompt(seed.written(), data_type, style=style, is_thinking=is_thinking, max_edits=config.max_edits)
+    number = seed.number_of(at_stake) if config.tells_sentence_at_stake else None
+    return sentences_prompt(
+        seed.written(),
+        data_type,
+        style=style,
+        is_thinking=is_thinking,
+        max_edits=config.max_edits,
+        at_stake=None if number is None else numbered_lines({number: seed.sentences[number]}),
+    )
 
 
 def assessment_request(note: NumberedNote, config: GameConfig) -> str:
@@ -78,7 +90,9 @@ class TurnRules:
 
     def attacker_request(self, game: Game) -> RolloutRequest:
         """What the attacker of an adversarial game is asked."""
-        prompt = revision_request(seed_of(game.spec), game.spec.data_type, self._game)
+        spec = game.spec
+        at_stake = spec.pair.sentence_at_stake(is_harmful=spec.data_type.is_harmful)
+        prompt = revision_request(seed_of(spec), spec.data_type, self._game, at_stake=at_stake)
         return self._request(game.spec, Role.ATTACKER, prompt)
 
     def attacked(self, game: Game, request: RolloutRequest, reply: Reply | PromptTooLong) -> Game:

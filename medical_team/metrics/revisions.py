@@ -89,7 +89,7 @@ def is_at_stake_changed(game: Game) -> bool:
     if game.note is None or not game.spec.data_type.is_adversarial:
         return False
     pair = game.spec.pair
-    at_stake = pair.error_sentence if game.spec.data_type.is_harmful else pair.corrected_sentence
+    at_stake = pair.sentence_at_stake(is_harmful=game.spec.data_type.is_harmful)
     return f" {' '.join(folded_words(at_stake))} " not in f" {' '.join(folded_words(game.note))} "
 
 

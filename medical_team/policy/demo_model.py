@@ -15,13 +15,15 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ..config import DEMO_MODEL
-from ..data.synthetic.vocabulary import written_texts
-from ..prompts import assessor_prompt, attacker_prompt
+from ..data.synthetic.vocabulary import several_words, written_texts
+from ..prompts import assessor_prompt, attacker_prompt, sentences_prompt
 from ..records import DataType, Verdict
 from .library_types import seeded
 from .transformers_inside import name_model
 
 CONTEXT_WINDOW = 512
+_MOST_SENTENCES = 24
+"""Sentences of a note that have a number: more than the longest synthetic note has."""
 
 _SPACE = "▁"
 _SPECIAL = {"pad_token": "<|pad|>", "unk_token": "<|unknown|>", "eos_token": "<|end|>"}
@@ -30,12 +32,17 @@ _TEMPLATE = (
     "{% for message in messages %}{{ message['content'] }}"
     "{% if message['role'] == 'user' %}<|player|>{% else %}<|end|>{% endif %}{% endfor %}"
 )
+_PHRASES = "|".join(re.escape(phrase.replace(" ", _SPACE)) for phrase in several_words())
 _PIECES = "|".join(
     [
+        # A fact, a finding or a history is one token: who exchanges one says nothing that is no medicine.
+        rf"{_SPACE}(?:{_PHRASES})(?![\w'-])",
         rf"{_SPACE}?</?[a-z]+>",
         # What follows without a space on what stands before it.
         "-year-old",
         r"/(?:\d+|[a-z]+)",
+        # A sentence's number: one token, so that two layers find the sentence by it.
+        rf"{_SPACE}?\d+:",
         rf"{_SPACE}?\d+(?:\.\d+)?",
         rf"{_SPACE}?[^\W\d_]+(?:[-'][^\W\d_]+)*",
         rf"{_SPACE}?\S",
@@ -44,7 +51,7 @@ _PIECES = "|".join(
 
 
 def make_demo_model(
-    seed: int, *, hidden_size: int = 96, layers: int = 2, heads: int = 4
+    seed: int, *, hidden_size: int = 128, layers: int = 3, heads: int = 4
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """A model with random weights, in fp32 on the CPU, and its tokenizer. No global random state is touched.
 
@@ -104,6 +111,8 @@ def _texts() -> Iterator[str]:
     for data_type in DataType:
         if data_type.is_adversarial:
             yield attacker_prompt("", data_type, style="terse", is_thinking=False)
+            yield sentences_prompt("", data_type, style="terse", is_thinking=False, max_edits=1, at_stake="0:")
+    yield " ".join(f"{number}:" for number in range(_MOST_SENTENCES))
     yield from (verdict.value for verdict in Verdict)
 
 

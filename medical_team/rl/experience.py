@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from math import cos, pi
 
 from ..config import RunConfig
 from ..demonstrations.draw import Demonstration, DemonstrationDraw
@@ -19,6 +20,9 @@ from .protocols import Experience, ExperienceSource, StepTimer
 
 _MOST_ROUNDS = 8
 """Rounds of further games for a step's samples of the assessor; where hardly any game gives one, there are fewer."""
+
+_COSINE_RISING_SHARE, _COSINE_LAST_SHARE = 0.03, 0.1
+"""OpenRLHF's: the share of the steps over which the learning rate rises, and what is left of it after the last."""
 
 _RISING_SHARE = 0.05
 """The share of a warm start's steps over which the learning rate rises from nothing."""
@@ -69,7 +73,7 @@ class SelfPlay:
         if self._demonstrations is not None:
             mixed_in = self._demonstrations.demonstrations(step, config.training.demonstrations_per_step)
         return Experience(
-            config.learning_rate,
+            self_play_learning_rate(config, step),
             tuple(samples),
             tuple(games),
             tuple(mixed_in),
@@ -140,6 +144,18 @@ class WarmStart:
 def usual_source(run: RunFolder, rollout: Rollout, judge: Judge) -> ExperienceSource:
     """Where a run of this kind learns from."""
     return WarmStart(run) if run.info.kind == "warm-start" else SelfPlay(run, rollout, judge)
+
+
+def self_play_learning_rate(config: RunConfig, step: int) -> float:
+    """Self-play's learning rate at ``step``, by ``training.learning_rate_schedule``."""
+    if config.training.learning_rate_schedule == "constant":
+        return config.learning_rate
+    steps = config.training.steps
+    rising = max(1, round(_COSINE_RISING_SHARE * steps))
+    if step < rising:
+        return config.learning_rate * (step + 1) / rising
+    fallen = (1 - cos(pi * (step + 1 - rising) / max(1, steps - rising))) / 2
+    return config.learning_rate * (1 - (1 - _COSINE_LAST_SHARE) * fallen)
 
 
 def warm_start_learning_rate(config: RunConfig, step: int) -> float:

@@ -251,11 +251,9 @@ def _self_play_settings(config: RunConfig) -> dict[str, object]:
 
 
 def _learning_rate(config: RunConfig) -> str:
-    if config.engine.kind != "openrlhf":
-        return f"{config.learning_rate:g}"
-    return (
-        f"{config.learning_rate:g} at most, by OpenRLHF's schedule: a rise over 3 % of the steps from 0, then a cosine"
-    )
+    if config.engine.kind == "openrlhf" or config.training.learning_rate_schedule == "cosine":
+        return f"{config.learning_rate:g} at most: a rise over 3 % of the steps, then a cosine to a tenth"
+    return f"{config.learning_rate:g}"
 
 
 def _normalisation(config: RunConfig) -> str:

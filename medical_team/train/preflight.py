@@ -191,7 +191,8 @@ def _prompt_tokens(record: TrainingRecord, policy: Policy, config: RunConfig) ->
     seed = NumberedNote(record.note, record.sentence_starts)
     requests = {Role.ASSESSOR: assessment_request(seed, config.game)}
     if record.data_type.is_adversarial and not config.game.no_attacker_turn:
-        requests[Role.ATTACKER] = revision_request(seed, record.data_type, config.game)
+        at_stake = record.pair.sentence_at_stake(is_harmful=record.data_type.is_harmful)
+        requests[Role.ATTACKER] = revision_request(seed, record.data_type, config.game, at_stake=at_stake)
     return max(
         len(encode_prompt(policy.tokenizer, prompt, prefix, policy.day))
         for role, prompt in requests.items()

@@ -16,7 +16,8 @@ from medical_team.data.synthetic import (
     synthetic_cases,
 )
 from medical_team.data.synthetic.judge import decide_synthetic
-from medical_team.data.synthetic.language import FINDING_OF_SENTENCE, Sentence, SentenceKind, render
+from medical_team.data.synthetic.language import FINDING_OF_SENTENCE, Sentence, SentenceKind, person, render
+from medical_team.data.synthetic.mistakes import dose_text
 from medical_team.records import ErrorType
 
 GOUT = (
@@ -75,6 +76,35 @@ def test_any_wrong_answer_of_the_table_is_an_error_whatever_its_condition(cases:
             assert truth(text) is (None if table.is_debatable(name, condition) else True)
 
 
+def test_a_history_decides_about_a_prescription_as_the_table_says():
+    table = medical_table()
+    for condition in table.conditions.values():
+        for name in condition.drug.right if condition.drug else ():
+            drug, regimen = table.drugs[name], table.regimen(name, condition)
+            for history, caution in table.cautions.items():
+                age, sex = condition.ages[1], condition.sex or "female"
+                if not caution.fits(age, sex):
+                    continue
+                usual = history not in (*drug.avoid, *drug.unclear, *drug.adjusted)
+                changes = history in drug.adjusted and name not in condition.regimens
+                expected = False if usual else True if history in drug.avoid or changes else None
+                told = (
+                    Sentence(SentenceKind.PATIENT, (str(age), person(age, sex), condition.complaints[0], "3", "days")),
+                    Sentence(SentenceKind.TEST, (condition.tests[0],)),
+                    Sentence(SentenceKind.EXAMINATION, (condition.examination[0],)),
+                    Sentence(SentenceKind.BACKGROUND, (caution.text,)),
+                )
+                for dose in regimen.doses:
+                    values = (name, dose_text(dose), regimen.unit, regimen.route, regimen.schedule)
+                    note = render((*told, Sentence(SentenceKind.PHARMACOTHERAPY, values)), sex)
+                    assert truth(note) is expected, note
+                for dose in drug.adjusted[history] if changes else ():
+                    values = (name, dose_text(dose), regimen.unit, regimen.route, regimen.schedule)
+                    prescribed = Sentence(SentenceKind.PHARMACOTHERAPY, values)
+                    assert truth(render((*told, prescribed), sex)) is False
+                    assert truth(render((*told[:-1], prescribed), sex)) is True
+
+
 def test_deleting_the_error_leaves_a_note_without_one(cases: list[SyntheticCase]):
     for case in cases[:300]:
         place = case.error_index
@@ -103,6 +133,23 @@ def test_without_findings_nobody_can_tell(cases: list[SyntheticCase]):
         ("Colchicine 6 mg by mouth twice daily is started.", True, "far out of range"),
         ("Colchicine 0.6 g by mouth twice daily is started.", True, "far out of range"),
         ("Colchicine 1 mg by mouth twice daily is started.", None, "neither usual nor far out of range"),
+        ("Colchicine 0.3 mg by mouth twice daily is started.", True, "a dose for another history"),
+        (
+            "Colchicine 0.3 mg by mouth twice daily is started. The chart documents stage 4 chronic kidney disease.",
+            False,
+            "all that the note states is right",
+        ),
+        (
+            "Colchicine 0.6 mg by mouth twice daily is started. The chart documents stage 4 chronic kidney disease.",
+            True,
+            "a dose for another history",
+        ),
+        (
+            "Colchicine 0.6 mg by mouth twice daily is started. The chart documents varicose veins.",
+            False,
+            "all that the note states is right",
+        ),
+        ("The chart documents an ongoing pregnancy of 20 weeks.", None, "does not fit the patient"),
         ("Colchicine 0.6 mg intravenously twice daily is started.", None, "says nothing of other ways"),
         ("Colchicine 0.6 mg by mouth every 6 hours is started.", None, "says nothing of other ways"),
         ("Colchicine 0.6 million units by mouth twice daily is started.", None, "can't be compared"),
@@ -114,7 +161,7 @@ def test_without_findings_nobody_can_tell(cases: list[SyntheticCase]):
             "Indomethacin 50 mg by mouth three times daily is started. "
             "The chart documents a bleeding gastric ulcer last month.",
             True,
-            "must not be given after a bleeding gastric ulcer",
+            "must not be given with a bleeding gastric ulcer",
         ),
         (
             "Prednisone 40 mg by mouth once daily is started. The chart documents a bleeding gastric ulcer last month.",

@@ -25,8 +25,15 @@ from medical_team.data.synthetic import (
     write_synthetic_csv,
 )
 from medical_team.data.synthetic.cases import _STRIDE, MAX_WORDS, MIN_WORDS
+from medical_team.data.synthetic.judge import decide_synthetic
 from medical_team.data.synthetic.language import SLOTS, Sentence, render
 from medical_team.data.synthetic.reader import MAX_NOTE_CHARACTERS, words_of
+from medical_team.data.synthetic.revisions import (
+    exchange_detail,
+    exchange_error_in_place,
+    exchange_history,
+    exchange_right_fact,
+)
 from medical_team.data.tables import COLUMNS
 from medical_team.errors import DataError, UsageError
 from medical_team.records import ErrorType
@@ -143,7 +150,7 @@ def test_conditions_can_be_restricted():
         synthetic_cases(1, 8, conditions=["measles"])
 
 
-def test_a_pharmacotherapy_error_can_be_a_drug_a_dose_or_a_contraindication():
+def test_a_pharmacotherapy_error_can_be_a_drug_a_dose_or_a_history():
     table = medical_table()
     seen: set[str] = set()
     for case in synthetic_cases(1500, 8, rare_share=1.0):
@@ -156,8 +163,40 @@ def test_a_pharmacotherapy_error_can_be_a_drug_a_dose_or_a_contraindication():
             elif wrong.fact != right.fact:
                 seen.add("contraindication")
             else:
-                seen.add("dose")
-    assert seen == {"drug", "dose", "contraindication"}
+                reason = decide_synthetic(case.error_note).reason
+                seen.add("dose for another history" if "another history" in reason else "dose far out of range")
+    assert seen == {"drug", "contraindication", "dose for another history", "dose far out of range"}
+
+
+def test_edits_of_one_fact_stay_within_what_the_table_says(cases: list[SyntheticCase]):
+    table, rng = medical_table(), random.Random(4)
+    rare = right = 0
+    for case in cases[:300]:
+        condition = table.conditions[case.condition]
+        if found := exchange_error_in_place(case.error_sentences, condition, rng):
+            place, sentence = found
+            assert place == case.error_index
+            assert sentence.values != case.error_sentences[place].values
+            assert truth_with(case, place, sentence) is True
+            rare += 1
+        if found := exchange_right_fact(case.corrected_sentences, condition, rng):
+            place, sentence = found
+            assert sentence.values != case.corrected_sentences[place].values
+            assert truth_with(case, place, sentence) is False
+            right += 1
+        if found := exchange_history(case.corrected_sentences, rng):
+            assert found[1].fact != case.corrected_sentences[found[0]].fact
+        if found := exchange_detail(case.corrected_sentences, rng):
+            place, sentence = found
+            assert sentence.values != case.corrected_sentences[place].values
+            assert truth_with(case, place, sentence) is False
+    assert rare > 200
+    assert right > 100
+
+
+def truth_with(case: SyntheticCase, place: int, sentence: Sentence) -> bool | None:
+    changed = (*case.corrected_sentences[:place], sentence, *case.corrected_sentences[place + 1 :])
+    return decide_synthetic(render(changed, case.sex)).error_present
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ CONDITIONS = pytest.mark.parametrize("condition", TABLE.conditions.values(), ids
 
 
 def test_the_world_is_rich():
-    assert len(TABLE.conditions) >= 40
+    assert len(TABLE.conditions) >= 60
+    assert len(TABLE.cautions) >= 12 <= len(BACKGROUNDS)
     for kind in ErrorType:
         assert sum(kind in condition.kinds for condition in TABLE.conditions.values()) >= 20
 
@@ -65,10 +66,24 @@ def test_bounds_are_in_order(condition: Condition):
 
 def test_drugs_name_known_cautions_and_positive_doses():
     for drug in TABLE.drugs.values():
-        assert {*drug.avoid, *drug.unclear} <= set(TABLE.cautions)
-        assert not set(drug.avoid) & set(drug.unclear)
+        named = [*drug.avoid, *drug.unclear, *drug.adjusted]
+        assert set(named) <= set(TABLE.cautions)
+        assert len(set(named)) == len(named)
         assert all(dose > 0 for dose in drug.doses)
-    assert not set(BACKGROUNDS) & set(TABLE.cautions.values())
+    assert not set(BACKGROUNDS) & {caution.text for caution in TABLE.cautions.values()}
+
+
+def test_a_dose_is_right_for_one_history_alone():
+    for drug in TABLE.drugs.values():
+        for doses in drug.adjusted.values():
+            assert max(doses) < min(drug.doses) or min(doses) > max(drug.doses), drug.name
+
+
+def test_every_history_changes_what_is_right_for_some_condition():
+    for name in TABLE.cautions:
+        drugs = {drug.name for drug in TABLE.drugs.values() if name in (*drug.avoid, *drug.adjusted)}
+        changed = [item for item in TABLE.conditions.values() if item.drug and drugs & set(item.drug.right)]
+        assert changed, name
 
 
 def test_every_confusable_answer_is_used():

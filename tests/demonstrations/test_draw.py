@@ -135,6 +135,25 @@ def test_verdicts_can_be_coin_flips_for_some_records():
         assert sum(right) / len(right) == pytest.approx(share, abs=0.1)
 
 
+def test_paired_verdicts_are_of_both_notes_of_a_case_and_guesses_say_both():
+    records = synthetic_records()
+    guessed, taught = records[:6], records[6:]
+    named = {record.id: record for record in records}
+    options = {"assessor_records": taught, "guessed_records": guessed, "guessed_share": 0.25, "is_paired": True}
+    verdicts = drawn(count=48, attacker_share=0.0, **options)
+    pairs = list(zip(verdicts[::2], verdicts[1::2], strict=True))
+    guesses = [pair for pair in pairs if named[pair[0].record_id] in guessed]
+    assert 1 <= len(guesses) <= 12
+    for pair in pairs:
+        first, second = (named[verdict.record_id] for verdict in pair)
+        assert {verdict.reply.removesuffix("</answer>") for verdict in pair} == {"Harmful", "Safe"}
+        if pair in guesses:
+            assert first == second
+        else:
+            assert (first.error_note, first.corrected_note) == (second.error_note, second.corrected_note)
+            assert first.note != second.note
+
+
 def test_without_an_attackers_turn_verdicts_alone_are_shown():
     assert {item.role for item in drawn(GameConfig(no_attacker_turn=True))} == {Role.ASSESSOR}
 

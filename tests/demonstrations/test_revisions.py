@@ -59,6 +59,17 @@ def test_a_demonstrated_edit_is_one_that_the_judge_can_tell(data_type, synthetic
     assert found > 2
 
 
+def test_an_edit_of_a_synthetic_note_starts_as_the_sentence_behind_its_number_does():
+    for seed, record in enumerate(synthetic_records()):
+        answer = revised_sentences(record, JUDGE, random.Random(seed))
+        assert answer is not None
+        number, _, edited = answer.partition(": ")
+        sentence = NumberedNote(record.note).sentences[int(number)]
+        alike = [new for new, old in zip(edited.split(), sentence.split(), strict=False) if new == old]
+        assert alike
+        assert edited != sentence
+
+
 def test_a_demonstrated_edit_ends_with_a_remark():
     record = a_record(DataType.ADVERSARIAL_BENIGN)
     sentences = NumberedNote(record.note).sentences

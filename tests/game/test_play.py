@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -199,6 +200,23 @@ def test_an_attacker_may_edit_a_sentence_and_the_assessor_reads_the_whole_note()
     assert game.note == seed.edited({0: edit}).text
     assert present(game.note) in assessor_batch[0].prompt
     assert game.turns[0].answer == f"0: {edit}"
+
+
+@pytest.mark.parametrize("data_type", [DataType.ADVERSARIAL_HARMFUL, DataType.ADVERSARIAL_BENIGN])
+def test_an_attacker_may_be_told_the_sentence_at_stake(data_type):
+    spec = a_spec(data_type)
+    seed = NumberedNote(spec.seed_note)
+    number = seed.number_of(spec.pair.sentence_at_stake(is_harmful=data_type.is_harmful))
+
+    def asked(config: GameConfig) -> str:
+        _, rollout = play_one(data_type, config, lambda request: "0: Something else.")
+        return rollout.batches[0][0].prompt
+
+    assert number is not None
+    told = asked(replace(SENTENCES, tells_sentence_at_stake=True))
+    line = f"{number}: {seed.sentences[number]}\n"
+    assert told.count(line) == 2
+    assert asked(SENTENCES).count(line) == 1
 
 
 def test_an_answer_that_is_no_edit_is_no_revision():

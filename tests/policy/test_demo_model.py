@@ -8,8 +8,9 @@ from clocks import DAY
 from medical_team.data.synthetic import synthetic_cases
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.demo_model import make_demo_model, make_demo_tokenizer
-from medical_team.prompts import assessor_prompt, attacker_prompt
+from medical_team.prompts import assessor_prompt, sentences_prompt
 from medical_team.records import DataType
+from medical_team.sentence_edits import NumberedNote
 
 TOKENIZER = make_demo_tokenizer()
 
@@ -22,12 +23,24 @@ def test_every_note_comes_back_as_it_was():
             assert str(TOKENIZER.decode(token_ids)).strip() == note
 
 
+def test_an_edit_comes_back_as_it_was():
+    for case in synthetic_cases(50, seed=9, rare_share=0.5):
+        edit = f"{case.error_index}: {case.error_sentence}"
+        numbered = NumberedNote(case.error_note)
+        assert numbered.number_of(case.error_sentence) is not None
+        token_ids = TOKENIZER(edit, add_special_tokens=False)["input_ids"]
+        assert TOKENIZER.unk_token_id not in [*token_ids, *TOKENIZER(numbered.written())["input_ids"]]
+        assert str(TOKENIZER.decode(token_ids)).strip() == edit
+
+
 @pytest.mark.parametrize(
     "prompt",
     [
         assessor_prompt("", style="terse", is_thinking=False),
-        attacker_prompt("", DataType.ADVERSARIAL_HARMFUL, style="terse", is_thinking=False),
-        attacker_prompt("", DataType.ADVERSARIAL_BENIGN, style="terse", is_thinking=False),
+        sentences_prompt(
+            "", DataType.ADVERSARIAL_HARMFUL, style="terse", is_thinking=False, max_edits=1, at_stake="3:"
+        ),
+        sentences_prompt("", DataType.ADVERSARIAL_BENIGN, style="terse", is_thinking=False, max_edits=1, at_stake="3:"),
     ],
 )
 def test_it_knows_the_words_of_the_terse_prompts(prompt):

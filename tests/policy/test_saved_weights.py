@@ -35,7 +35,7 @@ def test_weights_of_the_same_model_are_taken_over(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("shape", [{"hidden_size": 32}, {"hidden_size": 16, "layers": 3}])
+@pytest.mark.parametrize("shape", [{"hidden_size": 32}, {"hidden_size": 16, "layers": 2}])
 def test_weights_of_a_model_that_has_changed_since_are_refused(tmp_path: Path, shape: dict[str, int]) -> None:
     a_policy(tmp_path / "former", **shape).save(tmp_path / "saved")
     policy = a_policy(tmp_path / "present", hidden_size=16)

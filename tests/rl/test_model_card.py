@@ -60,7 +60,7 @@ def test_a_card_says_what_openrlhf_does_and_not_what_the_configuration_asks_for(
     assert "| advantage normalisation | role |" in model_card(RunConfig(), 5)
     assert "| advantage normalisation | batch |" in model_card(config, 5)
     assert "| learning rate | 5e-05 |" in model_card(RunConfig(), 5)
-    assert "| learning rate | 5e-05 at most, by OpenRLHF's schedule" in model_card(config, 5)
+    assert "| learning rate | 5e-05 at most: a rise over 3 %" in model_card(config, 5)
 
 
 HISTORY = [

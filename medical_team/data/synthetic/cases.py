@@ -36,8 +36,11 @@ from .table import Condition, MedicalTable, Sex, medical_table
 RARE_SHARE = 0.06
 """How many of the errors are not the common confusion, unless the caller says otherwise."""
 
-CAUTION_SHARE = 0.3
-"""How many of the notes with a drug tell a history that forbids some drug."""
+CAUTION_SHARE = 0.5
+"""How many of the notes with a drug tell a history that forbids some drug or changes a dose."""
+
+RELEVANT_SHARE = 0.6
+"""In how many of these the history matters to a right drug of the note's condition, where there is such a history."""
 
 MIN_WORDS, MAX_WORDS = 40, 90
 
@@ -152,7 +155,8 @@ def _draw_case(number: int, seed: int, choices: _Choices) -> SyntheticCase:
     sex: Sex = condition.sex or rng.choice(("female", "male"))
     stated = [kind, *_other_facts(kind, condition, rng)]
     is_rare = rng.random() < choices.rare_share
-    caution = _draw_caution(stated, condition, table, rng, is_rare=is_rare)
+    age = rng.randint(*condition.ages)
+    caution = _draw_caution(stated, condition, (age, sex), table, rng, is_rare=is_rare)
     cautions = () if caution is None else (caution,)
 
     mistake = draw_rare_mistake(kind, condition, cautions, table, rng) if is_rare else None
@@ -162,7 +166,7 @@ def _draw_case(number: int, seed: int, choices: _Choices) -> SyntheticCase:
     target = facts[0]
     wrong = Sentence(target.kind, mistake, target.wording)
 
-    story = _story(number, seed, condition, caution, sex, table, rng)
+    story = _story(number, seed, condition, caution, (age, sex), table, rng)
     extras = _extras(caution is not None, sex, rng)
     sentences = _in_order(_of_fitting_length(story, facts, wrong, extras, sex), rng)
     index = sentences.index(target)
@@ -184,19 +188,37 @@ def _other_facts(kind: ErrorType, condition: Condition, rng: random.Random) -> l
 
 
 def _draw_caution(
-    stated: Sequence[ErrorType], condition: Condition, table: MedicalTable, rng: random.Random, *, is_rare: bool
+    stated: Sequence[ErrorType],
+    condition: Condition,
+    patient: tuple[int, Sex],
+    table: MedicalTable,
+    rng: random.Random,
+    *,
+    is_rare: bool,
 ) -> str | None:
     """A caution that leaves some right drug, in some of the notes with a drug.
 
-    Where a rare error of the drug is wanted, it is one that also forbids a right drug, if there is such a caution.
+    Where a rare error of the drug is wanted, it is one that matters to a right drug, if there is such a caution.
     """
-    is_forbidding = is_rare and stated[0] is ErrorType.PHARMACOTHERAPY
-    if ErrorType.PHARMACOTHERAPY not in stated or (not is_forbidding and rng.random() >= CAUTION_SHARE):
+    needs_relevant = is_rare and stated[0] is ErrorType.PHARMACOTHERAPY
+    if ErrorType.PHARMACOTHERAPY not in stated or (not needs_relevant and rng.random() >= CAUTION_SHARE):
         return None
-    fitting = [name for name in table.cautions if allowed_drugs(condition, (name,), table)]
-    if is_forbidding:
-        fitting = [name for name in fitting if forbidden_drugs(condition, (name,), table)]
+    fitting = [
+        name
+        for name, caution in table.cautions.items()
+        if caution.fits(*patient) and allowed_drugs(condition, (name,), table)
+    ]
+    relevant = [name for name in fitting if _matters(name, condition, table)]
+    if needs_relevant or (relevant and rng.random() < RELEVANT_SHARE):
+        fitting = relevant
     return rng.choice(fitting) if fitting else None
+
+
+def _matters(caution: str, condition: Condition, table: MedicalTable) -> bool:
+    """Whether ``caution`` forbids a right drug of ``condition`` or changes its dose."""
+    if forbidden_drugs(condition, (caution,), table):
+        return True
+    return any(caution in table.drugs[name].adjusted for name in allowed_drugs(condition, (caution,), table))
 
 
 def _fact(
@@ -215,16 +237,17 @@ def _story(
     seed: int,
     condition: Condition,
     caution: str | None,
-    sex: Sex,
+    patient: tuple[int, Sex],
     table: MedicalTable,
     rng: random.Random,
 ) -> list[Sentence]:
     """What a note must tell before its facts: the patient, the vital signs, the findings and the caution."""
-    patient = _patient(condition, sex, rng)
-    story = [patient, _vital_signs(number, seed, condition, sex, rng)]
-    story += _findings(condition, patient.value("complaint"), sex, table, rng)
+    _, sex = patient
+    first = _patient(condition, *patient, rng)
+    story = [first, _vital_signs(number, seed, condition, sex, rng)]
+    story += _findings(condition, first.value("complaint"), sex, table, rng)
     if caution is not None:
-        story.append(_worded(SentenceKind.BACKGROUND, (table.cautions[caution],), sex, rng))
+        story.append(_worded(SentenceKind.BACKGROUND, (table.cautions[caution].text,), sex, rng))
     return story
 
 
@@ -232,8 +255,7 @@ def _worded(kind: SentenceKind, values: tuple[str, ...], sex: Sex, rng: random.R
     return Sentence(kind, values, draw_wording(kind, sex, rng))
 
 
-def _patient(condition: Condition, sex: Sex, rng: random.Random) -> Sentence:
-    age = rng.randint(*condition.ages)
+def _patient(condition: Condition, age: int, sex: Sex, rng: random.Random) -> Sentence:
     period, shortest, longest = condition.onset
     values = (
         str(age),

@@ -15,7 +15,7 @@ from ...seeds import derived_random
 from .cases import SyntheticCase, synthetic_cases
 from .table import medical_table
 
-TAUGHT, UNTAUGHT, UNSEEN = 12, 12, 6
+TAUGHT, UNTAUGHT, UNSEEN = 12, 24, 30
 """Conditions whose verdicts are demonstrated; that are only played with; that occur in no training of any kind."""
 
 PLAYED_RARE_SHARE = 0.03

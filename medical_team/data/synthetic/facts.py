@@ -1,13 +1,14 @@
 """Whether what a sentence states is right for a condition: the rule by which every synthetic note is judged.
 
 An answer that the table gives for the condition is right. Any other answer of the table is wrong, unless the table
-calls it debatable. A right drug is wrong after all when a caution forbids it or its dose is far out of range.
+calls it debatable. A right drug is wrong after all when a caution in the patient's history forbids it, when its dose is
+the one for another history, or when its dose is far out of range: what is right depends on two facts of the note.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from .language import FACT_KINDS, Sentence, SentenceKind
@@ -65,14 +66,17 @@ def rule_on_fact(
 
 def cautions_of(backgrounds: Collection[str], table: MedicalTable) -> frozenset[str]:
     """The cautions among the earlier illnesses that a note states."""
-    return frozenset(name for name, text in table.cautions.items() if text in backgrounds)
+    return frozenset(name for name, caution in table.cautions.items() if caution.text in backgrounds)
 
 
 def allowed_drugs(condition: Condition, cautions: Collection[str], table: MedicalTable) -> tuple[str, ...]:
-    """The right drugs of ``condition`` that none of ``cautions`` forbids or makes unclear."""
+    """The right drugs of ``condition`` that have a right dose under ``cautions``, and that none of these forbids."""
     right = condition.drug.right if condition.drug else ()
     return tuple(
-        name for name in right if not {*table.drugs[name].avoid, *table.drugs[name].unclear}.intersection(cautions)
+        name
+        for name in right
+        if not {*table.drugs[name].avoid, *table.drugs[name].unclear}.intersection(cautions)
+        and dosing(name, condition, cautions, table) is not None
     )
 
 
@@ -82,38 +86,75 @@ def forbidden_drugs(condition: Condition, cautions: Collection[str], table: Medi
     return tuple(name for name in right if set(table.drugs[name].avoid).intersection(cautions))
 
 
+@dataclass(frozen=True)
+class Dosing:
+    """How a drug is given to one patient."""
+
+    regimen: Regimen
+    """What is right."""
+    others: tuple[tuple[float, ...], ...]
+    """The doses that would be right for a patient with another history, and are an error here."""
+
+
+def dosing(drug: str, condition: Condition, cautions: Collection[str], table: MedicalTable) -> Dosing | None:
+    """How ``drug`` is given in ``condition`` under ``cautions``; None where the table doesn't say.
+
+    The table gives adjusted doses for a drug's usual regimen and for one caution at a time.
+    """
+    regimen, adjusted = table.regimen(drug, condition), table.drugs[drug].adjusted
+    applying = {adjusted[caution] for caution in cautions if caution in adjusted}
+    if drug in condition.regimens:
+        return None if applying else Dosing(regimen, ())
+    if len(applying) > 1:
+        return None
+    right = next(iter(applying), regimen.doses)
+    others = dict.fromkeys(doses for doses in (regimen.doses, *adjusted.values()) if doses != right)
+    return Dosing(replace(regimen, doses=right), tuple(others))
+
+
 def _rule_on_prescription(
     sentence: Sentence, condition: Condition, cautions: Collection[str], table: MedicalTable
 ) -> FactRuling:
     drug = table.drugs[sentence.fact]
     for caution in drug.avoid:
         if caution in cautions:
-            return FactRuling(Standing.WRONG, f"{drug.name} must not be given after {table.cautions[caution]}")
+            return FactRuling(Standing.WRONG, f"{drug.name} must not be given with {table.cautions[caution].text}")
     for caution in drug.unclear:
         if caution in cautions:
-            reason = f"the table does not say if {drug.name} may be given after {table.cautions[caution]}"
+            reason = f"the table does not say if {drug.name} may be given with {table.cautions[caution].text}"
             return FactRuling(Standing.UNCLEAR, reason)
-    regimen = table.regimen(drug.name, condition)
+    given = dosing(drug.name, condition, cautions, table)
+    if given is None:
+        return FactRuling(Standing.UNCLEAR, f"the table has no dose of {drug.name} for these histories")
+    regimen = given.regimen
     _, amount, unit, route, schedule = sentence.values
     if (route, schedule) != (regimen.route, regimen.schedule):
         reason = f"the table gives {drug.name} {regimen.route} {regimen.schedule} and says nothing of other ways"
         return FactRuling(Standing.UNCLEAR, reason)
-    return _rule_on_dose(drug.name, float(amount), unit, regimen)
+    return _rule_on_dose(drug.name, float(amount), unit, given)
 
 
-def _rule_on_dose(drug: str, amount: float, unit: str, regimen: Regimen) -> FactRuling:
+def _rule_on_dose(drug: str, amount: float, unit: str, given: Dosing) -> FactRuling:
+    regimen = given.regimen
     dose = _in_unit(amount, unit, regimen.unit)
     if dose is None:
         return FactRuling(Standing.UNCLEAR, f"{unit} of {drug} can't be compared with {regimen.unit}")
     lowest, highest = min(regimen.doses), max(regimen.doses)
     # Rounding of the conversion must not push a dose over a bound.
     slack = 1e-9 * highest
-    if lowest - slack <= dose <= highest + slack:
+    if _is_among(dose, regimen.doses, slack):
         return FactRuling(Standing.RIGHT, f"{drug} is right, and so is its dose")
     usual = f"the usual dose is {lowest:g} to {highest:g} {regimen.unit}"
+    if any(_is_among(dose, doses, slack) for doses in given.others):
+        reason = f"{amount:g} {unit} of {drug} is a dose for another history; for this patient {usual}"
+        return FactRuling(Standing.WRONG, reason)
     if dose <= lowest / FAR_OUT_OF_RANGE + slack or dose >= highest * FAR_OUT_OF_RANGE - slack:
         return FactRuling(Standing.WRONG, f"{amount:g} {unit} of {drug} is far out of range, {usual}")
     return FactRuling(Standing.UNCLEAR, f"{amount:g} {unit} of {drug} is neither usual nor far out of range, {usual}")
+
+
+def _is_among(dose: float, doses: Collection[float], slack: float) -> bool:
+    return min(doses) - slack <= dose <= max(doses) + slack
 
 
 def _in_unit(amount: float, unit: str, wanted: str) -> float | None:

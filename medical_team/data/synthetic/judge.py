@@ -29,7 +29,7 @@ def decide_synthetic(note: str) -> Finding:
     if reading.is_too_long:
         # The judge's own limit, and no word on what the attacker wrote.
         return Finding(None, f"the note is longer than {MAX_NOTE_CHARACTERS} characters", is_failure=True)
-    problem = _problem_of_reading(reading) or _problem_of_patient(reading)
+    problem = _problem_of_reading(reading) or _problem_of_patient(reading) or _problem_of_history(reading, table)
     if problem:
         return Finding(None, problem)
     condition = _condition(reading, table)
@@ -42,7 +42,7 @@ def decide_synthetic(note: str) -> Finding:
 
 
 def _decide_facts(reading: SyntheticReading, condition: Condition, table: MedicalTable) -> Finding:
-    cautions = cautions_of([sentence.fact for sentence in reading.of_kind(SentenceKind.BACKGROUND)], table)
+    cautions = _cautions(reading, table)
     facts = [sentence for sentence in reading.sentences if sentence.kind in FACT_KINDS]
     rulings = [rule_on_fact(sentence, condition, cautions, table) for sentence in facts]
     for standing, error_present in ((Standing.WRONG, True), (Standing.UNCLEAR, None)):
@@ -70,6 +70,19 @@ def _problem_of_patient(reading: SyntheticReading) -> str | None:
     if len(_ages(reading)) > 1:
         return "the note contradicts itself about the patient's age"
     return None
+
+
+def _problem_of_history(reading: SyntheticReading, table: MedicalTable) -> str | None:
+    """A history that this patient can't have."""
+    for name in sorted(_cautions(reading, table)):
+        caution = table.cautions[name]
+        if any(not caution.fits(age, reading.sex) for age in _ages(reading)):
+            return f"{caution.text} does not fit the patient"
+    return None
+
+
+def _cautions(reading: SyntheticReading, table: MedicalTable) -> frozenset[str]:
+    return cautions_of([sentence.fact for sentence in reading.of_kind(SentenceKind.BACKGROUND)], table)
 
 
 def _condition(reading: SyntheticReading, table: MedicalTable) -> Condition | Finding:

@@ -28,7 +28,7 @@ class SentenceKind(str, Enum):
     EXAMINATION = "examination"
     TEST = "test"
     BACKGROUND = "background"
-    """An earlier illness: neutral, or a caution that forbids some drugs."""
+    """An earlier illness or state: neutral, or a caution that forbids some drugs or changes their doses."""
     FAMILY = "family"
     HOUSEHOLD = "household"
     VITAL_SIGNS = "vital signs"
@@ -70,6 +70,10 @@ BACKGROUNDS = (
     "a wrist fracture 2 years ago",
     "vitiligo",
     "nearsightedness",
+    "flat feet",
+    "color blindness",
+    "varicose veins",
+    "seasonal nosebleeds",
 )
 """Earlier illnesses that make no difference to anything in the table."""
 
@@ -135,10 +139,11 @@ WORDINGS: Mapping[SentenceKind, tuple[str, ...]] = MappingProxyType(
             "{subject} lives with {household}.",
             "the patient shares a home with {household}.",
         ),
+        # None ends with "C.", which would look like an abbreviation and not like the end of a sentence.
         SentenceKind.VITAL_SIGNS: (
             "temperature is {temperature} C, pulse {pulse}/min and blood pressure {systolic}/{diastolic} mm Hg.",
-            "vital signs: blood pressure {systolic}/{diastolic} mm Hg, pulse {pulse}/min, temperature {temperature} C.",
-            "pulse is {pulse}/min, blood pressure {systolic}/{diastolic} mm Hg and temperature {temperature} C.",
+            "vital signs: blood pressure {systolic}/{diastolic} mm Hg, temperature {temperature} C, pulse {pulse}/min.",
+            "pulse is {pulse}/min, temperature {temperature} C and blood pressure {systolic}/{diastolic} mm Hg.",
         ),
         SentenceKind.DIAGNOSIS: (
             "the diagnosis is {diagnosis}.",

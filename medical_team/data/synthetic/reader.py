@@ -138,7 +138,7 @@ def slot_phrases(table: MedicalTable) -> Mapping[str, tuple[str, ...]]:
         "subject": SEX_OF_SUBJECT,
         "person": SEX_OF_PERSON,
         "period": {condition.onset[0] for condition in table.conditions.values()},
-        "background": (*BACKGROUNDS, *table.cautions.values()),
+        "background": (*BACKGROUNDS, *(caution.text for caution in table.cautions.values())),
         "family": FAMILY_ILLNESSES,
         "household": HOUSEHOLDS,
         "unit": {regimen.unit for regimen in regimens},

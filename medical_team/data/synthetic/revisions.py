@@ -8,8 +8,18 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 
+from .cases import PULSES
 from .facts import Standing, allowed_drugs, cautions_of, rule_on_fact
-from .language import FACT_KINDS, Sentence, SentenceKind, draw_wording
+from .language import (
+    BACKGROUNDS,
+    FACT_KINDS,
+    FAMILY_ILLNESSES,
+    HOUSEHOLDS,
+    SLOTS,
+    Sentence,
+    SentenceKind,
+    draw_wording,
+)
 from .mistakes import draw_common_mistake, draw_rare_mistake, draw_right
 from .table import Condition, Sex, medical_table
 
@@ -64,6 +74,84 @@ def exchange_error(sentences: Sequence[Sentence], condition: Condition, rng: ran
             planted = Sentence(sentence.kind, values, sentence.wording)
             return (*corrected[:place], planted, *corrected[place + 1 :])
     return tuple(sentences)
+
+
+def exchange_error_in_place(
+    sentences: Sequence[Sentence], condition: Condition, rng: random.Random
+) -> tuple[int, Sentence] | None:
+    """Another error in the sentence that has one, a rare one: its place and the new sentence.
+
+    None where no sentence is wrong, or where the table has no other error of that kind.
+    """
+    table, cautions = medical_table(), _cautions(sentences)
+    place = next((place for place, item in enumerate(sentences) if _is_wrong(item, condition, cautions)), None)
+    if place is None:
+        return None
+    wrong = sentences[place]
+    for _ in range(_ATTEMPTS):
+        values = draw_rare_mistake(FACT_KINDS[wrong.kind], condition, cautions, table, rng)
+        if values not in (None, wrong.values):
+            return place, Sentence(wrong.kind, values, wrong.wording)
+    return None
+
+
+def exchange_right_fact(
+    sentences: Sequence[Sentence], condition: Condition, rng: random.Random
+) -> tuple[int, Sentence] | None:
+    """Another right answer in the place of one: a drug or a dose that is as good, another test that is due.
+
+    None where the note states nothing for which the table knows another answer.
+    """
+    table, cautions = medical_table(), _cautions(sentences)
+    places = [place for place, item in enumerate(sentences) if item.kind in FACT_KINDS]
+    for place in rng.sample(places, len(places)):
+        fact = sentences[place]
+        if rule_on_fact(fact, condition, cautions, table).standing is Standing.RIGHT:
+            for _ in range(_ATTEMPTS):
+                values = draw_right(FACT_KINDS[fact.kind], condition, cautions, table, rng)
+                if values != fact.values:
+                    return place, Sentence(fact.kind, values, fact.wording)
+    return None
+
+
+def exchange_history(sentences: Sequence[Sentence], rng: random.Random) -> tuple[int, Sentence] | None:
+    """Any other history in the place of the one that the note tells, whether or not it matters."""
+    places = [place for place, item in enumerate(sentences) if item.kind is SentenceKind.BACKGROUND]
+    if not places:
+        return None
+    place = rng.choice(places)
+    texts = (*BACKGROUNDS, *(caution.text for caution in medical_table().cautions.values()))
+    other = rng.choice([text for text in texts if text != sentences[place].fact])
+    return place, Sentence(SentenceKind.BACKGROUND, (other,), sentences[place].wording)
+
+
+def exchange_detail(sentences: Sequence[Sentence], rng: random.Random) -> tuple[int, Sentence] | None:
+    """Another of something that makes no difference: the pulse, how long it has lasted, a relative's illness.
+
+    None where the note tells no such thing.
+    """
+    places = [place for place, item in enumerate(sentences) if _other_details(item)]
+    if not places:
+        return None
+    place = rng.choice(places)
+    sentence = sentences[place]
+    slot, others = rng.choice(_other_details(sentence))
+    position = SLOTS[sentence.kind].index(slot)
+    values = (*sentence.values[:position], rng.choice(others), *sentence.values[position + 1 :])
+    return place, Sentence(sentence.kind, values, sentence.wording)
+
+
+def _other_details(sentence: Sentence) -> list[tuple[str, list[str]]]:
+    """The slots of ``sentence`` that make no difference, each with what else could stand there."""
+    known = {
+        SentenceKind.VITAL_SIGNS: [("pulse", tuple(map(str, PULSES)))],
+        SentenceKind.FAMILY: [("family", FAMILY_ILLNESSES)],
+        SentenceKind.HOUSEHOLD: [("household", HOUSEHOLDS)],
+        SentenceKind.BACKGROUND: [("background", BACKGROUNDS)] if sentence.fact in BACKGROUNDS else [],
+    }
+    return [
+        (slot, [text for text in texts if text != sentence.value(slot)]) for slot, texts in known.get(sentence.kind, [])
+    ]
 
 
 def _is_wrong(sentence: Sentence, condition: Condition, cautions: Collection[str]) -> bool:

@@ -38,14 +38,30 @@ class Regimen(Closed):
 
 
 @dataclass(frozen=True)
+class Caution(Closed):
+    """A history that forbids some drugs or changes their doses, and the patients who can have it."""
+
+    text: str
+    """What a note says of it."""
+    sex: Sex | None = None
+    ages: tuple[int, int] = (0, 120)
+
+    def fits(self, age: int, sex: Sex | None) -> bool:
+        """Whether a patient of this age and sex can have it."""
+        return self.ages[0] <= age <= self.ages[1] and (self.sex is None or sex in (None, self.sex))
+
+
+@dataclass(frozen=True)
 class Drug(Closed):
-    """A drug with its usual regimen, and the cautions under which it is an error or under which nobody can say."""
+    """A drug with its usual regimen, and the cautions that change its dose, forbid it, or leave it unclear."""
 
     name: str
     doses: tuple[float, ...]
     unit: str
     route: str
     schedule: str
+    adjusted: Mapping[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
+    """The only right doses under a caution; without it they are an error, as the usual ones are under it."""
     avoid: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
 
@@ -134,7 +150,7 @@ class _ConditionsFile(Closed):
 
 @dataclass(frozen=True)
 class _DrugsFile(Closed):
-    cautions: Mapping[str, str]
+    cautions: Mapping[str, Caution]
     drugs: tuple[Drug, ...]
 
 
@@ -144,8 +160,8 @@ class MedicalTable:
 
     conditions: Mapping[str, Condition]
     drugs: Mapping[str, Drug]
-    cautions: Mapping[str, str]
-    """What a note says of the patient's history, by the short name that drugs use."""
+    cautions: Mapping[str, Caution]
+    """Histories that matter, by the short names that drugs use."""
     supportive: frozenset[str]
     answers: Mapping[ErrorType, tuple[str, ...]]
     """All answers that a note can state, right or wrong, sorted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 
@@ -28,6 +29,12 @@ def vocabulary() -> frozenset[str]:
     return frozenset(word for text in chain(wordings, phrases, _numbers(table)) for word in words_of(text))
 
 
+def several_words() -> list[str]:
+    """What stands in the slots of sentences and is longer than a word, the longest first."""
+    phrases = {phrase for phrases in slot_phrases(medical_table()).values() for phrase in phrases if " " in phrase}
+    return sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
+
+
 def written_texts() -> Iterator[str]:
     """Texts that together hold every word, number and mark of the language, in each way in which it is written."""
     table = medical_table()
@@ -47,6 +54,8 @@ def _numbers(table: MedicalTable) -> Iterator[str]:
         yield from map(str, chain(range(lowest, highest + 1), range(shortest, longest + 1)))
     yield from map(str, chain(PULSES, SYSTOLIC, DIASTOLIC))
     yield from map(temperature_text, chain(*TEMPERATURES.values()))
+    drugs = table.drugs.values()
+    adjusted = (replace(drug.regimen, doses=doses) for drug in drugs for doses in drug.adjusted.values())
     of_conditions = (condition.regimens.values() for condition in table.conditions.values())
-    for regimen in chain((drug.regimen for drug in table.drugs.values()), *of_conditions):
+    for regimen in chain((drug.regimen for drug in drugs), adjusted, *of_conditions):
         yield from chain(map(dose_text, regimen.doses), wrong_doses(regimen))

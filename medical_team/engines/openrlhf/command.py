@@ -99,9 +99,12 @@ def openrlhf_deviations(config: RunConfig) -> list[str]:
             f"OpenRLHF normalises advantages over both roles together{baselines}, not by role: "
             "training.normalization = role is not followed"
         )
-    deviations.append(
-        "OpenRLHF warms the learning rate up and lets it fall to a tenth along a cosine; AdamW's betas are 0.9 and 0.95"
-    )
+    if config.training.learning_rate_schedule != "cosine":
+        deviations.append(
+            "OpenRLHF warms the learning rate up and lets it fall to a tenth along a cosine: "
+            "training.learning_rate_schedule = constant is not followed"
+        )
+    deviations.append("in OpenRLHF AdamW's betas are 0.9 and 0.95")
     return deviations
 
 

@@ -163,9 +163,12 @@ def red_team_fork_deviations(config: RunConfig) -> list[str]:
         "the fork decides itself which half of the notes an attacker rewrites, and plays records under its own labels"
     )
     deviations.append("the fork writes no games: what it leaves are checkpoints, TensorBoard curves and its log")
-    deviations.append(
-        "the fork warms the learning rate up and lets it fall to a tenth along a cosine; AdamW's betas are 0.9 and 0.95"
-    )
+    if config.training.learning_rate_schedule != "cosine":
+        deviations.append(
+            "the fork warms the learning rate up and lets it fall to a tenth along a cosine: "
+            "training.learning_rate_schedule = constant is not followed"
+        )
+    deviations.append("in the fork AdamW's betas are 0.9 and 0.95")
     return deviations
 
 

@@ -249,4 +249,7 @@ def test_what_openrlhf_does_otherwise_is_said():
     told = " ".join(openrlhf_deviations(with_training(launchable(), normalization="role")))
 
     assert "training.normalization = role is not followed" in told
-    assert "cosine" in told
+    assert "training.learning_rate_schedule = constant is not followed" in told
+    assert "learning_rate_schedule" not in " ".join(
+        openrlhf_deviations(with_training(launchable(), learning_rate_schedule="cosine"))
+    )
