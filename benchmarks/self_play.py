@@ -45,7 +45,7 @@ from medical_team.train.best_response import all_attacked, best_response_config,
 from medical_team.train.demo_run import PLAYED_CASES, HeldoutNotes, assessed
 from medical_team.train.session import resume_run, start_run
 
-WARM, ALONE, SHARED, POOL, APART, FROZEN, STATIC = ARMS = (
+WARM, ALONE, SHARED, POOL, APART, FROZEN, STATIC, RARE = ARMS = (
     "warm-start",
     "assessor-only",
     "shared",
@@ -53,9 +53,15 @@ WARM, ALONE, SHARED, POOL, APART, FROZEN, STATIC = ARMS = (
     "separate",
     "frozen-attacker",
     "static-dump",
+    "rare-notes",
 )
 FIRST_DEVELOPMENT_SEED = 100
 ATTACKER_STEPS = 100
+ATTACKER_KL_COEFFICIENT = 0.05
+"""Of attackers that are trained to attack alone: they may go further from their start than those of self-play."""
+LEARNING_RATE = 6e-4
+RARE_SHARE = 0.5
+"""Of the errors in the notes of rare-notes, as many as attackers are shown to plant."""
 PRIMARY = ("untaught conditions, rare errors", "unseen attackers")
 AS_WRITTEN = "as written"
 BOOTSTRAP_DRAWS = 2000
@@ -99,8 +105,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--arm", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seed", type=int, nargs="+", default=[])
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--assessor-samples", type=int, default=32, help="of each step, the same for every arm")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--assessor-samples", type=int, default=48, help="of each step, the same for every arm")
     parser.add_argument("--heldout-cases", type=int, default=96, help="in each group")
     parser.add_argument("--exploit", action="store_true", help="train attackers against the cells' assessors")
     parser.add_argument("--table", action="store_true", help="only print what there is")
@@ -174,14 +180,22 @@ def arm_config(plan: Plan, arm: str, seed: int, data: Path) -> RunConfig:
     return replace(
         base,
         data=DataConfig(train=str(data)),
-        game=replace(base.game, no_attacker_turn=arm in (ALONE, STATIC)),
+        game=replace(base.game, no_attacker_turn=arm in (ALONE, STATIC, RARE)),
         policy=replace(base.policy, roles="separate" if arm in (POOL, APART) else "shared"),
         opponents=opponents.get(arm, base.opponents),
-        training=replace(base.training, seed=seed, steps=plan.steps, assessor_samples_per_step=plan.assessor_samples),
+        training=replace(
+            base.training,
+            seed=seed,
+            steps=plan.steps,
+            learning_rate=LEARNING_RATE,
+            assessor_samples_per_step=plan.assessor_samples,
+        ),
     )
 
 
 def training_records(plan: Plan, arm: str, seed: int) -> list[TrainingRecord]:
+    if arm == RARE:
+        return played_records(PLAYED_CASES, seed, rare_share=RARE_SHARE)
     if arm != STATIC:
         return played_records(PLAYED_CASES, seed)
     games = learnt_from(trained(plan, POOL, seed).games(), plan.assessor_samples)
@@ -252,6 +266,7 @@ def revised_notes(plan: Plan, notes: NoteSet, attacker: int) -> list[HeldoutNote
     if not data.is_file():
         write_jsonl(data, all_attacked(played_records(PLAYED_CASES, attacker)))
     base = load_preset("demo")
+    base = replace(base, training=replace(base.training, kl_coefficient=ATTACKER_KL_COEFFICIENT))
     config = best_response_config(
         base, start="demo", assessor="demo", data=data, steps=min(ATTACKER_STEPS, plan.steps), seed=attacker
     )
@@ -293,6 +308,7 @@ def exploit_cell(plan: Plan, arm: str, seed: int) -> None:
     target = "demo" if arm == WARM else str(run_path(plan, arm, seed) / "final")
     steps = min(ATTACKER_STEPS, plan.steps)
     options = ["--data", str(data), "--steps", str(steps), "--seeds", "1", "--tries", "16", "-o", str(output)]
+    options += ["--kl-coefficient", str(ATTACKER_KL_COEFFICIENT)]
     if eval_exploit.main([target, *options]) != 0:
         sys.exit("Stopped. The same command goes on.")
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from medical_team.config import RunConfig
 from medical_team.data.synthetic.demo_world import (
+    EDITED,
     TAUGHT,
     UNSEEN,
     UNTAUGHT,
@@ -80,12 +81,14 @@ minutes on a laptop.
 ## How it was made
 
 `python scripts/build_demo_policy.py` (seed {seed}): {steps} steps of {batch} demonstrations, whose notes it learnt to
-read too, in {minutes:.0f} minutes on one core. Attackers' edits of single sentences were demonstrated for {played}
+read too, in {minutes:.0f} minutes on one core. Attackers' edits of single sentences were demonstrated for {shown}
 conditions; verdicts for {taught} of them. For the others coin flips were shown as verdicts, so that the policy tries
-both when it plays; what is right is left to self-play. {unseen} further conditions occur in no training at all.
+both when it plays; what is right is left to self-play, which plays the taught ones and {untaught} of the others.
+{unseen} further conditions occur in no training at all.
 
 - Verdicts taught: {taught_names}.
-- Not taught: {untaught_names}.
+- Not taught, and played with: {untaught_names}.
+- Neither taught nor played with: {edited_names}.
 - Never seen: {unseen_names}.
 
 ## What it does
@@ -275,11 +278,13 @@ def card(config: RunConfig, minutes: float) -> str:
         steps=config.warmstart.steps,
         batch=config.warmstart.demonstrations_per_step,
         minutes=minutes,
-        played=TAUGHT + UNTAUGHT,
+        shown=TAUGHT + UNTAUGHT + EDITED,
         taught=TAUGHT,
+        untaught=UNTAUGHT,
         unseen=UNSEEN,
         taught_names=", ".join(world.taught),
         untaught_names=", ".join(world.untaught),
+        edited_names=", ".join(world.edited),
         unseen_names=", ".join(world.unseen),
         cases=HELDOUT_CASES,
         rows="\n".join(rows),

@@ -92,6 +92,7 @@ def _asked(config: RunConfig) -> tuple[object, ...]:
         config.training.steps,
         config.training.seed,
         config.training.games_per_step,
+        config.training.kl_coefficient,
     )
 
 

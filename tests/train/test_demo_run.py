@@ -9,6 +9,7 @@ import pytest
 from medical_team.config import DEMO_MODEL, PolicyConfig
 from medical_team.data.synthetic import read_note
 from medical_team.data.synthetic.demo_world import (
+    EDITED,
     TAUGHT,
     UNSEEN,
     UNTAUGHT,
@@ -26,8 +27,8 @@ from medical_team.train.demo_run import run_demo
 
 def test_the_world_keeps_its_parts_apart():
     world = demo_world()
-    names = [*world.taught, *world.untaught, *world.unseen]
-    assert len(set(names)) == len(names) == TAUGHT + UNTAUGHT + UNSEEN
+    names = [*world.taught, *world.untaught, *world.edited, *world.unseen]
+    assert len(set(names)) == len(names) == TAUGHT + UNTAUGHT + EDITED + UNSEEN
 
 
 def test_notes_to_play_with_are_of_all_four_categories_and_apart_from_held_out_ones():

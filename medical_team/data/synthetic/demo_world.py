@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate, pairwise
 
 from ...records import DataType, TrainingRecord
 from ...seeds import derived_random
 from .cases import SyntheticCase, synthetic_cases
 from .table import medical_table
 
-TAUGHT, UNTAUGHT, UNSEEN = 12, 24, 30
-"""Conditions whose verdicts are demonstrated; that are only played with; that occur in no training of any kind."""
+TAUGHT, UNTAUGHT, EDITED, UNSEEN = 12, 8, 16, 30
+"""Conditions whose verdicts are demonstrated; that are only played with; that only attackers are shown, and nobody
+plays with; that occur in no training of any kind."""
 
 PLAYED_RARE_SHARE = 0.03
 """The share of errors that are not the common confusion, in the notes to play with."""
@@ -31,10 +33,11 @@ UNSEEN_GROUP = "conditions never seen"
 
 @dataclass(frozen=True)
 class DemoWorld:
-    """Names of conditions, in three parts that share none."""
+    """Names of conditions, in four parts that share none."""
 
     taught: tuple[str, ...]
     untaught: tuple[str, ...]
+    edited: tuple[str, ...]
     unseen: tuple[str, ...]
 
     @property
@@ -48,13 +51,13 @@ def demo_world() -> DemoWorld:
     """The world, always the same."""
     names = sorted(medical_table().conditions)
     derived_random(0, "demo conditions").shuffle(names)
-    played = TAUGHT + UNTAUGHT
-    return DemoWorld(tuple(names[:TAUGHT]), tuple(names[TAUGHT:played]), tuple(names[played : played + UNSEEN]))
+    ends = accumulate((TAUGHT, UNTAUGHT, EDITED, UNSEEN))
+    return DemoWorld(*(tuple(names[start:end]) for start, end in pairwise((0, *ends))))
 
 
-def played_records(cases: int, seed: int) -> list[TrainingRecord]:
+def played_records(cases: int, seed: int, *, rare_share: float = PLAYED_RARE_SHARE) -> list[TrainingRecord]:
     """Records to play with: two for each case, vanilla and adversarial cases in turn."""
-    drawn = synthetic_cases(cases, seed, conditions=demo_world().played, rare_share=PLAYED_RARE_SHARE)
+    drawn = synthetic_cases(cases, seed, conditions=demo_world().played, rare_share=rare_share)
     return [record for case in drawn for record in _records(case, "played", is_adversarial=case.number % 2 == 1)]
 
 
@@ -63,23 +66,24 @@ class DemonstratedRecords:
     """What the demo policy is shown."""
 
     revisions: tuple[TrainingRecord, ...]
-    """Of all played conditions."""
+    """Of all conditions but the unseen ones."""
     verdicts: tuple[TrainingRecord, ...]
     """Of the taught conditions: the right verdict is shown."""
     guesses: tuple[TrainingRecord, ...]
-    """Of the untaught conditions: coin flips are shown as verdicts."""
+    """Of all of these but the taught ones: coin flips are shown as verdicts."""
 
 
 def demonstrated_records(cases: int, seed: int) -> DemonstratedRecords:
     """Records for demonstrations, of ``cases`` cases in each part."""
     world = demo_world()
+    guessed = (*world.untaught, *world.edited)
     parts = (
         tuple(
             record
             for case in synthetic_cases(cases, seed + part, conditions=conditions, rare_share=DEMONSTRATED_RARE_SHARE)
             for record in _records(case, f"demonstrated-{part}", is_adversarial=True)
         )
-        for part, conditions in enumerate((world.played, world.taught, world.untaught))
+        for part, conditions in enumerate(((*world.taught, *guessed), world.taught, guessed))
     )
     return DemonstratedRecords(*parts)
 
