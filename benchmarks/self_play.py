@@ -4,6 +4,7 @@
     python benchmarks/self_play.py --seed 101 102              # every arm of these seeds
     python benchmarks/self_play.py --exploit --arm shared --seed 101
     python benchmarks/self_play.py --table                     # what there is so far
+    python benchmarks/self_play.py --table --picture self_play.png
 
 Each cell leaves one small JSON file, and the table is made from these files alone. docs/evidence.md says what the arms
 are, which seeds are for development, and what is compared.
@@ -16,7 +17,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("--heldout-cases", type=int, default=96, help="in each group")
     parser.add_argument("--exploit", action="store_true", help="train attackers against the cells' assessors")
     parser.add_argument("--table", action="store_true", help="only print what there is")
+    parser.add_argument("--picture", type=Path, help="draw the cells of test seeds into this file, PNG or SVG")
     parser.add_argument("--runs", type=Path, default=Path("runs/self_play"))
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/self_play"))
     chosen = parser.parse_args()
@@ -123,6 +125,8 @@ def main() -> None:
                 if chosen.exploit:
                     exploit_cell(plan, arm, seed)
     sys.stdout.write(report(plan.results))
+    if chosen.picture is not None:
+        draw(plan.results, chosen.picture)
 
 
 def play_cell(plan: Plan, arm: str, seed: int) -> None:
@@ -322,50 +326,61 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 
 Cells = Mapping[tuple[str, int], Mapping[str, Any]]
+Letters = np.ndarray[Any, Any]
+
+
+def cells_in(results: Path) -> Cells:
+    """The cells of a folder, by arm and seed."""
+    contents = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(results.glob("*.json"))]
+    return {(cell["arm"], cell["seed"]): cell for cell in contents}
 
 
 def report(results: Path) -> str:
     """The tables of the cells in ``results``, development and test apart."""
-    cells = {
-        (cell["arm"], cell["seed"]): cell
-        for cell in (json.loads(file.read_text(encoding="utf-8")) for file in sorted(results.glob("*.json")))
-    }
+    cells = cells_in(results)
     parts: list[str] = []
     for notes in (DEVELOPMENT, TEST):
         own = {key: cell for key, cell in cells.items() if note_set(key[1]) is notes}
         if own:
-            parts += [f"## Seeds for {notes.name}", "", *accuracy_table(own), "", *differences(own), ""]
+            parts += [f"## Seeds for {notes.name}", "", *held_out_table(own, "balanced accuracy", balanced), ""]
+            parts += [*held_out_table(own, "false alarms", false_alarms), "", *differences(own), ""]
             parts += [*exploit_table(results, list(own)), ""]
     return "\n".join(parts) if parts else f"no cell in {results} yet\n"
 
 
-def accuracy_table(cells: Cells) -> Iterator[str]:
+def held_out_table(cells: Cells, name: str, measure: Callable[[Letters], float]) -> Iterator[str]:
     arms = [arm for arm in ARMS if any(key[0] == arm for key in cells)]
-    yield "| held-out notes (balanced accuracy, mean and each seed) | " + " | ".join(arms) + " |"
+    yield f"| held-out notes ({name}, mean and each seed) | " + " | ".join(arms) + " |"
     yield "|---|" + "---|" * len(arms)
     for group in next(iter(cells.values()))["groups"]:
         for text in (AS_WRITTEN, PRIMARY[1]):
             row: list[str] = []
             for arm in arms:
-                values = [balanced(letters(cell, group, text)) for key, cell in cells.items() if key[0] == arm]
+                values = [measure(letters(cell, group, text)) for key, cell in cells.items() if key[0] == arm]
                 row.append(f"{fmean(values):.2f} ({', '.join(f'{value:.2f}' for value in values)})")
             yield f"| {group}, {text} | " + " | ".join(row) + " |"
 
 
-def letters(cell: Mapping[str, Any], group: str, text: str) -> np.ndarray[Any, Any]:
+def letters(cell: Mapping[str, Any], group: str, text: str) -> Letters:
     """The letters of :func:`outcomes`, a row for each case: of one text, or of all unseen attackers side by side."""
     texts = cell["groups"][group]
     chosen = [texts[AS_WRITTEN]] if text == AS_WRITTEN else [texts[name] for name in texts if name != AS_WRITTEN]
     return np.concatenate([np.array(list(found)).reshape(-1, 2) for found in chosen], axis=1)
 
 
-def balanced(found: np.ndarray[Any, Any]) -> float:
+def balanced(found: Letters) -> float:
     """The mean of both accuracies; not a number where notes with an error, or without one, are missing."""
     rates: list[float] = []
     for letter in "hs":
         right, wrong = (found == letter.upper()).sum(), (found == letter).sum()
         rates.append(float(right / (right + wrong)) if right + wrong else float("nan"))
     return fmean(rates)
+
+
+def false_alarms(found: Letters) -> float:
+    """The share of notes without an error that were called harmful."""
+    right, wrong = (found == "S").sum(), (found == "s").sum()
+    return float(wrong / (right + wrong)) if right + wrong else float("nan")
 
 
 def differences(cells: Cells) -> Iterator[str]:
@@ -389,13 +404,58 @@ def differences(cells: Cells) -> Iterator[str]:
         yield f"- {arm}: {value:+.3f} ({low:+.3f} to {high:+.3f}), {len(seeds)} seeds"
 
 
+def draw(results: Path, picture: Path) -> None:
+    """Draw each arm's seeds on the notes that matter, and how often trained attackers win against it."""
+    from matplotlib.figure import Figure
+
+    cells = {key: cell for key, cell in cells_in(results).items() if note_set(key[1]) is TEST}
+    arms = [arm for arm in ARMS if any(key[0] == arm for key in cells)]
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    accuracy, wins = figure.subplots(1, 2, width_ratios=(2, 1), sharey=True)
+    shown = (
+        ("o", "#0b6e99", "rare errors, as written", PRIMARY[0], AS_WRITTEN),
+        ("s", "#c2571a", "rare errors, unseen attackers", *PRIMARY),
+        ("^", "#9aa5b1", "common errors, as written", "untaught conditions, common errors", AS_WRITTEN),
+    )
+    for number, (marker, colour, label, group, text) in enumerate(shown):
+        for place, arm in enumerate(arms):
+            values = [balanced(letters(cell, group, text)) for key, cell in cells.items() if key[0] == arm]
+            height = place + (number - 1) * 0.22
+            accuracy.plot(
+                values, [height] * len(values), marker, color=colour, alpha=0.5, label=None if place else label
+            )
+            accuracy.plot([fmean(values)], [height], "|", color=colour, markersize=14, markeredgewidth=2)
+    accuracy.axvline(0.5, color="black", linewidth=0.8, linestyle=":")
+    accuracy.set(
+        xlim=(0.4, 1.0),
+        xlabel="balanced accuracy, each seed and their mean; dotted: guessing",
+        title="Untaught conditions",
+    )
+    accuracy.set_yticks(range(len(arms)), arms)
+    accuracy.invert_yaxis()
+    accuracy.legend(loc="lower right", fontsize=8)
+    for place, arm in enumerate(arms):
+        found = [stronger_attacker(results, *key) for key in cells if key[0] == arm]
+        values = [figures["faithful_wins"]["value"] for figures in found if figures is not None]
+        wins.plot(values, [place] * len(values), "D", color="#0b6e99", alpha=0.6)
+    wins.set(xlim=(0, 1), xlabel="faithful wins, each seed", title="The stronger attacker trained against it")
+    figure.savefig(picture, dpi=110)
+
+
+def stronger_attacker(results: Path, arm: str, seed: int) -> Mapping[str, Any] | None:
+    """The figures of the stronger attacker that was trained against a cell's assessor; None if there is none yet."""
+    file = results / "exploit" / f"{arm}-{seed}.json"
+    if not file.is_file():
+        return None
+    content = json.loads(file.read_text(encoding="utf-8"))
+    return content["attackers"][content["stronger"]]
+
+
 def exploit_table(results: Path, keys: Sequence[tuple[str, int]]) -> Iterator[str]:
     rows: list[str] = []
     for arm, seed in keys:
-        file = results / "exploit" / f"{arm}-{seed}.json"
-        if file.is_file():
-            content = json.loads(file.read_text(encoding="utf-8"))
-            figures = content["attackers"][content["stronger"]]
+        figures = stronger_attacker(results, arm, seed)
+        if figures is not None:
             cells = [figures[name]["value"] for name in ("faithful_wins", "false_alarms", "undecidable", "unfaithful")]
             rows.append(f"| {arm}-{seed} | " + " | ".join("-" if x is None else f"{x:.2f}" for x in cells) + " |")
     if rows:

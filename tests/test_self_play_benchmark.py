@@ -107,6 +107,19 @@ def test_the_table_is_made_from_the_cells_that_exist(benchmark_script: ModuleTyp
     text = benchmark_script.report(tmp_path)
     assert "| untaught conditions, rare errors, unseen attackers | 0.50 (0.50) | 1.00 (1.00) |" in text
     assert "- shared: +0.500 (+0.500 to +0.500), 1 seeds" in text
+    assert "(false alarms, mean and each seed)" in text
+
+
+def test_false_alarms_are_of_notes_without_an_error(benchmark_script: ModuleType) -> None:
+    assert benchmark_script.false_alarms(np.array(list("HhhhSSSs-"))) == 0.25
+
+
+def test_the_picture_shows_test_seeds(benchmark_script: ModuleType, tmp_path: Path) -> None:
+    cell = a_cell("shared", 11, "HSHS", "hShS")
+    cell["groups"]["untaught conditions, common errors"] = cell["groups"]["untaught conditions, rare errors"]
+    (tmp_path / "shared-11.json").write_text(json.dumps(cell), encoding="utf-8")
+    benchmark_script.draw(tmp_path, tmp_path / "picture.svg")
+    assert "shared" in (tmp_path / "picture.svg").read_text(encoding="utf-8")
 
 
 def test_a_cell_of_other_settings_is_refused(benchmark_script: ModuleType, tmp_path: Path) -> None:
