@@ -99,7 +99,7 @@ def _split(match: re.Match[str]) -> str:
 def _without_normalised_spellings(tokenizer: Tokenizer, text: str, control_ids: frozenset[int]) -> str:
     """Replace what becomes a control token only by the tokenizer's own normalising, such as of full-width letters."""
     while tokenizer.is_fast:
-        encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids = cast("list[int]", encoding["input_ids"])
         offsets = cast("list[tuple[int, int]]", encoding["offset_mapping"])
         spans = [span for token_id, span in zip(ids, offsets, strict=True) if token_id in control_ids]

@@ -60,7 +60,8 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, reply_prefix:
     # Some templates of thinking models open the thought themselves.
     if not rendered.rstrip().endswith(reply_prefix):
         rendered += reply_prefix
-    return tuple(cast("list[int]", tokenizer(rendered, add_special_tokens=False)["input_ids"]))
+    # Not verbose: who asks tells which note is too long, and transformers' own remark would stand above that.
+    return tuple(cast("list[int]", tokenizer(rendered, add_special_tokens=False, verbose=False)["input_ids"]))
 
 
 def chat_template_problem(tokenizer: PreTrainedTokenizerBase) -> str | None:

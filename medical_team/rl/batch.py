@@ -131,7 +131,7 @@ def tokenized(demonstration: Demonstration, policy: Policy, config: RunConfig) -
     """
     tokenizer = policy.tokenizer
     reply = without_control_tokens(tokenizer, demonstration.reply)
-    reply_ids = cast("list[int]", tokenizer(reply, add_special_tokens=False)["input_ids"])
+    reply_ids = cast("list[int]", tokenizer(reply, add_special_tokens=False, verbose=False)["input_ids"])
     limit, option = config.rollout.max_verdict_tokens, "rollout.max_verdict_tokens"
     if demonstration.role is Role.ATTACKER:
         limit, option = config.rollout.max_revision_tokens, "rollout.max_revision_tokens"

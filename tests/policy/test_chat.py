@@ -1,5 +1,6 @@
 """Prompts and replies: a player's text can never become a control token."""
 
+import logging
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
@@ -178,3 +179,17 @@ def test_of_several_templates_the_default_one_is_dated():
     tokenizer.chat_template = {"default": DATED_TEMPLATE, "tool_use": "{{ raise_exception('no tools') }}"}
 
     assert "Today is 05 March 2026" in text_of(tokenizer, encode_prompt(tokenizer, "a", "", DAY))
+
+
+def test_transformers_adds_no_remark_of_its_own_on_a_prompt_that_is_too_long():
+    said: list[logging.LogRecord] = []
+    handler, logger = logging.Handler(), logging.getLogger("transformers")
+    handler.emit = said.append
+    tokenizer = make_demo_tokenizer()
+    tokenizer.model_max_length = 8
+    logger.addHandler(handler)
+    try:
+        assert len(encode_prompt(tokenizer, "The patient has a fever. " * 20, "", DAY)) > 8
+    finally:
+        logger.removeHandler(handler)
+    assert said == []
