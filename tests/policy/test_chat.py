@@ -182,9 +182,13 @@ def test_of_several_templates_the_default_one_is_dated():
 
 
 def test_transformers_adds_no_remark_of_its_own_on_a_prompt_that_is_too_long():
-    said: list[logging.LogRecord] = []
-    handler, logger = logging.Handler(), logging.getLogger("transformers")
-    handler.emit = said.append
+    said: list[str] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    handler, logger = Listening(), logging.getLogger("transformers")
     tokenizer = make_demo_tokenizer()
     tokenizer.model_max_length = 8
     logger.addHandler(handler)
