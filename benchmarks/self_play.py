@@ -433,7 +433,7 @@ def draw(results: Path, picture: Path) -> None:
     )
     accuracy.set_yticks(range(len(arms)), arms)
     accuracy.invert_yaxis()
-    accuracy.legend(loc="lower right", fontsize=8)
+    accuracy.legend(loc="upper right", fontsize=8)
     for place, arm in enumerate(arms):
         found = [stronger_attacker(results, *key) for key in cells if key[0] == arm]
         values = [figures["faithful_wins"]["value"] for figures in found if figures is not None]
