@@ -61,6 +61,7 @@ ATTACKER_STEPS = 100
 ATTACKER_KL_COEFFICIENT = 0.05
 """Of attackers that are trained to attack alone: they may go further from their start than those of self-play."""
 LEARNING_RATE = 6e-4
+KL_COEFFICIENT = 0.3
 RARE_SHARE = 0.5
 """Of the errors in the notes of rare-notes, as many as attackers are shown to plant."""
 PRIMARY = ("untaught conditions, rare errors", "unseen attackers")
@@ -192,6 +193,7 @@ def arm_config(plan: Plan, arm: str, seed: int, data: Path) -> RunConfig:
             seed=seed,
             steps=plan.steps,
             learning_rate=LEARNING_RATE,
+            kl_coefficient=KL_COEFFICIENT,
             assessor_samples_per_step=plan.assessor_samples,
         ),
     )
@@ -451,16 +453,25 @@ def stronger_attacker(results: Path, arm: str, seed: int) -> Mapping[str, Any] |
     return content["attackers"][content["stronger"]]
 
 
+def rate_text(figure: Mapping[str, Any]) -> str:
+    """A rate with its 95 % interval; - where there is nothing to rate."""
+    value, interval = figure["value"], figure["interval"]
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if interval is None else f"{value:.2f} ({interval['low']:.2f} to {interval['high']:.2f})"
+
+
 def exploit_table(results: Path, keys: Sequence[tuple[str, int]]) -> Iterator[str]:
     rows: list[str] = []
     for arm, seed in keys:
         figures = stronger_attacker(results, arm, seed)
         if figures is not None:
-            cells = [figures[name]["value"] for name in ("faithful_wins", "false_alarms", "undecidable", "unfaithful")]
-            rows.append(f"| {arm}-{seed} | " + " | ".join("-" if x is None else f"{x:.2f}" for x in cells) + " |")
+            names = ("faithful_wins", "missed_errors", "false_alarms", "undecidable", "unfaithful")
+            rows.append(f"| {arm}-{seed} | " + " | ".join(rate_text(figures[name]) for name in names) + " |")
     if rows:
-        yield "| the stronger trained attacker against | faithful wins | false alarms | undecidable | unfaithful |"
-        yield "|---|---|---|---|---|"
+        heads = ("missed errors", "false alarms", "undecidable", "unfaithful")
+        yield "| the stronger trained attacker against | faithful wins | " + " | ".join(heads) + " |"
+        yield "|---" * (2 + len(heads)) + "|"
         yield from rows
 
 
