@@ -155,6 +155,16 @@ def test_a_limit_that_is_too_large_is_an_error_and_not_another_option():
         ask(server.url, "a")
 
 
+def told_once_of(message, finish_reason):
+    """The one sentence that is told of a server whose every reply is ``message``."""
+    answer = 200, {"choices": [{"message": message, "finish_reason": finish_reason}]}
+    told = []
+    with openai_server(lambda body: answer) as server:
+        ask(server.url, "a", "b", concurrency=1, notify=told.append)
+    (sentence,) = told
+    return sentence
+
+
 @pytest.mark.parametrize(
     ("message", "finish_reason", "problem"),
     [
@@ -165,12 +175,8 @@ def test_a_limit_that_is_too_large_is_an_error_and_not_another_option():
     ],
 )
 def test_thinking_in_the_way_of_the_answer_is_told_once_with_what_to_do(message, finish_reason, problem):
-    answer = 200, {"choices": [{"message": message, "finish_reason": finish_reason}]}
-    told = []
-    with openai_server(lambda body: answer) as server:
-        ask(server.url, "a", "b", concurrency=1, notify=told.append)
+    sentence = told_once_of(message, finish_reason)
 
-    (sentence,) = told
     assert problem in sentence
     assert "--reasoning-parser" in sentence
 
@@ -184,12 +190,8 @@ def test_thinking_in_the_way_of_the_answer_is_told_once_with_what_to_do(message,
     ],
 )
 def test_why_a_reply_is_empty_is_told_once(message, finish_reason, problem):
-    answer = 200, {"choices": [{"message": message, "finish_reason": finish_reason}]}
-    told = []
-    with openai_server(lambda body: answer) as server:
-        ask(server.url, "a", "b", concurrency=1, notify=told.append)
+    sentence = told_once_of(message, finish_reason)
 
-    (sentence,) = told
     assert problem in sentence
 
 
