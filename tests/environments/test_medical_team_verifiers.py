@@ -21,6 +21,7 @@ from medical_team.judge.protocol import rule_games
 from medical_team.judging import reference_judge
 from medical_team.prompts import attacker_prompt
 from medical_team.records import DataType, GameState, Role
+from medical_team.runs.config_file import load_preset
 from needs import MODEL_ENVIRONMENT, VERIFIERS
 from openai_server import a_whole_completion, openai_server
 
@@ -210,9 +211,10 @@ def demo_policy(repository):
     worker.wait()
 
 
-def test_a_real_model_plays_and_gets_the_rewards_of_our_own_loop(tmp_path, demo_policy):
+def test_a_real_model_plays_and_gets_the_rewards_of_our_own_loop(tmp_path, repository, demo_policy):
     records = [record for record in load_records("demo") if record.data_type.is_adversarial][:6]
-    rules = '[game]\nprompt_style = "terse"\n[rollout]\nmax_revision_tokens = 160\nmax_verdict_tokens = 4\n'
+    rules = (repository / "medical_team" / "presets" / "demo.toml").read_text(encoding="utf-8")
+    preset = load_preset("demo")
     said = {}
 
     def answer(body):
@@ -225,12 +227,11 @@ def test_a_real_model_plays_and_gets_the_rewards_of_our_own_loop(tmp_path, demo_
     with openai_server(answer) as server:
         episodes = play_episodes(config, server.url)
 
-    game_config = GameConfig(prompt_style="terse")
     specs = [
         replace(a_spec(record.data_type, pair=record.pair), id=record.id, record_id=record.id) for record in records
     ]
-    games = play(specs, ScriptedRollout(lambda request: said[request.prompt]), game_config, RolloutConfig(), seed=42)
-    scored = score(rule_games(games, reference_judge(), game_config.undecidable), game_config)
+    games = play(specs, ScriptedRollout(lambda request: said[request.prompt]), preset.game, preset.rollout, seed=42)
+    scored = score(rule_games(games, reference_judge(), preset.game.undecidable), preset.game)
     assert [episode.ok for episode in episodes] == [True] * len(records)
     assert GameState.DECIDED in {game.state for game in scored}
     for game, episode in zip(scored, episodes, strict=True):
