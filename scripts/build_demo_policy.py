@@ -34,9 +34,10 @@ from medical_team.data.synthetic.demo_world import (
 )
 from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
 from medical_team.evaluation.game_metrics import balanced_accuracy
+from medical_team.model_files import DEMO_FOLDER
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.demo_model import make_demo_model
-from medical_team.policy.loading import DEMO_FOLDER, load_language_model
+from medical_team.policy.loading import load_language_model
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_inside import quiet_transformers
 from medical_team.records import Role

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import MissingDependencyError, UsageError
+from ..model_files import ADAPTER_CONFIG_FILE, read_json_object
 from ..rl.model_card import card_metadata, model_licence
 from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo, is_checkpoint
 from ..runs.config_file import to_toml
@@ -227,8 +227,8 @@ def _plain_card(source: _Source, name: str) -> str:
 
 def _base_of(folder: Path) -> str:
     """The base that an adapter names, else the folder itself: its own card says more."""
-    path = folder / "adapter_config.json"
+    path = folder / ADAPTER_CONFIG_FILE
     if not path.is_file():
         return str(folder.resolve())
-    base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    base = read_json_object(path).get("base_model_name_or_path")
     return settled_model(base) if isinstance(base, str) else str(folder.resolve())

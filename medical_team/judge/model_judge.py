@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ..callbacks import Notify
+from ..model_files import own_cache
 from ..records import NotePair, Ruling
 from .comparison import PROMPT_VERSION, WORDINGS, error_question, plausibility_question
 from .protocol import MODEL, VOTE, Finding, JudgeQuery, rule_by_findings
@@ -36,8 +36,7 @@ ResultT = TypeVar("ResultT")
 
 def default_cache_folder() -> Path:
     """Where findings are kept unless told otherwise: under ``$XDG_CACHE_HOME``, or ``~/.cache``."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "medical-team" / "judge"
+    return own_cache() / "judge"
 
 
 class FindingCache:

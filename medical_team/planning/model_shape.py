@@ -3,15 +3,13 @@ and what a forward pass keeps for the backward pass."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union, cast
+from typing import Any, Union
 
 from ..config import DEMO_MODEL, MEDGEMMA_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
+from ..model_files import ADAPTER_CONFIG_FILE, CONFIG_FILE, DEMO_FOLDER, cached_snapshot, read_json_object
 from .plan import Unknown
 
 _LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3")
@@ -204,11 +202,7 @@ def kv_cache_bytes(shape: ModelShape, tokens: int, bytes_per_number: int) -> int
     return 2 * shape.layers * shape.kv_size * bytes_per_number * tokens
 
 
-_CONFIG = "config.json"
-_ADAPTER_CONFIG = "adapter_config.json"
 _MAX_ADAPTERS = 8
-_REVISION = re.compile(r"[0-9A-Za-z_-]{1,100}")
-_DEMO_FOLDER = Path(__file__).parent.parent / "policy" / "demo"
 
 
 def _qwen25(hidden: int, layers: int, heads: int, kv_heads: int, width: int, *, tied: bool) -> ModelShape:
@@ -248,7 +242,7 @@ def shape_of(name: str) -> Union[ModelShape, Unknown]:
 
 
 def _shape_of(name: str, adapters_left: int) -> Union[ModelShape, Unknown]:
-    folder = _DEMO_FOLDER if name == DEMO_MODEL else Path(name).expanduser()
+    folder = DEMO_FOLDER if name == DEMO_MODEL else Path(name).expanduser()
     if folder.is_file():
         return Unknown(
             f"the shape of {name} is not known: it is a file, expected a model's folder or its name on the hub"
@@ -256,67 +250,39 @@ def _shape_of(name: str, adapters_left: int) -> Union[ModelShape, Unknown]:
     if not folder.is_dir():
         if name in KNOWN_SHAPES:
             return KNOWN_SHAPES[name]
-        cached = _cached_config(name)
-        if cached is None:
+        snapshot = cached_snapshot(name)
+        if snapshot is None or not (snapshot / CONFIG_FILE).is_file():
             return Unknown(
                 f"the shape of {name} is not known: it is no folder here, not in the Hugging Face cache and not in our "
-                f"table. Fetch its configuration (hf download {name} config.json) and ask again."
+                f"table. Fetch its configuration (hf download {name} {CONFIG_FILE}) and ask again."
             )
-        return _read_shape(cached, name)
-    if (folder / _CONFIG).is_file():
-        return _read_shape(folder / _CONFIG, name)
-    if (folder / _ADAPTER_CONFIG).is_file() and adapters_left > 0:
+        return _read_shape(snapshot / CONFIG_FILE, name)
+    if (folder / CONFIG_FILE).is_file():
+        return _read_shape(folder / CONFIG_FILE, name)
+    if (folder / ADAPTER_CONFIG_FILE).is_file() and adapters_left > 0:
         return _shape_of_base(folder, adapters_left)
-    return Unknown(f"{name} holds no {_CONFIG}, so its shape is not known")
+    return Unknown(f"{name} holds no {CONFIG_FILE}, so its shape is not known")
 
 
 def _shape_of_base(folder: Path, adapters_left: int) -> Union[ModelShape, Unknown]:
-    content = _read_object(folder / _ADAPTER_CONFIG)
-    base = content.get("base_model_name_or_path") if content else None
+    try:
+        base = read_json_object(folder / ADAPTER_CONFIG_FILE).get("base_model_name_or_path")
+    except ValueError:
+        base = None
     if not isinstance(base, str):
-        return Unknown(f"{folder / _ADAPTER_CONFIG} names no base model")
+        return Unknown(f"{folder / ADAPTER_CONFIG_FILE} names no base model")
     beside = folder / base
     try:
         return _shape_of(str(beside) if beside.is_dir() else base, adapters_left - 1)
     except (OSError, ValueError, RuntimeError):
         # NUL, thousands of letters, the home of somebody unknown.
-        return Unknown(f"{folder / _ADAPTER_CONFIG} names a base model that can't be one: {base[:100]!a}")
+        return Unknown(f"{folder / ADAPTER_CONFIG_FILE} names a base model that can't be one: {base[:100]!a}")
 
 
 def _read_shape(path: Path, name: str) -> Union[ModelShape, Unknown]:
-    content = _read_object(path)
-    if content is None:
-        return Unknown(f"{path} can't be read as JSON")
     try:
-        return shape_of_config(content)
+        return shape_of_config(read_json_object(path))
     except UnknownShapeError as error:
         return Unknown(f"the shape of {name} is not known: {error}")
-
-
-def _read_object(path: Path) -> dict[str, Any] | None:
-    try:
-        value: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
-
-
-def _cached_config(name: str) -> Path | None:
-    """``config.json`` in the Hugging Face cache: ``models--owner--name/snapshots/REVISION/``, refs/main names which."""
-    repository = hub_cache() / f"models--{name.replace('/', '--')}"
-    try:
-        revision = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    if not _REVISION.fullmatch(revision):
-        return None
-    path = repository / "snapshots" / revision / _CONFIG
-    return path if path.is_file() else None
-
-
-def hub_cache() -> Path:
-    """The Hugging Face cache, by the environment variables that its own libraries read."""
-    if named := os.environ.get("HF_HUB_CACHE"):
-        return Path(named).expanduser()
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(home).expanduser() / "hub"
+    except ValueError:
+        return Unknown(f"{path} can't be read as JSON")

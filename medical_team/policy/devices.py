@@ -17,8 +17,8 @@ from safetensors import safe_open
 
 from ..config import Device, Precision
 from ..errors import PolicyError
+from ..model_files import weight_files
 from ..this_machine import free_memory_bytes, has_nvidia_driver
-from .model_folder import weight_files
 
 _MAC_OS = "darwin"
 _CUDA_INDEX = "https://download.pytorch.org/whl/cu130"

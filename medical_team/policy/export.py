@@ -17,11 +17,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..callbacks import Notify
 from ..errors import OutputError, PolicyError
 from ..files import atomic_folder
+from ..model_files import CONFIG_FILE, TOKENIZER_CONFIG_FILE, read_json_object
 from .adapter import MERGING_TOLERANCE, relative_difference
 from .chat import chat_tokenizer
 from .library_types import moved, save_pretrained
 from .loading import LanguageModel, load_language_model, load_unmerged
-from .model_folder import CONFIG_FILE, TOKENIZER_CONFIG_FILE, read_json_object
 from .transformers_inside import quiet_transformers
 
 _OWN_PLACES = ("rope_theta", "partial_rotary_factor")

@@ -21,15 +21,13 @@ from huggingface_hub.errors import (
 from ..callbacks import Notify
 from ..config import TINY_RANDOM_MODEL
 from ..errors import EndpointError, ModelUnavailableError, OutputError, PolicyError, UsageError
+from ..model_files import ADAPTER_CONFIG_FILE, CONFIG_FILE, is_adapter_folder
 from ..network.proxies import privacy_warning, usable_proxy
 from ..network.secrets import check_token
 from ..runs.places import is_folder_name, is_hub_name
 from .library_types import downloaded
 from .model_folder import (
-    ADAPTER_CONFIG_FILE,
-    CONFIG_FILE,
     adapter_folder_problems,
-    is_adapter_folder,
     missing_file_problems,
     model_folder_problems,
     raise_if_any,

@@ -23,6 +23,7 @@ from ..callbacks import Notify
 from ..chat_template import MEND, probe_messages
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import PolicyError
+from ..model_files import ADAPTER_CONFIG_FILE, DEMO_FOLDER, has_tokenizer, is_adapter_folder, read_json_object
 from ..runs.folder import run_around
 from ..runs.places import is_folder_name
 from .adapter import load_adapter, merge_adapter
@@ -31,19 +32,12 @@ from .devices import raise_if_too_large
 from .hub import model_folder
 from .library_types import from_pretrained, moved, text_config, vocabulary_size
 from .model_folder import (
-    ADAPTER_CONFIG_FILE,
     adapter_folder_problems,
-    has_tokenizer,
-    is_adapter_folder,
     model_folder_problems,
     raise_if_any,
-    read_json_object,
 )
 from .shipped_models import make_tiny_model, smollm2_folder
 from .transformers_inside import name_model, quiet_transformers
-
-DEMO_FOLDER = Path(__file__).parent / "demo"
-"""Where the weights of the policy that ships lie."""
 
 _MAX_ADAPTERS = 8
 """Adapters on top of one another; more means that one is its own base."""

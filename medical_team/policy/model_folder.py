@@ -6,35 +6,31 @@ transformers itself knows, since a repository's own code is never run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from ..errors import PolicyError
+from ..model_files import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_WEIGHTS_FILE,
+    CONFIG_FILE,
+    PICKLE_SUFFIXES,
+    TOKENIZER_FILES,
+    WEIGHTS_FILE,
+    WEIGHTS_INDEX_FILE,
+    has_tokenizer,
+    read_json_object,
+    weight_files,
+)
 from .library_types import from_pretrained
 from .transformers_inside import has_causal_head
 
-CONFIG_FILE = "config.json"
-ADAPTER_CONFIG_FILE = "adapter_config.json"
-TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
-WEIGHTS_FILE = "model.safetensors"
-WEIGHTS_INDEX_FILE = "model.safetensors.index.json"
-ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
-
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _LARGEST_POINTER = 1024
-_PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "spiece.model")
 _CAUSAL_ARCHITECTURES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-
-
-def is_adapter_folder(folder: Path) -> bool:
-    """Whether ``folder`` holds a PEFT adapter and no model."""
-    return (folder / ADAPTER_CONFIG_FILE).is_file() and not (folder / CONFIG_FILE).is_file()
 
 
 def model_folder_problems(folder: Path) -> list[str]:
@@ -79,33 +75,11 @@ def missing_file_problems(names: Collection[str]) -> list[str]:
         problems.append(f"there is no {CONFIG_FILE}, so it is no Hugging Face model")
     if not has_tokenizer(names):
         problems.append(
-            f"there is no tokenizer ({', '.join(_TOKENIZER_FILES[:3])}): save it with tokenizer.save_pretrained(folder)"
+            f"there is no tokenizer ({', '.join(TOKENIZER_FILES[:3])}): save it with tokenizer.save_pretrained(folder)"
         )
     if not {WEIGHTS_FILE, WEIGHTS_INDEX_FILE}.intersection(names):
         problems.append(_no_weights_problem(names, WEIGHTS_FILE))
     return problems
-
-
-def has_tokenizer(names: Collection[str]) -> bool:
-    """Whether a tokenizer is among the files ``names``."""
-    return any(name in names for name in _TOKENIZER_FILES) or any(name.endswith(".tiktoken") for name in names)
-
-
-def weight_files(folder: Path) -> list[str]:
-    """The names of the files with the weights of the model in ``folder``; there may be others beside them.
-
-    Raises:
-        ValueError: the index that should tell can't be read.
-    """
-    if (folder / WEIGHTS_FILE).is_file():
-        return [WEIGHTS_FILE]
-    if not (folder / WEIGHTS_INDEX_FILE).is_file():
-        return []
-    try:
-        index = read_json_object(folder / WEIGHTS_INDEX_FILE)
-        return sorted(set(index["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"{WEIGHTS_INDEX_FILE} is no index of weights: {error}") from error
 
 
 def adapter_folder_problems(folder: Path) -> list[str]:
@@ -140,23 +114,8 @@ def raise_if_any(problems: list[str], name: str) -> None:
         raise PolicyError("\n".join([f"{name} can't be used as the policy:", *(f"  - {text}" for text in problems)]))
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in ``path``.
-
-    Raises:
-        ValueError: the file can't be read, or holds something else; the message names the file.
-    """
-    try:
-        value: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} can't be read: {error}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path.name} holds {type(value).__name__}, expected a JSON object")
-    return cast("dict[str, Any]", value)
-
-
 def _no_weights_problem(names: Collection[str], wanted: str) -> str:
-    if any(name.endswith(_PICKLE_SUFFIXES) for name in names):
+    if any(name.endswith(PICKLE_SUFFIXES) for name in names):
         return (
             f"its weights are pickle files, which can run code when opened, and there is no {wanted}; if you trust "
             "them, load the model with transformers elsewhere and write safetensors with save_pretrained"

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 from ..callbacks import Notify
 from ..config import Device, PolicyConfig, Precision
 from ..errors import PolicyError
+from ..model_files import CONFIG_FILE, is_adapter_folder
 from ..records import Role
 from .devices import choose_device, choose_dtype
 from .loading import load_language_model
-from .model_folder import is_adapter_folder
 from .policy import SHARED, Policy
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def set_past_versions(policies: Policies, folders: Mapping[str, Path]) -> None:
 def attacker_folder(model: str) -> Path | None:
     """Where the attacker of the pair in the folder ``model`` lies; None for a model that plays both roles."""
     folder = Path(model).expanduser() / ATTACKER_FOLDER
-    is_model = folder.is_dir() and ((folder / "config.json").is_file() or is_adapter_folder(folder))
+    is_model = folder.is_dir() and ((folder / CONFIG_FILE).is_file() or is_adapter_folder(folder))
     return folder if is_model else None
 
 

@@ -20,6 +20,7 @@ from ..callbacks import Notify
 from ..config import PolicyConfig
 from ..errors import PolicyError
 from ..game.rollout import REFERENCE
+from ..model_files import ADAPTER_WEIGHTS_FILE, WEIGHTS_FILE
 from ..records import LIVING, Role
 from ..seeds import derive_seed
 from .adapter import add_adapter, attach_adapter, merge_adapter
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_WEIGHTS_FILES = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
+_WEIGHTS_FILES = {"lora": ADAPTER_WEIGHTS_FILE, "full": WEIGHTS_FILE}
 
 
 SHARED = "default"

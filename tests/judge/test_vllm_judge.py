@@ -26,8 +26,8 @@ from medical_team.judge.openai_scorer import Dialect, connect_openai
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
 from medical_team.judging import make_judge
+from medical_team.model_files import converted_folder
 from medical_team.policy.answer_scoring import VllmScorer, load_answer_scorer
-from medical_team.policy.shipped_models import converted_folder
 from medical_team.policy.vllm_engine import VllmEngine
 from medical_team.records import Labels, Verdict
 from needs import SMOLLM2, VLLM

@@ -19,10 +19,10 @@ from medical_team.judge.comparison import error_question
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
 from medical_team.judging import make_judge
+from medical_team.model_files import converted_folder
 from medical_team.policy.answer_scoring import JUDGE_DAY, LanguageModelScorer, load_answer_scorer
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.loading import load_language_model
-from medical_team.policy.shipped_models import converted_folder
 from medical_team.records import Labels, Verdict
 from needs import SMOLLM2
 from tiny_models import save_tiny_model

@@ -12,10 +12,11 @@ import torch
 from clocks import DAY
 from medical_team.config import SMOLLM2_MODEL
 from medical_team.errors import ModelUnavailableError, PolicyError
+from medical_team.model_files import converted_folder
 from medical_team.policy.chat import decode_reply, encode_prompt
 from medical_team.policy.hub import cached_folder
 from medical_team.policy.loading import load_language_model
-from medical_team.policy.shipped_models import GGUF_FILE, converted_folder, extract_gguf, smollm2_folder
+from medical_team.policy.shipped_models import GGUF_FILE, extract_gguf, smollm2_folder
 from needs import SMOLLM2
 from tiny_models import Architecture, make_tiny_model, save_tiny_model
 

@@ -17,7 +17,7 @@ from medical_team.data.synthetic.demo_world import (
     heldout_records,
     played_records,
 )
-from medical_team.policy.loading import DEMO_FOLDER
+from medical_team.model_files import DEMO_FOLDER
 from medical_team.policy.policy import Policy
 from medical_team.records import Role
 from medical_team.runs.config_file import load_preset

@@ -13,6 +13,7 @@ from ...config import GameConfig, RunConfig
 from ...data.formats import RedTeamForkRow, red_team_fork_row
 from ...game.draw import GameDraw
 from ...jsonl import write_jsonl
+from ...model_files import model_config
 from ...runs.folder import RunFolder
 from ..command import (
     RUN_VARIABLE,
@@ -121,11 +122,8 @@ def red_team_fork_problems(config: RunConfig) -> list[str]:
 
 def _is_for_transformers_5_alone(model: str) -> bool:
     """Whether ``model`` is a folder whose rotary positions transformers 4 wouldn't find, so that it opens another."""
-    try:
-        config = json.loads((Path(model).expanduser() / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and "rope_parameters" in config and "rope_theta" not in config
+    config = model_config(model)
+    return "rope_parameters" in config and "rope_theta" not in config
 
 
 def red_team_fork_deviations(config: RunConfig) -> list[str]:

@@ -4,8 +4,8 @@ import pytest
 from whole_run import WholeRun
 
 from medical_team.config import SMOLLM2_MODEL
+from medical_team.model_files import converted_folder
 from medical_team.policy.hub import cached_folder
-from medical_team.policy.shipped_models import converted_folder
 from needs import SMOLLM2
 
 
