@@ -31,6 +31,7 @@ from transformers import PreTrainedModel  # noqa: E402
 from transformers.pytorch_utils import Conv1D  # noqa: E402
 
 from medical_team.policy.adapter import attach_adapter  # noqa: E402
+from medical_team.policy.library_types import head_of, named_layers  # noqa: E402
 
 PAGE = REPOSITORY / "docs" / "architectures.md"
 BEGIN = "<!-- table: python benchmarks/architectures.py --write -->"
@@ -113,9 +114,9 @@ def row_of(model_type: str) -> Row:
 
 def layers_of(model: PreTrainedModel, model_type: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The last names of the linear layers that LoRA adapts, and of those that it leaves out, the head apart."""
-    head = model.get_output_embeddings()
-    linear = {name for name, layer in model.named_modules() if isinstance(layer, (torch.nn.Linear, Conv1D))}
-    linear -= {name for name, layer in model.named_modules() if layer is head}
+    head = head_of(model)
+    linear = {name for name, layer in named_layers(model) if isinstance(layer, (torch.nn.Linear, Conv1D))}
+    linear -= {name for name, layer in named_layers(model) if layer is head}
     has_experts = any("expert" in name and weights.ndim > 2 for name, weights in model.named_parameters())
     attached = attach_adapter(model, name=model_type, rank=2, generator_seed=0)
     marked = (name.partition(".lora_A")[0] for name, _ in attached.named_parameters() if ".lora_A" in name)

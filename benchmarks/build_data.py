@@ -41,14 +41,14 @@ def main() -> None:
     parser.add_argument("--child", nargs=2, metavar=("CSV", "OUTPUT"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        build_in_this_process(*map(Path, chosen.child), chosen.heldout)
+        csv, output = map(Path, chosen.child)
+        build_in_this_process(csv, output, chosen.heldout)
         return
     idle = run_child(None, None, chosen.heldout)["peak_mib"]
     print("| notes | CSV, MiB | records | seconds | notes/s | memory above an idle process, MiB |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for notes in [None] if chosen.csv else chosen.notes:
-            csv = chosen.csv or synthetic_csv(Path(folder), notes)
+        for csv in [chosen.csv] if chosen.csv else (synthetic_csv(Path(folder), notes) for notes in chosen.notes):
             result = run_child(csv, Path(folder) / "out", chosen.heldout)
             size, rate = csv.stat().st_size / 2**20, result["rows"] / result["seconds"]
             print(

@@ -48,12 +48,12 @@ PRESENT = {b"true": True, b"false": False, b"null": None}
 
 @dataclass
 class Measured:
-    seconds: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list[float])
     labels: int = 0
     undecided: int = 0
     failures: int = 0
     wrong: int = 0
-    memory: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list[float])
 
 
 def main() -> None:

@@ -19,13 +19,13 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from selenium import webdriver
 
 from medical_team.config import RunConfig, TrainingConfig
 from medical_team.game.play import score
-from medical_team.records import DataType, Game, Verdict
+from medical_team.records import DataType, Game, NotePair, Verdict
 from medical_team.report.page_file import write_report
 from medical_team.runs.folder import RunFolder
 
@@ -87,7 +87,7 @@ def make_run(path: Path, steps: int) -> None:
     """A run of games that say random words."""
     source = random.Random(1)
     words = ["".join(source.choices("abcdefghiklmnoprstuvwy", k=source.randint(2, 10))) for _ in range(20_000)]
-    pairs = []
+    pairs: list[NotePair] = []
     for number in range(CASES):
         text = " ".join(source.choices(words, k=NOTE_WORDS))
         notes = {"error_note": f"{text} {ERROR_SENTENCE}", "corrected_note": f"{text} {CORRECTED_SENTENCE}"}
@@ -136,7 +136,7 @@ def open_browser(*, is_phone: bool) -> Any:
         options.add_argument(argument)
     if is_phone:
         metrics = {"width": 360, "height": 740, "pixelRatio": 2.0, "touch": True}
-        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
+        cast("Any", options).add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
     options.binary_location = "/usr/bin/chromium"
     return webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
 

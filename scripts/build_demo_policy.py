@@ -37,6 +37,7 @@ from medical_team.evaluation.game_metrics import balanced_accuracy
 from medical_team.model_files import DEMO_FOLDER
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.demo_model import make_demo_model
+from medical_team.policy.library_types import save_pretrained
 from medical_team.policy.loading import load_language_model
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_inside import quiet_transformers
@@ -171,8 +172,7 @@ def train(config: RunConfig, folder: Path) -> Path:
             (folder / f"{STATE}.new").replace(folder / STATE)
     taught = folder / "taught"
     with quiet_transformers():
-        model.eval().save_pretrained(taught)
-        tokenizer.save_pretrained(taught)
+        save_pretrained(model.eval(), tokenizer, taught)
     return taught
 
 
@@ -240,7 +240,7 @@ def learn(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, lessons: li
         logits = model.lm_head(hidden[is_learnt])
         losses = torch.nn.functional.cross_entropy(logits, token_ids[:, 1:][is_learnt], reduction="none")
         loss = (losses * weights[:, 1:][is_learnt]).sum() / len(lessons)
-        loss.backward()
+        torch.autograd.backward(loss)
         total += loss.item()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
@@ -251,10 +251,9 @@ def save(final: Path, output: Path) -> None:
     """Write the trained model in half precision, which rounds what it says but little, and halves the file."""
     shutil.rmtree(output, ignore_errors=True)
     loaded = load_language_model(str(final), device=torch.device("cpu"), dtype=torch.float16)
-    loaded.model.config._name_or_path = loaded.model.name_or_path = loaded.tokenizer.name_or_path = "demo"
+    loaded.model.config.name_or_path = loaded.model.name_or_path = loaded.tokenizer.name_or_path = "demo"
     with quiet_transformers():
-        loaded.model.save_pretrained(output)
-        loaded.tokenizer.save_pretrained(output)
+        save_pretrained(loaded.model, loaded.tokenizer, output)
 
 
 def card(config: RunConfig, minutes: float) -> str:

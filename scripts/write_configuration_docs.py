@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from medical_team import config
 from medical_team.config import RunConfig
@@ -98,13 +98,14 @@ def _field_docstrings(section: type) -> dict[str, str]:
 
 
 def _default(item: Field[Any]) -> str:
-    if item.default is None:
+    default: object = item.default
+    if default is None:
         return "unset"
-    if isinstance(item.default, bool):
-        return f"`{str(item.default).lower()}`"
-    if isinstance(item.default, tuple):
-        return f"`{list(item.default)}`"
-    return f'`"{item.default}"`' if isinstance(item.default, str) else f"`{item.default}`"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, tuple):
+        return f"`{list(cast('tuple[object, ...]', default))}`"
+    return f'`"{default}"`' if isinstance(default, str) else f"`{default}`"
 
 
 def _allowed(item: Field[Any], kind: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import subprocess
@@ -124,9 +125,8 @@ class Process:
 
 def import_all() -> None:
     """Import what training imports, so that forked processes have it."""
-    import medical_team.cli.train
-    import medical_team.report.listeners
-    import medical_team.train.session  # noqa: F401
+    for name in ("cli.train", "report.listeners", "train.session"):
+        importlib.import_module(f"medical_team.{name}")
 
 
 def differences(one: Path, other: Path) -> list[str]:

@@ -28,8 +28,8 @@ import traceback
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import TypeVar
 
 from campaign import Progress, chance_of, end, parser_of, save, saved
 from hostile_texts import edits_of, hostile_text, wrapped
@@ -49,6 +49,8 @@ from medical_team.report.game_text import format_game
 from medical_team.report.page_file import data_element
 from medical_team.rewards import is_verdict_right
 from medical_team.sentence_edits import NumberedNote, read_edits
+
+Result = TypeVar("Result")
 
 BLOCK = 2000
 SECRET = "qzxsecretqzx"
@@ -92,18 +94,19 @@ def play_block(seed: int, number: int, texts: int, counts: Counter[str], faults:
     for index in range(texts // 2 + texts % 2):
         spec = spec_of(chance.choice(records), f"{number}-{index}", chance)
         said = (hostile_text(chance, spec.seed_note), hostile_text(chance, spec.seed_note))
-        if (game := guarded(lambda s=spec, t=said: played(rules, config, s, t, chance), said, faults)) is not None:
+        if (game := guarded(partial(played, rules, config, spec, said, chance), said, faults)) is not None:
             games.append(game)
     ruled = guarded(lambda: score(rule_games(games, judge, config.undecidable), config), f"block {number}", faults)
     archive = GameArchive()
     for game in ruled or []:
         counts[game.state.value] += 1
-        guarded(lambda g=game: check_game(g, config, archive, is_shown=chance.random() < SHOWN_SHARE), game, faults)
+        is_shown = chance.random() < SHOWN_SHARE
+        guarded(partial(check_game, game, config, archive, is_shown=is_shown), game, faults)
     guarded(lambda: check_page(archive), f"block {number}", faults)
     counts["texts"] += texts
 
 
-def guarded(call: Callable[[], Any], what: object, faults: list[str]) -> Any:
+def guarded(call: Callable[[], Result], what: object, faults: list[str]) -> Result | None:
     """What ``call`` gives; where it raises, a fault that says of what."""
     try:
         return call()

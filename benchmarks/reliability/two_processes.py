@@ -14,6 +14,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from campaign import Progress, chance_of, end, faults_of, parser_of, save, saved
@@ -21,7 +22,7 @@ from commands import TIMED, Inputs, contents, done, make_inputs, writing_command
 from demo_runs import Process, arguments_of, differences, import_all
 
 MOST_SECONDS_APART = 0.5
-READERS = {
+READERS: dict[str, Callable[[str, str], list[str]]] = {
     "report": lambda run, out: ["report", run, "-o", out],
     "games": lambda run, out: ["games", run, "--form", "jsonl", "-o", out],
     "rejudge": lambda run, out: ["rejudge", run, "--judge", "reference", "-o", out],

@@ -1,12 +1,16 @@
-"""How sure a figure is: intervals, bootstrap over near-duplicate groups, McNemar's test, trends. What scipy
-computes has its types here, which scipy has none of."""
+"""How sure a figure is: intervals, bootstrap over near-duplicate groups, McNemar's test, trends.
+
+What scipy computes has its types here, which scipy has none of.
+"""
 
 from __future__ import annotations
 
+import importlib
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,55 +18,41 @@ from numpy.typing import NDArray
 from ..records import Closed
 from ..seeds import derive_seed
 
-# pyright: basic
-
 
 def beta_quantile(share: float, a: float, b: float) -> float:
     """Where the beta distribution with the shapes ``a`` and ``b`` has ``share`` of its mass below."""
-    from scipy.special import betaincinv
-
-    return float(betaincinv(a, b, share))
+    return float(_scipy("special").betaincinv(a, b, share))
 
 
 def student_quantile(share: float, degrees_of_freedom: int) -> float:
     """Where Student's t distribution has ``share`` of its mass below."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees_of_freedom, share))
+    return float(_scipy("special").stdtrit(degrees_of_freedom, share))
 
 
 def binomial_p(successes: int, trials: int) -> float:
     """The exact two-sided p-value of a fair coin's ``successes`` in ``trials``, of which there is at least one."""
-    from scipy.stats import binomtest
-
-    return float(binomtest(successes, trials).pvalue)
+    return float(_scipy("stats").binomtest(successes, trials).pvalue)
 
 
 def kendall_z(values: Sequence[float]) -> float:
     """The Mann-Kendall test's statistic, standard normal without a trend; negative where ``values`` fall."""
-    from scipy.special import ndtri
-    from scipy.stats import kendalltau
-
     falling, rising = (
-        float(np.asarray(kendalltau(range(len(values)), values, method="asymptotic", alternative=side))[1])
+        float(_scipy("stats").kendalltau(range(len(values)), values, method="asymptotic", alternative=side)[1])
         for side in ("less", "greater")
     )
     # The smaller tail, since the larger one can't be told from 1.
-    return float(ndtri(falling)) if falling < rising else -float(ndtri(rising))
+    tail = float(_scipy("special").ndtri(min(falling, rising)))
+    return tail if falling < rising else -tail
 
 
 def normal_share(z: float) -> float:
     """The share of the standard normal distribution below ``z``."""
-    from scipy.special import ndtr
-
-    return float(ndtr(z))
+    return float(_scipy("special").ndtr(z))
 
 
 def sen_slope(values: Sequence[float]) -> float:
     """The median slope of all pairs of ``values`` (Sen 1968)."""
-    from scipy.stats import theilslopes
-
-    return float(np.asarray(theilslopes(values))[0])
+    return float(_scipy("stats").theilslopes(values)[0])
 
 
 CONFIDENCE = 0.95
@@ -274,3 +264,8 @@ def _averaged(values: Sequence[float], most: int) -> list[float]:
         return list(values)
     bounds = [index * len(values) // most for index in range(most + 1)]
     return [statistics.fmean(values[start:end]) for start, end in pairwise(bounds)]
+
+
+def _scipy(part: str) -> ModuleType:
+    """A module of scipy, imported when it is first wanted: that takes a second."""
+    return importlib.import_module(f"scipy.{part}")
