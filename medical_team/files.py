@@ -33,6 +33,8 @@ _REMEDIES = {
 
 _STREAMS = (Path("/dev/stdin"), Path("/dev/stdout"), Path("/dev/stderr"))
 _NUMBERS = {"/dev/stdout": "1", "/dev/stderr": "2"}
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(\.old)?", re.DOTALL)
+"""How :mod:`tempfile` calls what :func:`atomic_text` and :func:`atomic_folder` write until it is whole."""
 _RUST_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -141,6 +143,30 @@ def one_at_a_time(folder: Path) -> Generator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_leftover(path: Path, pattern: str) -> bool:
+    """Whether a process was killed while it wrote, by :func:`atomic_text` or :func:`atomic_folder`, what ``path`` was
+    to become: a file or a folder whose whole name matches the regular expression ``pattern``."""
+    match = _TEMPORARY.fullmatch(path.name)
+    return match is not None and re.fullmatch(pattern, match["name"]) is not None
+
+
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Remove each leftover of this ``pattern`` from ``folder``, which need not exist.
+
+    Only for who holds the lock under which all of them are written: what another process writes looks the same.
+    """
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        if not is_leftover(entry, pattern):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                entry.unlink()
 
 
 def file_sha256(path: Path) -> str:

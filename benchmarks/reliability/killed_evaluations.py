@@ -3,12 +3,14 @@
     python benchmarks/reliability/killed_evaluations.py -o evaluations.json [--kills 40] [--command "eval games" ...]
 
 The commands take turns. Each is killed with SIGKILL, or stopped with SIGINT as Ctrl-C does, and given again as it was,
-up to six times; then it runs to its end. It must leave the same files as one that nobody stopped, and nothing beside
-them. Only kills count that hit a process at work.
+up to six times; then it runs to its end. Half of the kills come as soon as the next file begins to be written. It must
+leave the same files as one that nobody stopped, and nothing beside them. Only kills count that hit a process at work.
 """
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 import signal
 import tempfile
@@ -76,14 +78,15 @@ def killed_one(
     faults: list[str] = []
     for _ in range(most):
         process = Process(arguments, folder / "log")
-        if process.wait(seconds * chance.random()) is not None:
+        if wait_for_moment(process, target.parent, seconds, chance) is not None:
             break
         sent = chance.choice((signal.SIGKILL, signal.SIGINT))
         process.kill(sent)
         status = process.wait()
         if status not in (-signal.SIGKILL, INTERRUPTED, 0) or "Traceback" in process.output:
             faults.append(f"{command} {number}: exit {status} after {sent.name}: {process.output[-2000:]}")
-        kills.append(f"{sent.name} with {len(list(target.parent.rglob('*.jsonl')))} files of lines")
+        left = " and one half-written" if any(target.parent.rglob(".*")) else ""
+        kills.append(f"{sent.name} with {len(list(target.parent.rglob('*.jsonl')))} files of lines{left}")
     process = Process(arguments, folder / "log")
     if process.wait() != 0:
         faults.append(f"{command} {number}: not gone on with after {kills}: {process.output[-2000:]}")
@@ -92,6 +95,26 @@ def killed_one(
         faults.append(f"{command} {number}: other files after {kills}: {differing[:5]}")
     shutil.rmtree(target.parent)
     return {"command": command, "number": number, "kills": kills, "faults": faults}
+
+
+def wait_for_moment(process: Process, folder: Path, seconds: float, chance: random.Random) -> int | None:
+    """Wait until it is time to kill; the exit status where the process has ended before."""
+    process.wait(seconds * chance.random())
+    if chance.random() < 0.5:
+        before = unfinished_in(folder)
+        while process.poll() is None and not unfinished_in(folder) - before:
+            time.sleep(0.0005)
+    return process.poll()
+
+
+def unfinished_in(folder: Path) -> set[str]:
+    """The hidden files and folders in ``folder``: what is written under a name of its own until it is whole."""
+    return {
+        str(Path(place) / name)
+        for place, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+        if name.startswith(".")
+    }
 
 
 def killed_so_far(result: dict[str, Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from ..callbacks import Progress
 from ..config import PromptStyle
 from ..errors import DataError, UsageError
-from ..files import atomic_text
+from ..files import atomic_text, cannot_write, is_leftover, remove_leftovers
 from ..game.rollout import PromptTooLong, Reply, Rollout
 from ..game_config import Assessor
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems
@@ -39,6 +40,7 @@ _SETTINGS = "evaluation.json"
 _PREDICTIONS = "predictions.jsonl"
 _SUBMISSION = "submission.txt"
 _METRICS = "metrics.json"
+_LOCK = "lock"
 
 _MAY_DIFFER = frozenset({"package_version"})
 
@@ -95,6 +97,7 @@ class EvaluationFolder:
 
         Raises:
             UsageError: another evaluation lies there; what differs is named.
+            RunFolderError: another process begins one there.
             OutputError: the folder can't be written.
         """
         if (path / _SETTINGS).exists():
@@ -104,11 +107,18 @@ class EvaluationFolder:
                 existing.settings = dataclasses.replace(existing.settings, prompt_date=settings.prompt_date)
             _refuse_other(path, existing.settings, settings)
             return existing
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or not all(map(_is_from_the_beginning, path.iterdir()))):
             raise UsageError(f"{path} is there and is no evaluation: name a new or empty folder with -o")
-        with atomic_text(path / _SETTINGS) as file:
-            file.write(json.dumps(dataclasses.asdict(settings), ensure_ascii=False, indent=2) + "\n")
-        return cls(path, settings)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        with exclusive_lock(path / _LOCK):
+            # Another process may have begun another evaluation since.
+            if not (path / _SETTINGS).exists():
+                with atomic_text(path / _SETTINGS) as file:
+                    file.write(json.dumps(dataclasses.asdict(settings), ensure_ascii=False, indent=2) + "\n")
+        return cls.create_or_resume(path, settings)
 
     @classmethod
     def open(cls, path: Path) -> EvaluationFolder:
@@ -142,13 +152,14 @@ class EvaluationFolder:
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Work in this folder alone, and take off a line that a killed process left half-written.
+        """Work in this folder alone, and take off a line and remove files that a killed process left half-written.
 
         Raises:
             RunFolderError: another process works here; it is named.
             DataError: the predictions can't be read.
         """
-        with exclusive_lock(self.path / "lock"):
+        with exclusive_lock(self.path / _LOCK):
+            remove_leftovers(self.path, "|".join(map(re.escape, (_SETTINGS, _PREDICTIONS, _SUBMISSION, _METRICS))))
             self._drop_half_line()
             yield
 
@@ -189,6 +200,11 @@ class EvaluationFolder:
         if content and not content.endswith(b"\n"):
             with atomic_text(path) as file:
                 file.write(content[: content.rfind(b"\n") + 1].decode("utf-8"))
+
+
+def _is_from_the_beginning(path: Path) -> bool:
+    """Whether ``path`` is all that a process leaves which is killed before its settings stand."""
+    return path.name == _LOCK or is_leftover(path, re.escape(_SETTINGS))
 
 
 def _refuse_other(path: Path, existing: EvaluationSettings, wanted: EvaluationSettings) -> None:

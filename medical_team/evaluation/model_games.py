@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ..callbacks import Notify
 from ..config import GameConfig, PromptStyle, RolloutConfig
 from ..errors import DataError, UsageError
-from ..files import atomic_folder, atomic_text
+from ..files import atomic_folder, atomic_text, cannot_write, remove_leftovers
 from ..game.play import TurnRules, assess, attack
 from ..game.rollout import Rollout
 from ..jsonl import from_line, read_jsonl, validation_problems, write_jsonl
@@ -35,6 +35,7 @@ SETTINGS = "games.json"
 _GAMES = "games.jsonl"
 _METRICS = "metrics.json"
 _SO_FAR = "settings.json"
+_WRITTEN_SO_FAR = r"settings\.json|.+\.jsonl"
 _LONGEST_SHOWN = 80
 
 
@@ -147,18 +148,41 @@ def _occupied(path: Path) -> UsageError:
 class PlayedSoFar:
     """Games of an evaluation that isn't done, part by part, so that the same command goes on where it was stopped.
 
+    They are read and written only inside :meth:`locked`.
+
     Args:
         path: the folder for them.
         settings: all that decides what is played.
-
-    Raises:
-        UsageError: games of another evaluation lie there; what differs is named.
-        OutputError: the folder can't be written.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, object]) -> None:
         self.path = path
-        wanted: dict[str, object] = json.loads(json.dumps(settings, default=str))
+        self._settings: dict[str, object] = json.loads(json.dumps(settings, default=str))
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Play in this folder alone, which is made where there is none, and clear away what a killed process left
+        half-written.
+
+        The lock comes first: of two processes that begin at once with different settings, one finds those of the other.
+
+        Raises:
+            RunFolderError: another process plays there; it is named.
+            UsageError: games of another evaluation lie there; what differs is named.
+            OutputError: the folder can't be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        with exclusive_lock(self.path / "lock"):
+            remove_leftovers(self.path, _WRITTEN_SO_FAR)
+            self._settle()
+            yield
+
+    def _settle(self) -> None:
+        """Write the settings, or compare them with those that are there."""
+        path, wanted = self.path, self._settings
         try:
             there: dict[str, object] = json.loads((path / _SO_FAR).read_bytes())
         except FileNotFoundError:
@@ -184,12 +208,11 @@ class PlayedSoFar:
 
         What a process leaves in there that is killed is gone when another has written ``path``.
 
-        Raises:
-            RunFolderError: another process plays them.
+        Raises what :meth:`locked` does.
         """
         folder = _unfinished(path)
         so_far = cls(folder, settings)
-        with exclusive_lock(folder / "lock"):
+        with so_far.locked():
             yield so_far
             cls.clear_beside(path)
 

@@ -63,7 +63,7 @@ def _take(handle: int, path: Path) -> None:
 def _in_use(handle: int, path: Path) -> RunFolderError:
     holder = os.pread(handle, _MAX_HOLDER_BYTES, 0).decode(errors="replace").strip() or "another process"
     return RunFolderError(
-        f"{path.parent} is in use by {holder}. Wait until it ends or stop it, or train into another folder."
+        f"{path.parent} is in use by {holder}. Wait until it ends or stop it, or name another folder."
     )
 
 

@@ -3,13 +3,15 @@ from dataclasses import replace
 
 import pytest
 
+from killed_writers import killed_while_writing
 from medec_builders import ScriptedRollout, a_correct_text, an_error_text
-from medical_team.errors import DataError, UsageError
+from medical_team.errors import DataError, RunFolderError, UsageError
 from medical_team.evaluation.medec import FORMAT, TEXTS_AT_ONCE, EvaluationFolder, EvaluationSettings, predict
 from medical_team.evaluation.medec_metrics import medec_metrics
 from medical_team.evaluation.model_choice import ModelIdentity
 from medical_team.evaluation.tasks import AssessorTask
 from medical_team.game.rollout import PromptTooLong
+from medical_team.runs.lock import exclusive_lock
 
 TASK = AssessorTask("short", False, 16)
 TEXTS = [an_error_text(str(n)) if n % 2 else a_correct_text(str(n)) for n in range(2 * TEXTS_AT_ONCE + 3)]
@@ -137,3 +139,35 @@ def test_submission_and_metrics_are_written_with_what_was_run(folder):
     assert metrics["figures"]["flag_accuracy"]["value"] == 1.0
     assert metrics["floors"]["all-safe"]["flag_accuracy"] < 1.0
     assert (folder.path / "submission.txt").read_text().splitlines()[:2] == ["0 0 -1 NA", "1 1 -1 NA"]
+
+
+def test_an_evaluation_that_was_killed_before_its_settings_stood_begins_anew(tmp_path):
+    path = tmp_path / "evaluation"
+    killed_while_writing(path / "evaluation.json")
+    (path / "lock").touch()
+
+    evaluate(EvaluationFolder.create_or_resume(path, SETTINGS), ScriptedRollout(says_what_is_right))
+
+    assert sorted(file.name for file in path.iterdir()) == ["evaluation.json", "lock", "predictions.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["predictions.jsonl", "submission.txt", "metrics.json"])
+def test_what_a_killed_process_had_half_written_is_gone_at_the_next_start(folder, name):
+    left = killed_while_writing(folder.path / name)
+    strange = folder.path / ".notes.jsonl.abcdefgh"
+    strange.touch()
+
+    evaluate(folder, ScriptedRollout(says_what_is_right))
+
+    assert not left.exists()
+    assert strange.exists()
+
+
+def test_of_two_evaluations_that_begin_at_once_the_second_does_not_change_the_settings_of_the_first(tmp_path):
+    path = tmp_path / "evaluation"
+    path.mkdir()
+
+    with exclusive_lock(path / "lock"), pytest.raises(RunFolderError, match="in use by process"):
+        EvaluationFolder.create_or_resume(path, replace(SETTINGS, seed=8))
+
+    assert not (path / "evaluation.json").exists()

@@ -1,13 +1,15 @@
 import pytest
 
 from builders import a_game, a_pair, a_record, a_revision_of, a_spec, present
+from killed_writers import killed_while_writing
 from medec_builders import ScriptedRollout
 from medical_team.config import GameConfig, RolloutConfig
-from medical_team.errors import UsageError
+from medical_team.errors import RunFolderError, UsageError
 from medical_team.evaluation.game_metrics import assessor_figures, attacker_figures
-from medical_team.evaluation.model_games import Player, game_specs, play_model_games
+from medical_team.evaluation.model_games import PlayedSoFar, Player, game_specs, play_model_games
 from medical_team.judging import reference_judge
 from medical_team.records import DataType, GameState, Role, Verdict
+from medical_team.runs.lock import exclusive_lock
 
 RECORDS = [
     a_record(
@@ -137,3 +139,31 @@ def test_an_attacker_succeeds_where_the_assessor_was_wrong_never_where_it_said_n
 
 def test_games_without_an_attacker_have_no_figures_of_one():
     assert attacker_figures([game_of(0, DataType.VANILLA_BENIGN)], seed=1) == {}
+
+
+def test_what_a_killed_process_had_half_written_of_its_games_is_gone_at_the_next_start(tmp_path):
+    so_far = PlayedSoFar(tmp_path / "games", {"seed": 1})
+    left = [killed_while_writing(so_far.path / name) for name in ("settings.json", "a-seed-1.jsonl", "a-try-0.jsonl")]
+    strange = so_far.path / ".notes.txt.abcdefgh"
+    strange.touch()
+
+    with so_far.locked():
+        assert so_far.games("a-seed-1", lambda: [a_game()]) == [a_game()]
+
+    assert not any(path.exists() for path in left)
+    assert strange.exists()
+    assert so_far.games("a-seed-1", lambda: pytest.fail("played again")) == [a_game()]
+
+
+def test_of_two_evaluations_that_begin_at_once_the_second_writes_nothing(tmp_path):
+    path = tmp_path / "games"
+    path.mkdir()
+
+    with (
+        exclusive_lock(path / "lock"),
+        pytest.raises(RunFolderError, match="in use by process"),
+        PlayedSoFar(path, {"seed": 2}).locked(),
+    ):
+        pass
+
+    assert [file.name for file in path.iterdir()] == ["lock"]
