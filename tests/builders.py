@@ -6,6 +6,7 @@ is invented.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -43,6 +44,11 @@ CORRECTED_SENTENCE = "He is given 500 mg of amoxicillin three times a day."
 REVISED_BEGINNING = (
     "This gentleman, aged 40, came with coughing and a temperature of 39.2 C; one lobe is dense on film."
 )
+
+
+def changed(config: RunConfig, **sections: Mapping[str, Any]) -> RunConfig:
+    """``config`` with some values of some sections changed."""
+    return replace(config, **{name: replace(getattr(config, name), **values) for name, values in sections.items()})
 
 
 def a_pair(**changes: Any) -> NotePair:

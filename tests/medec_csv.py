@@ -8,7 +8,10 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
+from medical_team.data.medec import read_medec
+from medical_team.data.reading_log import ReadingLog
 from medical_team.data.tables import COLUMNS
+from medical_team.records import Note
 
 Row = dict[str, str]
 
@@ -71,6 +74,12 @@ def write_csv(path: Path, rows: Iterable[Row]) -> Path:
     """Write the rows to ``path``, and return it."""
     path.write_bytes(csv_text(rows).encode())
     return path
+
+
+def read(path: Path) -> tuple[list[Note], ReadingLog]:
+    """The notes of the file at ``path``, and what was told of it."""
+    log = ReadingLog()
+    return list(read_medec(path, log)), log
 
 
 def _beginning(number: int) -> str:

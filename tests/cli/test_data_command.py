@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from builders import a_record
+from command_lines import told
 from medec_csv import an_error_row, some_rows, write_csv
-from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
 
 
@@ -16,9 +16,7 @@ def csv(tmp_path):
 
 
 def run(capsys, *arguments):
-    status = main(["data", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return told(capsys, "data", *arguments)
 
 
 def test_build_tells_what_lies_where_and_what_to_do_next(csv, tmp_path, capsys):

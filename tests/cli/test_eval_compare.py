@@ -3,14 +3,12 @@ import io
 
 import pytest
 
+from command_lines import told
 from medec_csv import some_rows, write_csv
-from medical_team.cli.main import main
 
 
 def run(capsys, *arguments):
-    status = main(["eval", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return told(capsys, "eval", *arguments)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from builders import a_record
-from medical_team.cli.main import main
+from command_lines import killed_when, told
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig, RunConfig
 from medical_team.evaluation import crossplay, model_choice
 from medical_team.jsonl import write_jsonl
@@ -42,9 +42,7 @@ def a_run(tmp_path):
 
 
 def run(capsys, *arguments):
-    status = main(["eval", "crossplay", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return told(capsys, "eval", "crossplay", *arguments)
 
 
 def test_checkpoints_and_what_they_started_from_play_each_other(a_run, heldout, tmp_path, capsys):
@@ -104,16 +102,8 @@ def test_a_command_that_was_killed_goes_on_to_the_same_files(
 ):
     arguments = [a_run, "--data", heldout, "--games", "2", "-o"]
     _, expected, _ = run(capsys, *arguments, tmp_path / "whole")
-    original, calls = getattr(crossplay, function), []
-
-    def killed(*given):
-        calls.append(function)
-        if len(calls) == call:
-            raise KeyboardInterrupt
-        return original(*given)
-
     with monkeypatch.context() as patch:
-        patch.setattr(crossplay, function, killed)
+        killed_when(patch, crossplay, function, call)
         assert run(capsys, *arguments, tmp_path / "out")[0] == 130
     assert not (tmp_path / "out").exists()
     made = {path.name for path in (tmp_path / "out.unfinished").glob("attacker-*")}

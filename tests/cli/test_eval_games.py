@@ -4,7 +4,7 @@ from datetime import date
 import pytest
 
 from builders import a_record
-from medical_team.cli.main import main
+from command_lines import killed_when, told
 from medical_team.evaluation import model_choice, model_games
 from medical_team.jsonl import write_jsonl
 from medical_team.policy.shipped_models import make_tiny_model
@@ -19,9 +19,7 @@ def heldout(tmp_path):
 
 
 def run(capsys, *arguments):
-    status = main(["eval", "games", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return told(capsys, "eval", "games", *arguments)
 
 
 def test_a_models_games_and_figures_are_told_and_written(heldout, tmp_path, capsys):
@@ -94,34 +92,15 @@ def test_how_alike_revisions_are_is_told_by_a_model_if_one_is_named(heldout, tmp
     assert "absent" not in err
 
 
-class Killed(BaseException):
-    """What ends a command as a signal does."""
-
-
-def killed_when(monkeypatch, function, call):
-    """``function`` of the evaluation's games is not called for the ``call``-th time: the command is killed there."""
-    original, calls = getattr(model_games, function), []
-
-    def counted(*arguments):
-        calls.append(function)
-        if len(calls) == call:
-            raise Killed
-        return original(*arguments)
-
-    monkeypatch.setattr(model_games, function, counted)
-    return calls
-
-
 @pytest.mark.parametrize(("function", "call"), [("attacked", 1), ("assessed", 1), ("attacked", 2), ("assessed", 2)])
 def test_a_command_that_was_killed_goes_on_to_the_same_files(heldout, tmp_path, capsys, monkeypatch, function, call):
     arguments = ["tiny-random", "tiny-random", "--data", heldout, "--games", "4", "-o"]
     _, expected, _ = run(capsys, *arguments, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        killed_when(patch, function, call)
-        with pytest.raises(Killed):
-            run(capsys, *arguments, tmp_path / "out")
+        killed_when(patch, model_games, function, call)
+        assert run(capsys, *arguments, tmp_path / "out")[0] == 130
 
-    calls = killed_when(monkeypatch, "attacked", 0)
+    calls = killed_when(monkeypatch, model_games, "attacked", 0)
     status, out, err = run(capsys, *arguments, tmp_path / "out")
 
     assert status == 0, err
@@ -138,9 +117,8 @@ def contents(folder):
 
 def test_games_of_another_evaluation_are_not_gone_on_with(heldout, tmp_path, capsys, monkeypatch):
     with monkeypatch.context() as patch:
-        killed_when(patch, "assessed", 1)
-        with pytest.raises(Killed):
-            run(capsys, "tiny-random", "--data", heldout, "--games", "4", "-o", tmp_path / "out")
+        killed_when(patch, model_games, "assessed", 1)
+        assert run(capsys, "tiny-random", "--data", heldout, "--games", "4", "-o", tmp_path / "out")[0] == 130
 
     status, _, err = run(capsys, "tiny-random", "--data", heldout, "--games", "8", "-o", tmp_path / "out")
 
@@ -169,9 +147,8 @@ def test_an_evaluation_that_goes_on_keeps_its_day(heldout, tmp_path, capsys, mon
     arguments = ["tiny-random", "--data", heldout, "--games", "4", "-o", tmp_path / "out"]
     monkeypatch.setattr(model_choice, "today", lambda: date(2026, 3, 5))
     with monkeypatch.context() as patch:
-        killed_when(patch, "assessed", 1)
-        with pytest.raises(Killed):
-            run(capsys, *arguments)
+        killed_when(patch, model_games, "assessed", 1)
+        assert run(capsys, *arguments)[0] == 130
     monkeypatch.setattr(model_choice, "today", lambda: date(2026, 3, 6))
 
     assert run(capsys, *arguments)[0] == 0
@@ -187,9 +164,8 @@ def test_a_folder_that_is_half_written_when_its_process_is_killed_is_gone_when_a
     with monkeypatch.context() as patch:
         # As after SIGKILL: nobody tidies up.
         patch.setattr("medical_team.files.shutil.rmtree", lambda *given, **options: None)
-        killed_when(patch, "write_jsonl", 3)
-        with pytest.raises(Killed):
-            run(capsys, *arguments)
+        killed_when(patch, model_games, "write_jsonl", 3)
+        assert run(capsys, *arguments)[0] == 130
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"tiny-random.unfinished"}
     assert list((tmp_path / "out" / "tiny-random.unfinished").glob(".tiny-random.*"))
 

@@ -4,9 +4,9 @@ import json
 import pytest
 
 from builders import a_record
+from command_lines import told
 from medec_builders import ScriptedRollout
 from medec_csv import some_rows, write_csv
-from medical_team.cli.main import main
 from medical_team.config import GameConfig, RolloutConfig, RunConfig
 from medical_team.policy import rollout_engines
 from medical_team.runs.folder import RunFolder
@@ -19,9 +19,7 @@ def csv(tmp_path):
 
 
 def run(capsys, *arguments):
-    status = main(["eval", "medec", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return told(capsys, "eval", "medec", *arguments)
 
 
 def test_a_baseline_is_told_with_intervals_and_floors_and_breakdowns(csv, tmp_path, capsys):

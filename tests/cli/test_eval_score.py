@@ -1,7 +1,7 @@
 import pytest
 
+from command_lines import told
 from medec_csv import some_rows, write_csv
-from medical_team.cli.main import main
 
 
 @pytest.fixture
@@ -10,9 +10,7 @@ def csv(tmp_path):
 
 
 def run(capsys, *arguments):
-    status = main(["eval", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return told(capsys, "eval", *arguments)
 
 
 def a_submission(tmp_path, *lines):

@@ -13,6 +13,7 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM
 
+from command_lines import told
 from medical_team.cli.main import main
 from medical_team.policy.transformers_inside import quiet_transformers
 from medical_team.runs.config_file import to_toml
@@ -33,10 +34,7 @@ def run(tmp_path_factory):
 
 
 def export(capsys, *arguments):
-    capsys.readouterr()
-    status = main(["export", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return told(capsys, "export", *arguments)
 
 
 def logits(folder):

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from command_lines import told
 from medec_csv import an_error_row, some_rows, write_csv
-from medical_team.cli.main import main
 from medical_team.judge.comparison import PROMPT_VERSION
 from openai_server import a_completion, openai_server
 
@@ -14,9 +14,7 @@ def csv(tmp_path):
 
 
 def run(capsys, *arguments):
-    status = main(["judge", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return told(capsys, "judge", *arguments)
 
 
 def test_the_reference_judge_is_audited_by_default(csv, tmp_path, capsys):

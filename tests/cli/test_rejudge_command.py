@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from builders import a_game, a_record, a_spec
-from medical_team.cli.main import main
+from command_lines import told
 from medical_team.config import RunConfig
 from medical_team.evaluation.rejudge import RejudgedGame
 from medical_team.game.play import score
@@ -30,9 +30,7 @@ def run_folder(tmp_path):
 
 
 def rejudge(capsys, *arguments):
-    status = main(["rejudge", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return told(capsys, "rejudge", *arguments)
 
 
 def test_the_reference_judge_rules_again(run_folder, capsys):

@@ -5,19 +5,12 @@ import io
 
 import pytest
 
-from medec_csv import a_correct_row, an_error_row, csv_text, some_rows
-from medical_team.data.medec import read_medec
-from medical_team.data.reading_log import ReadingLog
+from medec_csv import a_correct_row, an_error_row, csv_text, read, some_rows
 from medical_team.data.tables import COLUMNS
 from medical_team.errors import DataError
 
 ROWS = some_rows(3)
 ROWS[0] = an_error_row(0, Text="He says: a; b, c.\nHe is given 5000 mg.", Error_Sentence="He is given 5000 mg.")
-
-
-def read(path):
-    log = ReadingLog()
-    return list(read_medec(path, log)), log
 
 
 def parted_by(delimiter, rows=ROWS):

@@ -3,20 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import a_record
-from medec_csv import a_correct_row, an_error_row, csv_text, some_rows, write_csv
+from medec_csv import a_correct_row, an_error_row, csv_text, read, some_rows, write_csv
 from medical_team.data import medec
-from medical_team.data.medec import read_medec
 from medical_team.data.reading_log import ReadingLog, Repair
 from medical_team.data.tables import MAX_FIELD_CHARACTERS
 from medical_team.errors import DataError
 from medical_team.jsonl import to_line
 from medical_team.records import ErrorType
 from misreadings import as_cp1252, as_mac_roman
-
-
-def read(path):
-    log = ReadingLog()
-    return list(read_medec(path, log)), log
 
 
 def read_rows(tmp_path, *rows):

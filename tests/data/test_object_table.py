@@ -6,21 +6,14 @@ import sys
 
 import pytest
 
-from medec_csv import a_correct_row, an_error_row, some_rows, write_csv
+from medec_csv import a_correct_row, an_error_row, read, some_rows, write_csv
 from medical_team.data.build import build_data_set
-from medical_team.data.medec import read_medec
-from medical_team.data.reading_log import ReadingLog
 from medical_team.data.tables import COLUMNS
 from medical_team.errors import DataError, MissingDependencyError
 from needs import PYARROW
 
 TYPED = {"1": 1, "0": 0, "-1": -1, "NA": None}
 """What the cells of a CSV are in files with types."""
-
-
-def read(path):
-    log = ReadingLog()
-    return list(read_medec(path, log)), log
 
 
 def typed(row):

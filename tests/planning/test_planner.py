@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import a_record, memory_of, present
+from builders import a_record, changed, memory_of, present
 from medical_team.config import DataConfig, RunConfig
 from medical_team.jsonl import write_jsonl
 from medical_team.planning.plan import GIB, MemoryPlan, Phase, Speeds, Unknown
 from medical_team.planning.planner import plan_of
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_preset
-
-
-def changed(config, **sections):
-    return replace(config, **{name: replace(getattr(config, name), **values) for name, values in sections.items()})
 
 
 def part_bytes(plan, name):

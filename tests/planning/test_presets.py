@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from builders import memory_of, present
+from builders import changed, memory_of, present
 from medical_team.config import problems_of
 from medical_team.engines.openrlhf.command import openrlhf_problems
 from medical_team.planning.plan import GIB, MEMORY_THRESHOLD
@@ -14,11 +12,6 @@ from medical_team.planning.planner import plan_of
 from medical_team.runs.config_file import load_preset
 
 GPU_PRESETS = ["gpu-24gb", "gpu-80gb", "gpu-8x80gb"]
-
-
-def changed(config, **sections):
-    """``config`` with some values of some sections changed."""
-    return replace(config, **{name: replace(getattr(config, name), **values) for name, values in sections.items()})
 
 
 @pytest.mark.parametrize("name", GPU_PRESETS)

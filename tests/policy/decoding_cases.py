@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 from tiny_architectures import tiny_model
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig, LlamaConfig, PreTrainedModel
 
 from medical_team.game.rollout import Reply, RolloutRequest, Speaker
 from medical_team.policy.chat import EncodedRequest
@@ -36,6 +36,12 @@ SAMPLED = DecodingRules(0.7, is_greedy=False, eos_token_ids=frozenset({END}), pa
 @cache
 def model_of(architecture: str) -> PreTrainedModel:
     return make_tiny_model(5, architecture)[0]  # type: ignore[arg-type]
+
+
+def llama_config() -> LlamaConfig:
+    config = model_of("llama").config
+    assert isinstance(config, LlamaConfig)
+    return config
 
 
 def a_prompt(length: int, *, seed: int = 0) -> tuple[int, ...]:

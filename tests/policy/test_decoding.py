@@ -19,13 +19,14 @@ from decoding_cases import (
     assert_log_probs_are_the_models,
     assert_same_unless_nearly_equal,
     generated_alone,
+    llama_config,
     model_of,
     request_of,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_architectures import tiny_model
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import LlamaForCausalLM, PreTrainedModel
 
 from medical_team.errors import PolicyError
 from medical_team.game.rollout import Reply
@@ -252,12 +253,6 @@ def test_models_with_other_caches_take_the_plain_path(architecture: str):
 
 class Stateful(LlamaForCausalLM):
     _is_stateful = True
-
-
-def llama_config() -> LlamaConfig:
-    config = model_of("llama").config
-    assert isinstance(config, LlamaConfig)
-    return config
 
 
 def test_a_model_that_says_it_keeps_a_state_takes_the_plain_path_whatever_its_layers():

@@ -11,13 +11,13 @@ import peft
 import pytest
 import torch
 import transformers
-from decoding_cases import a_prompt, model_of
+from decoding_cases import a_prompt, llama_config, model_of
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 from tiny_architectures import TOKENIZER, tiny_model
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel, cache_utils
+from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel, cache_utils
 
 from builders import present
 from medical_team.policy.transformers_inside import (
@@ -269,12 +269,6 @@ def test_the_configuration_of_an_adapter_tells_its_targets():
     assert config.target_modules is not None
     assert set(config.target_modules) == {"q_proj"}, f"{PEFT_VERSION} no longer keeps target_modules in peft_config"
     assert not config.target_parameters, f"{PEFT_VERSION} no longer has target_parameters"
-
-
-def llama_config() -> LlamaConfig:
-    config = model_of("llama").config
-    assert isinstance(config, LlamaConfig)
-    return config
 
 
 class Wrapped(LlamaForCausalLM):

@@ -11,6 +11,7 @@ import pytest
 from hub_server import hub_server
 
 from builders import a_record
+from command_lines import games_text, train
 from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType
@@ -48,14 +49,6 @@ def work(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def train(*arguments: object) -> int:
-    return main(["train", *map(str, arguments)])
-
-
-def games_of(run: Path) -> str:
-    return (run / "games.jsonl").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("adaptation", ["lora", "full"])
 def test_it_goes_on_from_another_folder_with_its_own_model(work, tmp_path, monkeypatch, adaptation):
     options = [*OPTIONS, "--policy.adaptation", adaptation]
@@ -65,7 +58,7 @@ def test_it_goes_on_from_another_folder_with_its_own_model(work, tmp_path, monke
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert train("--resume", work / "runs" / "resumed", "--training.steps", 2) == 0
 
-    assert games_of(work / "runs" / "resumed") == games_of(work / "runs" / "whole")
+    assert games_text(work / "runs" / "resumed") == games_text(work / "runs" / "whole")
 
 
 def test_it_goes_on_where_run_and_model_were_moved_together(work, tmp_path, monkeypatch):

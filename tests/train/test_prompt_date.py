@@ -11,6 +11,7 @@ import pytest
 
 from builders import a_record
 from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
+from command_lines import games_text, train
 from medec_csv import some_rows, write_csv
 from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
@@ -53,14 +54,6 @@ def days_in(run: Path) -> set[str]:
     return {prompt.partition("Today is ")[2].partition(".")[0] for prompt in prompts}
 
 
-def train(*arguments: object) -> int:
-    return main(["train", *map(str, arguments)])
-
-
-def games_of(run: Path) -> str:
-    return (run / "games.jsonl").read_text(encoding="utf-8")
-
-
 def test_a_run_that_is_resumed_on_another_day_goes_on_with_the_same_prompts(model, data, tmp_path, clock):
     options = [*SMALL, "--policy.model", model, "--data.train", data]
     clock(DAY)
@@ -71,7 +64,7 @@ def test_a_run_that_is_resumed_on_another_day_goes_on_with_the_same_prompts(mode
     assert train("--resume", tmp_path / "resumed", "--training.steps", 2) == 0
 
     assert days_in(tmp_path / "resumed") == {"05 March 2026"}
-    assert games_of(tmp_path / "resumed") == games_of(tmp_path / "whole")
+    assert games_text(tmp_path / "resumed") == games_text(tmp_path / "whole")
     assert RunFolder.open(tmp_path / "resumed").config.policy.prompt_date == "2026-03-05"
     # What is saved is the model's own template, which asks the day where it is used.
     assert (tmp_path / "resumed" / "final" / "chat_template.jinja").read_text(encoding="utf-8") == DATED_TEMPLATE
@@ -85,7 +78,7 @@ def test_the_saved_file_reruns_the_run_and_a_named_day_is_kept(model, data, tmp_
     assert train(tmp_path / "first" / "config.toml", "--run", tmp_path / "again") == 0
     assert train(*options, "--policy.prompt_date", "2026-01-31", "--run", tmp_path / "named") == 0
 
-    assert games_of(tmp_path / "again") == games_of(tmp_path / "first")
+    assert games_text(tmp_path / "again") == games_text(tmp_path / "first")
     assert days_in(tmp_path / "named") == {"31 January 2026"}
 
 
