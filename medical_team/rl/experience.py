@@ -120,19 +120,11 @@ class WarmStart:
 
     Args:
         run: a run of the warm start.
-        assessor_records: verdicts are taught for these alone; None: for all records of the run.
-        guessed_records: coin flips are shown as verdicts for these.
     """
 
-    def __init__(
-        self,
-        run: RunFolder,
-        *,
-        assessor_records: Sequence[TrainingRecord] | None = None,
-        guessed_records: Sequence[TrainingRecord] = (),
-    ) -> None:
+    def __init__(self, run: RunFolder) -> None:
         self._config = run.config
-        self._draw = _draw(run.training_records(), run.config, assessor_records, guessed_records)
+        self._draw = _draw(run.training_records(), run.config)
 
     def collect(self, step: int, timer: StepTimer) -> Experience:
         """The demonstrations of ``step``."""
@@ -165,17 +157,7 @@ def warm_start_learning_rate(config: RunConfig, step: int) -> float:
     return config.warmstart_learning_rate * min((step + 1) / rising, (steps - step) / (steps - rising + 1))
 
 
-def _draw(
-    records: Sequence[TrainingRecord],
-    config: RunConfig,
-    assessor_records: Sequence[TrainingRecord] | None = None,
-    guessed_records: Sequence[TrainingRecord] = (),
-) -> DemonstrationDraw:
+def _draw(records: Sequence[TrainingRecord], config: RunConfig) -> DemonstrationDraw:
     return DemonstrationDraw(
-        records,
-        config.game,
-        seed=config.training.seed,
-        attacker_share=config.warmstart.attacker_share,
-        assessor_records=assessor_records,
-        guessed_records=guessed_records,
+        records, config.game, seed=config.training.seed, attacker_share=config.warmstart.attacker_share
     )

@@ -15,7 +15,7 @@ wrong mean "as the table says" and "against the table".
 """
 
 from .cases import MAX_CASES, RARE_SHARE, SyntheticCase, synthetic_cases
-from .csv_file import SyntheticCounts, write_synthetic_csv
+from .csv_file import write_synthetic_csv
 from .reader import SyntheticReading, read_note
 from .revisions import correct, exchange_error, reorder, reword
 from .table import MedicalTable, medical_table
@@ -26,7 +26,6 @@ __all__ = [
     "RARE_SHARE",
     "MedicalTable",
     "SyntheticCase",
-    "SyntheticCounts",
     "SyntheticReading",
     "correct",
     "exchange_error",
