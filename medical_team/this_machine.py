@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+BF16_CPU_CAPABILITIES = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+"""What ``torch.cpu.get_capabilities`` calls hardware for bf16."""
+
 NVIDIA_DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 

@@ -2,8 +2,8 @@
 (``torch``), whether a model's chat template shows a message as it is (``template FOLDER``), and whether the policy of a
 run can do what the run tries before its first game (``policy CONFIG``).
 
-The first two are asked of an engine's Python too: they run as a file, and of this package they load one file without
-needs. The last runs as a module of this package, beside its libraries.
+The first two are asked of an engine's Python too: they run as a file, and of this package they load single
+files without needs. The last runs as a module of this package, beside its libraries.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 64
-CPU_CAPABILITIES = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 
 def main() -> None:
@@ -50,7 +49,9 @@ def _torch() -> dict[str, object]:
             found["has_bf16"] = bool(torch.cuda.is_bf16_supported(including_emulation=False))
         elif hasattr(torch.cpu, "get_capabilities"):
             capabilities = torch.cpu.get_capabilities()
-            found["has_bf16"] = any(bool(capabilities.get(name)) for name in CPU_CAPABILITIES)
+            found["has_bf16"] = any(
+                bool(capabilities.get(name)) for name in _own_module("this_machine").BF16_CPU_CAPABILITIES
+            )
     except Exception as error:  # noqa: BLE001 - whatever breaks is what is to be told
         found["problem"] = (type(error).__name__ + ": " + str(error)).strip().splitlines()[0]
     return found
@@ -76,14 +77,14 @@ def _template(folder: str) -> dict[str, object]:
         )
 
     try:
-        return {"problem": _chat_template_module().template_problem(render) or "", "skipped": ""}
+        return {"problem": _own_module("chat_template").template_problem(render) or "", "skipped": ""}
     except Exception as error:  # noqa: BLE001 - a template may fail in any way
         return {"problem": f"can't be filled with a user's message: {_reason(error)}", "skipped": ""}
 
 
-def _chat_template_module() -> Any:
+def _own_module(name: str) -> Any:
     # By its path: the folder above the package may hold the libraries of another Python.
-    path = Path(__file__).resolve().parents[1] / "chat_template.py"
+    path = Path(__file__).resolve().parents[1] / f"{name}.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} can't be loaded")

@@ -18,11 +18,10 @@ from safetensors import safe_open
 from ..config import Device, Precision
 from ..errors import PolicyError
 from ..model_files import weight_files
-from ..this_machine import free_memory_bytes, has_nvidia_driver
+from ..this_machine import BF16_CPU_CAPABILITIES, free_memory_bytes, has_nvidia_driver
 
 _MAC_OS = "darwin"
 _CUDA_INDEX = "https://download.pytorch.org/whl/cu130"
-_BF16_CPU_CAPABILITIES = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 
 def choose_device(name: Device) -> torch.device:
@@ -66,7 +65,7 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities: Mapping[str, Any] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(bool(capabilities.get(name)) for name in _BF16_CPU_CAPABILITIES)
+    return any(bool(capabilities.get(name)) for name in BF16_CPU_CAPABILITIES)
 
 
 def cpu_only_torch_warning() -> str | None:
