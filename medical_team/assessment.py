@@ -13,7 +13,7 @@ from .game_config import Assessor
 from .parsing import UNSEEN, VERDICT_TRIM, parse_verdict
 from .records import Game, Labels, Verdict
 from .sentence_edits import BEHIND_NUMBER, NumberedNote, without_direction_marks, without_emphasis
-from .words import folded_words
+from .words import fold_white_space, folded_words
 
 _LOCATED = re.compile(
     rf"""harmful[{UNSEEN}]*\b[\s,;:：(\[#*_`"'“”‘’「『{UNSEEN}]*(?:sentence\b[\s#:：{UNSEEN}]*)?(\d{{1,6}})(?:{BEHIND_NUMBER}(.*))?[\s)\]]*""",
@@ -77,7 +77,7 @@ def error_location(game: Game) -> int | None:
     """
     spec = game.spec
     seed = NumberedNote(spec.seed_note, spec.sentence_starts)
-    before, now = ([_content(sentence) for sentence in note.sentences] for note in (seed, note_read(game)))
+    before, now = ([fold_white_space(sentence) for sentence in note.sentences] for note in (seed, note_read(game)))
     at_stake = seed.number_of(spec.pair.error_sentence) if spec.data_type.is_harmful else None
     places = [] if at_stake is None else [place for place, words in enumerate(now) if words == before[at_stake]]
     if not places:
@@ -106,7 +106,3 @@ def corrected_note(game: Game) -> str | None:
     if game.location is None or game.correction is None:
         return None
     return note_read(game).edited({game.location: game.correction}).text
-
-
-def _content(sentence: str) -> str:
-    return " ".join(sentence.split())

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from html.entities import html5
 
+from .words import fold_white_space
+
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _UNSEEN = str.maketrans(dict.fromkeys("\u00ad\u200b\u2060\ufeff", ""))
 _LINE_END = re.compile(r"\r\n?")
@@ -41,11 +43,6 @@ def join_marks(text: str) -> str:
 def drop_unseen(text: str) -> str:
     """``text`` without the characters of no width that web pages and word processors leave inside words."""
     return text.translate(_UNSEEN)
-
-
-def fold_white_space(text: str) -> str:
-    """``text`` with each run of white space as one space, and none at either end."""
-    return " ".join(text.split())
 
 
 def find_folded(sentence: str, text: str) -> list[tuple[int, int]]:

@@ -61,6 +61,11 @@ def folded_words(text: str) -> list[str]:
     return (_FOLDED_ASCII_WORD if folded.isascii() else _patterns().folded).findall(folded)
 
 
+def fold_white_space(text: str) -> str:
+    """``text`` with each run of white space as one space, and none at either end."""
+    return " ".join(text.split())
+
+
 @cache
 def combining_marks(first: int = 0x300, last: int = 0xABFF) -> str:
     """The combining marks from ``first`` to ``last``, as they stand in a character class of :mod:`re`."""

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.text_repair import fold_white_space
 from medical_team.words import (
     count_words,
+    fold_white_space,
     folded_words,
     joined,
     numbered_sentences,

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..records import DataType, Source
+from ..words import fold_white_space
 
 CARD_FORMAT = "medical-team data card 2"
 
@@ -256,5 +257,5 @@ def _code(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Text from a file, which must not break the page."""
-    plain = " ".join(text.split())
+    plain = fold_white_space(text)
     return "".join(f"\\{character}" if character in "\\`|<>*_[]#" else character for character in plain)

@@ -16,7 +16,7 @@ from ..files import is_stream
 from ..jsonl import from_line, numbered_lines, shortened, validation_problems, write_jsonl
 from ..records import NotePair, TrainingRecord
 from ..terminal_text import shell_word
-from ..text_repair import fold_white_space
+from ..words import fold_white_space
 from .build import DEFAULT_SEED, build_records
 from .formats import TRAINING_RECORDS, EngineFormat, check_format, is_written_by_us, kind_of_file, rows_of
 from .object_table import PARQUET_MARK

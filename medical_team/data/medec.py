@@ -24,11 +24,10 @@ from ..text_repair import (
     decode_mojibake,
     drop_unseen,
     find_alike,
-    fold_white_space,
     join_marks,
     unify_line_ends,
 )
-from ..words import END_MARKS, numbered_sentences, split_sentences
+from ..words import END_MARKS, fold_white_space, numbered_sentences, split_sentences
 from .formats import check_format, kind_of_line
 from .object_table import PARQUET_MARK, jsonl_rows, parquet_rows
 from .reading_log import ReadingLog, Repair

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from ..errors import DataError
+from ..words import fold_white_space
 from .reading_log import ReadingLog, Repair
 
 COLUMNS = (
@@ -65,7 +66,7 @@ def find_columns(names: Sequence[str], path: Path, where: str) -> Columns:
         raise not_medec(path, [*problems, f"expected {', '.join(COLUMNS)}; found {found}"])
     places = {column: keys.index(column_key(column)) for column in COLUMNS if column_key(column) in keys}
     others = {
-        " ".join(name.split()): place
+        fold_white_space(name): place
         for place, (name, key) in enumerate(zip(names, keys, strict=True))
         if place not in places.values() and not _ROW_NUMBERS.fullmatch(key)
     }

@@ -27,7 +27,7 @@ from ..judge.reference import ReferenceJudge
 from ..parsing import is_rewritten
 from ..records import DataType, Source, TrainingRecord
 from ..sentence_edits import NumberedNote, read_edits
-from ..words import count_words
+from ..words import count_words, fold_white_space
 
 EXCHANGED_SHARE = 0.8
 """How many revisions of a synthetic note with an error hold another error in its place."""
@@ -47,8 +47,9 @@ _FEW_WORDS = 4
 _ADDED = {"also"}
 """A small model that is shown how "is" becomes "is also" adds it wherever it can."""
 
-_REMARKS = tuple(sorted(OPENING_WORDS))
-"""The judge reads past these where a clause begins, and behind a semicolon one does."""
+_NEUTRAL_WORDS = tuple(sorted(OPENING_WORDS))
+"""The judge reads past these where a clause begins: at the start of a sentence of a whole note, and behind a semicolon
+at the end of a sentence that is edited alone, which must begin as it did."""
 
 _WRITTEN = re.compile(r"[A-Za-z][A-Za-z' -]+")
 """Wordings that look in a note as they do in the list: no sign, no number, no single letter."""
@@ -86,7 +87,7 @@ def revised_sentences(record: TrainingRecord, judge: ReferenceJudge, rng: random
     tried = _exchanged_sentences(record, seed, rng) if is_synthetic else _edited_sentences(record, seed, rng)
     for number, sentence in tried:
         changed = seed.edited({number: sentence}).text
-        answer = f"{number}: {' '.join(sentence.split())}"
+        answer = f"{number}: {fold_white_space(sentence)}"
         if isinstance(read_edits(answer, seed, 1), dict) and _is_faithful(changed, record, judge):
             return answer
     return None
@@ -128,7 +129,7 @@ def _edited_sentences(record: TrainingRecord, seed: NumberedNote, rng: random.Ra
         numbers.sort(key=lambda number: number != at_stake)
     for number in numbers:
         sentence = seed.sentences[number]
-        remark = rng.choice(_REMARKS)
+        remark = rng.choice(_NEUTRAL_WORDS)
         exchanged = next((edit.applied(sentence, rng) for edit in _tried_edits(sentence, rng, _exchanges())), sentence)
         if exchanged != sentence and rng.random() < WORDING_SHARE:
             yield number, _remarked(exchanged, remark)
@@ -234,6 +235,6 @@ def _wording_edits() -> Iterator[_Edit]:
 
 
 def _opening_edits() -> Iterator[_Edit]:
-    for word in sorted(OPENING_WORDS):
+    for word in _NEUTRAL_WORDS:
         for start in _SENTENCE_STARTS:
             yield _Edit(re.compile(rf"(?:(?<=[.!?] )|^){start} "), f"{word.capitalize()}, {start.lower()} ")

@@ -16,7 +16,7 @@ from ..files import file_sha256
 from ..jsonl import shortened
 from ..records import Note
 from ..seeds import derived_random
-from ..words import count_words, has_unspaced_script
+from ..words import count_words, fold_white_space, has_unspaced_script
 from .official import Reference
 
 
@@ -114,7 +114,7 @@ def _text(row: MedecRow, near_duplicate_group: str) -> MedecText:
         text_id=note.text_id,
         near_duplicate_group=near_duplicate_group,
         text=note.text,
-        sentences={number: " ".join(sentence.split()) for number, sentence in row.sentences.items()},
+        sentences={number: fold_white_space(sentence) for number, sentence in row.sentences.items()},
         has_error=note.has_error,
         error_type=note.error_type,
         error_sentence=cells["Error Sentence"] if note.has_error else None,

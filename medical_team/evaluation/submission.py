@@ -11,6 +11,7 @@ from pathlib import Path
 from ..data.medec import NOT_APPLICABLE
 from ..errors import DataError
 from ..files import atomic_text
+from ..words import fold_white_space
 
 NO_SENTENCE = "-1"
 
@@ -51,7 +52,7 @@ def folded_correction(correction: str) -> str:
 
     White space matters to the score: ``rouge`` takes what follows the last point for another sentence.
     """
-    return _unquoted(" ".join(correction.split())) or NOT_APPLICABLE
+    return _unquoted(fold_white_space(correction)) or NOT_APPLICABLE
 
 
 def read_submission(path: Path) -> Submission:
@@ -114,7 +115,7 @@ def write_submission(path: Path, answers: Iterable[Answer]) -> None:
     """
     with atomic_text(path) as file:
         for answer in answers:
-            correction = " ".join(answer.correction.split()) or NOT_APPLICABLE
+            correction = fold_white_space(answer.correction) or NOT_APPLICABLE
             file.write(f"{answer.text_id} {answer.flag} {answer.sentence_id} {correction}\n")
 
 

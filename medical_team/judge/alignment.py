@@ -11,7 +11,7 @@ from functools import lru_cache
 from rapidfuzz.distance import Indel
 
 from ..records import NotePair
-from ..words import split_sentences, words_of
+from ..words import fold_white_space, split_sentences, words_of
 from .lexicon import (
     ACTIONS,
     LEANING_WORDS,
@@ -203,7 +203,7 @@ def sentence_changes(note: str, pair: NotePair) -> SentenceChanges | None:
 
 
 def _sentences(text: str) -> tuple[str, ...]:
-    return tuple(" ".join(sentence.split()) for sentence in split_sentences(text))
+    return tuple(map(fold_white_space, split_sentences(text)))
 
 
 def _changed(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[ChangedSentence, ...]:

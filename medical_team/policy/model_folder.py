@@ -25,6 +25,7 @@ from ..model_files import (
     read_json_object,
     weight_files,
 )
+from ..words import fold_white_space
 from .library_types import from_pretrained
 from .transformers_inside import has_causal_head
 
@@ -142,7 +143,7 @@ def _config_problems(folder: Path) -> Iterator[str]:
     try:
         config: PreTrainedConfig = from_pretrained(AutoConfig, folder, trust_remote_code=False)
     except Exception as error:  # noqa: BLE001 - each architecture checks its values by errors of its own
-        yield f"{CONFIG_FILE} can't be used: {' '.join(str(error).split()) or type(error).__name__}"
+        yield f"{CONFIG_FILE} can't be used: {fold_white_space(str(error)) or type(error).__name__}"
         return
     yield from _architecture_problems(config)
 

@@ -24,6 +24,7 @@ from ..records import DataType, Game, Reward, Role, TrainingRecord
 from ..rl.protocols import Experience, ListenerGroup
 from ..rl.role_learners import make_learner
 from ..samples import Sample
+from ..words import fold_white_space
 from .session import prepare_run
 
 _GIB = 2**30
@@ -41,7 +42,7 @@ def measure_step(config: RunConfig) -> Measurement | Unknown:
     except torch.OutOfMemoryError as error:
         return Unknown(f"the memory ran out: {str(error).splitlines()[0]}")
     except MedicalTeamError as error:
-        return Unknown(" ".join(str(error).split()))
+        return Unknown(fold_white_space(str(error)))
 
 
 def _measured(config: RunConfig) -> Measurement | Unknown:
