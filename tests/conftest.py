@@ -69,7 +69,10 @@ def load_script() -> Callable[..., ModuleType]:
         module = importlib.util.module_from_spec(spec)
         # Dataclasses look their module up by its name.
         sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
+        # As when it is run, its folder's other files can be imported.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(REPOSITORY / folder)
+            spec.loader.exec_module(module)
         return module
 
     return load

@@ -27,6 +27,11 @@ def benchmark_script(load_script: Callable[..., ModuleType]) -> ModuleType:
     return load_script("self_play", "benchmarks")
 
 
+@pytest.fixture(scope="module")
+def table_script(load_script: Callable[..., ModuleType]) -> ModuleType:
+    return load_script("self_play_table", "benchmarks")
+
+
 def a_game(
     record: TrainingRecord, data_type: DataType, verdict: Verdict, *, note: str = "", error: bool = True
 ) -> Game:
@@ -49,9 +54,9 @@ def test_a_letter_for_each_note_says_whether_the_verdict_is_right(benchmark_scri
     assert benchmark_script.outcomes([first.id, "lost", second.id], games) == "h-S"
 
 
-def test_balanced_accuracy_weighs_both_kinds_of_notes_alike(benchmark_script: ModuleType) -> None:
-    assert benchmark_script.balanced(np.array(list("HhhhSS-"))) == pytest.approx((0.25 + 1) / 2)
-    assert isnan(benchmark_script.balanced(np.array(list("HH--"))))
+def test_balanced_accuracy_weighs_both_kinds_of_notes_alike(table_script: ModuleType) -> None:
+    assert table_script.balanced(np.array(list("HhhhSS-"))) == pytest.approx((0.25 + 1) / 2)
+    assert isnan(table_script.balanced(np.array(list("HH--"))))
 
 
 def test_arms_differ_in_who_attacks_and_in_nothing_else(benchmark_script: ModuleType) -> None:
@@ -70,8 +75,8 @@ def test_arms_differ_in_who_attacks_and_in_nothing_else(benchmark_script: Module
     assert alike.pop().training.assessor_samples_per_step == 32
 
 
-def test_development_and_test_share_neither_notes_nor_attackers(benchmark_script: ModuleType) -> None:
-    development, test = benchmark_script.note_set(101), benchmark_script.note_set(1)
+def test_development_and_test_share_neither_notes_nor_attackers(table_script: ModuleType) -> None:
+    development, test = table_script.note_set(101), table_script.note_set(1)
     assert development.notes_seed != test.notes_seed
     assert not set(development.attacker_seeds) & set(test.attacker_seeds)
 
@@ -99,26 +104,26 @@ def test_a_dumped_revision_is_a_record_to_train_on(benchmark_script: ModuleType,
     assert RecordChecks().problems(dumped, 1) == []
 
 
-def test_the_table_is_made_from_the_cells_that_exist(benchmark_script: ModuleType, tmp_path: Path) -> None:
-    assert "no cell" in benchmark_script.report(tmp_path)
+def test_the_table_is_made_from_the_cells_that_exist(table_script: ModuleType, tmp_path: Path) -> None:
+    assert "no cell" in table_script.report(tmp_path)
     for arm, revised in (("assessor-only", "hShS"), ("shared", "HSHS")):
         cell = a_cell(arm, 101, "HSHS", revised)
         (tmp_path / f"{arm}-101.json").write_text(json.dumps(cell), encoding="utf-8")
-    text = benchmark_script.report(tmp_path)
+    text = table_script.report(tmp_path)
     assert "| untaught conditions, rare errors, unseen attackers | 0.50 (0.50) | 1.00 (1.00) |" in text
     assert "- shared: +0.500 (+0.500 to +0.500), 1 seeds" in text
     assert "(false alarms, mean and each seed)" in text
 
 
-def test_false_alarms_are_of_notes_without_an_error(benchmark_script: ModuleType) -> None:
-    assert benchmark_script.false_alarms(np.array(list("HhhhSSSs-"))) == 0.25
+def test_false_alarms_are_of_notes_without_an_error(table_script: ModuleType) -> None:
+    assert table_script.false_alarms(np.array(list("HhhhSSSs-"))) == 0.25
 
 
-def test_the_picture_shows_test_seeds(benchmark_script: ModuleType, tmp_path: Path) -> None:
+def test_the_picture_shows_test_seeds(table_script: ModuleType, tmp_path: Path) -> None:
     cell = a_cell("shared", 11, "HSHS", "hShS")
     cell["groups"]["untaught conditions, common errors"] = cell["groups"]["untaught conditions, rare errors"]
     (tmp_path / "shared-11.json").write_text(json.dumps(cell), encoding="utf-8")
-    benchmark_script.draw(tmp_path, tmp_path / "picture.svg")
+    table_script.draw(tmp_path, tmp_path / "picture.svg")
     assert "shared" in (tmp_path / "picture.svg").read_text(encoding="utf-8")
 
 
