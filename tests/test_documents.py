@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import PurePosixPath
 
 import pytest
 import tomllib
@@ -14,7 +15,9 @@ from needs import PDOC
 @pytest.fixture(scope="module")
 def documents(repository):
     """The project's Markdown pages."""
-    return [*sorted(repository.glob("*.md")), *sorted((repository / "docs").glob("*.md"))]
+    pages = [*sorted(repository.glob("*.md")), *sorted((repository / "docs").glob("*.md"))]
+    assert len(pages) > 20
+    return pages
 
 
 def test_the_configuration_page_is_up_to_date(repository, load_script):
@@ -32,11 +35,55 @@ def test_every_link_to_a_file_leads_somewhere(documents):
                 assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
+def test_the_text_of_a_link_is_the_name_of_its_file(documents):
+    texts = 0
+    for document in documents:
+        for text, target in re.findall(
+            r"\[`?([\w./-]+\.(?:py|md|toml|sh))`?\]\(([^)#\s]+)", document.read_text(encoding="utf-8")
+        ):
+            texts += 1
+            assert PurePosixPath(text).name == PurePosixPath(target).name, f"{document.name}: [{text}] is {target}"
+    assert texts
+
+
 def test_every_file_that_is_named_exists(repository, documents):
     named = re.compile(r"`((?:medical_team|scripts|tests|docs|benchmarks)/[\w./-]+)`")
     for document in documents:
         for path in named.findall(document.read_text(encoding="utf-8")):
             assert (repository / path).exists(), f"{document.name} names {path}"
+
+
+def test_every_module_that_is_named_exists_with_what_is_named_in_it(repository, documents):
+    """From the repository's root, from the package, or in the fork, into which the package is copied as `red_team`."""
+    package = repository / "medical_team"
+    of_others = {"remote_rm_utils.py"}
+    modules = 0
+    for document in documents:
+        text = document.read_text(encoding="utf-8")
+        for path, name in re.findall(
+            r"`([\w./-]+\.py)(?:: (\w+))?`", text.replace("`FORK/red_team/", "`medical_team/")
+        ):
+            if path in of_others:
+                continue
+            modules += 1
+            module = next((folder / path for folder in (repository, package) if (folder / path).exists()), None)
+            assert module is not None, f"{document.name} names {path}"
+            assert re.search(rf"\b{name}\b", module.read_text(encoding="utf-8")), f"{document.name}: {name} in {path}"
+    assert modules > 50
+
+
+def test_the_table_of_rooms_is_the_contract_of_imports(repository):
+    tools = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    contract = next(rules for rules in tools["importlinter"]["contracts"] if rules["type"] == "layers")
+    page = (repository / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+?) \|", page.partition("| room |")[2].partition("\n\n")[0], re.MULTILINE)
+    rooms = [name.removesuffix("/").removesuffix(".py") for row in rows for name in re.findall(r"`([^`]+)`", row)]
+
+    for layer in reversed(contract["layers"]):
+        names = layer.split(" | ")
+        assert sorted(rooms[: len(names)]) == sorted(names)
+        del rooms[: len(names)]
+    assert rooms == []
 
 
 def test_the_licence_is_whole(repository):

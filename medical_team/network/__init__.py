@@ -1,4 +1,4 @@
-"""Every connection to a server: is it on this machine, through which proxy, and by which client.
+"""Every connection of this package to a server: is it on this machine, through which proxy, and by which client.
 
 The rule is one. What goes to this machine's own loopback goes through no proxy, whatever the environment says. What
 goes further takes the environment's proxy, which is named before the first note leaves. No redirect is followed, since
