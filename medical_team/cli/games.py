@@ -19,7 +19,7 @@ from ..metrics.run_reader import Outcome, outcome_of
 from ..records import DataType, Game, GameState
 from ..report.game_export import GameFilter, csv_parts, game_row, json_parts
 from ..report.game_text import WIDTH, format_game
-from ..runs.append import LineTail
+from ..runs.append import GAMES_FILE, HELDOUT_GAMES_FILE, LineTail
 from ..runs.folder import RunFolder
 from ..runs.info import check_output
 from ..terminal_text import encodable, visible
@@ -120,7 +120,7 @@ class _Counter:
 
 def _tail(chosen: GamesArguments) -> LineTail:
     run = RunFolder.open(chosen.run)
-    return LineTail(run.path / ("heldout_games.jsonl" if chosen.heldout else "games.jsonl"))
+    return LineTail(run.path / (HELDOUT_GAMES_FILE if chosen.heldout else GAMES_FILE))
 
 
 def _filter(chosen: GamesArguments) -> GameFilter:

@@ -16,7 +16,7 @@ from ..evaluation.tables import TableFormat, figure, table
 from ..jsonl import write_jsonl
 from ..judging import make_judge
 from ..records import Game, GameState
-from ..runs.append import LineTail
+from ..runs.append import GAMES_FILE, LineTail
 from ..runs.folder import RunFolder
 from ..runs.info import check_output
 from ..terminal_text import encodable, visible
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         check_output(chosen.output)
     pairs = dict.fromkeys(record.pair for record in run.training_records())
     judge = make_judge(chosen.judge, pairs, remark, load_scorer)
-    tail = LineTail(run.path / "games.jsonl")
+    tail = LineTail(run.path / GAMES_FILE)
     result = rejudge(tail.read(Game), judge, run.config.game, progress_of("games"))
     if tail.remark:
         remark(visible(tail.remark.strip()))

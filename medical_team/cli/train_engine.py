@@ -28,6 +28,7 @@ from ..engines.openrlhf.engine_rollout import check_opponent_server
 from ..errors import EngineError, UsageError
 from ..report.display import replacement_summary, void_summary
 from ..rl.model_card import criteria_table, figures_table, model_card
+from ..runs.append import CONFIG_FILE
 from ..runs.checkpoints import POLICY_FOLDER
 from ..runs.config_file import check_config
 from ..runs.folder import RunFolder
@@ -167,7 +168,7 @@ def _way_on(run: RunFolder) -> str:
     if step is not None:
         return f"Go on after step {step} with: medical-team train --resume {shell_word(run.path)}"
     latest = run.checkpoints.latest()
-    config = shell_word(run.path / "config.toml")
+    config = shell_word(run.path / CONFIG_FILE)
     if latest is not None:
         model = run.checkpoints.path_of(latest) / POLICY_FOLDER
         return (

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ..records import LIVING, Game, GameState, JudgeFailure, Labels, Reward, Role
 from ..rewards import is_verdict_right
-from ..runs.append import LineTail
+from ..runs.append import GAMES_FILE, HELDOUT_GAMES_FILE, METRICS_FILE, LineTail
 from ..runs.folder import RunFolder, StepMetrics
 from ..runs.lock import Traces, traces_of
 from .revisions import RevisionFigures, revision_figures
@@ -206,9 +206,9 @@ class RunReader:
         self.name = path.resolve().name
         self._archive = archive
         self._number = number
-        self._games = LineTail(path / "games.jsonl")
-        self._heldout_games = LineTail(path / "heldout_games.jsonl")
-        self._metrics = LineTail(path / "metrics.jsonl")
+        self._games = LineTail(path / GAMES_FILE)
+        self._heldout_games = LineTail(path / HELDOUT_GAMES_FILE)
+        self._metrics = LineTail(path / METRICS_FILE)
         self._recorded: dict[int, Metrics] = {}
         self._derived: dict[int, Metrics] = {}
         self._sealed: list[StepFigures] = []

@@ -23,6 +23,7 @@ from ..metrics.step_metrics import REWARD_TERMS
 from ..network.secrets import without_user
 from ..records import DataType, Role, TrainingRecord
 from ..rl.model_card import judge_licence, model_licence
+from ..runs.append import CONFIG_FILE
 from ..runs.folder import RunFolder
 from ..runs.lock import RunState, Traces
 from ..runs.places import model_title
@@ -196,7 +197,7 @@ def config_text(run: RunFolder) -> str:
     Raises:
         RunFolderError: the file can't be read.
     """
-    path = run.path / "config.toml"
+    path = run.path / CONFIG_FILE
     try:
         return without_user(path.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:

@@ -17,7 +17,11 @@ from ..errors import DataError, RunFolderError
 from ..files import cannot_write
 from ..jsonl import MAX_LINE_BYTES, from_line, numbered_lines, shortened, validation_problems
 
+CONFIG_FILE = "config.toml"
 INFO_FILE = "run.json"
+GAMES_FILE = "games.jsonl"
+HELDOUT_GAMES_FILE = "heldout_games.jsonl"
+METRICS_FILE = "metrics.jsonl"
 _UNKNOWN_FIELD = "unexpected_keyword_argument"
 
 

@@ -21,7 +21,7 @@ from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
 from ..runs.places import settled_model, unknown_homes
 from ..terminal_text import shell_word
-from .append import INFO_FILE, version_in, versions_told
+from .append import CONFIG_FILE, INFO_FILE, version_in, versions_told
 from .config_problems import read_tables, toml_problem
 
 _SECTIONS = {"sampling": "rollout"}
@@ -85,7 +85,6 @@ def _opposite(old: str, new: str) -> str:
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
-_FILE_OF_A_RUN = "config.toml"
 
 _SECTIONS_OF_A_RUN = ("data", "game", "judge", "policy", "rollout", "training", "checkpoints")
 """What each version wrote; others came later."""
@@ -141,7 +140,7 @@ def _versions_told(path: Path) -> Generator[None]:
     try:
         yield
     except ConfigError as error:
-        if path.name != _FILE_OF_A_RUN:
+        if path.name != CONFIG_FILE:
             raise
         try:
             written_by = version_in((path.parent / INFO_FILE).read_bytes())
@@ -217,10 +216,10 @@ def _read(path: Path) -> str:
 
 
 def _of_folder(path: Path) -> str:
-    if not (path / _FILE_OF_A_RUN).is_file():
+    if not (path / CONFIG_FILE).is_file():
         return "it is a folder, expected a TOML file"
     return (
-        f"it is the folder of a run. A new run like it: {path / _FILE_OF_A_RUN}; the same run goes on with "
+        f"it is the folder of a run. A new run like it: {path / CONFIG_FILE}; the same run goes on with "
         f"`train --resume {shell_word(path)}`"
     )
 

@@ -42,7 +42,11 @@ from ..jsonl import read_jsonl, to_line, write_jsonl
 from ..records import Closed, Game, TrainingRecord
 from ..runs.places import is_folder_name, settled_model
 from .append import (
+    CONFIG_FILE,
+    GAMES_FILE,
+    HELDOUT_GAMES_FILE,
     INFO_FILE,
+    METRICS_FILE,
     GameLine,
     StepLine,
     abandon_from,
@@ -55,12 +59,8 @@ from .info import FORMAT, RunInfo, RunKind, as_begun, check_is_free, read_info
 from .lock import exclusive_lock
 from .places import folder_around, path_from, settled, ways_to_other_models
 
-_CONFIG = "config.toml"
 _TRAIN = "data/train.jsonl"
 _HELDOUT = "data/heldout.jsonl"
-_GAMES = "games.jsonl"
-_HELDOUT_GAMES = "heldout_games.jsonl"
-_METRICS = "metrics.jsonl"
 
 _LEFTOVER = re.compile(r"\.(step-\d+|best\.json|final|run\.json|config\.toml)(\.\w+)+")
 
@@ -85,8 +85,8 @@ def saved_config(path: Path) -> RunConfig:
 
 
 def _saved_config(path: Path) -> RunConfig:
-    check_is_whole(path / _CONFIG)
-    return load_config(path / _CONFIG)
+    check_is_whole(path / CONFIG_FILE)
+    return load_config(path / CONFIG_FILE)
 
 
 class RunFolder:
@@ -161,7 +161,7 @@ class RunFolder:
             ConfigError: its configuration can't be used.
         """
         info = read_info(path)
-        return cls(path, info, with_older_rules(_saved_config(path), path / _CONFIG))
+        return cls(path, info, with_older_rules(_saved_config(path), path / CONFIG_FILE))
 
     @property
     def total_steps(self) -> int:
@@ -192,7 +192,7 @@ class RunFolder:
         if is_folder_name(model) and not Path(model).is_dir():
             raise RunFolderError(
                 f"{self.path} began with the model in {model}, and there is no such folder now. If it was moved, write "
-                f"its new place into {self.path / _CONFIG} (policy.model)."
+                f"its new place into {self.path / CONFIG_FILE} (policy.model)."
             )
         if self.info.model_source == "name" and settled_model(model) != model:
             raise RunFolderError(
@@ -206,7 +206,7 @@ class RunFolder:
         Raises:
             TrainingError: their file is gone.
         """
-        path = self.path / _GAMES
+        path = self.path / GAMES_FILE
         if self.info.kind == "self-play" and not path.exists():
             raise TrainingError(
                 f"{path} is gone, and the games of the steps so far with it. Bring it back, or make an empty file of "
@@ -286,11 +286,11 @@ class RunFolder:
             OutputError: they can't be written; the file is as it was.
             TrainingError: a game holds a number that is not finite.
         """
-        append_lines(self.path / _GAMES, map(_game_line, games))
+        append_lines(self.path / GAMES_FILE, map(_game_line, games))
 
     def append_heldout_games(self, games: Iterable[Game]) -> None:
         """As :meth:`append_games`, for games of an evaluation."""
-        append_lines(self.path / _HELDOUT_GAMES, map(_game_line, games))
+        append_lines(self.path / HELDOUT_GAMES_FILE, map(_game_line, games))
 
     def append_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append the metrics of one step.
@@ -305,7 +305,7 @@ class RunFolder:
                 f"the metrics of step {step} are not finite: {', '.join(bad)}. Training has diverged: go back to "
                 "the last checkpoint and lower training.learning_rate, or set policy.precision to fp32."
             )
-        append_lines(self.path / _METRICS, [to_line(StepMetrics(step, dict(values)))])
+        append_lines(self.path / METRICS_FILE, [to_line(StepMetrics(step, dict(values)))])
 
     def games(self) -> Iterator[Game]:
         """The games played so far, in order.
@@ -313,15 +313,15 @@ class RunFolder:
         Raises:
             DataError: a line is damaged; it is named.
         """
-        return read_lines(self.path / _GAMES, Game)
+        return read_lines(self.path / GAMES_FILE, Game)
 
     def heldout_games(self) -> Iterator[Game]:
         """The games of the evaluations so far; raises as :meth:`games` does."""
-        return read_lines(self.path / _HELDOUT_GAMES, Game)
+        return read_lines(self.path / HELDOUT_GAMES_FILE, Game)
 
     def metrics(self) -> Iterator[StepMetrics]:
         """The metrics so far; raises as :meth:`games` does."""
-        return read_lines(self.path / _METRICS, StepMetrics)
+        return read_lines(self.path / METRICS_FILE, StepMetrics)
 
     def rewind(self, step: int) -> int:
         """Go back to the state after ``step`` completed steps, before a resume from that checkpoint.
@@ -335,15 +335,15 @@ class RunFolder:
         """
         abandoned = self.abandoned_path
         return (
-            abandon_from(self.path / _GAMES, abandoned / _GAMES, step, GameLine)
-            + abandon_from(self.path / _HELDOUT_GAMES, abandoned / _HELDOUT_GAMES, step, GameLine)
-            + abandon_from(self.path / _METRICS, abandoned / _METRICS, step, StepLine)
+            abandon_from(self.path / GAMES_FILE, abandoned / GAMES_FILE, step, GameLine)
+            + abandon_from(self.path / HELDOUT_GAMES_FILE, abandoned / HELDOUT_GAMES_FILE, step, GameLine)
+            + abandon_from(self.path / METRICS_FILE, abandoned / METRICS_FILE, step, StepLine)
         )
 
     @staticmethod
     def _write_config(folder: Path, config: RunConfig, *, has_heldout: bool) -> None:
         data = DataConfig(train=_TRAIN, heldout=_HELDOUT if has_heldout else None)
-        with atomic_text(folder / _CONFIG) as file:
+        with atomic_text(folder / CONFIG_FILE) as file:
             file.write(to_toml(dataclasses.replace(config, data=data)))
 
     def _remove_leftovers(self) -> None:

@@ -16,7 +16,7 @@ from ..config import RunConfig
 from ..errors import RunFolderError, UsageError
 from ..jsonl import from_line, validation_problems
 from ..records import Closed
-from .append import INFO_FILE, version_in, versions_told
+from .append import CONFIG_FILE, GAMES_FILE, HELDOUT_GAMES_FILE, INFO_FILE, METRICS_FILE, version_in, versions_told
 from .places import folder_around, found_again, is_run, with_other_models_found
 
 FORMAT = 1
@@ -65,7 +65,7 @@ def check_is_run(path: Path) -> None:
 
 _PARTS = frozenset(
     {
-        INFO_FILE, "config.toml", "lock", "games.jsonl", "heldout_games.jsonl", "metrics.jsonl",
+        INFO_FILE, CONFIG_FILE, "lock", GAMES_FILE, HELDOUT_GAMES_FILE, METRICS_FILE,
         "abandoned", "checkpoints", "data", "engine", "final", "opponents", "tensorboard", "tracking",
     }
 )  # fmt: skip

@@ -23,12 +23,12 @@ from ...game_config import Assessor
 from ...jsonl import from_line, shortened, to_line, validation_problems
 from ...metrics.step_metrics import PLAY_PHASE, game_metrics, generated_tokens
 from ...records import LIVING, Game, Role
+from ...runs.append import GAMES_FILE, HELDOUT_GAMES_FILE
 from ...runs.folder import RunFolder
 from ..command import EngineFiles
 from .game_files import PATTERN, SECOND, GameCount, PlayedGame
 
 _GAMES_AT_ONCE = 64
-_GAMES, _HELDOUT_GAMES = "games.jsonl", "heldout_games.jsonl"
 
 _LineT = TypeVar("_LineT")
 
@@ -58,8 +58,8 @@ def import_games(run: RunFolder, *, is_over: bool = False) -> int:
     training = {entry.id: entry for entry in entries if not entry.is_heldout}
     heldout = {entry.id: entry for entry in entries if entry.is_heldout}
     # Held-out games first: a step's metrics wait for them.
-    new = _merge(run.path / _HELDOUT_GAMES, heldout, run.append_heldout_games)
-    new += _merge(run.path / _GAMES, training, run.append_games)
+    new = _merge(run.path / HELDOUT_GAMES_FILE, heldout, run.append_heldout_games)
+    new += _merge(run.path / GAMES_FILE, training, run.append_games)
     _append_metrics(run, training.values(), heldout.values(), is_over=is_over)
     return new
 
