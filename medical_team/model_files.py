@@ -19,6 +19,9 @@ ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "spiece.model")
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 
+MAX_ADAPTERS = 8
+"""One on another; more is taken for one that is its own base."""
+
 _REVISION = re.compile(r"[0-9A-Za-z_-]{1,100}")
 
 DEMO_FOLDER = Path(__file__).resolve().parent / "policy" / "demo"

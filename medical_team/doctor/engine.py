@@ -172,9 +172,7 @@ def command(subject: Subject) -> Seen:
         launch = _prepared(subject)
     except ConfigError:
         return skipped("can't be checked: the check 'engine_options' failed")
-    told = check_with_parser(
-        launch.python, launch.command.module, launch.command.arguments, engine_paths(config.engine)
-    )
+    told = check_with_parser(launch.python, launch.command.arguments, engine_paths(config.engine))
     if not told.is_accepted:
         return failed(
             f"{config.engine.kind} refuses the command: {told.problem}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..metrics.alarms import GPU_MEMORY_SHARE
-from ..planning.plan import MemoryPlan, Unknown
+from ..planning.plan import GIB, MemoryPlan, Unknown
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .subject import TORCH_SECONDS, Gpu, Subject
 
@@ -15,7 +15,6 @@ OLDEST_DRIVERS = {11: (450, 80), 12: (525, 60), 13: (580, 65)}
 MUCH_USED_BYTES = 2**30
 """What a desktop takes is no reason to worry; this much is."""
 
-_GIB = 2**30
 _ADVICE_SHOWN = 3
 _CUDA_TORCH = "-m pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130"
 _SMALLER = (
@@ -128,10 +127,10 @@ def in_use(subject: Subject) -> Seen:
         return skipped("no NVIDIA GPU here that the run would use")
     used = max((gpu.used_bytes or 0) for gpu in gpus)
     if used < MUCH_USED_BYTES:
-        return ok(f"at most {used / _GIB:.1f} GiB of a GPU are in use")
+        return ok(f"at most {used / GIB:.1f} GiB of a GPU are in use")
     users = f" by {', '.join(found.users)}" if found.users else ""
     return warning(
-        f"{used / _GIB:.1f} GiB of a GPU are in use already{users}",
+        f"{used / GIB:.1f} GiB of a GPU are in use already{users}",
         "nvidia-smi   (shows whose; end what is yours with `kill PROCESS`, or set CUDA_VISIBLE_DEVICES to another GPU)",
     )
 
@@ -154,10 +153,10 @@ def gpu_memory_seen(plan: MemoryPlan, subject: Subject, advice: Sequence[str]) -
     measured = None if subject.is_cluster_elsewhere else subject.gpus().smallest_bytes
     capacity = measured or plan.capacity_bytes
     if capacity is None:
-        return skipped(f"the plan's peak is {plan.peak_bytes / _GIB:.1f} GiB; how much the GPU has is not known")
+        return skipped(f"the plan's peak is {plan.peak_bytes / GIB:.1f} GiB; how much the GPU has is not known")
     share = plan.peak_bytes / capacity
     stated = "" if measured else ", as engine.gpu_memory_gib says"
-    found = f"the plan's peak is {plan.peak_bytes / _GIB:.1f} of {capacity / _GIB:.1f} GiB ({share:.0%}{stated})"
+    found = f"the plan's peak is {plan.peak_bytes / GIB:.1f} of {capacity / GIB:.1f} GiB ({share:.0%}{stated})"
     mend = "\n".join(advice[:_ADVICE_SHOWN]) or (_SMALLER_LOCAL if subject.is_local else _SMALLER)
     if share > 1:
         return failed(f"{found}: CUDA will be out of memory", mend)
@@ -167,7 +166,7 @@ def gpu_memory_seen(plan: MemoryPlan, subject: Subject, advice: Sequence[str]) -
 
 
 def _listed(gpus: Sequence[Gpu]) -> str:
-    size = f", {gpus[0].total_bytes / _GIB:.0f} GiB" if gpus[0].total_bytes else ""
+    size = f", {gpus[0].total_bytes / GIB:.0f} GiB" if gpus[0].total_bytes else ""
     return f"{len(gpus)} x {gpus[0].name}{size}, driver {gpus[0].driver}"
 
 

@@ -17,6 +17,7 @@ from ..judge.client import RemoteJudge, privacy_warning
 from ..judge.protocol import Judge, JudgeQuery
 from ..judging import make_judge
 from ..records import DataType, JudgeFailure, NotePair, Ruling, TrainingRecord, Verdict
+from .command import TRAINER
 from .installed import ask_probe
 
 CASES_ASKED = 4
@@ -131,19 +132,18 @@ class ParserVerdict:
     """The settings that it understood, by their names in the engine."""
 
 
-def check_with_parser(python: str, module: str, arguments: Sequence[str], paths: Sequence[str] = ()) -> ParserVerdict:
-    """Have the parser of the engine's command ``module`` read ``arguments``. Nothing of the engine starts.
+def check_with_parser(python: str, arguments: Sequence[str], paths: Sequence[str] = ()) -> ParserVerdict:
+    """Have the parser of the engine's :data:`.command.TRAINER` read ``arguments``. Nothing of the engine starts.
 
     Args:
         python: the engine's Python.
-        module: the command, as for ``python -m``.
-        arguments: all that follows it.
+        arguments: all that follows the module.
         paths: folders to look in first, such as the fork's checkout.
 
     Raises:
         EngineError: that Python can't be run.
     """
-    wanted = {"module": module, "arguments": list(arguments), "paths": list(paths)}
+    wanted = {"module": TRAINER, "arguments": list(arguments), "paths": list(paths)}
     return ask_probe(
         python, wanted, ParserVerdict, seconds=_PROBE_SECONDS, failure="can't check the engine's command line"
     )

@@ -14,6 +14,7 @@ from ..engine_config import EngineConfig
 from ..model_files import CONFIG_FILE, model_config
 from ..network.secrets import secret_variables
 
+TRAINER = "openrlhf.cli.train_ppo_ray"
 LARGEST_GPU_SHARE = 0.95
 """Of a GPU's memory, for a rollout engine and a judge together; the rest is for what trains."""
 
@@ -200,9 +201,8 @@ class EngineFiles:
 
 @dataclass(frozen=True)
 class EngineCommand:
-    """What ``python -m`` runs in the engine's environment."""
+    """What ``python -m`` runs in the engine's environment: the same module of upstream and of the fork."""
 
-    module: str
     options: tuple[tuple[str, ...], ...]
     """Each option with its values, in order."""
     environment: Mapping[str, str]
@@ -215,7 +215,7 @@ class EngineCommand:
 
     def words(self, python: str) -> list[str]:
         """The whole command for the engine's ``python``."""
-        return [python, "-m", self.module, *self.arguments]
+        return [python, "-m", TRAINER, *self.arguments]
 
 
 def shell_text(

@@ -143,7 +143,7 @@ def check_engine(launch: Launch, notify: Notify) -> EnginePython:
     for warning in engine_warnings(found, launch.kind):
         notify(f"warning: {warning}")
     paths = engine_paths(launch.config.engine)
-    verdict = check_with_parser(launch.python, launch.command.module, launch.command.arguments, paths)
+    verdict = check_with_parser(launch.python, launch.command.arguments, paths)
     if not verdict.is_accepted:
         raise EngineError(
             f"the engine's own parser refuses the command: {verdict.problem}. Where engine.extra_arguments are not to "

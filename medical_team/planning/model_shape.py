@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from ..config import DEMO_MODEL, MEDGEMMA_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
-from ..model_files import ADAPTER_CONFIG_FILE, CONFIG_FILE, DEMO_FOLDER, cached_snapshot, read_json_object
+from ..model_files import ADAPTER_CONFIG_FILE, CONFIG_FILE, DEMO_FOLDER, MAX_ADAPTERS, cached_snapshot, read_json_object
 from .plan import Unknown
 
 _LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3")
@@ -202,9 +202,6 @@ def kv_cache_bytes(shape: ModelShape, tokens: int, bytes_per_number: int) -> int
     return 2 * shape.layers * shape.kv_size * bytes_per_number * tokens
 
 
-_MAX_ADAPTERS = 8
-
-
 def _qwen25(hidden: int, layers: int, heads: int, kv_heads: int, width: int, *, tied: bool) -> ModelShape:
     return ModelShape(
         hidden_size=hidden,
@@ -238,7 +235,7 @@ MEDGEMMA_IMAGE_PARAMETERS = 420_000_000
 
 def shape_of(name: str) -> Union[ModelShape, Unknown]:
     """The shape of the model ``name``: what ``policy.model`` takes. Of an adapter, its base's. Nothing is fetched."""
-    return _shape_of(name, _MAX_ADAPTERS)
+    return _shape_of(name, MAX_ADAPTERS)
 
 
 def _shape_of(name: str, adapters_left: int) -> Union[ModelShape, Unknown]:

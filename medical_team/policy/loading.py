@@ -23,7 +23,14 @@ from ..callbacks import Notify
 from ..chat_template import MEND, probe_messages
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..errors import PolicyError
-from ..model_files import ADAPTER_CONFIG_FILE, DEMO_FOLDER, has_tokenizer, is_adapter_folder, read_json_object
+from ..model_files import (
+    ADAPTER_CONFIG_FILE,
+    DEMO_FOLDER,
+    MAX_ADAPTERS,
+    has_tokenizer,
+    is_adapter_folder,
+    read_json_object,
+)
 from ..runs.folder import run_around
 from ..runs.places import is_folder_name
 from .adapter import load_adapter, merge_adapter
@@ -39,7 +46,6 @@ from .model_folder import (
 from .shipped_models import make_tiny_model, smollm2_folder
 from .transformers_inside import name_model, quiet_transformers
 
-_MAX_ADAPTERS = 8
 """Adapters on top of one another; more means that one is its own base."""
 
 _LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError, SafetensorError)
@@ -92,7 +98,7 @@ def load_language_model(
             chat template, it would need code of its own, its weights don't fit into memory.
     """
     with quiet_transformers():
-        model, tokenizer = _load(name, device, dtype, notify, _MAX_ADAPTERS)
+        model, tokenizer = _load(name, device, dtype, notify, MAX_ADAPTERS)
         _raise_without_chat_template(tokenizer, name)
         # What saved checkpoints and adapters name as their base; a cache's absolute path would not survive a move.
         name_model(model, name)
@@ -123,7 +129,7 @@ def load_unmerged(name: str, notify: Notify = lambda text: None) -> tuple[PeftMo
         folder = _folder_of(name, notify)
         if not is_adapter_folder(folder):
             return None
-        return _load_adapted(folder, name, torch.device("cpu"), torch.float32, notify, _MAX_ADAPTERS)
+        return _load_adapted(folder, name, torch.device("cpu"), torch.float32, notify, MAX_ADAPTERS)
 
 
 def _load(
@@ -155,7 +161,7 @@ def _load_adapted(
 ) -> tuple[PeftModel, PreTrainedTokenizerBase]:
     raise_if_any(adapter_folder_problems(folder), name)
     if adapters_left == 0:
-        raise PolicyError(f"{name} is an adapter on more than {_MAX_ADAPTERS} adapters: is it its own base?")
+        raise PolicyError(f"{name} is an adapter on more than {MAX_ADAPTERS} adapters: is it its own base?")
     base_name = _base_name(folder)
     try:
         model, tokenizer = _load(base_name, device, dtype, notify, adapters_left - 1)

@@ -16,7 +16,7 @@ from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL, RunConfig
 from ..errors import MedicalTeamError
 from ..game.draw import GameDraw
 from ..game.play import play
-from ..planning.plan import Measurement, Unknown
+from ..planning.plan import GIB, Measurement, Unknown
 from ..policy.hub import cached_folder
 from ..policy.rollout_engines import choose_engine
 from ..policy.shipped_models import smollm2_here
@@ -26,8 +26,6 @@ from ..rl.role_learners import make_learner
 from ..samples import Sample
 from ..words import fold_white_space
 from .session import prepare_run
-
-_GIB = 2**30
 
 
 def measure_step(config: RunConfig) -> Measurement | Unknown:
@@ -75,7 +73,7 @@ def _measured(config: RunConfig) -> Measurement | Unknown:
         games=count,
         games_per_step=training.games_per_step,
         where="this process on a CPU, with its libraries" if device.type == "cpu" else "the GPU",
-        peak_bytes=round(metrics.get("memory/peak_gib", 0.0) * _GIB) or None,
+        peak_bytes=round(metrics.get("memory/peak_gib", 0.0) * GIB) or None,
         generated_tokens=sum(len(turn.token_ids) for game in games for turn in game.turns),
         rollout_seconds=played - started,
         learnt_tokens=tokens * training.epochs_per_step,

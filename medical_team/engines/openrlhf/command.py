@@ -54,7 +54,6 @@ def _is_among(option: str, arguments: Iterable[str]) -> bool:
     return any(argument.partition("=")[0] == option for argument in arguments)
 
 
-MODULE = "openrlhf.cli.train_ppo_ray"
 SAMPLES_PER_GAME = 2
 AGENT_FILE = Path(__file__).resolve().with_name("agent_file.py")
 """The file whose AgentExecutor plays the games. OpenRLHF loads it by its path, on every machine."""
@@ -82,7 +81,7 @@ def openrlhf_command(
         *_checkpoints(config, files, is_resuming=is_resuming),
         *split_options(config.engine.extra_arguments),
     ]
-    return EngineCommand(MODULE, tuple(options), {RUN_VARIABLE: str(files.run)})
+    return EngineCommand(tuple(options), {RUN_VARIABLE: str(files.run)})
 
 
 def openrlhf_problems(config: RunConfig) -> list[str]:

@@ -55,7 +55,6 @@ def _rows(run: RunFolder) -> Iterator[RedTeamForkRow]:
             yield red_team_fork_row(replace(record, data_type=record.data_type.vanilla))
 
 
-MODULE = "openrlhf.cli.train_ppo_ray"
 JUDGE_PATH = "/classify"
 
 # Its diversity metrics divide by zero where a role is absent from a batch: they are never due.
@@ -83,7 +82,7 @@ def red_team_fork_command(
         *_checkpoints(config, files, is_resuming=is_resuming),
         *split_options(config.engine.extra_arguments),
     ]
-    return EngineCommand(MODULE, tuple(options), {RUN_VARIABLE: str(files.run), **_environment(config)})
+    return EngineCommand(tuple(options), {RUN_VARIABLE: str(files.run), **_environment(config)})
 
 
 def red_team_fork_problems(config: RunConfig) -> list[str]:

@@ -46,7 +46,7 @@ def value(words: list[str], option: str) -> str:
 
 
 def parsed(words: list[str]) -> ParserVerdict:
-    return check_with_parser(sys.executable, "openrlhf.cli.train_ppo_ray", words)
+    return check_with_parser(sys.executable, words)
 
 
 @needs_openrlhf

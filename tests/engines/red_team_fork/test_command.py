@@ -211,7 +211,7 @@ def fork() -> Path:
 
 
 def parsed(fork: Path, command: EngineCommand, *more: str) -> ParserVerdict:
-    return check_with_parser(sys.executable, command.module, [*command.arguments, *more], [str(fork)])
+    return check_with_parser(sys.executable, [*command.arguments, *more], [str(fork)])
 
 
 @pytest.mark.parametrize("name", preset_names())
