@@ -77,6 +77,12 @@ def test_a_folder_is_looked_into(tmp_path):
     assert "lacks weights (model.safetensors)" in finding.found
 
 
+def test_a_tokenizer_s_configuration_alone_is_no_tokenizer(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "mine")
+    (folder / "tokenizer.json").rename(folder / "tokenizer_config.json")
+    assert "lacks a tokenizer" in policy(folder, tmp_path).found
+
+
 def test_a_shard_that_is_missing_is_named(tmp_path):
     folder = model_folder(tmp_path / "mine")
     (folder / "model.safetensors").rename(folder / "model-1.safetensors")

@@ -168,8 +168,12 @@ def test_an_adapter_has_its_base_s_shape(tmp_path):
     assert known_shape(str(adapter)).vocabulary == 101
 
 
-def test_the_hugging_face_cache_is_read_without_its_library(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+@pytest.mark.parametrize("variable", ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"])
+def test_the_hugging_face_cache_is_read_without_its_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path))
     repository = tmp_path / "models--owner--model"
     snapshot = repository / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
