@@ -16,7 +16,7 @@ from ..config import Device, JudgeConfig, Precision, RolloutEngine
 from ..data.load import load_records
 from ..errors import UsageError
 from ..evaluation.crossplay import Crossplay, Rating, crossplay, heatmap, named_games, play_all
-from ..evaluation.model_choice import ModelChoice, check_heldout, choose_model, start_of
+from ..evaluation.model_choice import ModelChoice, check_heldout, choose_model, choose_player, start_of
 from ..evaluation.model_games import PlayedSoFar, Player, game_specs, refuse_occupied
 from ..evaluation.tables import figure, table
 from ..files import atomic_folder
@@ -193,9 +193,7 @@ def _entrants(chosen: CrossplayArguments) -> dict[str, _Entrant]:
 def _guests(chosen: CrossplayArguments, entrants: dict[str, _Entrant]) -> dict[str, _Entrant]:
     guests: dict[str, _Entrant] = {}
     for name in chosen.attackers:
-        choice = choose_model(name)
-        if choice.is_baseline:
-            raise UsageError(f"{name} is a baseline, which can't attack: name a run or a model")
+        choice = choose_player(name)
         guests[_free_name(choice.label, {**entrants, **guests})] = _Entrant(choice, choice)
     return guests
 

@@ -16,7 +16,7 @@ from .. import __version__
 from ..config import Device, JudgeConfig, Precision, PromptStyle, RolloutEngine
 from ..data.load import load_records
 from ..errors import UsageError
-from ..evaluation.model_choice import ModelChoice, check_heldout, choose_model, identity_of
+from ..evaluation.model_choice import ModelChoice, check_heldout, choose_player, identity_of
 from ..evaluation.model_games import (
     FORMAT,
     SETTINGS,
@@ -85,8 +85,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError("name at least one model: a run, a checkpoint, a folder or a Hugging Face name")
     records = load_records(str(chosen.data))
     specs = game_specs(records, chosen.games, chosen.seed)
-    choices = [_choice(name) for name in chosen.models]
-    opponent_choice = None if chosen.opponent is None else _choice(chosen.opponent)
+    choices = [choose_player(name) for name in chosen.models]
+    opponent_choice = None if chosen.opponent is None else choose_player(chosen.opponent)
     for choice in [*choices, *([opponent_choice] if opponent_choice else [])]:
         check_heldout([spec.pair for spec in specs], choice, is_kept=chosen.keep_training_notes)
     folders = _folders(chosen.output, choices)
@@ -137,13 +137,6 @@ def main(arguments: Sequence[str]) -> int:
         remark("embedding similarity of revisions: absent; name a model with --embedding-model")
     say("".join(f"\n{folder}" for folder in folders) + "\n")
     return 0
-
-
-def _choice(name: str) -> ModelChoice:
-    choice = choose_model(name)
-    if choice.is_baseline:
-        raise UsageError(f"{name} is a baseline, which can't play games: name a model")
-    return choice
 
 
 def _folders(output: Path, choices: Sequence[ModelChoice]) -> list[Path]:

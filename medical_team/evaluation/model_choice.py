@@ -96,6 +96,18 @@ def choose_model(name: str, url: str | None = None) -> ModelChoice:
     return ModelChoice(str(path), str(weights), fingerprint=_fingerprint(weights))
 
 
+def choose_player(name: str) -> ModelChoice:
+    """As :func:`choose_model`, for games.
+
+    Raises:
+        UsageError: it is a baseline as well, which has nothing to say.
+    """
+    choice = choose_model(name)
+    if choice.is_baseline:
+        raise UsageError(f"{name} is a baseline, which can't play games: name a model, or a run")
+    return choice
+
+
 def start_of(run: RunFolder) -> ModelChoice:
     """The model that ``run`` started from."""
     model = run.config.policy.model

@@ -14,7 +14,7 @@ from serving import serving
 
 from builders import a_record
 from doctor_cases import a_subject, look
-from local_server import QuietHandler, local_server, running
+from local_server import QuietHandler, free_port, local_server, running
 from medical_team.config import DataConfig, JudgeConfig, JudgeKind, RunConfig
 from medical_team.doctor import judge as judge_checks
 from medical_team.doctor.findings import Finding, Status
@@ -81,13 +81,6 @@ def url_of(client) -> str:
     return str(client.base_url).rstrip("/")
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
 @pytest.mark.parametrize("engine", ["local", "openrlhf", "red-team-fork"])
 def test_a_good_judge_is_right_on_every_known_note_whoever_asks(engine):
     with serving(reference_judge()) as client:
@@ -98,13 +91,14 @@ def test_a_good_judge_is_right_on_every_known_note_whoever_asks(engine):
     assert labels.found == "right on 64 of 64 known notes"
 
 
-def test_a_judge_that_is_down_is_started(free_port):
-    finding = found("judge_server", f"http://127.0.0.1:{free_port}")
+def test_a_judge_that_is_down_is_started():
+    port = free_port()
+    finding = found("judge_server", f"http://127.0.0.1:{port}")
 
     assert finding.status is Status.FAILED
     assert "nothing listens" in finding.found
     assert "the port is free" in finding.found
-    assert finding.mend.startswith(f"medical-team judge serve --port {free_port}")
+    assert finding.mend.startswith(f"medical-team judge serve --port {port}")
 
 
 def test_a_judge_that_loads_is_waited_for():
@@ -282,11 +276,12 @@ def test_a_judging_model_is_not_loaded_for_a_look():
     assert found("judge_latency", "", kind="model").status is Status.SKIPPED
 
 
-def test_a_model_server_that_is_away_fails(free_port):
-    finding = found("judge_labels", f"http://127.0.0.1:{free_port}/v1", kind="openai")
+def test_a_model_server_that_is_away_fails():
+    port = free_port()
+    finding = found("judge_labels", f"http://127.0.0.1:{port}/v1", kind="openai")
 
     assert finding.status is Status.FAILED
-    assert str(free_port) in finding.found
+    assert str(port) in finding.found
 
 
 def test_a_model_that_always_says_the_same_guesses():

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from tiny_architectures import save_tiny_architecture
 
 from chat_templates import LIST_TEMPLATE
 from doctor_cases import a_subject, look
+from local_server import free_port
 from medical_team.config import SMOLLM2_MODEL, JudgeConfig, PolicyConfig, RolloutConfig, RunConfig
 from medical_team.doctor.findings import Finding, Status
 from medical_team.engine_config import EngineConfig
@@ -45,9 +45,7 @@ def policy(model: str | Path, home: Path, **variables: Any) -> Finding:
 @pytest.fixture
 def nowhere() -> str:
     """The address of a hub that is not there."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.mark.parametrize("model", ["demo", "tiny-random"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 import fake_engine
 from builders import synthetic_records
+from local_server import free_port
 from medical_team.jsonl import write_jsonl
 from medical_team.runs.folder import RunFolder
 
@@ -22,12 +22,6 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_medical_reinfo
 def run_script(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHON": sys.executable, "ENGINE_PYTHON": sys.executable, **variables}
     return subprocess.run([SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def test_the_script_is_valid_and_can_be_run():

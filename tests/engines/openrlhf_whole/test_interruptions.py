@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 import httpx
 from whole_run import WholeRun, ended, environment, wait_for
 
+from local_server import free_port
 from medical_team.engines.checkpoint_import import last_resumable_step
 from medical_team.engines.process import processes_of
 from medical_team.records import GameState
@@ -40,9 +40,7 @@ def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(policy, tmp_path):
 
 def test_a_judge_that_is_killed_and_comes_back_costs_no_game(policy, tmp_path):
     run = WholeRun(tmp_path / "run", policy)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     run.changes = {"[engine]": f'[judge]\nkind = "remote"\nurl = "http://127.0.0.1:{port}"\n\n[engine]'}
     with a_judge(port) as judge:
         process = run.start()
