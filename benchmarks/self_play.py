@@ -5,6 +5,7 @@
     python benchmarks/self_play.py --exploit --arm shared --seed 101
     python benchmarks/self_play.py --table                     # what there is so far
     python benchmarks/self_play.py --table --picture self_play.png
+    python benchmarks/self_play.py --compare separate-pool assessor-only
 
 Each cell leaves one small JSON file, and the table is made from these files alone. docs/evidence.md says what the arms
 are, which seeds are for development, and what is compared.
@@ -34,6 +35,7 @@ from self_play_table import (
     STATIC,
     WARM,
     NoteSet,
+    comparison,
     draw,
     note_set,
     report,
@@ -79,6 +81,7 @@ class Plan:
     heldout_cases: int
     runs: Path
     results: Path
+    kl_coefficient: float = KL_COEFFICIENT
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -88,6 +91,7 @@ class Plan:
             "steps": self.steps,
             "assessor_samples_per_step": self.assessor_samples,
             "heldout_cases": self.heldout_cases,
+            "kl_coefficient": self.kl_coefficient,
         }
 
 
@@ -98,15 +102,22 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--assessor-samples", type=int, default=48, help="of each step, the same for every arm")
     parser.add_argument("--heldout-cases", type=int, default=96, help="in each group")
+    parser.add_argument("--kl-coefficient", type=float, default=KL_COEFFICIENT, help="of the runs")
     parser.add_argument("--exploit", action="store_true", help="train attackers against the cells' assessors")
     parser.add_argument("--table", action="store_true", help="only print what there is")
+    parser.add_argument("--compare", nargs=2, choices=ARMS, help="an arm less another, on all test notes")
     parser.add_argument("--picture", type=Path, help="draw the cells of test seeds into this file, PNG or SVG")
     parser.add_argument("--runs", type=Path, default=Path("runs/self_play"))
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/self_play"))
     chosen = parser.parse_args()
-    if not chosen.table and not chosen.seed:
-        parser.error("name seeds with --seed, or ask for the --table")
-    plan = Plan(chosen.steps, chosen.assessor_samples, chosen.heldout_cases, chosen.runs, chosen.results)
+    if not chosen.table and chosen.compare is None and not chosen.seed:
+        parser.error("name seeds with --seed, or ask for the --table or to --compare two arms")
+    plan = Plan(
+        chosen.steps, chosen.assessor_samples, chosen.heldout_cases, chosen.runs, chosen.results, chosen.kl_coefficient
+    )
+    if chosen.compare is not None:
+        sys.stdout.write(comparison(plan.results, *chosen.compare))
+        return
     if not chosen.table:
         for seed in chosen.seed:
             for arm in chosen.arm:
@@ -123,7 +134,9 @@ def play_cell(plan: Plan, arm: str, seed: int) -> None:
     file = plan.results / f"{arm}-{seed}.json"
     if file.is_file():
         found = json.loads(file.read_text(encoding="utf-8"))
-        other = {name: found.get(name) for name, value in plan.settings.items() if found.get(name) != value}
+        # The first cells don't name the coefficient that all of them had.
+        made_with = {"kl_coefficient": KL_COEFFICIENT, **found}
+        other = {name: made_with.get(name) for name, value in plan.settings.items() if made_with.get(name) != value}
         if other:
             sys.exit(f"{file} was made with {other}, not with {plan.settings}: name another folder with --results")
         return
@@ -181,7 +194,7 @@ def arm_config(plan: Plan, arm: str, seed: int, data: Path) -> RunConfig:
             seed=seed,
             steps=plan.steps,
             learning_rate=LEARNING_RATE,
-            kl_coefficient=KL_COEFFICIENT,
+            kl_coefficient=plan.kl_coefficient,
             assessor_samples_per_step=plan.assessor_samples,
         ),
     )

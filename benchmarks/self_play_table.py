@@ -25,6 +25,9 @@ FIRST_DEVELOPMENT_SEED = 100
 PRIMARY = ("untaught conditions, rare errors", "unseen attackers")
 AS_WRITTEN = "as written"
 BOOTSTRAP_DRAWS = 2000
+DEMO = "demo"
+"""The warm start, as the exploit's files name it."""
+STARTS = ("the warm start", "the run's own attacker")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def note_set(seed: int) -> NoteSet:
 
 Cells = Mapping[tuple[str, int], Mapping[str, Any]]
 Letters = np.ndarray[Any, Any]
+Measure = Callable[[Letters], float]
 
 
 def cells_in(results: Path) -> Cells:
@@ -62,11 +66,11 @@ def report(results: Path) -> str:
         if own:
             parts += [f"## Seeds for {notes.name}", "", *held_out_table(own, "balanced accuracy", balanced), ""]
             parts += [*held_out_table(own, "false alarms", false_alarms), "", *differences(own), ""]
-            parts += [*exploit_table(results, list(own)), ""]
+            parts += [*exploit_table(results, list(own)), "", *best_of_table(results, list(own)), ""]
     return "\n".join(parts) if parts else f"no cell in {results} yet\n"
 
 
-def held_out_table(cells: Cells, name: str, measure: Callable[[Letters], float]) -> Iterator[str]:
+def held_out_table(cells: Cells, name: str, measure: Measure) -> Iterator[str]:
     arms = [arm for arm in ARMS if any(key[0] == arm for key in cells)]
     yield f"| held-out notes ({name}, mean and each seed) | " + " | ".join(arms) + " |"
     yield "|---|" + "---|" * len(arms)
@@ -101,25 +105,55 @@ def false_alarms(found: Letters) -> float:
     return float(wrong / (right + wrong)) if right + wrong else float("nan")
 
 
+def paired_seeds(cells: Cells, arm: str, base: str) -> list[tuple[int, int]]:
+    """Seeds of an arm, each with the base's seed to compare it with: the same; the warm start is one for all."""
+    if base == WARM:
+        warm = [seed for name, seed in cells if name == WARM]
+        return [(seed, warm[0]) for name, seed in cells if name == arm and warm]
+    return [(seed, seed) for name, seed in cells if name == arm and (base, seed) in cells]
+
+
+def difference(
+    cells: Cells, arm: str, base: str, notes: tuple[str, str], measure: Measure, rng: np.random.Generator
+) -> str:
+    """An arm less another on one group of notes: same seeds and cases, 95 % by drawing both anew with ``rng``."""
+    seeds = paired_seeds(cells, arm, base)
+    ours = [letters(cells[arm, seed], *notes) for seed, _ in seeds]
+    theirs = [letters(cells[base, seed], *notes) for _, seed in seeds]
+    draws: list[float] = []
+    for _ in range(BOOTSTRAP_DRAWS):
+        cases = rng.integers(len(ours[0]), size=len(ours[0]))
+        drawn = rng.integers(len(seeds), size=len(seeds))
+        draws.append(fmean(measure(ours[seed][cases]) - measure(theirs[seed][cases]) for seed in map(int, drawn)))
+    value = fmean(measure(mine) - measure(other) for mine, other in zip(ours, theirs, strict=True))
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
 def differences(cells: Cells) -> Iterator[str]:
-    """Each arm less assessor-only on the primary endpoint: same seeds, same cases, 95 % by drawing both anew."""
+    """Each arm less assessor-only on the primary endpoint."""
     yield f"{', '.join(PRIMARY)}: balanced accuracy less that of {ALONE}, same seeds and cases"
     yield ""
     rng = np.random.default_rng(0)
     for arm in ARMS:
-        seeds = [seed for name, seed in cells if name == arm and (ALONE, seed) in cells]
-        if arm == ALONE or not seeds:
-            continue
-        ours = [letters(cells[arm, seed], *PRIMARY) for seed in seeds]
-        theirs = [letters(cells[ALONE, seed], *PRIMARY) for seed in seeds]
-        draws: list[float] = []
-        for _ in range(BOOTSTRAP_DRAWS):
-            cases = rng.integers(len(ours[0]), size=len(ours[0]))
-            drawn = rng.integers(len(seeds), size=len(seeds))
-            draws.append(fmean(balanced(ours[seed][cases]) - balanced(theirs[seed][cases]) for seed in map(int, drawn)))
-        value = fmean(balanced(mine) - balanced(other) for mine, other in zip(ours, theirs, strict=True))
-        low, high = np.nanquantile(draws, [0.025, 0.975])
-        yield f"- {arm}: {value:+.3f} ({low:+.3f} to {high:+.3f}), {len(seeds)} seeds"
+        seeds = paired_seeds(cells, arm, ALONE)
+        if arm != ALONE and seeds:
+            yield f"- {arm}: {difference(cells, arm, ALONE, PRIMARY, balanced, rng)}, {len(seeds)} seeds"
+
+
+def comparison(results: Path, arm: str, base: str) -> str:
+    """A table of one arm less another on all held-out notes of the test seeds."""
+    cells = {key: cell for key, cell in cells_in(results).items() if note_set(key[1]) is TEST}
+    seeds = paired_seeds(cells, arm, base)
+    if not seeds:
+        return f"no seed of {arm} beside {base} in {results} yet\n"
+    rng = np.random.default_rng(0)
+    rows = [f"| {arm} less {base}, {len(seeds)} seeds | balanced accuracy | false alarms |", "|---|---|---|"]
+    for group in cells[arm, seeds[0][0]]["groups"]:
+        for text in (AS_WRITTEN, PRIMARY[1]):
+            found = [difference(cells, arm, base, (group, text), measure, rng) for measure in (balanced, false_alarms)]
+            rows.append(f"| {group}, {text} | " + " | ".join(found) + " |")
+    return "\n".join(rows) + "\n"
 
 
 def draw(results: Path, picture: Path) -> None:
@@ -160,13 +194,16 @@ def draw(results: Path, picture: Path) -> None:
     figure.savefig(picture, dpi=110)  # pyright: ignore[reportUnknownMemberType]
 
 
+def attackers_of(results: Path, arm: str, seed: int) -> Mapping[str, Any] | None:
+    """What ``medical-team eval exploit`` said of a cell's assessor; None if that wasn't asked yet."""
+    file = results / "exploit" / f"{arm}-{seed}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
 def stronger_attacker(results: Path, arm: str, seed: int) -> Mapping[str, Any] | None:
     """The figures of the stronger attacker that was trained against a cell's assessor; None if there is none yet."""
-    file = results / "exploit" / f"{arm}-{seed}.json"
-    if not file.is_file():
-        return None
-    content = json.loads(file.read_text(encoding="utf-8"))
-    return content["attackers"][content["stronger"]]
+    content = attackers_of(results, arm, seed)
+    return None if content is None else content["attackers"][content["stronger"]]
 
 
 def rate_text(figure: Mapping[str, Any]) -> str:
@@ -189,3 +226,21 @@ def exploit_table(results: Path, keys: Sequence[tuple[str, int]]) -> Iterator[st
         yield "| the stronger trained attacker against | faithful wins | " + " | ".join(heads) + " |"
         yield "|---" * (2 + len(heads)) + "|"
         yield from rows
+
+
+def best_of_table(results: Path, keys: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """How often the best of k tries of an attacker wins that wasn't trained against this assessor."""
+    found: dict[tuple[str, int], Mapping[str, Mapping[str, Mapping[str, Any]]]]
+    found = {key: content["best_of"] for key in keys if (content := attackers_of(results, *key)) is not None}
+    tries = sorted({int(k) for starts in found.values() for figures in starts.values() for k in figures})
+    if tries:
+        yield (
+            "| the best of untrained tries against | "
+            + " | ".join(f"{who}, {k}" for who in STARTS for k in tries)
+            + " |"
+        )
+        yield "|---" * (1 + len(STARTS) * len(tries)) + "|"
+    for (arm, seed), starts in found.items():
+        own = next((figures for start, figures in starts.items() if start != DEMO), None)
+        row = [rate_text(figures[str(k)]) if figures else "-" for figures in (starts[DEMO], own) for k in tries]
+        yield f"| {arm}-{seed} | " + " | ".join(row) + " |"

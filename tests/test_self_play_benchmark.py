@@ -115,6 +115,29 @@ def test_the_table_is_made_from_the_cells_that_exist(table_script: ModuleType, t
     assert "(false alarms, mean and each seed)" in text
 
 
+def test_one_arm_is_compared_with_another_on_all_test_notes(table_script: ModuleType, tmp_path: Path) -> None:
+    assert "no seed of shared beside warm-start" in table_script.comparison(tmp_path, "shared", "warm-start")
+    for arm, seed, text in (("warm-start", 11, "hsHS"), ("shared", 11, "HSHS"), ("shared", 12, "HSHs")):
+        (tmp_path / f"{arm}-{seed}.json").write_text(json.dumps(a_cell(arm, seed, text, text)), encoding="utf-8")
+    text = table_script.comparison(tmp_path, "shared", "warm-start")
+    # The warm start is one for all seeds: its errors and alarms are one of two each.
+    assert "| shared less warm-start, 2 seeds | balanced accuracy | false alarms |" in text
+    assert "| untaught conditions, rare errors, as written | +0.375 (" in text
+    assert "| -0.250 (" in text
+
+
+def test_tries_of_untrained_attackers_are_told_beside_the_trained_ones(
+    table_script: ModuleType, tmp_path: Path
+) -> None:
+    rate = {"value": 0.25, "interval": {"low": 0.1, "high": 0.5}}
+    figures = dict.fromkeys(("faithful_wins", "missed_errors", "false_alarms", "undecidable", "unfaithful"), rate)
+    content = {"attackers": {"demo": figures}, "stronger": "demo", "best_of": {"demo": {"1": rate, "4": rate}}}
+    (tmp_path / "exploit").mkdir()
+    (tmp_path / "exploit" / "warm-start-11.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "warm-start-11.json").write_text(json.dumps(a_cell("warm-start", 11, "HSHS", "HSHS")), encoding="utf-8")
+    assert "| warm-start-11 | 0.25 (0.10 to 0.50) | 0.25 (0.10 to 0.50) | - | - |" in table_script.report(tmp_path)
+
+
 def test_false_alarms_are_of_notes_without_an_error(table_script: ModuleType) -> None:
     assert table_script.false_alarms(np.array(list("HhhhSSSs-"))) == 0.25
 
@@ -133,6 +156,17 @@ def test_a_cell_of_other_settings_is_refused(benchmark_script: ModuleType, tmp_p
     (tmp_path / "shared-101.json").write_text(json.dumps(other), encoding="utf-8")
     with pytest.raises(SystemExit, match="'steps': 6"):
         benchmark_script.play_cell(plan, "shared", 101)
+
+
+def test_a_cell_that_does_not_name_its_kl_coefficient_had_the_proofs(
+    benchmark_script: ModuleType, tmp_path: Path
+) -> None:
+    plan = benchmark_script.Plan(5, 32, 4, tmp_path / "runs", tmp_path)
+    content = {name: value for name, value in plan.settings.items() if name != "kl_coefficient"}
+    (tmp_path / "shared-101.json").write_text(json.dumps(content), encoding="utf-8")
+    benchmark_script.play_cell(plan, "shared", 101)
+    with pytest.raises(SystemExit, match=r"'kl_coefficient': 0\.3"):
+        benchmark_script.play_cell(replace(plan, kl_coefficient=0.15), "shared", 101)
 
 
 class Interrupted(Listener):
