@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +23,17 @@ INFO_FILE = "run.json"
 GAMES_FILE = "games.jsonl"
 HELDOUT_GAMES_FILE = "heldout_games.jsonl"
 METRICS_FILE = "metrics.jsonl"
+_VERSION_NAMED = re.compile(rb'"package_version"\s*:\s*"([A-Za-z0-9.+!_-]{1,64})"')
 _UNKNOWN_FIELD = "unexpected_keyword_argument"
 
 
 def version_in(content: bytes) -> str | None:
-    """The version that a ``run.json`` names, whatever else it holds."""
+    """The version that a ``run.json`` names, whatever else it holds, also where it is cut off or can't be parsed."""
     try:
         values: Any = json.loads(content)
     except (ValueError, RecursionError):
-        return None
+        named = _VERSION_NAMED.search(content)
+        return None if named is None else named[1].decode()
     version: object = cast("dict[str, object]", values).get("package_version") if isinstance(values, dict) else None
     return version if isinstance(version, str) else None
 

@@ -111,13 +111,25 @@ def check_prompts_fit(records: Sequence[TrainingRecord], policy: Policy, config:
     tokens = {record.id: _prompt_tokens(record, policy, config) for record in _longest(records)}
     longest = max(tokens.values())
     rollout = config.rollout
-    reply = max(rollout.max_revision_tokens, rollout.max_verdict_tokens)
+    limits = {
+        "rollout.max_revision_tokens": rollout.max_revision_tokens,
+        "rollout.max_verdict_tokens": rollout.max_verdict_tokens,
+    }
+    reply = max(limits.values())
     window = policy.context_window
+    if window is not None and longest >= window:
+        # No reply is short enough: to lower its limit would only lead here again.
+        raise UsageError(
+            f"the longest prompt ({longest} tokens) leaves no room for a reply in the context window of "
+            f"{config.policy.model}, which is {window}. Take another model, or leave out "
+            f"{_named(tokens, window - reply)}."
+        )
     if window is not None and longest + reply > window:
+        lower = " and ".join(option for option, limit in limits.items() if longest + limit > window)
         raise UsageError(
             f"the longest prompt ({longest} tokens) and the longest reply ({reply}) need {longest + reply} tokens, the "
-            f"context window of {config.policy.model} is {window}. Lower rollout.max_revision_tokens or "
-            f"rollout.max_verdict_tokens, take another model, or leave out {_named(tokens, window - reply)}."
+            f"context window of {config.policy.model} is {window}. Lower {lower} to at most {window - longest}, take "
+            f"another model, or leave out {_named(tokens, window - reply)}."
         )
     if longest > rollout.max_prompt_tokens:
         raise UsageError(

@@ -176,6 +176,17 @@ def test_an_info_that_is_damaged_is_told(tmp_path, content):
         RunFolder.open(run.path)
 
 
+@pytest.mark.parametrize("kept", [-1, -40], ids=["its last brace", "its end"])
+def test_an_info_that_was_cut_off_still_tells_who_wrote_it(tmp_path, kept):
+    run = new_run(tmp_path)
+    info = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
+    content = json.dumps(info | {"package_version": "9.9.0rc1"})
+    (run.path / "run.json").write_text(content[:kept], encoding="utf-8")
+
+    with pytest.raises(RunFolderError, match=r"written by version 9\.9\.0rc1, this is version"):
+        RunFolder.open(run.path)
+
+
 @pytest.mark.parametrize("created", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "tomorrow"])
 def test_a_time_of_creation_that_no_calendar_has_is_passed_over(tmp_path, created):
     run = new_run(tmp_path)

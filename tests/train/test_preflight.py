@@ -41,11 +41,24 @@ def test_of_many_the_longest_are_named_with_their_number(policy):
     assert problem_of(policy, LONG).endswith("or leave out 8 records, the longest of which are h, g, f, e, d.")
 
 
-def test_a_prompt_beyond_the_context_window_is_no_matter_of_the_limit_on_prompts(policy, monkeypatch):
+def test_a_prompt_beyond_the_context_window_is_no_matter_of_any_limit(policy, monkeypatch):
     monkeypatch.setattr(policy, "context_window", 900)
 
     message = problem_of(policy, [*RECORDS[1:], LONG[0]])
 
     assert "the context window" in message
     assert "Set it to at least" not in message
-    assert message.endswith("take another model, or leave out the record a.")
+    assert "rollout." not in message
+    assert message.endswith("Take another model, or leave out the record a.")
+
+
+def test_where_a_shorter_reply_would_fit_its_limit_and_a_value_that_does_are_named(policy, monkeypatch):
+    monkeypatch.setattr(policy, "context_window", 900)
+    longest = int(problem_of(policy, [LONG[0]]).partition("the longest prompt (")[2].partition(" ")[0])
+    monkeypatch.setattr(policy, "context_window", longest + 100)
+
+    message = problem_of(policy, [*RECORDS[1:], LONG[0]], max_revision_tokens=900, max_verdict_tokens=8)
+
+    assert "Lower rollout.max_revision_tokens to at most 100, take another model" in message
+    shorter = RolloutConfig(max_prompt_tokens=longest, max_revision_tokens=100, max_verdict_tokens=8)
+    check_prompts_fit([*RECORDS[1:], LONG[0]], policy, RunConfig(policy=LORA, rollout=shorter))
