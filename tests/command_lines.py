@@ -1,13 +1,28 @@
-"""The package's commands, run inside the test's own process, also with an end before their time."""
+"""The package's commands, run inside the test's own process; and work that is killed before its time."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from medical_team.cli.main import main
+
+_WRITER = """
+import os, signal, sys
+from pathlib import Path
+from medical_team.files import atomic_folder, atomic_text
+with atomic_folder(Path(sys.argv[2])) if sys.argv[1] == "folder" else atomic_text(Path(sys.argv[2])) as unfinished:
+    if sys.argv[1] == "folder":
+        (unfinished / "part").touch()
+    else:
+        unfinished.write("half")
+        unfinished.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -43,3 +58,11 @@ def killed_when(monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: s
 
     monkeypatch.setattr(module, function, counted)
     return calls
+
+
+def killed_while_writing(path: Path, kind: str = "file") -> Path:
+    """What stays of the file or folder at ``path``, still under its temporary name."""
+    subprocess.run([sys.executable, "-c", _WRITER, kind, str(path)], check=False)
+    assert not path.exists()
+    (left,) = path.parent.glob(f".{path.name}.*")
+    return left

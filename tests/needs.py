@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -96,3 +100,14 @@ def skipped_lines(reasons: Iterable[str]) -> list[str]:
         for counter in (needed, other)
         for reason, count in sorted(counter.items(), key=lambda item: (-item[1], item[0]))
     ]
+
+
+def python_3_10() -> str | None:
+    """A Python 3.10 that runs, or None."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates = [shutil.which("python3.10"), *sorted(pyenv.glob("versions/3.10.*/bin/python3.10"))]
+    for candidate in filter(None, candidates):
+        # pyenv puts a python3.10 on the path that runs only where a version is chosen.
+        if subprocess.run([candidate, "-I", "-c", ""], capture_output=True, check=False).returncode == 0:
+            return str(candidate)
+    return None

@@ -5,8 +5,7 @@ from datetime import date
 import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from chat_templates import LIST_TEMPLATE
-from clocks import DAY, NEXT_DAY, set_clock
+from chat_templates import DAY, LIST_TEMPLATE, NEXT_DAY, set_clock
 from medical_team.chat_template import asks_for_day, dated_template, day_of, template_problem, today
 from tiny_models import make_tiny_model
 

@@ -15,8 +15,7 @@ from medical_team.jsonl import from_line, to_line
 from medical_team.records import DataType, ErrorType, Game, GameState, Role, Verdict
 from medical_team.rewards import rewards_of
 from medical_team.samples import Sample
-from needs import PYTHON_3_10
-from older_python import python_3_10
+from needs import PYTHON_3_10, python_3_10
 
 # What other engines import where nothing but Python 3.10 and its standard library is installed.
 STANDARD_LIBRARY_MODULES = (

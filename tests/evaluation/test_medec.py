@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from killed_writers import killed_while_writing
+from command_lines import killed_while_writing
 from medec_builders import ScriptedRollout, a_correct_text, an_error_text
 from medical_team.errors import DataError, RunFolderError, UsageError
 from medical_team.evaluation.medec import FORMAT, TEXTS_AT_ONCE, EvaluationFolder, EvaluationSettings, predict

@@ -1,7 +1,7 @@
 import pytest
 
 from builders import a_game, a_pair, a_record, a_revision_of, a_spec, present
-from killed_writers import killed_while_writing
+from command_lines import killed_while_writing
 from medec_builders import ScriptedRollout
 from medical_team.config import GameConfig, RolloutConfig
 from medical_team.errors import RunFolderError, UsageError

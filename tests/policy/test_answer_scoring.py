@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from builders import a_pair, present
-from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
+from chat_templates import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.config import SMOLLM2_MODEL, TINY_RANDOM_MODEL, JudgeConfig
 from medical_team.errors import JudgeError
 from medical_team.judge.comparison import error_question

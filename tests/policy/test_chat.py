@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, normalizers
 from transformers import PreTrainedTokenizerFast
 
-from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
+from chat_templates import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.control_tokens import without_control_tokens
 from medical_team.policy.chat import decode_reply, encode_prompt
 from medical_team.policy.demo_model import make_demo_tokenizer

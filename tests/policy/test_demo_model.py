@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clocks import DAY
+from chat_templates import DAY
 from medical_team.data.synthetic import synthetic_cases
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.demo_model import make_demo_model, make_demo_tokenizer

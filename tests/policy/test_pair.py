@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clocks import DAY
+from chat_templates import DAY
 from learning import FULL, LORA, drawn_samples, weights_of
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig
 from medical_team.errors import PolicyError

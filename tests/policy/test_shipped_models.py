@@ -9,7 +9,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from clocks import DAY
+from chat_templates import DAY
 from medical_team.config import SMOLLM2_MODEL
 from medical_team.errors import ModelUnavailableError, PolicyError
 from medical_team.model_files import converted_folder

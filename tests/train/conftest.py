@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from builders import a_pair
-from clocks import DAY
+from chat_templates import DAY
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.policy.transformers_inside import quiet_transformers

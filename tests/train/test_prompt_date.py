@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builders import a_record
-from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
+from chat_templates import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from command_lines import games_text, train
 from medec_csv import some_rows, write_csv
 from medical_team.cli.main import main

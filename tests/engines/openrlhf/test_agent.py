@@ -17,8 +17,7 @@ import pytest
 from fault_server import fault_server, reset, status
 
 from builders import CORRECTED_SENTENCE, a_record, present
-from chat_templates import LIST_TEMPLATE
-from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
+from chat_templates import DATED_TEMPLATE, DAY, LIST_TEMPLATE, NEXT_DAY, set_clock
 from medical_team.config import JudgeConfig, PolicyConfig, RolloutConfig
 from medical_team.engine_config import EngineConfig
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS

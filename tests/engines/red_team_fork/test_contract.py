@@ -20,8 +20,7 @@ from medical_team.engines.red_team_fork.contract import (
     copy_problems,
     import_problems,
 )
-from needs import PYTHON_3_10
-from older_python import python_3_10
+from needs import PYTHON_3_10, python_3_10
 
 PAIR = a_pair()
 NOTES = {True: PAIR.error_note, False: PAIR.corrected_note}

@@ -7,8 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from builders import a_pair
-from chat_templates import LIST_TEMPLATE
-from clocks import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
+from chat_templates import DATED_TEMPLATE, DAY, LIST_TEMPLATE, NEXT_DAY, set_clock
 from medical_team import prompts
 from medical_team.config import GameConfig
 from medical_team.engines.red_team_fork.custom_configs import custom_configs_of
