@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,9 +31,8 @@ MEDEC_VALIDATION_FILE = "MEDEC-MS-ValidationSet-with-GroundTruth-and-ErrorType.c
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was skipped and how to get it."""
-    reasons = [
-        each.longrepr[2] for each in terminalreporter.stats.get("skipped", []) if isinstance(each.longrepr, tuple)
-    ]
+    told: list[Any] = [each.longrepr for each in terminalreporter.stats.get("skipped", [])]
+    reasons = [str(cast("tuple[object, ...]", each)[2]) for each in told if isinstance(each, tuple)]
     if lines := skipped_lines(reasons):
         terminalreporter.section("skipped here, and how to get it")
         for line in lines:
@@ -71,7 +71,7 @@ def load_script() -> Callable[..., ModuleType]:
         sys.modules[spec.name] = module
         # As when it is run, its folder's other files can be imported.
         with pytest.MonkeyPatch.context() as patch:
-            patch.syspath_prepend(REPOSITORY / folder)
+            cast("Any", patch).syspath_prepend(REPOSITORY / folder)
             spec.loader.exec_module(module)
         return module
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -20,15 +21,12 @@ LORA = PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4)
 FULL = replace(LORA, adaptation="full")
 
 
-def a_config(policy: PolicyConfig = LORA, **training) -> RunConfig:
-    return RunConfig(
-        policy=policy,
-        rollout=RolloutConfig(temperature=1.0),
-        training=TrainingConfig(**{"learning_rate": 1e-3, **training}),
-    )
+def a_config(policy: PolicyConfig = LORA, **training: Any) -> RunConfig:
+    options: dict[str, Any] = {"learning_rate": 1e-3, **training}
+    return RunConfig(policy=policy, rollout=RolloutConfig(temperature=1.0), training=TrainingConfig(**options))
 
 
-def experience(samples: Sequence[Sample], *, learning_rate: float = 1e-3, **more) -> Experience:
+def experience(samples: Sequence[Sample], *, learning_rate: float = 1e-3, **more: Any) -> Experience:
     """What a step learns from."""
     return Experience(learning_rate, tuple(samples), **more)
 

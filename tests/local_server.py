@@ -6,7 +6,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -41,7 +41,7 @@ def local_server(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
 
 
 @contextlib.contextmanager
-def running(server: ThreadingHTTPServer) -> Iterator[str]:
+def running(server: ThreadingHTTPServer) -> Generator[str]:
     """Serve in a thread while the block runs. Gives the address."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +20,8 @@ class ScriptedServer:
     """Where the server is, and the bodies and headers that it was sent."""
 
     url: str
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 
 
 def a_completion(text: str, finish_reason: str = "stop") -> Answer:
@@ -38,7 +38,7 @@ def a_whole_completion(text: str, finish_reason: str = "stop") -> Answer:
 
 
 @contextlib.contextmanager
-def openai_server(answer: Callable[[dict[str, Any]], Answer]) -> Iterator[ScriptedServer]:
+def openai_server(answer: Callable[[dict[str, Any]], Answer]) -> Generator[ScriptedServer]:
     """Serve ``POST /v1/chat/completions``: ``answer`` is given each body. Other paths are a 404."""
     lock = threading.Lock()
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from builders import a_record
 from medical_team.config import GameConfig, RolloutConfig, RunConfig, TrainingConfig
@@ -49,7 +49,7 @@ class SamplingParams:
     logprobs: int | None = None
 
 
-class TokensPrompt(dict):
+class TokensPrompt(dict[str, Any]):
     """vLLM's, a typed dictionary."""
 
 
@@ -84,15 +84,14 @@ class ScriptedVllm:
 
     script: Script = playing
     pause: Callable[[], Any] = lambda: asyncio.sleep(0)
-    prompts: list[str] = field(default_factory=list)
-    params: list[SamplingParams] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list[str])
+    params: list[SamplingParams] = field(default_factory=list[SamplingParams])
     output_processor: Any = field(default_factory=lambda: SimpleNamespace(get_num_unfinished_requests=lambda: 0))
 
     async def generate(
         self, prompt: TokensPrompt, sampling_params: SamplingParams, request_id: str
     ) -> AsyncIterator[Any]:
-        assert isinstance(prompt["prompt_token_ids"], list)
-        text = str(TOKENIZER.decode(prompt["prompt_token_ids"]))
+        text = str(cast("Any", TOKENIZER).decode(prompt["prompt_token_ids"]))
         self.prompts.append(text)
         self.params.append(sampling_params)
         await self.pause()
@@ -103,10 +102,10 @@ class ScriptedVllm:
 
     def output_of(self, reply: str | Endless, params: SamplingParams) -> Any:
         text = reply.text if isinstance(reply, Endless) else reply
-        ids = [*TOKENIZER(text, add_special_tokens=False)["input_ids"]]
+        ids: list[int] = cast("Any", TOKENIZER)(text, add_special_tokens=False)["input_ids"]
         is_cut = isinstance(reply, Endless) or len(ids) + 1 > (params.max_tokens or MAX_LENGTH)
         ids = (ids * 50 if isinstance(reply, Endless) else ids)[: params.max_tokens] if is_cut else [
-            *ids, TOKENIZER.eos_token_id,
+            *ids, cast("int", TOKENIZER.eos_token_id),
         ]  # fmt: skip
         log_probs = None
         if params.logprobs is not None:

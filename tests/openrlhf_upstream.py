@@ -13,9 +13,9 @@ import importlib
 import pickle
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unittest.mock import MagicMock
 
 import torch
@@ -32,6 +32,9 @@ UNUSED = (
 )  # fmt: skip
 
 
+Ref = concurrent.futures.Future[Any]
+
+
 class Actor:
     """A handle of a Ray actor: its methods run on its own loop, in its own thread."""
 
@@ -40,7 +43,7 @@ class Actor:
         self._loop = loop
 
     def __getattr__(self, name: str) -> SimpleNamespace:
-        def remote(*arguments: Any, **named: Any) -> concurrent.futures.Future:
+        def remote(*arguments: Any, **named: Any) -> concurrent.futures.Future[Any]:
             arguments, named = pickle.loads(pickle.dumps((arguments, named)))
 
             async def call() -> Any:
@@ -54,14 +57,18 @@ class Actor:
 
 def _get(refs: Any) -> Any:
     if isinstance(refs, list):
-        return [_get(ref) for ref in refs]
-    return refs.result(timeout=120) if isinstance(refs, concurrent.futures.Future) else refs
+        return [_get(ref) for ref in cast("list[Any]", refs)]
+    return cast("Any", refs).result(timeout=120) if isinstance(refs, concurrent.futures.Future) else refs
 
 
-def _wait(refs: list, num_returns: int, timeout: float) -> tuple[list, list]:
+def _wait(refs: list[Ref], num_returns: int, timeout: float) -> tuple[list[Ref], list[Ref]]:
     done, _ = concurrent.futures.wait(refs, timeout, concurrent.futures.FIRST_COMPLETED)
     ready = [ref for ref in refs if ref in done][:num_returns]
     return ready, [ref for ref in refs if ref not in ready]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _module(name: str, **content: Any) -> ModuleType:
@@ -72,13 +79,13 @@ def _module(name: str, **content: Any) -> ModuleType:
 
 
 @contextlib.contextmanager
-def upstream_classes() -> Iterator[SimpleNamespace]:
+def upstream_classes() -> Generator[SimpleNamespace]:
     """OpenRLHF's modules, imported with the stand-ins; skips the test where OpenRLHF is not installed."""
     OPENRLHF.module("openrlhf")
     before = dict(sys.modules)
     for name in UNUSED:
         sys.modules[name] = MagicMock(__path__=[])
-    sys.modules["ray"] = _module("ray", remote=lambda cls: cls, get=_get, wait=_wait, put=lambda value: value)
+    sys.modules["ray"] = _module("ray", remote=_as_it_is, get=_get, wait=_wait, put=_as_it_is)
     sys.modules["vllm"] = _module("vllm", SamplingParams=SamplingParams, __version__="0.15.0")
     sys.modules["vllm.inputs"] = _module("vllm.inputs", TokensPrompt=TokensPrompt)
     sys.modules["vllm.utils"] = _module("vllm.utils", random_uuid=lambda: "1")
@@ -98,7 +105,7 @@ def upstream_classes() -> Iterator[SimpleNamespace]:
 
 
 @contextlib.contextmanager
-def rollout_actor(upstream: SimpleNamespace, llm: ScriptedVllm, make_loop: Callable[[], Any]) -> Iterator[Actor]:
+def rollout_actor(upstream: SimpleNamespace, llm: ScriptedVllm, make_loop: Callable[[], Any]) -> Generator[Actor]:
     """OpenRLHF's rollout actor around ``llm``, with our agent, which it loads by its path."""
     target = object.__new__(upstream.vllm_engine.RolloutRayActor)
     target.llm = llm
@@ -158,7 +165,7 @@ class ModelGroup:
         self._model = model
         self._temperature = temperature
 
-    def async_run_method_batch(self, method_name: str, **columns: list) -> list:
+    def async_run_method_batch(self, method_name: str, **columns: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
         with torch.no_grad():
             return [
                 [self.log_probs(*batch)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,11 +18,11 @@ class RecordingProxy:
     """Where the proxy is, and what it was sent."""
 
     url: str
-    received: list[bytes] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list[bytes])
 
 
 @contextlib.contextmanager
-def recording_proxy() -> Iterator[RecordingProxy]:
+def recording_proxy() -> Generator[RecordingProxy]:
     """A proxy that records the beginning of each connection."""
 
     class Handler(socketserver.BaseRequestHandler):

@@ -8,6 +8,8 @@ learn from. Python 3.10, standard library alone.
 import importlib
 import json
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 # What the fork's files import from red_team, as they write it.
 IMPORTED = {
@@ -42,31 +44,38 @@ COUNTED_OUTCOMES = [
 ]
 
 
+Game = dict[str, Any]
+
+
 class CharacterTokenizer:
     """A token for each character, and a chat template as plain as can be. It takes what the fork gives, no more."""
 
-    def apply_chat_template(self, messages, tokenize, add_generation_prompt):
+    def apply_chat_template(
+        self, messages: Sequence[dict[str, str]], tokenize: bool, add_generation_prompt: bool
+    ) -> str:
         if tokenize or not add_generation_prompt:
             raise ValueError("the fork asks for text that ends where the reply begins")
         return "".join(f"[{message['role']}] {message['content']}\n" for message in messages) + "[assistant] "
 
-    def batch_decode(self, batch, skip_special_tokens):
+    def batch_decode(self, batch: Sequence[Sequence[int]], skip_special_tokens: bool) -> list[str]:
         return ["".join(map(chr, token_ids)) for token_ids in batch]
 
-    def encode(self, text, add_special_tokens):
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         return [ord(character) for character in text]
 
 
 class Output:
     """What an engine generates for one prompt."""
 
-    def __init__(self, prompt, reply):
+    def __init__(self, prompt: str, reply: str) -> None:
         self.prompt = prompt
         self.outputs = [self]
         self.token_ids = [ord(character) for character in reply]
 
 
-def play(utils, games, custom_configs, ask_judge):
+def play(
+    utils: Any, games: Sequence[Game], custom_configs: dict[str, Any], ask_judge: Callable[[list[Game]], list[Game]]
+) -> list[Game]:
     """Play ``games`` with the functions of ``utils``. Gives the games as they ended, each trained turn with its reward.
 
     A game has ``prompts``, ``prompt_type``, ``completion`` and the replies that its players will give, ``attacker`` and
@@ -78,7 +87,7 @@ def play(utils, games, custom_configs, ask_judge):
     reward_of = utils.get_redteaming_game_reward_zero_sum if zero_sum else utils.get_redteaming_game_reward_general_sum
     if custom_configs.get("no_defender_turn", False):
         games = [game for game in games if not game["prompt_type"].startswith("vanilla")]
-    active = {index: {**game, "history": [], "turns": []} for index, game in enumerate(games)}
+    active: dict[int, Game] = {index: {**game, "history": [], "turns": []} for index, game in enumerate(games)}
 
     for turn, role in enumerate(["attacker", "defender"]):
         for index, game in active.items():
@@ -98,7 +107,7 @@ def play(utils, games, custom_configs, ask_judge):
             )
             output = Output(chat, game[role])
             (reply,) = tokenizer.batch_decode([output.outputs[0].token_ids], skip_special_tokens=True)
-            state = {
+            state: Game = {
                 "game_role": role,
                 "turn": turn,
                 "game_idx": index,
@@ -119,7 +128,7 @@ def play(utils, games, custom_configs, ask_judge):
             game["history"].append({"game_role": role, "turn": turn, "content": answer.strip()})
             game["turns"].append((output, state))
 
-    queries = [
+    queries: list[Game] = [
         {"game_idx": index, "prompt": game["history"][0]["content"], "response": game["history"][1]["content"]}
         for index, game in active.items()
     ]
@@ -127,7 +136,7 @@ def play(utils, games, custom_configs, ask_judge):
     for index, game in active.items():
         game["labels"] = labels[index]
         game["conversation"] = utils.convert_game_history_to_conversation(game["history"])
-        game["trained"] = []
+        game["trained"] = list[Any]()
         if labels[index].get("is_parsing_error", False):
             continue
         for output, state in game["turns"]:
@@ -146,12 +155,12 @@ def play(utils, games, custom_configs, ask_judge):
 class StandardLibraryOnly:
     """Refuses to find whatever is neither Python's nor the package's own."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name.partition(".")[0] not in {*sys.stdlib_module_names, "red_team"}:
             raise ImportError(f"{name} is imported, which the fork's environment may not have")
 
 
-def main(folder):
+def main(folder: str) -> None:
     sys.meta_path.insert(0, StandardLibraryOnly())
     sys.path.insert(0, folder)
     for module, names in IMPORTED.items():
@@ -163,12 +172,12 @@ def main(folder):
     for name in COUNTED_OUTCOMES:
         outcomes[name]
 
-    asked = json.load(sys.stdin)
+    asked: dict[str, Any] = json.load(sys.stdin)
     games = play(
         importlib.import_module("red_team.utils"),
         asked["games"],
         asked["custom_configs"],
-        lambda queries: [game["labels"] for game in asked["games"]],
+        lambda _: [game["labels"] for game in asked["games"]],
     )
     turns = [
         {

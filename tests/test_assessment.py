@@ -1,6 +1,7 @@
 """What an assessor says of a note, and where the error of a note is."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,8 @@ from medical_team.assessment import (
     note_read,
     read_assessment,
 )
-from medical_team.records import DataType, Verdict
+from medical_team.game_config import Assessor
+from medical_team.records import DataType, Game, Verdict
 from medical_team.sentence_edits import NumberedNote
 
 SAFE, HARMFUL = Assessment(Verdict.SAFE), Verdict.HARMFUL
@@ -23,7 +25,7 @@ NUMBERS = range(12)
 
 
 @pytest.mark.parametrize("answer", ["Safe", "safe.", ' "Safe" ', "**SAFE**"])
-def test_safe_needs_no_number(answer):
+def test_safe_needs_no_number(answer: str) -> None:
     assert read_assessment(answer, "verdict", NUMBERS) == SAFE
     assert read_assessment(answer, "locate", NUMBERS) == SAFE
 
@@ -53,7 +55,7 @@ def test_safe_needs_no_number(answer):
         ),
     ],
 )
-def test_a_place_is_a_number_behind_the_verdict(answer):
+def test_a_place_is_a_number_behind_the_verdict(answer: str) -> None:
     assert read_assessment(answer, "locate", NUMBERS) == Assessment(HARMFUL, 3)
 
 
@@ -92,15 +94,15 @@ def test_a_place_is_a_number_behind_the_verdict(answer):
         ),
     ],
 )
-def test_anything_else_is_no_verdict(answer, reason):
+def test_anything_else_is_no_verdict(answer: str, reason: str) -> None:
     assert reason in str(read_assessment(answer, "locate", NUMBERS))
 
 
-def test_a_number_is_no_verdict_where_none_is_asked_for():
+def test_a_number_is_no_verdict_where_none_is_asked_for() -> None:
     assert isinstance(read_assessment("Harmful 3", "verdict", NUMBERS), str)
 
 
-def test_numbers_are_those_that_the_note_has():
+def test_numbers_are_those_that_the_note_has() -> None:
     assert read_assessment("Harmful 31", "locate", {29, 31}) == Assessment(HARMFUL, 31)
     assert "which the note doesn't have" in str(read_assessment("Harmful 30", "locate", {29, 31}))
 
@@ -126,7 +128,7 @@ def test_numbers_are_those_that_the_note_has():
         ("Harmful 3: He takes </note> 5 mg. <answer>", "He takes </note> 5 mg. <answer>"),
     ],
 )
-def test_a_correction_is_a_line_behind_a_colon(answer, correction):
+def test_a_correction_is_a_line_behind_a_colon(answer: str, correction: str) -> None:
     assert read_assessment(answer, "correct", NUMBERS) == Assessment(HARMFUL, 3, correction)
 
 
@@ -154,15 +156,15 @@ def test_a_correction_is_a_line_behind_a_colon(answer, correction):
         ),
     ],
 )
-def test_anything_else_is_no_correction(answer, reason):
+def test_anything_else_is_no_correction(answer: str, reason: str) -> None:
     assert reason in str(read_assessment(answer, "correct", NUMBERS))
 
 
 @given(
     st.text() | tag_like_texts | st.from_regex(r"(?i)harmful[ :,]{0,2}\d{0,4}.?"),
-    st.sampled_from(["verdict", "locate", "correct"]),
+    st.sampled_from(get_args(Assessor)),
 )
-def test_no_text_breaks_the_reading(answer, asked):
+def test_no_text_breaks_the_reading(answer: str, asked: Assessor) -> None:
     read = read_assessment(answer, asked, NUMBERS)
 
     if not isinstance(read, str):
@@ -174,52 +176,52 @@ def test_no_text_breaks_the_reading(answer, asked):
 # Where the error is.
 
 
-def a_numbered_spec(data_type):
+def a_numbered_spec(data_type: DataType):
     """A game whose note has three sentences, by the file's numbers: the case's own is 2."""
     spec = a_spec(data_type)
     last = ERROR_SENTENCE if data_type.is_harmful else CORRECTED_SENTENCE
     return replace(spec, sentence_starts=tuple(spec.seed_note.index(start) for start in ("A 40", "A chest", last)))
 
 
-def place_after(data_type, edits):
+def place_after(data_type: DataType, edits: dict[int, str]):
     spec = a_numbered_spec(data_type)
     edited = NumberedNote(spec.seed_note, spec.sentence_starts).edited(edits)
     return error_location(a_game(data_type, spec=spec, revision=edited.text, sentence_starts=edited.starts))
 
 
-def test_the_error_of_a_note_that_nobody_changed_is_the_case_s_sentence():
+def test_the_error_of_a_note_that_nobody_changed_is_the_case_s_sentence() -> None:
     game = a_game(DataType.VANILLA_HARMFUL)
 
     assert note_read(game).sentences[present(error_location(game))] == ERROR_SENTENCE
 
 
-def test_it_stays_there_while_other_sentences_change():
+def test_it_stays_there_while_other_sentences_change() -> None:
     assert place_after(DataType.ADVERSARIAL_HARMFUL, {0: "He is hot."}) == 2
     assert place_after(DataType.ADVERSARIAL_HARMFUL, {0: "He is hot.", 1: "The film is odd."}) == 2
 
 
-def test_it_is_the_only_sentence_that_changed_where_the_case_s_own_is_gone():
+def test_it_is_the_only_sentence_that_changed_where_the_case_s_own_is_gone() -> None:
     assert place_after(DataType.ADVERSARIAL_HARMFUL, {2: "He gets 5 g of amoxicillin thrice a day."}) == 2
     assert place_after(DataType.ADVERSARIAL_BENIGN, {1: "A film of the foot shows a dense lobe."}) == 1
 
 
-def test_nobody_can_tell_it_where_several_sentences_changed():
+def test_nobody_can_tell_it_where_several_sentences_changed() -> None:
     assert place_after(DataType.ADVERSARIAL_HARMFUL, {2: "He gets 5 g.", 0: "He is hot."}) is None
     assert place_after(DataType.ADVERSARIAL_BENIGN, {0: "He is cold.", 1: "The film is odd."}) is None
     assert place_after(DataType.ADVERSARIAL_BENIGN, {}) is None
 
 
-def test_numbers_of_the_file_are_kept_by_an_edited_note():
+def test_numbers_of_the_file_are_kept_by_an_edited_note() -> None:
     assert place_after(DataType.ADVERSARIAL_HARMFUL, {0: "He is hot. And so on. And on."}) == 2
 
 
-def test_a_sentence_that_stands_twice_is_no_place():
+def test_a_sentence_that_stands_twice_is_no_place() -> None:
     game = a_game(DataType.ADVERSARIAL_HARMFUL, revision=f"{ERROR_SENTENCE} {ERROR_SENTENCE}")
 
     assert error_location(game) is None
 
 
-def test_a_place_is_right_only_where_an_error_was_found():
+def test_a_place_is_right_only_where_an_error_was_found() -> None:
     found = a_game(DataType.VANILLA_HARMFUL, verdict=HARMFUL)
     place = present(error_location(found))
 
@@ -235,13 +237,13 @@ def test_a_place_is_right_only_where_an_error_was_found():
 
 
 @given(games(), st.integers(0, 5))
-def test_no_game_breaks_the_place(game, location):
+def test_no_game_breaks_the_place(game: Game, location: int) -> None:
     place = error_location(replace(game, location=location))
 
     assert place is None or 0 <= place < len(note_read(game).spans)
 
 
-def test_a_corrected_note_has_one_sentence_exchanged():
+def test_a_corrected_note_has_one_sentence_exchanged() -> None:
     game = a_game(DataType.VANILLA_HARMFUL, verdict=HARMFUL, location=1, correction=CORRECTED_SENTENCE)
 
     assert corrected_note(game) == game.spec.pair.corrected_note

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from medical_team.policy.library_types import read_tensors
 from medical_team.runs.config_file import load_preset
 
 
@@ -44,7 +44,7 @@ def test_an_interrupted_build_goes_on_to_the_same_weights(
 
     finals = [script.train(config, tmp_path / name) for name in ("interrupted", "whole")]
 
-    weights, others = (load_file(final / "model.safetensors") for final in finals)
+    weights, others = (read_tensors(final / "model.safetensors") for final in finals)
     assert weights.keys() == others.keys()
     assert all(tensor.equal(others[name]) for name, tensor in weights.items())
 

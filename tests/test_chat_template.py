@@ -1,27 +1,32 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any, cast
 
 import pytest
-from transformers.utils.chat_template_utils import render_jinja_template
+from transformers.utils import chat_template_utils
 
 from chat_templates import DAY, LIST_TEMPLATE, NEXT_DAY, set_clock
-from medical_team.chat_template import asks_for_day, dated_template, day_of, template_problem, today
-from tiny_models import make_tiny_model
+from medical_team.chat_template import Messages, asks_for_day, dated_template, day_of, template_problem, today
+from tiny_models import Architecture, make_tiny_model
 
 
 def problem_of(template: str) -> str | None:
-    def render(messages, is_thinking: bool) -> str:
-        return render_jinja_template(
+    def render(messages: Messages, is_thinking: bool) -> str:
+        return cast("Any", chat_template_utils).render_jinja_template(
             [list(messages)], chat_template=template, add_generation_prompt=True, enable_thinking=is_thinking
         )[0][0]
 
     return template_problem(render)
 
 
+def template_of(architecture: Architecture) -> str:
+    return cast("Any", make_tiny_model(architecture=architecture)[1]).chat_template
+
+
 GOOD = {
-    "chatml": make_tiny_model(architecture="llama")[1].chat_template,
-    "trimmed": make_tiny_model(architecture="gemma3")[1].chat_template,
+    "chatml": template_of("llama"),
+    "trimmed": template_of("gemma3"),
     "text or parts": (
         "{% for m in messages %}{% if m['content'] is string %}{{ m['content'] }}{% else %}"
         "{% for c in m['content'] %}{{ c['text'] }}{% endfor %}{% endif %}{% endfor %}"
@@ -32,11 +37,11 @@ GOOD = {
 
 
 @pytest.mark.parametrize("template", GOOD.values(), ids=GOOD)
-def test_a_template_that_shows_the_message_is_good(template):
+def test_a_template_that_shows_the_message_is_good(template: str) -> None:
     assert problem_of(template) is None
 
 
-def test_a_template_made_for_lists_leaves_the_message_out_and_is_told_so():
+def test_a_template_made_for_lists_leaves_the_message_out_and_is_told_so() -> None:
     assert problem_of(LIST_TEMPLATE) == (
         "leaves out what a user's message says, since it is made for messages whose content is a list of parts: every "
         "prompt would be empty"
@@ -53,12 +58,12 @@ def test_a_template_made_for_lists_leaves_the_message_out_and_is_told_so():
         "Hello.",
     ],
 )
-def test_a_template_that_leaves_the_message_out_in_any_other_way(template):
+def test_a_template_that_leaves_the_message_out_in_any_other_way(template: str) -> None:
     assert problem_of(template) == "leaves out what a user's message says: every prompt would be empty"
 
 
 @pytest.mark.parametrize("change", ["|e", "|upper", "|replace('<note>', '')", ".split('</note>')[0]", "|tojson"])
-def test_a_template_that_rewrites_the_message_is_told_with_what_it_makes(change):
+def test_a_template_that_rewrites_the_message_is_told_with_what_it_makes(change: str) -> None:
     problem = problem_of("{{ messages[0]['content']" + change + " }}")
 
     assert problem is not None
@@ -66,7 +71,7 @@ def test_a_template_that_rewrites_the_message_is_told_with_what_it_makes(change)
     assert "patient" in problem.lower()
 
 
-def test_a_template_that_fails_raises_its_own_error():
+def test_a_template_that_fails_raises_its_own_error() -> None:
     with pytest.raises(Exception, match="no users here"):
         problem_of("{{ raise_exception('no users here') }}")
 
@@ -97,11 +102,15 @@ TEMPLATES = {
 
 
 def rendered(template: str) -> str:
-    return render_jinja_template(MESSAGES, chat_template=template, bos_token="<s>")[0][0]
+    return cast("Any", chat_template_utils).render_jinja_template(MESSAGES, chat_template=template, bos_token="<s>")[0][
+        0
+    ]
 
 
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
-def test_a_dated_template_gives_on_every_day_what_the_template_itself_gives_on_that_day(monkeypatch, template):
+def test_a_dated_template_gives_on_every_day_what_the_template_itself_gives_on_that_day(
+    monkeypatch: pytest.MonkeyPatch, template: str
+) -> None:
     monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", type("Noon", (), {"now": lambda: None}))
     dated = rendered(dated_template(template, DAY))
 
@@ -112,14 +121,14 @@ def test_a_dated_template_gives_on_every_day_what_the_template_itself_gives_on_t
     assert asks_for_day(template)
 
 
-def test_another_day_is_another_text():
+def test_another_day_is_another_text() -> None:
     template = TEMPLATES["as Llama 3"]
 
     assert "Today Date: 05 Mar 2026" in rendered(dated_template(template, DAY))
     assert "Today Date: 06 Mar 2026" in rendered(dated_template(template, NEXT_DAY))
 
 
-def test_a_template_that_does_not_ask_is_left_alone():
+def test_a_template_that_does_not_ask_is_left_alone() -> None:
     template = "{{ messages[0].content }} %d"
 
     assert dated_template(template, DAY) is template
@@ -127,17 +136,17 @@ def test_a_template_that_does_not_ask_is_left_alone():
     assert not asks_for_day(None)
 
 
-def test_a_day_is_written_as_iso_8601_has_it():
+def test_a_day_is_written_as_iso_8601_has_it() -> None:
     assert day_of("2026-03-05") == DAY
 
 
 @pytest.mark.parametrize("text", ["", "today", "20260305", "2026-W10-4", "2026-3-5", "2026-02-30", "2026-03-05T00:00"])
-def test_what_is_no_day_is_an_error_with_an_example(text):
+def test_what_is_no_day_is_an_error_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"2026-03-05|day is out of range"):
         day_of(text)
 
 
-def test_today_is_the_day_here(monkeypatch):
+def test_today_is_the_day_here(monkeypatch: pytest.MonkeyPatch) -> None:
     set_clock(monkeypatch, date(2027, 12, 31))
 
     assert today() == date(2027, 12, 31)

@@ -4,7 +4,8 @@ import dataclasses
 import math
 import re
 import typing
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, fields, is_dataclass, replace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from medical_team.config import (
 DEFAULTS = RunConfig()
 
 
-def options(section: Any = DEFAULTS, path: str = ""):
+def options(section: Any = DEFAULTS, path: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
     """Every option of the configuration: its dotted name, its field, its default."""
     for item in fields(section):
         value = getattr(section, item.name)
@@ -34,7 +35,7 @@ def options(section: Any = DEFAULTS, path: str = ""):
             yield f"{path}{item.name}", item, value
 
 
-def with_option(config, name, value):
+def with_option(config: Any, name: str, value: bool | float) -> Any:
     """``config`` with the option called ``name`` set to ``value``."""
     first, _, rest = name.partition(".")
     return replace(config, **{first: with_option(getattr(config, first), rest, value) if rest else value})
@@ -43,16 +44,18 @@ def with_option(config, name, value):
 BOUNDED = [(name, item.metadata, value) for name, item, value in options() if item.metadata]
 
 
-def test_the_defaults_have_no_problems():
+def test_the_defaults_have_no_problems() -> None:
     assert problems_of(DEFAULTS) == []
 
 
 @pytest.mark.parametrize(("name", "bounds", "default"), BOUNDED)
-def test_each_bound_holds_at_the_value_itself_and_no_further(name, bounds, default):
+def test_each_bound_holds_at_the_value_itself_and_no_further(
+    name: str, bounds: Mapping[str, Any], default: float
+) -> None:
     minimum, maximum, above = bounds["minimum"], bounds["maximum"], bounds["above"]
     step = 1 if isinstance(default, int) else 1e-9
 
-    def bound_problems(value):
+    def bound_problems(value: float):
         problems = problems_of(with_option(DEFAULTS, name, value))
         return [problem for problem in problems if problem.startswith(f"{name} is ") and "expected" in problem]
 
@@ -69,18 +72,18 @@ def test_each_bound_holds_at_the_value_itself_and_no_further(name, bounds, defau
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", [name for name, _, value in options() if isinstance(value, float)])
-def test_no_number_may_be_infinite_or_undefined(name, value):
+def test_no_number_may_be_infinite_or_undefined(name: str, value: float) -> None:
     assert problems_of(with_option(DEFAULTS, name, value)) == [f"{name} is {value}, expected a finite number"]
 
 
-def test_a_whole_number_of_any_size_is_checked():
+def test_a_whole_number_of_any_size_is_checked() -> None:
     huge = 10**400
 
     assert problems_of(with_option(DEFAULTS, "training.seed", huge)) == []
     assert problems_of(with_option(DEFAULTS, "policy.lora_rank", huge))[0].endswith("expected at most 1024")
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_told_at_once() -> None:
     config = RunConfig(
         game=GameConfig(
             max_turns=3,
@@ -116,18 +119,18 @@ def test_all_problems_are_told_at_once():
     assert len(problems) == 12
 
 
-def test_each_ablation_alone_is_allowed():
+def test_each_ablation_alone_is_allowed() -> None:
     for name in ("game.no_attacker_turn", "game.no_defender_turn"):
         assert problems_of(with_option(DEFAULTS, name, True)) == []
 
 
-def test_as_many_minibatches_as_games_are_allowed():
+def test_as_many_minibatches_as_games_are_allowed() -> None:
     config = replace(DEFAULTS, training=TrainingConfig(games_per_step=4, minibatches_per_step=4))
 
     assert problems_of(config) == []
 
 
-def test_a_correction_needs_room_for_a_sentence():
+def test_a_correction_needs_room_for_a_sentence() -> None:
     game = GameConfig(assessor="correct")
     few, enough = (replace(DEFAULTS, game=game, rollout=RolloutConfig(max_verdict_tokens=count)) for count in (16, 48))
 
@@ -139,7 +142,7 @@ def test_a_correction_needs_room_for_a_sentence():
 # The sections.
 
 
-def test_the_learning_rate_follows_the_adaptation_unless_it_is_set():
+def test_the_learning_rate_follows_the_adaptation_unless_it_is_set() -> None:
     full = replace(DEFAULTS, policy=PolicyConfig(adaptation="full"))
 
     assert DEFAULTS.learning_rate == 5e-5
@@ -147,14 +150,15 @@ def test_the_learning_rate_follows_the_adaptation_unless_it_is_set():
     assert replace(full, training=TrainingConfig(learning_rate=3e-4)).learning_rate == 3e-4
 
 
-def test_the_defaults_of_the_rewards_are_those_of_the_rules():
+def test_the_defaults_of_the_rewards_are_those_of_the_rules() -> None:
     assert dataclasses.astuple(RewardCoefficients()) == (1.0, 0.5, -2.0, 1.0, -1.0, 0.5, 0.0, 0.5, 0.0)
     assert (GameConfig().max_turns, GameConfig().remove_ties) == (2, True)
     assert GameConfig().reward_type == "medical_general_sum"
 
 
-def test_every_section_is_frozen_and_every_option_typed():
-    sections = {type(DEFAULTS), RewardCoefficients, *(type(getattr(DEFAULTS, item.name)) for item in fields(DEFAULTS))}
+def test_every_section_is_frozen_and_every_option_typed() -> None:
+    defaults: list[Any] = [getattr(DEFAULTS, item.name) for item in fields(DEFAULTS)]
+    sections: set[Any] = {type(DEFAULTS), RewardCoefficients, *map(type, defaults)}
 
     for section in sections:
         assert section.__dataclass_params__.frozen
@@ -170,11 +174,11 @@ def test_every_section_is_frozen_and_every_option_typed():
         (RunConfig(data=DataConfig(heldout="\udcff.jsonl")), r"data\.heldout is .*, which is no UTF-8"),
     ],
 )
-def test_a_text_that_no_file_or_terminal_takes_is_refused(config, problem):
+def test_a_text_that_no_file_or_terminal_takes_is_refused(config: RunConfig, problem: str) -> None:
     (found,) = problems_of(config)
 
     assert re.match(problem, found)
 
 
-def test_letters_of_any_script_are_taken():
+def test_letters_of_any_script_are_taken() -> None:
     assert problems_of(RunConfig(data=DataConfig(train="läufe/中文 \U0001f600.jsonl"))) == []

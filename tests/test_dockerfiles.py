@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 import tomllib
@@ -10,18 +11,18 @@ FILES = ("cpu.Dockerfile", "cuda.Dockerfile")
 
 
 @pytest.fixture(params=FILES)
-def instructions(request, repository):
+def instructions(request: pytest.FixtureRequest, repository: Path) -> list[list[str]]:
     """The lines of a Dockerfile, each continued one as one, without comments."""
     text = (repository / "docker" / request.param).read_text(encoding="utf-8")
     text = re.sub(r"(?m)^#.*\n", "", text).replace("\\\n", " ")
     return [line.split(maxsplit=1) for line in text.splitlines() if line]
 
 
-def arguments(instructions, name):
+def arguments(instructions: list[list[str]], name: str):
     return [rest for instruction, rest in instructions if instruction == name]
 
 
-def test_the_program_runs_as_an_ordinary_user_and_listens_to_nobody(instructions):
+def test_the_program_runs_as_an_ordinary_user_and_listens_to_nobody(instructions: list[list[str]]) -> None:
     assert arguments(instructions, "USER") == ["researcher"]
     assert arguments(instructions, "EXPOSE") == []
     assert arguments(instructions, "ENTRYPOINT") == ['["medical-team"]']
@@ -29,7 +30,7 @@ def test_the_program_runs_as_an_ordinary_user_and_listens_to_nobody(instructions
     assert "RUN" not in names[names.index("USER") :]
 
 
-def test_what_is_copied_exists_and_is_let_in(instructions, repository):
+def test_what_is_copied_exists_and_is_let_in(instructions: list[list[str]], repository: Path) -> None:
     let_in = (repository / ".dockerignore").read_text(encoding="utf-8").splitlines()
     for copy in arguments(instructions, "COPY"):
         if copy.startswith("--from"):
@@ -40,7 +41,7 @@ def test_what_is_copied_exists_and_is_let_in(instructions, repository):
             assert f"!{source}" in let_in
 
 
-def test_nothing_but_what_is_copied_is_let_in(repository):
+def test_nothing_but_what_is_copied_is_let_in(repository: Path) -> None:
     lines = (repository / ".dockerignore").read_text(encoding="utf-8").splitlines()
     files = "".join((repository / "docker" / name).read_text(encoding="utf-8") for name in FILES)
 
@@ -48,7 +49,7 @@ def test_nothing_but_what_is_copied_is_let_in(repository):
     assert [line for line in lines if line.startswith("!") and line[1:] not in files] == []
 
 
-def test_torch_and_the_extras_are_those_of_the_makefile_and_of_the_package(repository):
+def test_torch_and_the_extras_are_those_of_the_makefile_and_of_the_package(repository: Path) -> None:
     makefile = (repository / "Makefile").read_text(encoding="utf-8")
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     cpu, cuda = ((repository / "docker" / name).read_text(encoding="utf-8") for name in FILES)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import PurePosixPath
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from types import ModuleType
 
 import pytest
 import tomllib
@@ -13,14 +15,14 @@ from needs import PDOC
 
 
 @pytest.fixture(scope="module")
-def documents(repository):
+def documents(repository: Path) -> list[Path]:
     """The project's Markdown pages."""
     pages = [*sorted(repository.glob("*.md")), *sorted((repository / "docs").glob("*.md"))]
     assert len(pages) > 20
     return pages
 
 
-def test_the_configuration_page_is_up_to_date(repository, load_script):
+def test_the_configuration_page_is_up_to_date(repository: Path, load_script: Callable[..., ModuleType]) -> None:
     script = load_script("write_configuration_docs")
 
     committed = (repository / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -28,14 +30,14 @@ def test_the_configuration_page_is_up_to_date(repository, load_script):
     assert committed == script.configuration_page(), "run: python scripts/write_configuration_docs.py"
 
 
-def test_every_link_to_a_file_leads_somewhere(documents):
+def test_every_link_to_a_file_leads_somewhere(documents: list[Path]) -> None:
     for document in documents:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-def test_the_text_of_a_link_is_the_name_of_its_file(documents):
+def test_the_text_of_a_link_is_the_name_of_its_file(documents: list[Path]) -> None:
     texts = 0
     for document in documents:
         for text, target in re.findall(
@@ -46,14 +48,14 @@ def test_the_text_of_a_link_is_the_name_of_its_file(documents):
     assert texts
 
 
-def test_every_file_that_is_named_exists(repository, documents):
+def test_every_file_that_is_named_exists(repository: Path, documents: list[Path]) -> None:
     named = re.compile(r"`((?:medical_team|scripts|tests|docs|benchmarks)/[\w./-]+)`")
     for document in documents:
         for path in named.findall(document.read_text(encoding="utf-8")):
             assert (repository / path).exists(), f"{document.name} names {path}"
 
 
-def test_every_module_that_is_named_exists_with_what_is_named_in_it(repository, documents):
+def test_every_module_that_is_named_exists_with_what_is_named_in_it(repository: Path, documents: list[Path]) -> None:
     """From the repository's root, from the package, or in the fork, into which the package is copied as `red_team`."""
     package = repository / "medical_team"
     of_others = {"remote_rm_utils.py"}
@@ -72,7 +74,7 @@ def test_every_module_that_is_named_exists_with_what_is_named_in_it(repository, 
     assert modules > 50
 
 
-def test_the_table_of_rooms_is_the_contract_of_imports(repository):
+def test_the_table_of_rooms_is_the_contract_of_imports(repository: Path) -> None:
     tools = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     contract = next(rules for rules in tools["importlinter"]["contracts"] if rules["type"] == "layers")
     page = (repository / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -86,7 +88,7 @@ def test_the_table_of_rooms_is_the_contract_of_imports(repository):
     assert rooms == []
 
 
-def test_the_licence_is_whole(repository):
+def test_the_licence_is_whole(repository: Path) -> None:
     licence = (repository / "LICENSE").read_text(encoding="utf-8")
 
     assert "Apache License\n                           Version 2.0, January 2004" in licence
@@ -95,7 +97,7 @@ def test_the_licence_is_whole(repository):
     assert "APPENDIX: How to apply the Apache License to your work." in licence
 
 
-def test_licence_and_version_are_the_same_everywhere(repository):
+def test_licence_and_version_are_the_same_everywhere(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     citation = (repository / "CITATION.cff").read_text(encoding="utf-8")
 
@@ -104,7 +106,7 @@ def test_licence_and_version_are_the_same_everywhere(repository):
     assert f"\nversion: {__version__}\n" in citation
 
 
-def test_the_tables_on_the_page_are_up_to_date(repository, load_script):
+def test_the_tables_on_the_page_are_up_to_date(repository: Path, load_script: Callable[..., ModuleType]) -> None:
     script = load_script("write_planning_docs")
 
     committed = (repository / "docs" / "planning.md").read_text(encoding="utf-8")
@@ -113,7 +115,9 @@ def test_the_tables_on_the_page_are_up_to_date(repository, load_script):
 
 
 @pytest.mark.slow
-def test_every_module_has_a_page_and_nothing_is_warned_of(repository, tmp_path, load_script):
+def test_every_module_has_a_page_and_nothing_is_warned_of(
+    repository: Path, tmp_path: Path, load_script: Callable[..., ModuleType]
+) -> None:
     PDOC.module("pdoc")
     # Warnings are errors there.
     subprocess.run(

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,27 +12,27 @@ MEDEC = [error_type.value for error_type in ErrorType]
 
 
 @pytest.mark.parametrize("name", MEDEC)
-@pytest.mark.parametrize("change", [str, str.upper, str.lower, lambda name: f"  {name}\n"])
-def test_medec_s_own_names_are_known_in_any_case(name, change):
+@pytest.mark.parametrize("change", [str, str.upper, str.lower, "  {}\n".format])
+def test_medec_s_own_names_are_known_in_any_case(name: str, change: Callable[..., Any]) -> None:
     assert error_type_named(change(name)) == name
 
 
 @pytest.mark.parametrize("name", ["causal organism", "causal_organism", "Causal-Organism", "CAUSALORGANISM"])
-def test_the_causal_organism_may_be_spelled_in_words(name):
+def test_the_causal_organism_may_be_spelled_in_words(name: str) -> None:
     assert error_type_named(name) == "causalOrganism"
 
 
-def test_other_names_are_kept_as_written():
+def test_other_names_are_kept_as_written() -> None:
     assert error_type_named(" Lab /  Serum Value ") == "Lab / Serum Value"
     assert error_type_named("Causal Organism / Pathogen") == "Causal Organism / Pathogen"
 
 
 @given(st.text())
-def test_naming_changes_no_key(name):
+def test_naming_changes_no_key(name: str) -> None:
     assert error_type_key(error_type_named(name)) == error_type_key(name)
 
 
-def test_types_come_once_medec_s_first():
+def test_types_come_once_medec_s_first() -> None:
     assert in_order(["anatomy", "treatment", "Anatomy", "Lab value", "diagnosis"]) == [
         *("diagnosis", "treatment", "anatomy", "Lab value"),
     ]
@@ -48,7 +51,9 @@ def test_types_come_once_medec_s_first():
         (["diagnosis", "anatomie"], ["Anatomy", "diagnosis"], ["diagnosis"], ("anatomie",)),
     ],
 )
-def test_types_are_chosen_by_any_spelling(names, there, chosen, unknown):
+def test_types_are_chosen_by_any_spelling(
+    names: list[str], there: list[str], chosen: list[str], unknown: tuple[str, ...]
+) -> None:
     wanted = WantedErrorTypes.of(names, there)
 
     assert [name for name in there if name in wanted] == chosen

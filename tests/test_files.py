@@ -7,7 +7,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,18 +17,18 @@ from medical_team.errors import OutputError, RunFolderError
 from medical_team.files import atomic_folder, atomic_text, cannot_write, one_at_a_time
 
 
-def names_in(folder):
+def names_in(folder: Path):
     return sorted(entry.name for entry in folder.iterdir())
 
 
-def run_python(program, *arguments):
+def run_python(program: str, *arguments: int | Path):
     """Run ``program`` in a process of its own: it may be killed or run out of space."""
     command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
 
 
 @pytest.fixture
-def umask():
+def umask() -> Iterator[Callable[..., Any]]:
     """Sets the umask for a test."""
     before = os.umask(0o022)
     yield os.umask
@@ -36,7 +38,7 @@ def umask():
 # One file.
 
 
-def test_a_file_appears_only_when_it_is_whole(tmp_path):
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "notes.txt"
 
     with atomic_text(path) as file:
@@ -48,11 +50,11 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
     assert names_in(path.parent) == ["notes.txt"]
 
 
-def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("old", encoding="utf-8")
 
-    def write():
+    def write() -> None:
         with atomic_text(path) as file:
             file.write("new")
             raise ZeroDivisionError
@@ -64,7 +66,7 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert names_in(tmp_path) == ["notes.txt"]
 
 
-def test_our_own_errors_in_the_block_keep_their_words(tmp_path):
+def test_our_own_errors_in_the_block_keep_their_words(tmp_path: Path) -> None:
     for atomic in (atomic_text, atomic_folder):
         with pytest.raises(RunFolderError, match="is locked"), atomic(tmp_path / "new"):
             raise RunFolderError("the run is locked")
@@ -72,7 +74,7 @@ def test_our_own_errors_in_the_block_keep_their_words(tmp_path):
 
 
 @pytest.mark.parametrize("atomic", [atomic_text, atomic_folder])
-def test_a_path_that_can_t_be_written_is_named_with_the_reason(tmp_path, atomic):
+def test_a_path_that_can_t_be_written_is_named_with_the_reason(tmp_path: Path, atomic: Callable[..., Any]) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
 
     path = tmp_path / "file" / "below"
@@ -84,13 +86,13 @@ def test_a_path_that_can_t_be_written_is_named_with_the_reason(tmp_path, atomic)
     assert names_in(tmp_path) == ["file"]
 
 
-def test_a_loop_of_links_is_told_like_any_place_that_can_t_be_written(tmp_path):
+def test_a_loop_of_links_is_told_like_any_place_that_can_t_be_written(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OutputError, match="can't write"), atomic_text(tmp_path / "loop" / "file"):
         pass
 
 
-def test_a_folder_is_not_replaced_by_a_file(tmp_path):
+def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
 
     with pytest.raises(OutputError, match="directory"), atomic_text(tmp_path / "folder") as file:
@@ -99,14 +101,16 @@ def test_a_folder_is_not_replaced_by_a_file(tmp_path):
     assert names_in(tmp_path) == ["folder"]
 
 
-def test_a_message_is_made_once():
+def test_a_message_is_made_once() -> None:
     error = OutputError("can't write x")
 
     assert cannot_write(Path("y"), error) is error
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_a_file_gets_the_permissions_of_any_new_file(tmp_path, umask, mask, mode):
+def test_a_file_gets_the_permissions_of_any_new_file(
+    tmp_path: Path, umask: Callable[..., Any], mask: int, mode: int
+) -> None:
     umask(mask)
 
     with atomic_text(tmp_path / "notes.txt") as file:
@@ -115,7 +119,7 @@ def test_a_file_gets_the_permissions_of_any_new_file(tmp_path, umask, mask, mode
     assert stat.S_IMODE((tmp_path / "notes.txt").stat().st_mode) == mode
 
 
-def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path):
+def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("old", encoding="utf-8")
     program = """
@@ -136,7 +140,7 @@ def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path):
     assert path.read_text(encoding="utf-8") == "next"
 
 
-def test_a_full_disk_gives_one_clear_message_and_leaves_nothing(tmp_path):
+def test_a_full_disk_gives_one_clear_message_and_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("old", encoding="utf-8")
     program = """
@@ -165,7 +169,7 @@ def test_a_full_disk_gives_one_clear_message_and_leaves_nothing(tmp_path):
 # A folder.
 
 
-def test_a_folder_appears_whole(tmp_path):
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
     path = tmp_path / "runs" / "checkpoint"
 
     with atomic_folder(path) as folder:
@@ -177,7 +181,7 @@ def test_a_folder_appears_whole(tmp_path):
     assert names_in(path.parent) == ["checkpoint"]
 
 
-def test_a_folder_replaces_the_old_one_wholly(tmp_path):
+def test_a_folder_replaces_the_old_one_wholly(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     for name in ("old", "new"):
         with atomic_folder(path) as folder:
@@ -187,12 +191,12 @@ def test_a_folder_replaces_the_old_one_wholly(tmp_path):
     assert names_in(tmp_path) == ["checkpoint"]
 
 
-def test_a_block_that_fails_leaves_the_old_folder(tmp_path):
+def test_a_block_that_fails_leaves_the_old_folder(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     with atomic_folder(path) as folder:
         (folder / "old").touch()
 
-    def save():
+    def save() -> None:
         with atomic_folder(path) as folder:
             (folder / "new").touch()
             raise KeyboardInterrupt
@@ -204,13 +208,13 @@ def test_a_block_that_fails_leaves_the_old_folder(tmp_path):
     assert names_in(tmp_path) == ["checkpoint"]
 
 
-def test_a_folder_that_can_t_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_folder_that_can_t_take_its_place_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "checkpoint"
     with atomic_folder(path) as folder:
         (folder / "old").touch()
     rename = Path.rename
 
-    def refuse_new(source, target):
+    def refuse_new(source: Path, target: Path) -> Path:
         if (source / "new").exists():
             raise PermissionError(13, "Permission denied")
         return rename(source, target)
@@ -223,7 +227,7 @@ def test_a_folder_that_can_t_take_its_place_leaves_the_old_one(tmp_path, monkeyp
     assert names_in(tmp_path) == ["checkpoint"]
 
 
-def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("old", encoding="utf-8")
 
@@ -234,7 +238,7 @@ def test_a_file_is_not_replaced_by_a_folder(tmp_path):
     assert names_in(tmp_path) == ["notes.txt"]
 
 
-def test_a_saver_that_is_killed_leaves_the_old_folder(tmp_path):
+def test_a_saver_that_is_killed_leaves_the_old_folder(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     with atomic_folder(path) as folder:
         (folder / "old").touch()
@@ -253,7 +257,9 @@ def test_a_saver_that_is_killed_leaves_the_old_folder(tmp_path):
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o755), (0o077, 0o700)])
-def test_a_folder_gets_the_permissions_of_any_new_folder(tmp_path, umask, mask, mode):
+def test_a_folder_gets_the_permissions_of_any_new_folder(
+    tmp_path: Path, umask: Callable[..., Any], mask: int, mode: int
+) -> None:
     umask(mask)
 
     with atomic_folder(tmp_path / "checkpoint"):
@@ -265,8 +271,10 @@ def test_a_folder_gets_the_permissions_of_any_new_folder(tmp_path, umask, mask, 
 # File systems with rules of their own.
 
 
-def test_a_file_system_that_refuses_permissions_is_written_to_all_the_same(tmp_path, monkeypatch):
-    def refused(path, mode, **options):
+def test_a_file_system_that_refuses_permissions_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, mode: int, **options: Any):
         raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
 
     monkeypatch.setattr(Path, "chmod", refused)
@@ -290,13 +298,13 @@ def test_a_file_system_that_refuses_permissions_is_written_to_all_the_same(tmp_p
         (errno.EIO, "Choose another place"),
     ],
 )
-def test_the_remedy_fits_what_was_wrong(number, remedy):
+def test_the_remedy_fits_what_was_wrong(number: int, remedy: str) -> None:
     error = cannot_write(Path("run/games.jsonl"), OSError(number, os.strerror(number)))
 
     assert str(error) == f"can't write run/games.jsonl: {os.strerror(number)}. {remedy}; nothing was changed."
 
 
-def test_weights_that_find_no_room_are_an_output_error(tmp_path):
+def test_weights_that_find_no_room_are_an_output_error(tmp_path: Path) -> None:
     """safetensors writes by itself, and has an error of its own for what the system refuses."""
     program = """
         import resource, sys
@@ -321,15 +329,15 @@ def test_weights_that_find_no_room_are_an_output_error(tmp_path):
     assert names_in(tmp_path) == []
 
 
-def test_an_error_that_the_system_has_no_part_in_stays_itself(tmp_path):
+def test_an_error_that_the_system_has_no_part_in_stays_itself(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mine"), atomic_folder(tmp_path / "folder"):
         raise ValueError("mine")
 
 
-def test_who_writes_files_that_belong_together_waits_for_another(tmp_path):
-    seen = []
+def test_who_writes_files_that_belong_together_waits_for_another(tmp_path: Path) -> None:
+    seen: list[str] = []
 
-    def write():
+    def write() -> None:
         with one_at_a_time(tmp_path / "new"):
             seen.append("second")
 
@@ -343,8 +351,8 @@ def test_who_writes_files_that_belong_together_waits_for_another(tmp_path):
     assert seen == ["first", "second"]
 
 
-def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
-    def refuse(handle, operation):
+def test_a_file_system_without_locks_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: int, operation: int):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
@@ -355,9 +363,9 @@ def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
     assert names_in(tmp_path) == ["written"]
 
 
-def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    read = []
+    read: list[str] = []
     reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text(encoding="utf-8")))
     reader.start()
 
@@ -370,7 +378,7 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path):
     assert names_in(tmp_path) == ["pipe"]
 
 
-def test_standard_output_may_be_named_as_a_file(tmp_path):
+def test_standard_output_may_be_named_as_a_file(tmp_path: Path) -> None:
     program = """
         from pathlib import Path
         from medical_team.files import atomic_text
@@ -385,7 +393,7 @@ def test_standard_output_may_be_named_as_a_file(tmp_path):
     assert Path("/dev/stdout").is_symlink()
 
 
-def test_what_is_written_to_standard_output_goes_behind_what_is_there(tmp_path):
+def test_what_is_written_to_standard_output_goes_behind_what_is_there(tmp_path: Path) -> None:
     program = """
         import sys
         from pathlib import Path
@@ -404,14 +412,14 @@ def test_what_is_written_to_standard_output_goes_behind_what_is_there(tmp_path):
     assert (tmp_path / "out").read_text(encoding="utf-8") == "old before written behind"
 
 
-def test_a_dash_names_no_file(tmp_path, monkeypatch):
+def test_a_dash_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError, match="/dev/stdout is standard output"), atomic_text(Path("-")) as file:
         file.write("lost")
     assert names_in(tmp_path) == []
 
 
-def test_through_a_link_its_target_is_written(tmp_path):
+def test_through_a_link_its_target_is_written(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "target").write_text("old", encoding="utf-8")
     (tmp_path / "link").symlink_to("there/target")
@@ -424,7 +432,7 @@ def test_through_a_link_its_target_is_written(tmp_path):
     assert names_in(tmp_path / "there") == ["target"]
 
 
-def test_through_a_link_its_folder_is_written(tmp_path):
+def test_through_a_link_its_folder_is_written(tmp_path: Path) -> None:
     (tmp_path / "large disk").mkdir()
     (tmp_path / "link").symlink_to("large disk")
 
@@ -435,7 +443,7 @@ def test_through_a_link_its_folder_is_written(tmp_path):
     assert (tmp_path / "large disk" / "a").read_text() == "new"
 
 
-def test_what_a_killed_process_leaves_lies_where_it_was_asked_for(tmp_path):
+def test_what_a_killed_process_leaves_lies_where_it_was_asked_for(tmp_path: Path) -> None:
     (tmp_path / "rooms").mkdir()
 
     with atomic_folder(tmp_path / "out", within=tmp_path / "rooms") as folder:

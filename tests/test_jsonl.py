@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from medical_team.records import ErrorType, Game, NotePair, Source, TrainingReco
 PAIR = NotePair("c1", "g1", Source.MEDEC, ErrorType.CAUSAL_ORGANISM, "µ error", "µ right", "error", "right")
 
 
-def test_records_come_back_as_they_were_written(tmp_path):
+def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "pairs.jsonl"
 
     assert write_jsonl(path, [PAIR, PAIR]) == 2
@@ -20,7 +21,7 @@ def test_records_come_back_as_they_were_written(tmp_path):
     assert "µ" in path.read_text(encoding="utf-8")
 
 
-def test_all_problems_of_a_file_are_reported_at_once(tmp_path):
+def test_all_problems_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     good = to_line(PAIR)
     lines = [good, good[:40], good.replace('"causalOrganism"', "7"), "", good.replace('"error_note"', '"note"')]
@@ -37,12 +38,12 @@ def test_all_problems_of_a_file_are_reported_at_once(tmp_path):
     assert "line 1:" not in problems
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         read_jsonl(tmp_path / "absent.jsonl", NotePair)
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     write_jsonl(path, [PAIR])
 
@@ -57,7 +58,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["pairs.jsonl"]
 
 
-def test_a_file_of_an_earlier_version_is_read_under_the_present_names():
+def test_a_file_of_an_earlier_version_is_read_under_the_present_names() -> None:
     record = a_record(note='It says "twin_group": nothing.')
     line = to_line(record).replace('"near_duplicate_group":', '"twin_group":')
 
@@ -65,14 +66,14 @@ def test_a_file_of_an_earlier_version_is_read_under_the_present_names():
     assert from_line(line, TrainingRecord) == record
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text(to_line(PAIR) + "\n", encoding="utf-8-sig")
 
     assert read_jsonl(path, NotePair) == [PAIR]
 
 
-def test_a_file_in_utf16_is_told_once_and_not_for_each_line(tmp_path):
+def test_a_file_in_utf16_is_told_once_and_not_for_each_line(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text(f"{to_line(PAIR)}\n{to_line(PAIR)}\n", encoding="utf-16")
 
@@ -82,7 +83,7 @@ def test_a_file_in_utf16_is_told_once_and_not_for_each_line(tmp_path):
     assert list(refused.value.problems) == ["it is UTF-16, as PowerShell writes it: save it as UTF-8"]
 
 
-def test_a_field_that_may_be_left_out_is_left_out_only_where_it_is_empty():
+def test_a_field_that_may_be_left_out_is_left_out_only_where_it_is_empty() -> None:
     game = a_game()
 
     assert "location" not in json.loads(to_line(game))

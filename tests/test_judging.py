@@ -16,6 +16,7 @@ from medical_team.judge.reference import ReferenceJudge
 from medical_team.judging import make_judge
 from medical_team.records import Labels, Verdict
 from openai_server import a_completion, openai_server
+from stand_ins import always
 
 QUERY = JudgeQuery("g", ERROR_NOTE, Verdict.HARMFUL)
 
@@ -44,11 +45,9 @@ def test_the_cache_is_in_the_user_s_cache_and_can_be_switched_off(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     kept = tmp_path / "medical-team" / "judge" / FILE
-    make_judge(JudgeConfig(kind="model", use_cache=False), load_scorer=lambda *_: ScriptedScorer(saying(2))).rule(
-        [QUERY]
-    )
+    make_judge(JudgeConfig(kind="model", use_cache=False), load_scorer=always(ScriptedScorer(saying(2)))).rule([QUERY])
     assert not kept.exists()
-    make_judge(JudgeConfig(kind="model"), load_scorer=lambda *_: ScriptedScorer(saying(2))).rule([QUERY])
+    make_judge(JudgeConfig(kind="model"), load_scorer=always(ScriptedScorer(saying(2)))).rule([QUERY])
     assert kept.exists()
 
 
@@ -66,7 +65,7 @@ def test_an_openai_compatible_server(tmp_path: Path) -> None:
 
 def test_a_hybrid_asks_its_fallback(tmp_path: Path) -> None:
     config = JudgeConfig(kind="hybrid", cache=str(tmp_path))
-    judge = make_judge(config, [CASE], load_scorer=lambda *_: ScriptedScorer(saying(2.0)))
+    judge = make_judge(config, [CASE], load_scorer=always(ScriptedScorer(saying(2.0))))
 
     rulings = judge.rule([QUERY, JudgeQuery("h", "Another note.", None)])
 

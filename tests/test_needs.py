@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_that_passes(): ...
 """
 
 
-def test_what_was_skipped_is_summed_up_with_its_remedy():
+def test_what_was_skipped_is_summed_up_with_its_remedy() -> None:
     reasons = [AXE.reason(), CHROMIUM.reason(), "Skipped: " + CHROMIUM.reason("no chromedriver"), "Skipped: on Mondays"]
 
     assert skipped_lines(reasons) == [
@@ -42,20 +43,20 @@ def test_what_was_skipped_is_summed_up_with_its_remedy():
     assert skipped_lines([]) == []
 
 
-def test_each_need_is_told_from_every_other():
+def test_each_need_is_told_from_every_other() -> None:
     assert {MEDEC, CHROMIUM} <= set(ALL)
     for need in ALL:
         assert [other for other in ALL if need.reason("why").startswith(other.reason())] == [need]
 
 
-def test_a_module_that_is_missing_skips():
+def test_a_module_that_is_missing_skips() -> None:
     assert Need("the standard library", "-").module("json").dumps(1) == "1"
     with pytest.raises(pytest.skip.Exception, match=r"needs a toy: buy it .*no_such_module"):
         Need("a toy", "buy it").module("no_such_module.part")
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])
-def test_a_run_ends_with_what_it_skipped(repository, tmp_path, processes):
+def test_a_run_ends_with_what_it_skipped(repository: Path, tmp_path: Path, processes: str) -> None:
     for name in ("conftest.py", "needs.py"):
         shutil.copy(repository / "tests" / name, tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n", encoding="utf-8")
@@ -78,7 +79,7 @@ def test_a_run_ends_with_what_it_skipped(repository, tmp_path, processes):
     assert "1 passed, 5 skipped" in summary[-1]
 
 
-def test_no_test_skips_without_telling_how_to_get_what_it_lacks(repository):
+def test_no_test_skips_without_telling_how_to_get_what_it_lacks(repository: Path) -> None:
     for path in sorted((repository / "tests").rglob("*.py")):
         source = path.read_text(encoding="utf-8")
         if path.name not in ("needs.py", "test_needs.py"):

@@ -8,6 +8,8 @@ import itertools
 import socket
 import threading
 import time
+from collections.abc import Generator, Sequence
+from typing import Any
 
 import pytest
 
@@ -17,27 +19,26 @@ from medical_team.openai_chat import ChatClient, ChatRefusal, ChatReply, ChatReq
 from openai_server import a_completion, openai_server
 
 
-def ask(url, *prompts, **options):
-    client = ChatClient(url, "some-model", **{"patience_seconds": 5.0, **options})
+def ask(url: str, *prompts: str, patience_seconds: float = 5.0, **options: Any) -> list[ChatReply | ChatRefusal]:
+    client = ChatClient(url, "some-model", patience_seconds=patience_seconds, **options)
     try:
         return client.complete([ChatRequest(prompt, max_tokens=8) for prompt in prompts])
     finally:
         client.close()
 
 
-def texts_of(replies) -> list[str]:
-    assert not [reply for reply in replies if isinstance(reply, ChatRefusal)]
-    return [reply.text for reply in replies]
+def texts_of(replies: Sequence[ChatReply | ChatRefusal]) -> list[str]:
+    return [said(reply) for reply in replies]
 
 
-def test_replies_come_in_the_order_of_the_requests():
+def test_replies_come_in_the_order_of_the_requests() -> None:
     with openai_server(lambda body: a_completion(body["messages"][0]["content"].upper())) as server:
         replies = ask(server.url, *"abcdefgh", concurrency=4)
 
     assert texts_of(replies) == list("ABCDEFGH")
 
 
-def test_a_request_says_what_is_wanted():
+def test_a_request_says_what_is_wanted() -> None:
     with openai_server(lambda body: a_completion("Safe")) as server:
         client = ChatClient(server.url + "/", "some-model")
         client.complete([ChatRequest("A note.", 8, temperature=0.7, seed=3, options={"logprobs": True})])
@@ -55,7 +56,9 @@ def test_a_request_says_what_is_wanted():
     ]
 
 
-def test_a_token_comes_from_the_environment_and_is_not_sent_where_there_is_none(monkeypatch):
+def test_a_token_comes_from_the_environment_and_is_not_sent_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SOME_TOKEN", "secret")
     with openai_server(lambda body: a_completion("Safe")) as server:
         ask(server.url, "a", token_variable="SOME_TOKEN")
@@ -65,7 +68,7 @@ def test_a_token_comes_from_the_environment_and_is_not_sent_where_there_is_none(
     assert "Authorization" not in server.headers[1]
 
 
-def test_a_reply_cut_at_the_limit_is_not_finished():
+def test_a_reply_cut_at_the_limit_is_not_finished() -> None:
     with openai_server(lambda body: a_completion("Saf", finish_reason="length")) as server:
         (reply,) = ask(server.url, "a")
 
@@ -73,7 +76,7 @@ def test_a_reply_cut_at_the_limit_is_not_finished():
     assert not reply.is_finished
 
 
-def test_a_reply_of_thinking_alone_is_empty():
+def test_a_reply_of_thinking_alone_is_empty() -> None:
     answer = 200, {"choices": [{"message": {"content": None, "reasoning_content": "Hm."}, "finish_reason": "length"}]}
     with openai_server(lambda body: answer) as server:
         replies = ask(server.url, "a")
@@ -82,9 +85,9 @@ def test_a_reply_of_thinking_alone_is_empty():
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_an_overloaded_server_is_asked_again(status):
+def test_an_overloaded_server_is_asked_again(status: int) -> None:
     answers = itertools.chain([(status, {"error": "later"})], itertools.repeat(a_completion("Safe")))
-    told = []
+    told: list[str] = []
     with openai_server(lambda body: next(answers)) as server:
         replies = ask(server.url, "a", notify=told.append)
 
@@ -93,8 +96,8 @@ def test_an_overloaded_server_is_asked_again(status):
     assert f"status {status}: later" in told[0]
 
 
-def test_a_prompt_that_is_too_long_is_refused_alone():
-    def answer(body):
+def test_a_prompt_that_is_too_long_is_refused_alone() -> None:
+    def answer(body: dict[str, Any]):
         if body["messages"][0]["content"] == "long":
             return 400, {"error": {"message": "This model's maximum context length is 8 tokens."}}
         return a_completion("Safe")
@@ -114,17 +117,19 @@ def test_a_prompt_that_is_too_long_is_refused_alone():
         ((404, {"error": "no such model"}), "has no model 'some-model'"),
         ((400, {"error": "seed is not supported"}), "seed is not supported"),
         ((200, b"<html>"), "doesn't answer with chat completions"),
-        ((200, {"choices": []}), "doesn't answer with chat completions"),
+        ((200, {"choices": list[Any]()}), "doesn't answer with chat completions"),
         ((200, [1]), "doesn't answer with chat completions"),
         ((200, {"choices": [{"message": {"content": 5}}]}), "doesn't answer with chat completions"),
     ],
 )
-def test_what_stops_every_request_alike_is_an_error_that_says_what_to_do(answer, message):
+def test_what_stops_every_request_alike_is_an_error_that_says_what_to_do(
+    answer: tuple[int, bytes | dict[str, Any] | list[int]], message: str
+) -> None:
     with openai_server(lambda body: answer) as server, pytest.raises(EndpointError, match=message):
         ask(server.url, "a", "b", token_variable="SOME_TOKEN")
 
 
-def newer_model(body):
+def newer_model(body: dict[str, Any]):
     """What OpenAI's newer models say of options that they don't take."""
     if "max_tokens" in body:
         problem = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
@@ -135,8 +140,8 @@ def newer_model(body):
     return a_completion("Safe")
 
 
-def test_options_that_a_newer_model_refuses_are_left_out_from_then_on():
-    told = []
+def test_options_that_a_newer_model_refuses_are_left_out_from_then_on() -> None:
+    told: list[str] = []
     with openai_server(newer_model) as server:
         replies = ask(server.url, "a", "b", "c", concurrency=1, notify=told.append)
 
@@ -149,16 +154,16 @@ def test_options_that_a_newer_model_refuses_are_left_out_from_then_on():
     assert "drawn at random" in sentence
 
 
-def test_a_limit_that_is_too_large_is_an_error_and_not_another_option():
+def test_a_limit_that_is_too_large_is_an_error_and_not_another_option() -> None:
     answer = 400, {"error": {"message": "max_tokens is too large: 8", "param": "max_tokens"}}
     with openai_server(lambda body: answer) as server, pytest.raises(EndpointError, match="max_tokens is too large"):
         ask(server.url, "a")
 
 
-def told_once_of(message, finish_reason):
+def told_once_of(message: dict[str, str | None], finish_reason: str) -> str:
     """The one sentence that is told of a server whose every reply is ``message``."""
     answer = 200, {"choices": [{"message": message, "finish_reason": finish_reason}]}
-    told = []
+    told: list[str] = []
     with openai_server(lambda body: answer) as server:
         ask(server.url, "a", "b", concurrency=1, notify=told.append)
     (sentence,) = told
@@ -174,7 +179,9 @@ def told_once_of(message, finish_reason):
         ({"content": None, "reasoning_content": "Hm."}, "stop", "thinking, and no answer after it"),
     ],
 )
-def test_thinking_in_the_way_of_the_answer_is_told_once_with_what_to_do(message, finish_reason, problem):
+def test_thinking_in_the_way_of_the_answer_is_told_once_with_what_to_do(
+    message: dict[str, str | None], finish_reason: str, problem: str
+) -> None:
     sentence = told_once_of(message, finish_reason)
 
     assert problem in sentence
@@ -189,20 +196,20 @@ def test_thinking_in_the_way_of_the_answer_is_told_once_with_what_to_do(message,
         ({"content": ""}, "stop", "sends empty replies. Does the model end at once?"),
     ],
 )
-def test_why_a_reply_is_empty_is_told_once(message, finish_reason, problem):
+def test_why_a_reply_is_empty_is_told_once(message: dict[str, str | None], finish_reason: str, problem: str) -> None:
     sentence = told_once_of(message, finish_reason)
 
     assert problem in sentence
 
 
-def test_thinking_that_has_used_up_the_tokens_is_an_empty_reply_and_stops_no_other():
+def test_thinking_that_has_used_up_the_tokens_is_an_empty_reply_and_stops_no_other() -> None:
     """The body of OpenAI's own answer."""
     refusal = (
         "Could not finish the message because max_tokens or model output limit was reached. Please try again with "
         "higher max_tokens."
     )
     error = {"error": {"message": refusal, "type": "invalid_request_error", "param": None, "code": None}}
-    told = []
+    told: list[str] = []
     with openai_server(lambda body: (400, error)) as server:
         (reply,) = ask(server.url, "a", notify=told.append)
 
@@ -210,7 +217,7 @@ def test_thinking_that_has_used_up_the_tokens_is_an_empty_reply_and_stops_no_oth
     assert "raise the limit on tokens" in told[0]
 
 
-def test_a_server_of_plain_http_that_is_asked_by_https_is_told_so():
+def test_a_server_of_plain_http_that_is_asked_by_https_is_told_so() -> None:
     with (
         openai_server(lambda body: a_completion("Safe")) as server,
         pytest.raises(EndpointError, match=r"does the server speak plain http://\?"),
@@ -218,7 +225,7 @@ def test_a_server_of_plain_http_that_is_asked_by_https_is_told_so():
         ask(server.url.replace("http://", "https://"), "a", patience_seconds=0.0)
 
 
-def test_a_server_that_stays_away_is_given_up():
+def test_a_server_that_stays_away_is_given_up() -> None:
     with openai_server(lambda body: a_completion("Safe")) as server:
         url = server.url
 
@@ -227,14 +234,14 @@ def test_a_server_that_stays_away_is_given_up():
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host/v1", "http://user:secret@host/v1", "http://[::1/v1"])
-def test_an_address_that_cannot_be_one_is_refused_before_anything_is_sent(url):
+def test_an_address_that_cannot_be_one_is_refused_before_anything_is_sent(url: str) -> None:
     with pytest.raises(EndpointError) as caught:
         ask(url, "a")
 
     assert "secret" not in str(caught.value)
 
 
-def said(reply):
+def said(reply: ChatReply | ChatRefusal) -> str:
     assert isinstance(reply, ChatReply)
     return reply.text
 
@@ -247,17 +254,17 @@ def said(reply):
         ((307, b""), "sends its callers on .*Give the address itself"),
     ],
 )
-def test_what_is_no_answer_is_an_error_that_says_what_to_do(answer, message):
+def test_what_is_no_answer_is_an_error_that_says_what_to_do(answer: tuple[int, bytes], message: str) -> None:
     with openai_server(lambda body: answer) as server, pytest.raises(EndpointError, match=message):
         ask(server.url, "a")
 
 
-def test_an_address_with_a_query_is_no_base_of_an_api():
+def test_an_address_with_a_query_is_no_base_of_an_api() -> None:
     with pytest.raises(EndpointError, match="leave out what follows"):
         ask("http://127.0.0.1/v1?api-version=1", "a")
 
 
-def test_a_reply_in_parts_is_put_together():
+def test_a_reply_in_parts_is_put_together() -> None:
     parts = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Harm"}, {"type": "text", "text": "ful"}]
     answer = 200, {"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}
 
@@ -268,10 +275,10 @@ def test_a_reply_in_parts_is_put_together():
 
 
 @contextlib.contextmanager
-def raw_server(*pieces, pause=0.0):
+def raw_server(*pieces: bytes, pause: float = 0.0) -> Generator[str]:
     """A server that sends ``pieces``, with pauses between them, whatever it is asked."""
 
-    def serve():
+    def serve() -> None:
         while True:
             try:
                 connection, _ = listening.accept()
@@ -291,14 +298,14 @@ def raw_server(*pieces, pause=0.0):
     thread.join()
 
 
-def test_what_says_that_it_is_packed_and_is_not_is_waited_for_as_any_broken_answer():
+def test_what_says_that_it_is_packed_and_is_not_is_waited_for_as_any_broken_answer() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n{}\n"
 
     with raw_server(answer) as url, pytest.raises(EndpointError, match=r"can't be asked .DecodingError"):
         ask(url, "a", patience_seconds=0.0)
 
 
-def test_an_answer_that_drips_has_no_more_time_than_any_other():
+def test_an_answer_that_drips_has_no_more_time_than_any_other() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 
     with (
@@ -308,7 +315,7 @@ def test_an_answer_that_drips_has_no_more_time_than_any_other():
         ask(url, "a", timeout_seconds=0.2, patience_seconds=0.0)
 
 
-def test_a_server_that_says_at_once_and_stays_overloaded_is_not_asked_without_a_pause():
+def test_a_server_that_says_at_once_and_stays_overloaded_is_not_asked_without_a_pause() -> None:
     # The scripted server sends Retry-After: 0 with this status.
     with openai_server(lambda body: (429, {})) as server, pytest.raises(EndpointError, match=r"waited for 0\.2"):
         ask(server.url, "a", patience_seconds=0.2)
@@ -316,9 +323,9 @@ def test_a_server_that_says_at_once_and_stays_overloaded_is_not_asked_without_a_
     assert len(server.bodies) == 1
 
 
-def test_waiting_for_days_ends_in_no_overflow(monkeypatch):
+def test_waiting_for_days_ends_in_no_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai_chat, "MAX_WAIT_SECONDS", 1e-6)
-    answers = itertools.chain([(503, {})] * 1100, itertools.repeat(a_completion("Safe")))
+    answers = itertools.chain([(503, dict[str, Any]())] * 1100, itertools.repeat(a_completion("Safe")))
 
     with openai_server(lambda body: next(answers)) as server:
         (reply,) = ask(server.url, "a", patience_seconds=3600.0)
@@ -326,7 +333,7 @@ def test_waiting_for_days_ends_in_no_overflow(monkeypatch):
     assert said(reply) == "Safe"
 
 
-def test_a_prompt_that_is_no_unicode_is_refused_alone():
+def test_a_prompt_that_is_no_unicode_is_refused_alone() -> None:
     with openai_server(lambda body: a_completion("Safe")) as server:
         odd, good = ask(server.url, "a\ud800", "b")
 

@@ -17,7 +17,7 @@ from medical_team.records import Verdict
 OWN_TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
 
-def parsed(reply, is_finished=True):
+def parsed(reply: str, is_finished: bool = True):
     return parse_reply(reply, is_thinking=True, is_finished=is_finished)
 
 
@@ -34,7 +34,7 @@ def parsed(reply, is_finished=True):
         "a <note> b </note> </think> <answer> <note>c</note> </answer>",
     ],
 )
-def test_a_reply_that_keeps_the_format(reply):
+def test_a_reply_that_keeps_the_format(reply: str) -> None:
     assert is_cot_format_kept(reply)
     assert parsed(reply).is_format_kept is True
 
@@ -64,12 +64,12 @@ def test_a_reply_that_keeps_the_format(reply):
         ("", "nothing at all"),
     ],
 )
-def test_a_reply_that_violates_the_format(reply, fault):
+def test_a_reply_that_violates_the_format(reply: str, fault: str) -> None:
     assert not is_cot_format_kept(reply), fault
     assert parsed(reply).is_format_kept is False, fault
 
 
-def test_a_reply_cut_at_the_limit_violates_the_format():
+def test_a_reply_cut_at_the_limit_violates_the_format() -> None:
     reply = "a </think> <answer>b</answer>"
 
     assert parsed(reply, is_finished=True).is_format_kept is True
@@ -99,14 +99,14 @@ def test_a_reply_cut_at_the_limit_violates_the_format():
         ("why </think> <answer> <answer> Safe </answer>", "why", "Safe"),
     ],
 )
-def test_a_reply_is_taken_apart(reply, thinking, answer):
+def test_a_reply_is_taken_apart(reply: str, thinking: str | None, answer: str) -> None:
     result = parsed(reply)
 
     assert result.answer == answer
     assert result.thinking == (reply.partition("</think>")[0].strip() if thinking is None else thinking)
 
 
-def test_in_no_thinking_mode_the_whole_reply_is_the_answer_and_there_is_no_format():
+def test_in_no_thinking_mode_the_whole_reply_is_the_answer_and_there_is_no_format() -> None:
     result = parse_reply(" Safe </think> <answer>Harmful</answer>\n", is_thinking=False, is_finished=False)
 
     assert (result.thinking, result.answer) == ("", "Safe </think> <answer>Harmful</answer>")
@@ -114,14 +114,14 @@ def test_in_no_thinking_mode_the_whole_reply_is_the_answer_and_there_is_no_forma
 
 
 @pytest.mark.parametrize("reply", ["Safe", "Safe</answer>", "<answer>Safe</answer>", " <answer> Safe </answer>\n"])
-def test_in_no_thinking_mode_tags_around_the_answer_are_taken_off(reply):
+def test_in_no_thinking_mode_tags_around_the_answer_are_taken_off(reply: str) -> None:
     assert parse_reply(reply, is_thinking=False, is_finished=True).answer == "Safe"
 
 
 @pytest.mark.parametrize(
     "reply", ["Safe</answer> no", "<answer>Safe", "Safe</answer></answer>", "a <answer>Safe</answer>"]
 )
-def test_in_no_thinking_mode_other_tags_are_part_of_the_answer(reply):
+def test_in_no_thinking_mode_other_tags_are_part_of_the_answer(reply: str) -> None:
     assert parse_reply(reply, is_thinking=False, is_finished=True).answer == reply
 
 
@@ -129,7 +129,7 @@ def test_in_no_thinking_mode_other_tags_are_part_of_the_answer(reply):
 @example("<answer>" * 2000, True, True)
 @example("</think><answer>" * 2000, True, True)
 @example("\ud800</think><answer>\udfff</answer>", True, True)
-def test_no_text_makes_parsing_raise(text, is_thinking, is_finished):
+def test_no_text_makes_parsing_raise(text: str, is_thinking: bool, is_finished: bool) -> None:
     result = parse_reply(text, is_thinking=is_thinking, is_finished=is_finished)
 
     assert result.answer in text
@@ -148,7 +148,7 @@ def test_no_text_makes_parsing_raise(text, is_thinking, is_finished):
 
 
 @given(tag_like_texts, tag_like_texts, notes)
-def test_no_thinking_reaches_the_answer(before, after, answer):
+def test_no_thinking_reaches_the_answer(before: str, after: str, answer: str) -> None:
     secret = "7413"
     thinking = f"{before}{secret}{after}".replace("</think>", "")
 
@@ -159,7 +159,7 @@ def test_no_thinking_reaches_the_answer(before, after, answer):
 
 
 @given(st.text(), st.text(), st.text(alphabet=" \n\t", max_size=3))
-def test_a_reply_keeps_the_format_exactly_when_it_has_both_parts(thinking, answer, gap):
+def test_a_reply_keeps_the_format_exactly_when_it_has_both_parts(thinking: str, answer: str, gap: str) -> None:
     reply = f"{thinking}</think>{gap}<answer>{answer}</answer>"
     has_both = bool(thinking.strip()) and bool(answer.strip())
     has_no_other_tag = not any(tag in thinking + " " + answer for tag in OWN_TAGS)
@@ -191,7 +191,7 @@ def test_a_reply_keeps_the_format_exactly_when_it_has_both_parts(thinking, answe
         ("\u200eHarmful\u200f", Verdict.HARMFUL),
     ],
 )
-def test_a_verdict_is_one_word_however_it_is_dressed(answer, verdict):
+def test_a_verdict_is_one_word_however_it_is_dressed(answer: str, verdict: Verdict) -> None:
     assert parse_verdict(answer) is verdict
 
 
@@ -212,12 +212,12 @@ def test_a_verdict_is_one_word_however_it_is_dressed(answer, verdict):
         ),
     ],
 )
-def test_anything_else_is_no_verdict(answer):
+def test_anything_else_is_no_verdict(answer: str) -> None:
     assert parse_verdict(answer) is None
 
 
 @given(st.text())
-def test_a_verdict_never_comes_from_a_longer_text(text):
+def test_a_verdict_never_comes_from_a_longer_text(text: str) -> None:
     letters = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text))).lower()
 
     if parse_verdict(text) is not None:
@@ -246,7 +246,7 @@ SEED_OF_SEVEN = "one two three four five six seven"
         ("one", 3, False),
     ],
 )
-def test_a_revision_has_half_to_twice_the_words_of_the_seed(seed_note, words, is_revision):
+def test_a_revision_has_half_to_twice_the_words_of_the_seed(seed_note: str, words: int, is_revision: bool) -> None:
     problem = revision_problem(" ".join(["word"] * words), seed_note)
 
     assert (problem is None) is is_revision, problem
@@ -266,14 +266,16 @@ def test_a_revision_has_half_to_twice_the_words_of_the_seed(seed_note, words, is
         ("مريضة عمرها ٤٤ سنة تشكو من تعب.", "مريضة.", "امرأة عمرها ٤٤ سنة تعاني من تعب.", "تعب " * 20),
     ],
 )
-def test_a_revision_has_the_length_of_its_note_in_scripts_without_spaces_too(seed_note, short, right, long):
+def test_a_revision_has_the_length_of_its_note_in_scripts_without_spaces_too(
+    seed_note: str, short: str, right: str, long: str
+) -> None:
     assert "less than half" in (revision_problem(short, seed_note) or "")
     assert revision_problem(right, seed_note) is None
     assert "more than twice" in (revision_problem(long, seed_note) or "")
 
 
 @pytest.mark.parametrize("answer", ["", " \n", "...", "— … !", "。，", "___ ___"])
-def test_an_answer_without_words_is_no_revision(answer):
+def test_an_answer_without_words_is_no_revision(answer: str) -> None:
     assert revision_problem(answer, "two words") == "the attacker gave no public answer"
 
 
@@ -290,7 +292,7 @@ def test_an_answer_without_words_is_no_revision(answer):
         "Ｔｈｅ patient took １.５ mg of X; no fever.",
     ],
 )
-def test_white_space_case_and_punctuation_make_no_rewritten_note(copy):
+def test_white_space_case_and_punctuation_make_no_rewritten_note(copy: str) -> None:
     assert not is_rewritten(copy, "The patient took 1.5 mg of X; no fever.")
 
 
@@ -305,7 +307,7 @@ def test_white_space_case_and_punctuation_make_no_rewritten_note(copy):
         "",
     ],
 )
-def test_another_word_number_or_order_makes_a_rewritten_note(note):
+def test_another_word_number_or_order_makes_a_rewritten_note(note: str) -> None:
     assert is_rewritten(note, "The patient took 1.5 mg of X; no fever.")
 
 
@@ -318,7 +320,7 @@ def test_another_word_number_or_order_makes_a_rewritten_note(note):
         *[("INR < 2", "INR > 2"), ("INR ≤ 2", "INR 2"), ("excess of -5", "excess of 5"), ("HIV +ve", "HIV -ve")],
     ],
 )
-def test_what_makes_another_number_makes_a_rewritten_note(one, other):
+def test_what_makes_another_number_makes_a_rewritten_note(one: str, other: str) -> None:
     assert is_rewritten(one, other)
     assert is_rewritten(f"It was {one}.", f"It was {other}.")
 
@@ -331,21 +333,21 @@ def test_what_makes_another_number_makes_a_rewritten_note(one, other):
         *[("of 5. 10 more", "of 5; 10 more"), ("IL-6", "IL 6"), ("1) 5 mg", "1. 5 mg"), ("Na+ of 5", "Na of 5")],
     ],
 )
-def test_the_same_number_written_otherwise_makes_no_rewritten_note(one, other):
+def test_the_same_number_written_otherwise_makes_no_rewritten_note(one: str, other: str) -> None:
     assert not is_rewritten(one, other)
 
 
-def test_a_vowel_sign_makes_another_word():
+def test_a_vowel_sign_makes_another_word() -> None:
     assert is_rewritten("दिन", "दीन")
     assert not is_rewritten("患者，发热。", "患者发热")
 
 
 @given(st.text())
-def test_a_note_is_no_rewriting_of_itself(text):
+def test_a_note_is_no_rewriting_of_itself(text: str) -> None:
     assert not is_rewritten(text, text)
     assert not is_rewritten(f"  {text}\n", text)
 
 
 @given(st.one_of(st.text(), notes), st.one_of(st.text(), notes))
-def test_being_rewritten_goes_both_ways(one, other):
+def test_being_rewritten_goes_both_ways(one: str, other: str) -> None:
     assert is_rewritten(one, other) == is_rewritten(other, one)

@@ -3,6 +3,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -55,25 +56,25 @@ print("%d.%d" % sys.version_info[:2])
 
 
 @pytest.fixture
-def copied_package(tmp_path, repository):
+def copied_package(tmp_path: Path, repository: Path) -> Path:
     """The folder into which the package was copied under another name, as the fork's users do."""
     shutil.copytree(repository / "medical_team", tmp_path / "red_team", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
-def import_all(python, folder):
+def import_all(python: str, folder: Path):
     # -I -S: no site-packages, so that a third-party import fails.
     command = [python, "-I", "-S", "-c", IMPORT_ALL, str(folder), *STANDARD_LIBRARY_MODULES]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
 
 
-def test_the_rules_of_the_game_need_the_standard_library_alone(copied_package):
+def test_the_rules_of_the_game_need_the_standard_library_alone(copied_package: Path) -> None:
     ended = import_all(sys.executable, copied_package)
 
     assert ended.returncode == 0, ended.stderr
 
 
-def test_the_rules_of_the_game_run_on_python_3_10(copied_package):
+def test_the_rules_of_the_game_run_on_python_3_10(copied_package: Path) -> None:
     python = python_3_10()
     if python is None:
         PYTHON_3_10.skip()
@@ -85,7 +86,7 @@ def test_the_rules_of_the_game_run_on_python_3_10(copied_package):
 
 
 @pytest.mark.parametrize("name", ["__init__", *STANDARD_LIBRARY_MODULES])
-def test_the_rules_of_the_game_keep_to_the_syntax_of_python_3_10(repository, name):
+def test_the_rules_of_the_game_keep_to_the_syntax_of_python_3_10(repository: Path, name: str) -> None:
     source = (repository / "medical_team" / f"{name}.py").read_text(encoding="utf-8")
 
     ast.parse(source, feature_version=(3, 10))
@@ -95,7 +96,7 @@ def test_the_rules_of_the_game_keep_to_the_syntax_of_python_3_10(repository, nam
 
 
 @given(games())
-def test_a_game_comes_back_from_its_line_as_it_was(game):
+def test_a_game_comes_back_from_its_line_as_it_was(game: Game) -> None:
     if game.state is not GameState.AWAITING_RULING:
         game = dataclasses.replace(game, rewards=rewards_of(game, GameConfig()))
 
@@ -105,12 +106,12 @@ def test_a_game_comes_back_from_its_line_as_it_was(game):
     assert from_line(line, Game) == game
 
 
-def test_the_other_records_come_back_too():
+def test_the_other_records_come_back_too() -> None:
     for record in (a_pair(), a_record(), a_spec(), a_turn(thinking="why"), a_sample(Role.ATTACKER)):
         assert from_line(to_line(record), type(record)) == record
 
 
-def test_reading_refuses_what_is_not_the_record():
+def test_reading_refuses_what_is_not_the_record() -> None:
     line = to_line(a_sample())
 
     for wrong in (
@@ -125,7 +126,7 @@ def test_reading_refuses_what_is_not_the_record():
             from_line(wrong, Sample)
 
 
-def test_every_record_is_frozen():
+def test_every_record_is_frozen() -> None:
     types = [kind for module in (records, samples) for kind in vars(module).values() if dataclasses.is_dataclass(kind)]
 
     assert len(types) > 10
@@ -144,13 +145,15 @@ def test_every_record_is_frozen():
         (DataType.ADVERSARIAL_BENIGN, True, False, DataType.VANILLA_BENIGN),
     ],
 )
-def test_a_category_says_who_plays_and_what_is_true(data_type, is_adversarial, is_harmful, vanilla):
+def test_a_category_says_who_plays_and_what_is_true(
+    data_type: DataType, is_adversarial: bool, is_harmful: bool, vanilla: DataType
+) -> None:
     assert data_type.is_adversarial is is_adversarial
     assert data_type.is_harmful is is_harmful
     assert data_type.vanilla is vanilla
 
 
-def test_the_names_are_those_of_the_files():
+def test_the_names_are_those_of_the_files() -> None:
     assert [kind.value for kind in DataType] == [
         *("vanilla_harmful", "vanilla_benign", "adversarial_harmful", "adversarial_benign"),
     ]
@@ -163,12 +166,12 @@ def test_the_names_are_those_of_the_files():
 # Looking things up.
 
 
-def test_a_record_knows_its_pair():
+def test_a_record_knows_its_pair() -> None:
     assert a_record().pair == a_pair()
 
 
 @given(data_types)
-def test_a_game_finds_the_turn_and_the_reward_of_a_role(data_type):
+def test_a_game_finds_the_turn_and_the_reward_of_a_role(data_type: DataType) -> None:
     game = a_game(data_type)
     game = dataclasses.replace(game, rewards=rewards_of(game, GameConfig()))
 

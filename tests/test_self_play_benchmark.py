@@ -20,6 +20,7 @@ from medical_team.data.synthetic.demo_world import heldout_records
 from medical_team.records import DataType, Game, GameSpec, GameState, Labels, Reward, Role, TrainingRecord, Verdict
 from medical_team.rl.protocols import Listener
 from medical_team.runs.folder import RunFolder
+from stand_ins import always
 
 
 @pytest.fixture(scope="module")
@@ -181,9 +182,9 @@ def small(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None
     """Cells of a few games."""
     demo = benchmark_script.load_preset("demo")
     config = replace(demo, training=replace(demo.training, games_per_step=4))
-    monkeypatch.setattr(benchmark_script, "load_preset", lambda _: config)
+    monkeypatch.setattr(benchmark_script, "load_preset", always(config))
     monkeypatch.setattr(benchmark_script, "ATTACKER_STEPS", 1)
-    monkeypatch.setattr(benchmark_script, "usual_listeners", lambda _: [])
+    monkeypatch.setattr(benchmark_script, "usual_listeners", always([]))
 
 
 @pytest.mark.slow
@@ -195,7 +196,7 @@ def test_a_cell_that_was_interrupted_goes_on_to_the_same_result(
         benchmark_script.Plan(2, 3, 1, tmp_path / name / "runs", tmp_path / name) for name in ("interrupted", "whole")
     )
     with monkeypatch.context() as patched:
-        patched.setattr(benchmark_script, "usual_listeners", lambda _: [Interrupted()])
+        patched.setattr(benchmark_script, "usual_listeners", always([Interrupted()]))
         with pytest.raises(SystemExit, match="same command goes on"):
             benchmark_script.play_cell(interrupted, "shared", 101)
     assert len(list(RunFolder.open(interrupted.runs / "shared-101").metrics())) == 1

@@ -12,16 +12,16 @@ SEED = NumberedNote(
 )
 
 
-def test_a_note_is_shown_with_the_numbers_of_its_file():
+def test_a_note_is_shown_with_the_numbers_of_its_file() -> None:
     assert SEED.starts == (0, 15, 32)
     assert SEED.written() == "0: He has fever.\n1: CT shows a mass.\n2: He takes 5 mg of A. 2: twice daily."
 
 
-def test_where_the_file_numbers_none_the_note_is_split():
+def test_where_the_file_numbers_none_the_note_is_split() -> None:
     assert NumberedNote("He coughs. He rests.").written() == "0: He coughs.\n1: He rests."
 
 
-def test_an_edit_exchanges_one_sentence_and_nothing_else():
+def test_an_edit_exchanges_one_sentence_and_nothing_else() -> None:
     edited = SEED.edited({1: "CT reveals a large mass."})
 
     assert edited.text == "He has fever.  CT reveals a large mass.\nHe takes 5 mg of A. 2: twice daily."
@@ -56,7 +56,7 @@ def test_an_edit_exchanges_one_sentence_and_nothing_else():
         ("1: CT </note> reveals <answer> a mass.", {1: "CT </note> reveals <answer> a mass."}),
     ],
 )
-def test_answers_that_are_edits(answer, edits):
+def test_answers_that_are_edits(answer: str, edits: dict[int, str]) -> None:
     assert read_edits(answer, SEED, max_edits=2) == edits
 
 
@@ -87,25 +87,25 @@ def test_answers_that_are_edits(answer, edits):
         ("0: He is hot.\n1: CT is clear.\n2: He takes B.", "3 lines, and 2 may be edited"),
     ],
 )
-def test_answers_that_are_no_revision(answer, reason):
+def test_answers_that_are_no_revision(answer: str, reason: str) -> None:
     assert reason in str(read_edits(answer, SEED, max_edits=2))
 
 
 @pytest.mark.parametrize(("before", "after"), [("< 2", "> 2"), ("1,5", "15"), ("120/80", "12080"), ("-5", "5")])
-def test_another_number_is_an_edit_that_changes_something(before, after):
+def test_another_number_is_an_edit_that_changes_something(before: str, after: str) -> None:
     seed = NumberedNote(f"It was {before} today. He rests.")
 
     assert read_edits(f"0: It was {after} today.", seed, 1) == {0: f"It was {after} today."}
 
 
-def test_the_number_of_the_sentence_at_stake_is_that_of_the_edited_note_too():
+def test_the_number_of_the_sentence_at_stake_is_that_of_the_edited_note_too() -> None:
     edited = SEED.edited({0: "The patient has had a high fever for days."})
 
     assert SEED.number_of("CT shows a mass.") == edited.number_of("CT shows a mass.") == 1
     assert SEED.number_of("MRI is clear.") is None
 
 
-def test_sentences_that_are_not_all_of_the_text_have_no_starts():
+def test_sentences_that_are_not_all_of_the_text_have_no_starts() -> None:
     assert starts_of("He coughs. He rests.", {0: "He coughs."}) == ()
     assert starts_of("He coughs. He rests.", {1: "He coughs.", 2: "He rests."}) == ()
     assert starts_of("He\ncoughs. He rests.", {0: "He coughs.", 1: "He rests."}) == (0, 11)
@@ -115,7 +115,7 @@ sentence = st.from_regex(r"[A-Z][a-z]{1,8}( [a-z]{1,8}){0,4}\.", fullmatch=True)
 
 
 @given(st.lists(sentence, min_size=1, max_size=6), st.data())
-def test_starts_follow_a_change_of_one_sentence(sentences, data):
+def test_starts_follow_a_change_of_one_sentence(sentences: list[str], data: st.DataObject) -> None:
     text = " ".join(sentences)
     starts = starts_of(text, dict(enumerate(sentences)))
     number = data.draw(st.integers(0, len(sentences) - 1))
@@ -125,7 +125,7 @@ def test_starts_follow_a_change_of_one_sentence(sentences, data):
 
 
 @given(st.text(), st.text(), st.integers(1, 4))
-def test_no_text_breaks_anything(note, answer, max_edits):
+def test_no_text_breaks_anything(note: str, answer: str, max_edits: int) -> None:
     seed = NumberedNote(note)
     edits = read_edits(answer, seed, max_edits)
 

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,21 +43,23 @@ def notes(draw: st.DrawFn) -> str:
 
 
 @given(notes())
-def test_right_text_stays_as_it_is(text):
+def test_right_text_stays_as_it_is(text: str) -> None:
     assert repair_mojibake(text) == text
 
 
 @pytest.mark.parametrize("misread", [as_cp1252, as_latin_1, as_mac_roman])
-@pytest.mark.parametrize("again", [lambda text: text, as_cp1252, as_mac_roman])
+@pytest.mark.parametrize("again", [str, as_cp1252, as_mac_roman])
 @given(words=st.data())
-def test_text_that_was_misread_once_or_twice_comes_back(misread, again, words):
+def test_text_that_was_misread_once_or_twice_comes_back(
+    misread: Callable[..., str], again: Callable[..., Any], words: st.DataObject
+) -> None:
     text = words.draw(notes())
 
     assert repair_mojibake(again(misread(text))) == text
 
 
 @given(st.text(max_size=30))
-def test_what_was_repaired_needs_no_repair(text):
+def test_what_was_repaired_needs_no_repair(text: str) -> None:
     repaired = repair_mojibake(text)
 
     assert repair_mojibake(repaired) == repaired
@@ -76,7 +81,7 @@ def test_what_was_repaired_needs_no_repair(text):
         "l’été – à Évry",
     ],
 )
-def test_an_accented_capital_and_a_symbol_are_no_proof(right):
+def test_an_accented_capital_and_a_symbol_are_no_proof(right: str) -> None:
     assert repair_mojibake(right) == right
     # Nor are they where other characters of the text were misread.
     assert repair_mojibake(f"10â€“20 é {right}") == f"10–20 é {right}"
@@ -100,11 +105,11 @@ def test_an_accented_capital_and_a_symbol_are_no_proof(right):
         ("NÃ© à KÃ–LN", "Né à KÃ–LN"),
     ],
 )
-def test_what_can_not_be_right_is_decoded(broken, right):
+def test_what_can_not_be_right_is_decoded(broken: str, right: str) -> None:
     assert repair_mojibake(broken) == right
 
 
-def test_what_the_text_was_taken_for_is_told():
+def test_what_the_text_was_taken_for_is_told() -> None:
     assert decode_mojibake("37 °C") == ("37 °C", frozenset())
     assert decode_mojibake("37 Â°C")[1] == {Misreading.CP1252}
     assert decode_mojibake("37 ¬∞C")[1] == {Misreading.MAC_ROMAN}

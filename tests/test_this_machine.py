@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from medical_team.this_machine import free_memory_bytes, has_nvidia_driver
 
 
@@ -18,7 +20,7 @@ def test_the_limit_of_a_container_counts_and_what_files_take_is_free(tmp_path: P
     assert free() == 1000
 
 
-def test_a_driver_is_known_by_its_program(tmp_path: Path, monkeypatch) -> None:
+def test_a_driver_is_known_by_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "nvidia-smi").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert has_nvidia_driver()

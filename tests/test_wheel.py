@@ -5,6 +5,8 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +25,7 @@ print([load_preset(name) and name for name in preset_names()])
 
 
 @pytest.fixture(scope="module")
-def wheel(repository, tmp_path_factory):
+def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     HATCHLING.module("hatchling")
     PIP.module("pip")
     folder = tmp_path_factory.mktemp("wheel")
@@ -33,7 +35,7 @@ def wheel(repository, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def python(wheel, tmp_path_factory):
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the wheel, and with the libraries of this one but not its medical_team."""
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
@@ -49,13 +51,13 @@ def python(wheel, tmp_path_factory):
 
 
 @pytest.fixture
-def run(python, tmp_path):
+def run(python: Path, tmp_path: Path) -> Callable[..., str]:
     """Runs a program of the environment in an empty folder, as a user who has nothing else."""
     (tmp_path / "home").mkdir()
     (tmp_path / "empty").mkdir()
     environment = {"PATH": os.defpath, "HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
-    def run(program, *arguments):
+    def run(program: str, *arguments: str) -> str:
         ended = subprocess.run(
             [python.parent / program, *arguments],
             cwd=tmp_path / "empty", env=environment, capture_output=True, text=True, check=False,
@@ -66,7 +68,7 @@ def run(python, tmp_path):
     return run
 
 
-def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel, repository):
+def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel: Path, repository: Path) -> None:
     package = repository / "medical_team"
     ours = {
         str(path.relative_to(repository))
@@ -78,14 +80,14 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel, repositor
     assert held == ours
 
 
-def test_an_installed_wheel_finds_its_presets(run, python):
+def test_an_installed_wheel_finds_its_presets(run: Callable[..., str], python: Path) -> None:
     where, presets = run("python", "-c", WHERE_AND_WHAT).splitlines()
 
     assert where.startswith(str(python.parent.parent))
     assert presets == str(list(preset_names()))
 
 
-def test_an_installed_wheel_plays_the_quickstart_from_an_empty_folder(run, tmp_path):
+def test_an_installed_wheel_plays_the_quickstart_from_an_empty_folder(run: Callable[..., str], tmp_path: Path) -> None:
     told = run("medical-team", "quickstart", "--steps", "1", "--games", "8")
     run("medical-team", "report", "runs/quickstart", "-o", "page.html")
 

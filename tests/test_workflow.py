@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import tomllib
@@ -13,11 +14,11 @@ from needs import MAKE
 
 
 @pytest.fixture(scope="module")
-def text(repository):
+def text(repository: Path) -> str:
     return (repository / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
 
 
-def test_pushes_are_tested_and_each_week_the_newest_releases(repository, text):
+def test_pushes_are_tested_and_each_week_the_newest_releases(repository: Path, text: str) -> None:
     # YAML takes the key `on` for a truth value.
     workflow = yaml.safe_load(text)
     events, jobs = workflow[True], workflow["jobs"]
@@ -29,7 +30,7 @@ def test_pushes_are_tested_and_each_week_the_newest_releases(repository, text):
     assert os.access(repository / ".ci" / "run", os.X_OK)
 
 
-def test_every_python_that_the_package_names_is_tested(repository, text):
+def test_every_python_that_the_package_names_is_tested(repository: Path, text: str) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
 
@@ -38,7 +39,7 @@ def test_every_python_that_the_package_names_is_tested(repository, text):
         assert job["strategy"]["matrix"]["python"] == named
 
 
-def test_the_workflow_may_read_alone_and_runs_pinned_actions(text):
+def test_the_workflow_may_read_alone_and_runs_pinned_actions(text: str) -> None:
     workflow = yaml.safe_load(text)
     used = re.findall(r"uses: (\S+)", text)
 
@@ -49,7 +50,7 @@ def test_the_workflow_may_read_alone_and_runs_pinned_actions(text):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason=MAKE.reason())
-def test_help_names_what_a_person_would_make(repository):
+def test_help_names_what_a_person_would_make(repository: Path) -> None:
     told = subprocess.run(["make", "help"], cwd=repository, capture_output=True, text=True, check=True).stdout
     targets = re.search(r"^\.PHONY: (.*)$", (repository / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -58,7 +59,7 @@ def test_help_names_what_a_person_would_make(repository):
     assert {*targets[1].split()} - steps_of_test - {"help"} <= {*re.findall(r"make ([\w-]+)", told)}
 
 
-def test_every_test_that_make_runs_exists(repository):
+def test_every_test_that_make_runs_exists(repository: Path) -> None:
     named = re.findall(r"(?<![\w-])tests/\S+", (repository / "Makefile").read_text(encoding="utf-8"))
 
     assert named

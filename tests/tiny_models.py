@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     Gemma3ForCausalLM,
@@ -20,6 +19,7 @@ from transformers import (
 
 from medical_team.config import TINY_RANDOM_MODEL
 from medical_team.policy import shipped_models
+from medical_team.policy.library_types import save_pretrained, seeded
 from medical_team.policy.transformers_inside import name_model, quiet_transformers
 
 Architecture = Literal["llama", "qwen2", "gemma3"]
@@ -44,8 +44,7 @@ def make_tiny_model(
         return model, tokenizer
     if architecture == "gemma3":
         tokenizer = _gemma_tokenizer()
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         model = _qwen2(tokenizer) if architecture == "qwen2" else _gemma3(tokenizer)
     name_model(model, TINY_RANDOM_MODEL)
     return model.eval(), tokenizer
@@ -55,8 +54,7 @@ def save_tiny_model(folder: Path, seed: int = 0, architecture: Architecture = "l
     """Write :func:`make_tiny_model`'s model and tokenizer as a Hugging Face folder."""
     model, tokenizer = make_tiny_model(seed, architecture)
     with quiet_transformers():
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        save_pretrained(model, tokenizer, folder)
 
 
 def _shape(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,16 +17,16 @@ class Hub:
     """Where it is, and what it holds."""
 
     url: str
-    private: dict[str, bool] = field(default_factory=dict)
+    private: dict[str, bool] = field(default_factory=dict[str, bool])
     """Whether each repository is private."""
-    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
     """The files of each repository, by their names."""
     status: int = 200
     """What it answers to a commit."""
 
 
 @contextlib.contextmanager
-def writable_hub() -> Iterator[Hub]:
+def writable_hub() -> Generator[Hub]:
     """Serve what sending a folder of small files asks for; anything else is a 404."""
 
     class Handler(QuietHandler):

@@ -4,6 +4,8 @@ import json
 import threading
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,30 +13,32 @@ from medec_csv import a_correct_row, an_error_row, csv_text, some_rows, write_cs
 from medical_team.data import build as build_module
 from medical_team.data import build as output_module
 from medical_team.data.build import build_data_set, build_records
+from medical_team.data.card import DataCard
 from medical_team.data.load import load_records
 from medical_team.data.reading_log import Repair
 from medical_team.errors import DataError, OutputError, UsageError
 from medical_team.files import one_at_a_time
 from medical_team.jsonl import write_jsonl
-from medical_team.records import DataType, ErrorType
+from medical_team.records import DataType, ErrorType, TrainingRecord
 from medical_team.sentence_edits import NumberedNote
+from stand_ins import always
 
 
 @pytest.fixture
-def csv(tmp_path):
+def csv(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "medec.csv", some_rows(21))
 
 
-def records_in(folder, name="train.jsonl"):
+def records_in(folder: Path, name: str = "train.jsonl"):
     return load_records(str(folder / name))
 
 
-def counts_of(records):
+def counts_of(records: tuple[TrainingRecord, ...]):
     counts = Counter(record.data_type for record in records)
     return [counts[data_type] for data_type in DataType]
 
 
-def test_each_error_case_gives_its_error_note_and_its_corrected_note(csv, tmp_path):
+def test_each_error_case_gives_its_error_note_and_its_corrected_note(csv: Path, tmp_path: Path) -> None:
     build_data_set(csv, tmp_path / "data")
 
     records = records_in(tmp_path / "data")
@@ -50,7 +54,7 @@ def test_each_error_case_gives_its_error_note_and_its_corrected_note(csv, tmp_pa
     assert harmful.data_type.is_adversarial == benign.data_type.is_adversarial
 
 
-def test_records_know_the_sentences_of_the_file(csv, tmp_path):
+def test_records_know_the_sentences_of_the_file(csv: Path, tmp_path: Path) -> None:
     build_data_set(csv, tmp_path / "data")
 
     for record in records_in(tmp_path / "data"):
@@ -61,7 +65,7 @@ def test_records_know_the_sentences_of_the_file(csv, tmp_path):
         assert sentences[2] == "A visit is planned next week."
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(csv, tmp_path):
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(csv: Path, tmp_path: Path) -> None:
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
         build_data_set(csv, tmp_path / folder, seed=seed, heldout=0.3)
 
@@ -71,7 +75,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(csv, tmp_pat
     assert a["train.jsonl"] != c["train.jsonl"]
 
 
-def test_num_samples_counts_error_cases(csv, tmp_path):
+def test_num_samples_counts_error_cases(csv: Path, tmp_path: Path) -> None:
     build_data_set(csv, tmp_path, num_samples=10)
 
     records = records_in(tmp_path)
@@ -79,13 +83,13 @@ def test_num_samples_counts_error_cases(csv, tmp_path):
     assert {record.error_type for record in records} == set(ErrorType)
 
 
-def test_more_cases_than_there_are_means_all(csv, tmp_path):
+def test_more_cases_than_there_are_means_all(csv: Path, tmp_path: Path) -> None:
     built = build_data_set(csv, tmp_path, num_samples=319)
 
     assert (built.card.num_samples, built.card.cases_used) == (319, 21)
 
 
-def test_held_out_cases_share_no_near_duplicate_group_with_those_trained_on(tmp_path):
+def test_held_out_cases_share_no_near_duplicate_group_with_those_trained_on(tmp_path: Path) -> None:
     # Cases 0 to 5 are one group: the same note under six ids.
     same = [an_error_row(0, Text_ID=f"ms-val-{number}") for number in range(100, 106)]
     csv = write_csv(tmp_path / "medec.csv", [*same, *some_rows(20)])
@@ -99,13 +103,13 @@ def test_held_out_cases_share_no_near_duplicate_group_with_those_trained_on(tmp_
     assert {record.note for record in train}.isdisjoint(record.note for record in held)
 
 
-def test_error_types_filter(csv, tmp_path):
+def test_error_types_filter(csv: Path, tmp_path: Path) -> None:
     build_data_set(csv, tmp_path, error_types=(ErrorType.DIAGNOSIS, ErrorType.TREATMENT))
 
     assert {record.error_type for record in records_in(tmp_path)} == {ErrorType.DIAGNOSIS, ErrorType.TREATMENT}
 
 
-def test_the_card_tells_counts_repairs_and_refusals_and_no_path(tmp_path):
+def test_the_card_tells_counts_repairs_and_refusals_and_no_path(tmp_path: Path) -> None:
     rows = [
         *some_rows(6),
         an_error_row(7, Error_Flag="7"),
@@ -134,7 +138,7 @@ def test_the_card_tells_counts_repairs_and_refusals_and_no_path(tmp_path):
     assert str(tmp_path) not in page + json.dumps(card)
 
 
-def test_synthetic_notes_have_their_own_licence(tmp_path):
+def test_synthetic_notes_have_their_own_licence(tmp_path: Path) -> None:
     rows = [an_error_row(number, Text_ID=f"synthetic-{number}") for number in range(4)]
 
     built = build_data_set(write_csv(tmp_path / "notes.csv", rows), tmp_path / "data")
@@ -143,7 +147,7 @@ def test_synthetic_notes_have_their_own_licence(tmp_path):
     assert "not medical advice" in built.card.licence[0]
 
 
-def test_a_file_without_usable_case_tells_why(tmp_path):
+def test_a_file_without_usable_case_tells_why(tmp_path: Path) -> None:
     rows = [a_correct_row(0), an_error_row(1, Error_Flag="7")]
 
     with pytest.raises(DataError) as caught:
@@ -154,7 +158,7 @@ def test_a_file_without_usable_case_tells_why(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_error_types_of_another_data_set_are_kept_as_written_and_asked_for_by_any_spelling(tmp_path):
+def test_error_types_of_another_data_set_are_kept_as_written_and_asked_for_by_any_spelling(tmp_path: Path) -> None:
     names = ["Lab / Serum Value", "lab-serum value", "Anatomy", "causal organism", "Dosage"]
     csv = write_csv(tmp_path / "notes.csv", [an_error_row(number, name) for number, name in enumerate(names)])
 
@@ -175,14 +179,14 @@ def test_error_types_of_another_data_set_are_kept_as_written_and_asked_for_by_an
     assert chosen == {"Lab / Serum Value", "Anatomy", "Dosage"}
 
 
-def test_an_error_type_that_is_nowhere_is_told_with_those_that_are(tmp_path):
+def test_an_error_type_that_is_nowhere_is_told_with_those_that_are(tmp_path: Path) -> None:
     csv = write_csv(tmp_path / "medec.csv", some_rows(4))
 
     with pytest.raises(UsageError, match=r"asks for anatomie; .* has diagnosis, management, treatment, pharmaco"):
         build_data_set(csv, tmp_path / "data", error_types=("diagnosis", "anatomie"))
 
 
-def test_several_files_make_one_data_set(tmp_path):
+def test_several_files_make_one_data_set(tmp_path: Path) -> None:
     first = write_csv(tmp_path / "first.csv", some_rows(4))
     again = [an_error_row(number, Text_ID=f"ms-val-{2 * (number - 4)}") for number in range(4, 8)]
     copies = [an_error_row(number, Text_ID=f"copy-{number}") for number in range(2)]
@@ -211,7 +215,7 @@ def test_several_files_make_one_data_set(tmp_path):
     assert "under its own licence" in built.card.licence[1]
 
 
-def test_other_columns_are_kept_as_metadata_and_choose_cases(tmp_path):
+def test_other_columns_are_kept_as_metadata_and_choose_cases(tmp_path: Path) -> None:
     rows = [
         an_error_row(number) | {"": str(number), "Difficulty": difficulty, "Reasoning Type": reasoning, "Empty": ""}
         for number, (difficulty, reasoning) in enumerate(
@@ -241,7 +245,7 @@ def test_other_columns_are_kept_as_metadata_and_choose_cases(tmp_path):
         ("Difficulty=Harder", r"asks for Difficulty=Harder; .*notes\.csv has 'Hard', 'Easy'"),
     ],
 )
-def test_metadata_that_are_nowhere_are_told_with_those_that_are(tmp_path, where, message):
+def test_metadata_that_are_nowhere_are_told_with_those_that_are(tmp_path: Path, where: str, message: str) -> None:
     rows = [an_error_row(number) | {"Difficulty": value} for number, value in enumerate(["Hard", "Easy"])]
     (tmp_path / "notes.csv").write_text(csv_text(rows, list(rows[0])), encoding="utf-8", newline="")
 
@@ -250,7 +254,7 @@ def test_metadata_that_are_nowhere_are_told_with_those_that_are(tmp_path, where,
     assert not (tmp_path / "data").exists()
 
 
-def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path):
+def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path: Path) -> None:
     csv = write_csv(tmp_path / "medec.csv", [an_error_row(0, "diagnosis")])
 
     with pytest.raises(DataError, match="asks for treatment; the file has diagnosis"):
@@ -268,14 +272,16 @@ def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path):
         ({"heldout": 0.01}, "leaves 21 to train on and 0 held out"),
     ],
 )
-def test_arguments_out_of_bounds_name_their_option(csv, tmp_path, arguments, message):
+def test_arguments_out_of_bounds_name_their_option(
+    csv: Path, tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         build_data_set(csv, tmp_path / "data", **arguments)
 
     assert not (tmp_path / "data").exists()
 
 
-def test_a_rebuild_replaces_the_set_and_removes_a_stale_held_out_file(csv, tmp_path):
+def test_a_rebuild_replaces_the_set_and_removes_a_stale_held_out_file(csv: Path, tmp_path: Path) -> None:
     build_data_set(csv, tmp_path / "data", heldout=0.3)
 
     built = build_data_set(csv, tmp_path / "data")
@@ -285,7 +291,7 @@ def test_a_rebuild_replaces_the_set_and_removes_a_stale_held_out_file(csv, tmp_p
     assert len(records_in(tmp_path / "data")) == 42
 
 
-def test_two_builds_into_one_folder_leave_the_files_of_one(csv, tmp_path):
+def test_two_builds_into_one_folder_leave_the_files_of_one(csv: Path, tmp_path: Path) -> None:
     folder, alone = tmp_path / "data", [tmp_path / "a", tmp_path / "b"]
     for seed, path in enumerate(alone):
         build_data_set(csv, path, seed=seed, heldout=0.5)
@@ -307,7 +313,7 @@ def test_two_builds_into_one_folder_leave_the_files_of_one(csv, tmp_path):
     assert found in [[(path / name).read_bytes() for name in names] for path in alone]
 
 
-def test_a_file_that_is_named_twice_is_refused(csv, tmp_path):
+def test_a_file_that_is_named_twice_is_refused(csv: Path, tmp_path: Path) -> None:
     (tmp_path / "copy.csv").write_bytes(csv.read_bytes())
     (tmp_path / "link.csv").symlink_to(csv)
 
@@ -316,7 +322,7 @@ def test_a_file_that_is_named_twice_is_refused(csv, tmp_path):
             build_data_set([csv, again], tmp_path / "data")
 
 
-def test_somebody_elses_file_is_not_overwritten(csv, tmp_path):
+def test_somebody_elses_file_is_not_overwritten(csv: Path, tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text("my notes\n", encoding="utf-8")
 
     with pytest.raises(UsageError, match="was not written by this program"):
@@ -325,25 +331,27 @@ def test_somebody_elses_file_is_not_overwritten(csv, tmp_path):
     assert (tmp_path / "train.jsonl").read_text(encoding="utf-8") == "my notes\n"
 
 
-def test_the_source_is_never_overwritten(tmp_path):
+def test_the_source_is_never_overwritten(tmp_path: Path) -> None:
     csv = write_csv(tmp_path / "train.jsonl", some_rows(3))
 
     with pytest.raises(UsageError, match="would be overwritten"):
         build_data_set(csv, tmp_path)
 
 
-def test_an_output_that_is_a_file_is_named(csv, tmp_path):
+def test_an_output_that_is_a_file_is_named(csv: Path, tmp_path: Path) -> None:
     (tmp_path / "data").touch()
 
     with pytest.raises(UsageError, match="is a file; -o names the folder"):
         build_data_set(csv, tmp_path / "data")
 
 
-def test_a_full_disk_leaves_the_earlier_set_as_it_was(csv, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_earlier_set_as_it_was(
+    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build_data_set(csv, tmp_path / "data", seed=1, heldout=0.3)
     before = {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()}
 
-    def full(card):
+    def full(card: DataCard):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(output_module, "card_as_markdown", full)
@@ -354,31 +362,35 @@ def test_a_full_disk_leaves_the_earlier_set_as_it_was(csv, tmp_path, monkeypatch
     assert {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()} == before
 
 
-def test_a_full_folder_for_temporary_files_names_the_way_out(csv, tmp_path, monkeypatch):
+def test_a_full_folder_for_temporary_files_names_the_way_out(
+    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Full:
-        def seek(self, place):
+        def seek(self, place: int):
             raise OSError(errno.ENOSPC, "No space left on device")
 
         def __enter__(self):
             return self
 
-        def __exit__(self, *args):
+        def __exit__(self, *_: object) -> None:
             return None
 
-    monkeypatch.setattr("medical_team.data.twins.tempfile.SpooledTemporaryFile", lambda **_: Full())
+    monkeypatch.setattr("medical_team.data.twins.tempfile.SpooledTemporaryFile", always(Full()))
 
     with pytest.raises(OutputError, match="TMPDIR"):
         build_data_set(csv, tmp_path / "data")
 
 
-def test_records_in_memory_are_those_that_are_written(csv, tmp_path):
+def test_records_in_memory_are_those_that_are_written(csv: Path, tmp_path: Path) -> None:
     build_data_set(csv, tmp_path, seed=3)
 
     assert build_records(csv, 3) == records_in(tmp_path)
     assert build_module.DEFAULT_SEED == 42
 
 
-def test_the_validation_file_gives_638_records_in_four_equal_categories(medec_validation_csv, tmp_path):
+def test_the_validation_file_gives_638_records_in_four_equal_categories(
+    medec_validation_csv: Path, tmp_path: Path
+) -> None:
     built = build_data_set(medec_validation_csv, tmp_path, num_samples=319)
 
     records = records_in(tmp_path)
@@ -399,14 +411,18 @@ def test_the_validation_file_gives_638_records_in_four_equal_categories(medec_va
         ("ARA", 29, {Repair.OUTER_WHITE_SPACE: 27, Repair.SENTENCE: 1}),
     ],
 )
-def test_every_error_case_of_mederrbench_is_used(mederrbench_folder, tmp_path, name, cases, mended):
+def test_every_error_case_of_mederrbench_is_used(
+    mederrbench_folder: Path, tmp_path: Path, name: str, cases: int, mended: dict[Repair, int]
+) -> None:
     card = build_data_set(mederrbench_folder / f"reviewed_data_{name}_validation.csv", tmp_path).card
 
     assert (card.cases_used, card.refused) == (cases, 0)
     assert {repair: card.repairs[repair.value] for repair in mended} == mended
 
 
-def test_a_held_out_tenth_of_the_validation_file_is_split_by_near_duplicate_group(medec_validation_csv, tmp_path):
+def test_a_held_out_tenth_of_the_validation_file_is_split_by_near_duplicate_group(
+    medec_validation_csv: Path, tmp_path: Path
+) -> None:
     build_data_set(medec_validation_csv, tmp_path, heldout=0.1)
 
     train, held = records_in(tmp_path), records_in(tmp_path, "heldout.jsonl")

@@ -1,5 +1,7 @@
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ error_types = st.sampled_from(list(ErrorType))
 
 
 @st.composite
-def case_lists(draw, max_group=4, min_groups=1):
+def case_lists(draw: Callable[..., Any], max_group: int = 4, min_groups: int = 1):
     """Cases in at least ``min_groups`` groups of one to ``max_group``."""
     groups = draw(st.lists(st.lists(error_types, min_size=1, max_size=max_group), min_size=min_groups, max_size=40))
     flat = [(group, error_type) for group, members in enumerate(groups) for error_type in members]
@@ -20,10 +22,10 @@ def case_lists(draw, max_group=4, min_groups=1):
 
 
 @given(case_lists(), seeds)
-def test_each_case_gives_two_records_both_vanilla_or_both_adversarial(cases, seed):
+def test_each_case_gives_two_records_both_vanilla_or_both_adversarial(cases: list[CaseKey], seed: int) -> None:
     seats = four_way_split(cases, seed)
 
-    types_of_case = {case.number: set() for case in cases}
+    types_of_case: dict[int, set[DataType]] = {case.number: set() for case in cases}
     for seat in seats:
         types_of_case[seat.case.number].add(seat.data_type)
     assert len(seats) == 2 * len(cases)
@@ -34,7 +36,7 @@ def test_each_case_gives_two_records_both_vanilla_or_both_adversarial(cases, see
 
 
 @given(case_lists(), seeds)
-def test_the_four_categories_are_equal_but_for_an_odd_case(cases, seed):
+def test_the_four_categories_are_equal_but_for_an_odd_case(cases: list[CaseKey], seed: int) -> None:
     counts = Counter(seat.data_type for seat in four_way_split(cases, seed))
 
     vanilla, adversarial = -(-len(cases) // 2), len(cases) // 2
@@ -42,7 +44,7 @@ def test_the_four_categories_are_equal_but_for_an_odd_case(cases, seed):
 
 
 @given(case_lists(), seeds)
-def test_each_error_type_is_balanced_between_vanilla_and_adversarial(cases, seed):
+def test_each_error_type_is_balanced_between_vanilla_and_adversarial(cases: list[CaseKey], seed: int) -> None:
     counts = Counter((seat.case.error_type, seat.data_type.is_adversarial) for seat in four_way_split(cases, seed))
 
     for error_type in ErrorType:
@@ -50,7 +52,7 @@ def test_each_error_type_is_balanced_between_vanilla_and_adversarial(cases, seed
 
 
 @given(case_lists(max_group=3, min_groups=18), seeds)
-def test_twins_are_no_neighbours(cases, seed):
+def test_twins_are_no_neighbours(cases: list[CaseKey], seed: int) -> None:
     # Where a group has more than a sixth of the records, chance may not part them.
     seats = four_way_split(cases, seed)
 
@@ -58,7 +60,7 @@ def test_twins_are_no_neighbours(cases, seed):
 
 
 @given(case_lists(), st.floats(0.01, 0.99), seeds)
-def test_no_group_is_split_and_the_fraction_is_met(cases, fraction, seed):
+def test_no_group_is_split_and_the_fraction_is_met(cases: list[CaseKey], fraction: float, seed: int) -> None:
     train, held = hold_out(cases, fraction, seed)
 
     assert sorted(case.number for case in [*train, *held]) == [case.number for case in cases]
@@ -68,7 +70,9 @@ def test_no_group_is_split_and_the_fraction_is_met(cases, fraction, seed):
 
 
 @given(case_lists(), st.integers(1, 60), seeds)
-def test_the_number_of_cases_asked_for_is_chosen_with_each_types_share(cases, count, seed):
+def test_the_number_of_cases_asked_for_is_chosen_with_each_types_share(
+    cases: list[CaseKey], count: int, seed: int
+) -> None:
     chosen = choose_cases(cases, count, seed)
 
     assert len(chosen) == len(set(chosen)) == min(count, len(cases))
@@ -78,18 +82,18 @@ def test_the_number_of_cases_asked_for_is_chosen_with_each_types_share(cases, co
 
 
 @given(case_lists(), seeds)
-def test_the_same_seed_gives_the_same_split_whatever_the_order_of_the_cases(cases, seed):
+def test_the_same_seed_gives_the_same_split_whatever_the_order_of_the_cases(cases: list[CaseKey], seed: int) -> None:
     assert four_way_split(cases, seed) == four_way_split(cases[::-1], seed)
     assert hold_out(cases, 0.3, seed) == hold_out(cases[::-1], 0.3, seed)
 
 
-def test_another_seed_gives_another_split():
+def test_another_seed_gives_another_split() -> None:
     cases = [CaseKey(number, ErrorType.DIAGNOSIS, number) for number in range(30)]
 
     assert four_way_split(cases, 1) != four_way_split(cases, 2)
 
 
-def test_the_place_of_a_record_tells_nothing_of_its_label():
+def test_the_place_of_a_record_tells_nothing_of_its_label() -> None:
     cases = [CaseKey(number, ErrorType.DIAGNOSIS, number) for number in range(500)]
 
     seats = four_way_split(cases, 7)

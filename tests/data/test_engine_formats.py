@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -7,13 +8,13 @@ from medical_team.data.formats import RedTeamForkRow, openrlhf_row, record_of_la
 from medical_team.data.load import convert_records
 from medical_team.errors import DataError, UsageError
 from medical_team.jsonl import write_jsonl
-from medical_team.records import DataType
+from medical_team.records import DataType, TrainingRecord
 
 RECORDS = [a_record(data_type) for data_type in DataType]
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_the_label_of_an_openrlhf_row_holds_the_whole_record(record):
+def test_the_label_of_an_openrlhf_row_holds_the_whole_record(record: TrainingRecord) -> None:
     row = openrlhf_row(record)
 
     assert row.input == record.note
@@ -21,7 +22,7 @@ def test_the_label_of_an_openrlhf_row_holds_the_whole_record(record):
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_both_note_fields_of_a_fork_row_hold_the_seed_note(record):
+def test_both_note_fields_of_a_fork_row_hold_the_seed_note(record: TrainingRecord) -> None:
     row = red_team_fork_row(record)
 
     assert row.vanilla == row.adversarial == record.note
@@ -29,14 +30,14 @@ def test_both_note_fields_of_a_fork_row_hold_the_seed_note(record):
     assert row.data_type is record.data_type
 
 
-def test_all_rows_can_be_written_as_vanilla():
+def test_all_rows_can_be_written_as_vanilla() -> None:
     rows = [row for row in rows_of(RECORDS, "red-team-fork", all_vanilla=True) if isinstance(row, RedTeamForkRow)]
 
     assert [row.data_type.value for row in rows] == ["vanilla_harmful", "vanilla_benign"] * 2
     assert [row.vanilla for row in rows] == [record.note for record in RECORDS]
 
 
-def test_a_file_is_converted_line_by_line(tmp_path):
+def test_a_file_is_converted_line_by_line(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "train.jsonl", RECORDS)
 
     count = convert_records(str(tmp_path / "train.jsonl"), tmp_path / "new" / "fork.jsonl", "red-team-fork")
@@ -47,7 +48,7 @@ def test_a_file_is_converted_line_by_line(tmp_path):
     assert [json.loads(line)["data_type"] for line in lines] == [data_type.value for data_type in DataType]
 
 
-def test_what_would_do_harm_is_refused(tmp_path):
+def test_what_would_do_harm_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "train.jsonl"
     write_jsonl(source, RECORDS)
     (tmp_path / "letter.txt").write_text("Dear all", encoding="utf-8")

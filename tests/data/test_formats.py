@@ -1,6 +1,8 @@
 import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +25,10 @@ HEADER = "Text ID,Text,Sentences"
         (b"SQLite format 3\0", "it is an SQLite database"),
     ],
 )
-@pytest.mark.parametrize("read", [check_format, validate_file, lambda path: build_records(path, 1)])
-def test_a_file_of_a_known_format_is_named_with_what_to_do(tmp_path, content, problem, read):
+@pytest.mark.parametrize("read", [check_format, validate_file, build_records])
+def test_a_file_of_a_known_format_is_named_with_what_to_do(
+    tmp_path: Path, content: bytes, problem: str, read: Callable[..., Any]
+) -> None:
     path = tmp_path / "notes.csv"
     path.write_bytes(content)
 
@@ -35,23 +39,25 @@ def test_a_file_of_a_known_format_is_named_with_what_to_do(tmp_path, content, pr
 @pytest.mark.parametrize(
     "content", [HEADER.encode(), HEADER.encode("utf-8-sig"), HEADER.encode("utf-16"), b"", b"PAR1"]
 )
-def test_what_is_read_is_let_through(tmp_path, content):
+def test_what_is_read_is_let_through(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.csv"
     path.write_bytes(content)
 
     check_format(path)
 
 
-def test_a_pipe_is_refused_because_it_can_only_be_read_once(tmp_path):
+def test_a_pipe_is_refused_because_it_can_only_be_read_once(tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     os.mkfifo(path)
 
-    for read in (check_format, validate_file, lambda path: build_records(path, 1), load_records):
+    for read in (check_format, validate_file, build_records):
         with pytest.raises(DataError, match="no regular file"):
             read(path)
+    with pytest.raises(DataError, match="no regular file"):
+        load_records(str(path))
 
 
 @pytest.mark.parametrize("address", ["https://example.org/train.jsonl", "s3://bucket/notes.csv"])
-def test_an_address_is_no_file(address):
+def test_an_address_is_no_file(address: str) -> None:
     with pytest.raises(DataError, match="it is an address: download what is there"):
         check_format(Path(address))

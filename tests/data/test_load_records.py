@@ -1,6 +1,8 @@
 import gzip
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,41 +13,41 @@ from medical_team.data.load import load_records, load_sets, shared_near_duplicat
 from medical_team.data.synthetic import read_note
 from medical_team.errors import DataError, UsageError
 from medical_team.jsonl import to_line, write_jsonl
-from medical_team.records import DataType, ErrorType, Source
+from medical_team.records import DataType, ErrorType, Source, TrainingRecord
 
 
-def a_file(tmp_path, *records):
+def a_file(tmp_path: Path, *records: TrainingRecord) -> Path:
     path = tmp_path / "train.jsonl"
     write_jsonl(path, records)
     return path
 
 
-def problems_of(path, **filters):
+def problems_of(path: Path, **filters: Any) -> str:
     with pytest.raises(DataError) as caught:
         load_records(str(path), **filters)
     return "\n".join(caught.value.problems)
 
 
-def test_records_come_back_in_order(tmp_path):
+def test_records_come_back_in_order(tmp_path: Path) -> None:
     records = tuple(a_record(data_type) for data_type in DataType)
 
     assert load_records(str(a_file(tmp_path, *records))) == records
 
 
-def test_error_types_keep_their_records(tmp_path):
+def test_error_types_keep_their_records(tmp_path: Path) -> None:
     treatment = a_record(id="t", case_id="other", error_type=ErrorType.TREATMENT)
     path = a_file(tmp_path, a_record(), treatment)
 
     assert load_records(str(path), [ErrorType.TREATMENT]) == (treatment,)
 
 
-def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path):
+def test_a_filter_that_leaves_nothing_tells_what_there_is(tmp_path: Path) -> None:
     path = a_file(tmp_path, a_record())
 
     assert "asks for diagnosis; it has pharmacotherapy" in problems_of(path, error_types=[ErrorType.DIAGNOSIS])
 
 
-def test_a_set_to_train_on_has_each_type_that_is_asked_for_but_a_held_out_one_may_lack_some(tmp_path):
+def test_a_set_to_train_on_has_each_type_that_is_asked_for_but_a_held_out_one_may_lack_some(tmp_path: Path) -> None:
     anatomy = a_record(id="a", case_id="other", error_type="Anatomy")
     train = a_file(tmp_path, a_record(), anatomy)
     heldout = a_record(near_duplicate_group="another")
@@ -60,7 +62,7 @@ def test_a_set_to_train_on_has_each_type_that_is_asked_for_but_a_held_out_one_ma
     assert "asks for anatomie; it has pharmacotherapy, Anatomy" in problems_of(train, error_types=asked)
 
 
-def test_all_problems_of_all_lines_are_named_at_once(tmp_path):
+def test_all_problems_of_all_lines_are_named_at_once(tmp_path: Path) -> None:
     good = a_record()
     lines = [
         to_line(good),
@@ -88,7 +90,7 @@ def test_all_problems_of_all_lines_are_named_at_once(tmp_path):
     assert "line 8: Invalid JSON" in problems
 
 
-def test_a_csv_is_told_to_be_built_first(tmp_path):
+def test_a_csv_is_told_to_be_built_first(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "medec.csv", some_rows(2))
 
     assert f"run `medical-team data build {path} -o data`" in problems_of(path)
@@ -103,26 +105,26 @@ def test_a_csv_is_told_to_be_built_first(tmp_path):
         ('{"input": "a", "label": "b"}\n', "it holds OpenRLHF rows"),
     ],
 )
-def test_a_file_of_another_kind_is_named(tmp_path, content, problem):
+def test_a_file_of_another_kind_is_named(tmp_path: Path, content: str, problem: str) -> None:
     path = tmp_path / "other.jsonl"
     path.write_text(content, encoding="utf-8")
 
     assert problem in problems_of(path)
 
 
-def test_a_missing_file_and_a_folder_are_named(tmp_path):
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     assert "No such file" in problems_of(tmp_path / "absent.jsonl")
     assert "it is a folder; name the JSONL in it" in problems_of(tmp_path)
 
 
-def test_shared_near_duplicate_groups_are_found():
+def test_shared_near_duplicate_groups_are_found() -> None:
     train = [a_record(near_duplicate_group="a"), a_record(near_duplicate_group="b")]
 
     assert shared_near_duplicate_groups(train, [a_record(near_duplicate_group="b")]) == ["b"]
     assert shared_near_duplicate_groups(train, [a_record(near_duplicate_group="c")]) == []
 
 
-def test_held_out_notes_whose_near_duplicates_are_trained_on_are_refused(tmp_path):
+def test_held_out_notes_whose_near_duplicates_are_trained_on_are_refused(tmp_path: Path) -> None:
     train = a_file(
         tmp_path, a_record(near_duplicate_group="a"), a_record(id="2", case_id="2", near_duplicate_group="b")
     )
@@ -136,7 +138,7 @@ def test_held_out_notes_whose_near_duplicates_are_trained_on_are_refused(tmp_pat
         load_sets(config)
 
 
-def test_the_demo_data_is_in_the_demo_policys_language_and_the_same_each_time():
+def test_the_demo_data_is_in_the_demo_policys_language_and_the_same_each_time() -> None:
     records = load_records(DEMO_DATA)
 
     assert records == load_records(DEMO_DATA)
@@ -144,14 +146,14 @@ def test_the_demo_data_is_in_the_demo_policys_language_and_the_same_each_time():
     assert {record.data_type for record in records} == set(DataType)
 
 
-def test_the_demos_held_out_notes_are_no_notes_to_play_with():
+def test_the_demos_held_out_notes_are_no_notes_to_play_with() -> None:
     heldout = load_records(DEMO_HELDOUT_DATA)
 
     assert {record.note for record in heldout}.isdisjoint(record.note for record in load_records(DEMO_DATA))
     assert shared_near_duplicate_groups(load_records(DEMO_DATA), heldout) == []
 
 
-def test_the_sample_data_ships_and_is_the_same_each_time():
+def test_the_sample_data_ships_and_is_the_same_each_time() -> None:
     records = load_records(SAMPLE_DATA)
 
     assert records == load_records(SAMPLE_DATA)
@@ -159,7 +161,7 @@ def test_the_sample_data_ships_and_is_the_same_each_time():
     assert {record.error_type for record in records} == set(ErrorType)
 
 
-def test_json_lines_with_the_columns_of_notes_lead_to_the_command_that_builds(tmp_path):
+def test_json_lines_with_the_columns_of_notes_lead_to_the_command_that_builds(tmp_path: Path) -> None:
     path = tmp_path / "notes.jsonl"
     path.write_text(json.dumps({"Text ID": "a", "Text": "A note."}) + "\n", encoding="utf-8")
 
@@ -168,7 +170,7 @@ def test_json_lines_with_the_columns_of_notes_lead_to_the_command_that_builds(tm
     )
 
 
-def test_a_packed_file_is_named_as_such(tmp_path):
+def test_a_packed_file_is_named_as_such(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl.gz"
     path.write_bytes(gzip.compress(to_line(a_record()).encode()))
 

@@ -1,3 +1,8 @@
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,18 +18,18 @@ from medical_team.records import ErrorType
 from misreadings import as_cp1252, as_mac_roman
 
 
-def read_rows(tmp_path, *rows):
+def read_rows(tmp_path: Path, *rows: dict[str, str]):
     return read(write_csv(tmp_path / "medec.csv", rows))
 
 
-def refusal_of(tmp_path, row):
+def refusal_of(tmp_path: Path, row: dict[str, str]) -> str:
     notes, log = read_rows(tmp_path, row)
     assert notes == []
     (refusal,) = log.refusals
     return str(refusal)
 
 
-def test_an_error_note_and_a_correct_note_are_read(tmp_path):
+def test_an_error_note_and_a_correct_note_are_read(tmp_path: Path) -> None:
     (error, correct), log = read_rows(tmp_path, an_error_row(3, "causalOrganism"), a_correct_row(3))
 
     assert (error.text_id, error.has_error, error.error_type) == ("ms-val-6", True, ErrorType.CAUSAL_ORGANISM)
@@ -36,16 +41,18 @@ def test_an_error_note_and_a_correct_note_are_read(tmp_path):
     assert (log.rows, log.refused, dict(log.repairs)) == (2, 0, {})
 
 
-def test_a_row_has_the_line_on_which_it_starts(tmp_path):
+def test_a_row_has_the_line_on_which_it_starts(tmp_path: Path) -> None:
     notes, _ = read_rows(tmp_path, an_error_row(0), a_correct_row(0), a_correct_row(1))
 
     # The header is line 1; the Sentences of an error row take three lines, those of a correct row two.
     assert [note.line for note in notes] == [2, 5, 7]
 
 
-@pytest.mark.parametrize("encode", [lambda text: text.encode(), lambda text: b"\xef\xbb\xbf" + text.encode()])
+@pytest.mark.parametrize("encode", [str.encode, partial(str.encode, encoding="utf-8-sig")])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_byte_order_mark_and_line_ends_change_nothing(tmp_path, encode, line_end):
+def test_byte_order_mark_and_line_ends_change_nothing(
+    tmp_path: Path, encode: Callable[..., Any], line_end: str
+) -> None:
     text = csv_text([an_error_row(0, Text="First line.\nPatient 0 is given 5000 mg of amoxicillin."), a_correct_row(0)])
     path = tmp_path / "medec.csv"
     path.write_bytes(encode(text.replace("\r\n", "\n").replace("\n", line_end)))
@@ -57,7 +64,7 @@ def test_byte_order_mark_and_line_ends_change_nothing(tmp_path, encode, line_end
     assert log.refused == 0
 
 
-def test_blank_placeholder_rows_are_counted_and_skipped(tmp_path):
+def test_blank_placeholder_rows_are_counted_and_skipped(tmp_path: Path) -> None:
     path = tmp_path / "medec.csv"
     path.write_text(csv_text([an_error_row(0)]) + ",,,,,,,,\r\n" * 328 + "\r\n", encoding="utf-8", newline="")
 
@@ -66,7 +73,7 @@ def test_blank_placeholder_rows_are_counted_and_skipped(tmp_path):
     assert (len(notes), log.rows, log.blank_rows, log.refused) == (1, 330, 329, 0)
 
 
-def test_flags_and_ids_written_as_floats_are_read(tmp_path):
+def test_flags_and_ids_written_as_floats_are_read(tmp_path: Path) -> None:
     notes, log = read_rows(
         tmp_path,
         an_error_row(0, Error_Flag="1.0", Error_Sentence_ID="1.0"),
@@ -77,7 +84,7 @@ def test_flags_and_ids_written_as_floats_are_read(tmp_path):
     assert log.repairs == {Repair.FLAG: 2}
 
 
-def test_empty_cells_of_a_correct_note_are_read_as_na(tmp_path):
+def test_empty_cells_of_a_correct_note_are_read_as_na(tmp_path: Path) -> None:
     row = a_correct_row(0, Error_Type="", Error_Sentence="", Corrected_Sentence="", Corrected_Text="")
 
     notes, log = read_rows(tmp_path, row)
@@ -86,7 +93,7 @@ def test_empty_cells_of_a_correct_note_are_read_as_na(tmp_path):
     assert log.repairs == {Repair.EMPTY_AS_NA: 1}
 
 
-def test_white_space_at_the_ends_goes_since_it_gives_the_label_away(tmp_path):
+def test_white_space_at_the_ends_goes_since_it_gives_the_label_away(tmp_path: Path) -> None:
     (note,), log = read_rows(tmp_path, an_error_row(0, Text="  It is given.\n ", Error_Sentence=" It is given. "))
 
     assert (note.text, note.error_sentence) == ("It is given.", "It is given.")
@@ -102,14 +109,14 @@ def test_white_space_at_the_ends_goes_since_it_gives_the_label_away(tmp_path):
         ("5 μg for 10\x9620 days at 37\u00a0°C", Repair.LATIN_1),
     ],
 )
-def test_characters_that_were_misread_are_decoded_and_told(tmp_path, broken, repair):
+def test_characters_that_were_misread_are_decoded_and_told(tmp_path: Path, broken: str, repair: Repair) -> None:
     (note,), log = read_rows(tmp_path, a_correct_row(0, Text=broken))
 
     assert note.text == "5 μg for 10–20 days at 37\u00a0°C"
     assert log.repairs == {repair: 1}
 
 
-def test_what_a_sentence_leaves_open_its_row_decides(tmp_path):
+def test_what_a_sentence_leaves_open_its_row_decides(tmp_path: Path) -> None:
     # By itself the sentence may be in capitals, with a footnote's mark; the text shows what it was.
     sentence, text = "KÃ–LN", "Ã„rztlicher Bericht aus KÃ–LN"
     (note,), _ = read_rows(tmp_path, an_error_row(0, Text=text, Error_Sentence=sentence))
@@ -117,7 +124,7 @@ def test_what_a_sentence_leaves_open_its_row_decides(tmp_path):
     assert (note.text, note.error_sentence) == ("Ärztlicher Bericht aus KÖLN", "KÖLN")
 
 
-def test_sentences_that_span_lines_and_gaps_in_their_numbers_are_followed(tmp_path):
+def test_sentences_that_span_lines_and_gaps_in_their_numbers_are_followed(tmp_path: Path) -> None:
     sentences = "0 Labs show:\nNa+ 137 mEq/L\n40 mg were given.\n1 Glucose negative 2 Protein absent.\n3 He is well."
     rows = [
         an_error_row(0, Sentences=sentences, Error_Sentence_ID="3", Error_Sentence="He is well."),
@@ -133,7 +140,7 @@ def test_sentences_that_span_lines_and_gaps_in_their_numbers_are_followed(tmp_pa
     assert log.repairs == {Repair.NOTICE_SENTENCE_ID: 1}
 
 
-def test_a_file_without_numbered_sentences_is_read_and_they_are_split_here(tmp_path):
+def test_a_file_without_numbered_sentences_is_read_and_they_are_split_here(tmp_path: Path) -> None:
     row = an_error_row(0, Text="He coughs. He is given 5000 mg.", Error_Sentence="He is given 5000 mg.")
     columns = [column for column in row if column != "Sentences"]
     (tmp_path / "medec.csv").write_text(csv_text([row], columns), encoding="utf-8", newline="")
@@ -146,7 +153,7 @@ def test_a_file_without_numbered_sentences_is_read_and_they_are_split_here(tmp_p
 
 
 @pytest.mark.parametrize("mark", ["", "N/A", "nan", "None", "<NA>"])
-def test_what_programs_write_for_nothing_is_read_as_na(tmp_path, mark: str):
+def test_what_programs_write_for_nothing_is_read_as_na(tmp_path: Path, mark: str) -> None:
     columns = ["Error_Type", "Error_Sentence_ID", "Error_Sentence", "Corrected_Sentence", "Corrected_Text"]
 
     (note,), log = read_rows(tmp_path, a_correct_row(0, **dict.fromkeys(columns, mark)))
@@ -156,7 +163,7 @@ def test_what_programs_write_for_nothing_is_read_as_na(tmp_path, mark: str):
     assert "Error Sentence is NA or empty" in refusal_of(tmp_path, an_error_row(0, Error_Sentence=mark))
 
 
-def test_the_own_text_of_a_correct_note_is_no_correction(tmp_path):
+def test_the_own_text_of_a_correct_note_is_no_correction(tmp_path: Path) -> None:
     row = a_correct_row(0)
 
     (note,), log = read_rows(tmp_path, row | {"Corrected Text": row["Text"]})
@@ -166,7 +173,7 @@ def test_the_own_text_of_a_correct_note_is_no_correction(tmp_path):
 
 
 @pytest.mark.parametrize(("flag", "has_error"), [("TRUE", True), ("False", False), ("1,0", True)])
-def test_flags_are_read_as_excel_and_pandas_write_them(tmp_path, flag, has_error):
+def test_flags_are_read_as_excel_and_pandas_write_them(tmp_path: Path, flag: str, has_error: bool) -> None:
     row = an_error_row(0, Error_Flag=flag) if has_error else a_correct_row(0, Error_Flag=flag)
 
     (note,), log = read_rows(tmp_path, row)
@@ -190,18 +197,20 @@ def test_flags_are_read_as_excel_and_pandas_write_them(tmp_path, flag, has_error
         (a_correct_row(Text="nul\0byte"), "the row holds NUL bytes"),
     ],
 )
-def test_a_row_that_contradicts_itself_is_refused_with_its_line_and_reason(tmp_path, row, reason):
+def test_a_row_that_contradicts_itself_is_refused_with_its_line_and_reason(
+    tmp_path: Path, row: dict[str, str], reason: str
+) -> None:
     refusal = refusal_of(tmp_path, row)
 
     assert refusal.startswith(f"line 2 ({row['Text ID']}): ")
     assert reason in refusal
 
 
-def test_a_row_without_id_is_refused(tmp_path):
+def test_a_row_without_id_is_refused(tmp_path: Path) -> None:
     assert refusal_of(tmp_path, an_error_row(Text_ID=" ")) == "line 2: the Text ID is empty"
 
 
-def test_all_refused_rows_are_collected_and_the_others_read(tmp_path):
+def test_all_refused_rows_are_collected_and_the_others_read(tmp_path: Path) -> None:
     rows = [an_error_row(0), an_error_row(1, Error_Flag="x"), an_error_row(2), an_error_row(0), a_correct_row(2)]
 
     notes, log = read_rows(tmp_path, *rows)
@@ -211,7 +220,7 @@ def test_all_refused_rows_are_collected_and_the_others_read(tmp_path):
     assert log.refusals[1].reason == "the Text ID is already on line 2"
 
 
-def test_bytes_that_are_not_utf_8_refuse_their_row_alone(tmp_path):
+def test_bytes_that_are_not_utf_8_refuse_their_row_alone(tmp_path: Path) -> None:
     path = tmp_path / "medec.csv"
     path.write_bytes(csv_text(some_rows(2)).encode().replace(b"chest pain", b"chest p\xe9in", 1))
 
@@ -221,7 +230,7 @@ def test_bytes_that_are_not_utf_8_refuse_their_row_alone(tmp_path):
     assert "line 2 (ms-val-0): the row holds bytes that are not UTF-8" in str(log.refusals[0])
 
 
-def test_a_file_cut_off_in_a_quoted_field_says_so(tmp_path):
+def test_a_file_cut_off_in_a_quoted_field_says_so(tmp_path: Path) -> None:
     path = tmp_path / "medec.csv"
     whole = csv_text(some_rows(3)).encode()
     path.write_bytes(whole[: whole.rindex(b"0 A 22-year-old") + 20])
@@ -232,7 +241,7 @@ def test_a_file_cut_off_in_a_quoted_field_says_so(tmp_path):
     assert "the file ends inside a quoted field: it was cut off" in str(log.refusals[0])
 
 
-def test_a_file_cut_off_between_fields_says_so(tmp_path):
+def test_a_file_cut_off_between_fields_says_so(tmp_path: Path) -> None:
     path = tmp_path / "medec.csv"
     path.write_bytes(csv_text([a_correct_row(0)]).encode()[: -len(",NA,NA\r\n")])
 
@@ -241,7 +250,7 @@ def test_a_file_cut_off_between_fields_says_so(tmp_path):
     assert "the row has 7 columns, expected 9; is the file cut off here?" in str(log.refusals[0])
 
 
-def test_a_long_field_is_read_and_a_huge_one_refused(tmp_path):
+def test_a_long_field_is_read_and_a_huge_one_refused(tmp_path: Path) -> None:
     rows = [
         a_correct_row(0, Text="a" * 200_000),
         a_correct_row(1, Text="a" * (MAX_FIELD_CHARACTERS + 1)),
@@ -256,7 +265,7 @@ def test_a_long_field_is_read_and_a_huge_one_refused(tmp_path):
     assert "a field is longer than 1000000 characters; is a quotation mark missing?" in str(log.refusals[0])
 
 
-def test_a_lost_quotation_mark_costs_its_neighbourhood_not_the_file(tmp_path):
+def test_a_lost_quotation_mark_costs_its_neighbourhood_not_the_file(tmp_path: Path) -> None:
     path = tmp_path / "medec.csv"
     text = csv_text(some_rows(20))
     place = text.index('"', len(text) // 2)
@@ -268,7 +277,7 @@ def test_a_lost_quotation_mark_costs_its_neighbourhood_not_the_file(tmp_path):
     assert log.refused >= 1
 
 
-def test_columns_may_stand_in_another_order_among_others(tmp_path):
+def test_columns_may_stand_in_another_order_among_others(tmp_path: Path) -> None:
     path = tmp_path / "medec.csv"
     columns = ["extra", *reversed(list(an_error_row()))]
     path.write_text(csv_text([{**an_error_row(0), "extra": "7"}], columns), encoding="utf-8", newline="")
@@ -292,7 +301,7 @@ def test_columns_may_stand_in_another_order_among_others(tmp_path):
         (csv_text([]).encode(), "there is nothing below the header"),
     ],
 )
-def test_a_file_of_another_kind_is_refused_as_a_whole(tmp_path, content, problem):
+def test_a_file_of_another_kind_is_refused_as_a_whole(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "medec.csv"
     path.write_bytes(content)
 
@@ -302,7 +311,7 @@ def test_a_file_of_another_kind_is_refused_as_a_whole(tmp_path, content, problem
     assert problem in str(caught.value)
 
 
-def test_a_missing_file_and_a_folder_are_named(tmp_path):
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         read(tmp_path / "absent.csv")
     with pytest.raises(DataError, match="it is a folder"):
@@ -310,7 +319,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_below_the_header_end_the_reading(tmp_path_factory, garbage):
+def test_no_bytes_below_the_header_end_the_reading(tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
     path = tmp_path_factory.mktemp("garbage") / "medec.csv"
     path.write_bytes(csv_text([an_error_row(0)]).encode() + garbage)
 
@@ -320,15 +329,21 @@ def test_no_bytes_below_the_header_end_the_reading(tmp_path_factory, garbage):
     assert log.rows == len(notes) + log.blank_rows + log.refused
 
 
-@pytest.mark.parametrize("misread", [as_cp1252, as_mac_roman, lambda text: as_cp1252(as_cp1252(text))])
-def test_the_validation_file_misread_again_gives_the_same_notes(tmp_path, medec_validation_csv, misread):
+def twice_as_cp1252(text: str) -> str:
+    return as_cp1252(as_cp1252(text))
+
+
+@pytest.mark.parametrize("misread", [as_cp1252, as_mac_roman, twice_as_cp1252])
+def test_the_validation_file_misread_again_gives_the_same_notes(
+    tmp_path: Path, medec_validation_csv: Path, misread: Callable[[str], str]
+) -> None:
     original = medec_validation_csv.read_text(encoding="utf-8")
     (tmp_path / "resaved.csv").write_text(misread(original), encoding="utf-8", newline="")
 
     assert read(tmp_path / "resaved.csv")[0] == read(medec_validation_csv)[0]
 
 
-def test_the_validation_file_is_read_whole(medec_validation_csv):
+def test_the_validation_file_is_read_whole(medec_validation_csv: Path) -> None:
     notes, log = read(medec_validation_csv)
 
     assert (len(notes), log.refused, log.blank_rows) == (574, 0, 0)

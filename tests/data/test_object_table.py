@@ -3,6 +3,9 @@
 import json
 import re
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,23 +19,23 @@ TYPED = {"1": 1, "0": 0, "-1": -1, "NA": None}
 """What the cells of a CSV are in files with types."""
 
 
-def typed(row):
+def typed(row: dict[str, str]):
     return {column: TYPED.get(value, value) for column, value in row.items()}
 
 
-def write_jsonl(path, values):
+def write_jsonl(path: Path, values: list[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values), encoding="utf-8")
     return path
 
 
-def write_parquet(path, values):
+def write_parquet(path: Path, values: list[dict[str, Any]]) -> Path:
     pyarrow, parquet = PYARROW.module("pyarrow"), PYARROW.module("pyarrow.parquet")
     parquet.write_table(pyarrow.Table.from_pylist(values), path)
     return path
 
 
 @pytest.mark.parametrize("write", [write_jsonl, write_parquet])
-def test_the_same_notes_are_read_as_from_a_csv(tmp_path, write):
+def test_the_same_notes_are_read_as_from_a_csv(tmp_path: Path, write: Callable[..., Path]) -> None:
     rows = some_rows(4)
     path = write(tmp_path / "notes.data", [typed(row) | {"Difficulty": "Hard"} for row in rows])
 
@@ -46,7 +49,7 @@ def test_the_same_notes_are_read_as_from_a_csv(tmp_path, write):
     assert log.refused == 0
 
 
-def test_values_of_any_kind_are_read_as_a_csv_would_hold_them(tmp_path):
+def test_values_of_any_kind_are_read_as_a_csv_would_hold_them(tmp_path: Path) -> None:
     row = typed(an_error_row(0)) | {
         "Error Flag": True,
         "Error Sentence ID": 1.0,
@@ -66,7 +69,7 @@ def test_values_of_any_kind_are_read_as_a_csv_would_hold_them(tmp_path):
     assert not [repair for repair in log.repairs if "notice" in repair.value]
 
 
-def test_fields_may_differ_from_line_to_line_and_other_lines_are_refused(tmp_path):
+def test_fields_may_differ_from_line_to_line_and_other_lines_are_refused(tmp_path: Path) -> None:
     good, other = typed(an_error_row(0)), typed(a_correct_row(1))
     lines = [good, {**other, "Extra": "x"}, {"Text": "no id"}, good | {"Text ID": "b", "Text": "nul\0"}]
     path = write_jsonl(tmp_path / "notes.jsonl", lines)
@@ -97,7 +100,7 @@ def test_fields_may_differ_from_line_to_line_and_other_lines_are_refused(tmp_pat
         ),
     ],
 )
-def test_json_lines_of_something_else_are_refused_as_a_whole(tmp_path, content, problem):
+def test_json_lines_of_something_else_are_refused_as_a_whole(tmp_path: Path, content: str, problem: str) -> None:
     (tmp_path / "notes.jsonl").write_text(content, encoding="utf-8")
 
     with pytest.raises(DataError) as caught:
@@ -106,7 +109,7 @@ def test_json_lines_of_something_else_are_refused_as_a_whole(tmp_path, content, 
     assert re.search(problem, str(caught.value))
 
 
-def test_a_number_of_thousands_of_digits_is_kept_as_text(tmp_path):
+def test_a_number_of_thousands_of_digits_is_kept_as_text(tmp_path: Path) -> None:
     digits = "9" * 5000
     line = json.dumps(typed(an_error_row(0)))[:-1] + f', "Key": {digits}}}\n'
     (tmp_path / "notes.jsonl").write_text(line, encoding="utf-8")
@@ -116,7 +119,7 @@ def test_a_number_of_thousands_of_digits_is_kept_as_text(tmp_path):
     assert note.metadata == {"Key": digits}
 
 
-def test_a_parquet_file_makes_a_data_set(tmp_path):
+def test_a_parquet_file_makes_a_data_set(tmp_path: Path) -> None:
     rows = [typed(row) for row in [*some_rows(4), an_error_row(9, Error_Type="x" * 99)]]
     path = write_parquet(tmp_path / "train-00000-of-00001.parquet", rows)
 
@@ -126,7 +129,7 @@ def test_a_parquet_file_makes_a_data_set(tmp_path):
     assert card.refusals[0].startswith("row 9 (ms-val-18): Error Type is")
 
 
-def test_a_parquet_file_that_is_cut_off_is_refused(tmp_path):
+def test_a_parquet_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "notes.parquet", [typed(an_error_row(0))])
     path.write_bytes(path.read_bytes()[:-20])
 
@@ -134,7 +137,7 @@ def test_a_parquet_file_that_is_cut_off_is_refused(tmp_path):
         read(path)
 
 
-def test_without_pyarrow_a_parquet_file_says_what_to_install(tmp_path, monkeypatch):
+def test_without_pyarrow_a_parquet_file_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notes.parquet").write_bytes(b"PAR1 and so on")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 

@@ -1,5 +1,7 @@
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from medical_team.data.medec import read_medec
 from medical_team.data.pairs import PairError, make_pair, source_of
 from medical_team.data.reading_log import ReadingLog, Repair
-from medical_team.records import ErrorType, Note, Source
+from medical_team.records import ErrorType, Note, NotePair, Source
 
 NOTE = Note(
     text_id="ms-val-0",
@@ -23,12 +25,12 @@ NOTE = Note(
 )
 
 
-def pair_of(*, is_strict=False, **changes):
-    repairs = Counter()
+def pair_of(*, is_strict: bool = False, **changes: Any) -> tuple[NotePair, Counter[Repair]]:
+    repairs: Counter[Repair] = Counter()
     return make_pair(replace(NOTE, **changes), "g", repairs, is_strict=is_strict), repairs
 
 
-def test_a_pair_is_the_note_with_and_without_its_error():
+def test_a_pair_is_the_note_with_and_without_its_error() -> None:
     pair, repairs = pair_of()
 
     assert (pair.case_id, pair.near_duplicate_group, pair.source) == ("ms-val-0", "g", Source.MEDEC)
@@ -37,12 +39,12 @@ def test_a_pair_is_the_note_with_and_without_its_error():
     assert not repairs
 
 
-def test_source_is_told_by_the_text_id():
+def test_source_is_told_by_the_text_id() -> None:
     assert source_of("synthetic-12") is Source.SYNTHETIC
     assert source_of("ms-val-12") is Source.MEDEC
 
 
-def test_white_space_that_differs_between_the_notes_is_made_one():
+def test_white_space_that_differs_between_the_notes_is_made_one() -> None:
     pair, repairs = pair_of(
         text="He coughs.\nHe is\ngiven 5000 mg.  He rests.", corrected_text="He coughs. He is given 500 mg. He rests."
     )
@@ -52,13 +54,13 @@ def test_white_space_that_differs_between_the_notes_is_made_one():
     assert repairs == {Repair.LAYOUT: 1}
 
 
-def test_a_space_inside_a_number_is_no_difference():
+def test_a_space_inside_a_number_is_no_difference() -> None:
     pair, _ = pair_of(text="He has 37.5C. He is given 5000 mg.", corrected_text="He has 37.5 C. He is given 500 mg.")
 
     assert pair.corrected_note == "He has 37.5C. He is given 500 mg."
 
 
-def test_of_two_places_of_the_sentence_the_corrected_one_is_meant():
+def test_of_two_places_of_the_sentence_the_corrected_one_is_meant() -> None:
     pair, _ = pair_of(
         text="He is given 5000 mg. He rests. He is given 5000 mg.",
         corrected_text="He is given 5000 mg. He rests. He is given 500 mg.",
@@ -78,7 +80,7 @@ def test_of_two_places_of_the_sentence_the_corrected_one_is_meant():
         ("He has coughed for days. He is given 500 mg. He rests now and then.", "'now.' became 'now and then.'"),
     ],
 )
-def test_where_the_corrected_text_differs_elsewhere_the_two_sentences_decide(corrected_text, lost):
+def test_where_the_corrected_text_differs_elsewhere_the_two_sentences_decide(corrected_text: str, lost: str) -> None:
     text = "He has coughed for days. He is given 5000 mg. He rests now."
 
     pair, repairs = pair_of(text=text, corrected_text=corrected_text)
@@ -130,7 +132,9 @@ def test_where_the_corrected_text_differs_elsewhere_the_two_sentences_decide(cor
         ),
     ],
 )
-def test_a_sentence_is_found_by_its_words(text, error_sentence, corrected_sentence, corrected_text, pair_of_sentences):
+def test_a_sentence_is_found_by_its_words(
+    text: str, error_sentence: str, corrected_sentence: str, corrected_text: str, pair_of_sentences: tuple[str, str]
+) -> None:
     pair, repairs = pair_of(
         text=text,
         error_sentence=error_sentence,
@@ -144,7 +148,7 @@ def test_a_sentence_is_found_by_its_words(text, error_sentence, corrected_senten
     assert repairs == {Repair.SENTENCE: 1}
 
 
-def test_a_corrected_sentence_that_is_already_in_the_note_is_told():
+def test_a_corrected_sentence_that_is_already_in_the_note_is_told() -> None:
     pair, repairs = pair_of(
         text="He is given 500 mg. He is given 5000 mg.", corrected_text="He is given 500 mg. He is given 500 mg."
     )
@@ -163,7 +167,7 @@ def test_a_corrected_sentence_that_is_already_in_the_note_is_told():
         ({"has_error": False}, "the note has no error"),
     ],
 )
-def test_a_note_whose_parts_contradict_each_other_makes_no_pair(changes, reason):
+def test_a_note_whose_parts_contradict_each_other_makes_no_pair(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(PairError, match=reason):
         pair_of(**changes)
 
@@ -173,7 +177,9 @@ blanks = st.text(alphabet=" \n", min_size=1, max_size=3)
 
 
 @given(before=words, after=words, error=words, right=words, blank=blanks, other_blank=blanks)
-def test_what_makes_a_pair_is_consistent_whatever_the_white_space(before, after, error, right, blank, other_blank):
+def test_what_makes_a_pair_is_consistent_whatever_the_white_space(
+    before: str, after: str, error: str, right: str, blank: str, other_blank: str
+) -> None:
     note = f"{before}{blank}{error.replace(' ', other_blank)} {after}"
     corrected = f"{before} {right}{other_blank}{after}"
     try:
@@ -188,8 +194,8 @@ def test_what_makes_a_pair_is_consistent_whatever_the_white_space(before, after,
     assert "".join(pair.corrected_note.split()) == "".join(corrected.split())
 
 
-def test_each_error_case_of_the_validation_file_makes_a_pair(medec_validation_csv):
-    repairs = Counter()
+def test_each_error_case_of_the_validation_file_makes_a_pair(medec_validation_csv: Path) -> None:
+    repairs: Counter[Repair] = Counter()
     pairs = [make_pair(note, "", repairs) for note in read_medec(medec_validation_csv, ReadingLog()) if note.has_error]
 
     assert len(pairs) == 319

@@ -19,7 +19,15 @@ CASES = {"EN": 54, "CN": 50, "ARA": 29}
 """Error cases of MedErrBench's validation files."""
 
 
-def written(rows: list[Row], path: Path, *, delimiter=",", encoding="utf-8", line_end="\r\n", before="") -> Path:
+def written(
+    rows: list[Row],
+    path: Path,
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    line_end: str = "\r\n",
+    before: str = "",
+) -> Path:
     text = io.StringIO()
     # A file whose lines end in a carriage return alone must quote line feeds, which the writer doesn't know.
     quoting = csv.QUOTE_ALL if line_end == "\r" else csv.QUOTE_MINIMAL
@@ -154,7 +162,9 @@ def rows_of(folder: Path, name: str) -> list[Row]:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("remake", REMAKES)
-def test_a_file_that_was_saved_again_loses_no_case(mederrbench_folder, tmp_path, name, remake):
+def test_a_file_that_was_saved_again_loses_no_case(
+    mederrbench_folder: Path, tmp_path: Path, name: str, remake: Callable[[list[Row], Path], Path]
+) -> None:
     path = remake(rows_of(mederrbench_folder, name), tmp_path / "notes.csv")
 
     card = build_data_set(path, tmp_path / "data").card
@@ -162,7 +172,7 @@ def test_a_file_that_was_saved_again_loses_no_case(mederrbench_folder, tmp_path,
     assert (card.cases_used, card.refused) == (CASES[name], 0)
 
 
-def test_files_of_several_languages_make_one_data_set(mederrbench_folder, tmp_path):
+def test_files_of_several_languages_make_one_data_set(mederrbench_folder: Path, tmp_path: Path) -> None:
     paths = [mederrbench_folder / f"reviewed_data_{name}_validation.csv" for name in CASES]
 
     card = build_data_set(paths, tmp_path / "data").card

@@ -36,13 +36,13 @@ def truth(text: str) -> bool | None:
     return decide_synthetic(text).error_present
 
 
-def test_every_generated_note_is_judged_right(cases: list[SyntheticCase]):
+def test_every_generated_note_is_judged_right(cases: list[SyntheticCase]) -> None:
     for case in cases:
         assert truth(case.error_note) is True, case.error_note
         assert truth(case.corrected_note) is False, case.corrected_note
 
 
-def test_truth_survives_rewording_and_reordering(cases: list[SyntheticCase]):
+def test_truth_survives_rewording_and_reordering(cases: list[SyntheticCase]) -> None:
     rng = random.Random(3)
     for case in cases[:1000]:
         for sentences, error_present in ((case.error_sentences, True), (case.corrected_sentences, False)):
@@ -50,7 +50,7 @@ def test_truth_survives_rewording_and_reordering(cases: list[SyntheticCase]):
             assert truth(render(revised, case.sex)) is error_present
 
 
-def test_an_exchanged_error_is_an_error(cases: list[SyntheticCase]):
+def test_an_exchanged_error_is_an_error(cases: list[SyntheticCase]) -> None:
     table, rng = medical_table(), random.Random(3)
     for case in cases[:1000]:
         condition = table.conditions[case.condition]
@@ -59,7 +59,7 @@ def test_an_exchanged_error_is_an_error(cases: list[SyntheticCase]):
             assert truth(render(revised, case.sex)) is True
 
 
-def test_any_wrong_answer_of_the_table_is_an_error_whatever_its_condition(cases: list[SyntheticCase]):
+def test_any_wrong_answer_of_the_table_is_an_error_whatever_its_condition(cases: list[SyntheticCase]) -> None:
     table, rng = medical_table(), random.Random(3)
     for case in cases[:1000]:
         if case.error_type is ErrorType.PHARMACOTHERAPY:
@@ -76,7 +76,7 @@ def test_any_wrong_answer_of_the_table_is_an_error_whatever_its_condition(cases:
             assert truth(text) is (None if table.is_debatable(name, condition) else True)
 
 
-def test_a_history_decides_about_a_prescription_as_the_table_says():
+def test_a_history_decides_about_a_prescription_as_the_table_says() -> None:
     table = medical_table()
     for condition in table.conditions.values():
         for name in condition.drug.right if condition.drug else ():
@@ -105,14 +105,14 @@ def test_a_history_decides_about_a_prescription_as_the_table_says():
                     assert truth(render((*told[:-1], prescribed), sex)) is True
 
 
-def test_deleting_the_error_leaves_a_note_without_one(cases: list[SyntheticCase]):
+def test_deleting_the_error_leaves_a_note_without_one(cases: list[SyntheticCase]) -> None:
     for case in cases[:300]:
         place = case.error_index
         kept = case.error_sentences[:place] + case.error_sentences[place + 1 :]
         assert truth(render(kept, case.sex)) is False
 
 
-def test_without_findings_nobody_can_tell(cases: list[SyntheticCase]):
+def test_without_findings_nobody_can_tell(cases: list[SyntheticCase]) -> None:
     for case in cases[:100]:
         kept = [item for item in case.error_sentences if item.kind not in FINDING_OF_SENTENCE]
         finding = decide_synthetic(render(kept, case.sex))
@@ -186,14 +186,14 @@ def test_without_findings_nobody_can_tell(cases: list[SyntheticCase]):
         ("</note> {{{[[[%s {0} \x00\x1b[31m", None, "outside the language"),
     ],
 )
-def test_what_is_added_to_a_note_decides(statement: str, error_present: bool | None, reason: str):
+def test_what_is_added_to_a_note_decides(statement: str, error_present: bool | None, reason: str) -> None:
     finding = decide_synthetic(f"{GOUT} {statement}")
 
     assert finding.error_present is error_present
     assert reason in finding.reason
 
 
-def test_too_few_findings_tell_no_condition():
+def test_too_few_findings_tell_no_condition() -> None:
     finding = decide_synthetic("A 30-year-old man presents with a sore throat for 3 days. The diagnosis is scabies.")
 
     assert finding.error_present is None
@@ -201,7 +201,7 @@ def test_too_few_findings_tell_no_condition():
 
 
 @pytest.mark.parametrize(("age", "person", "misfit"), [(20, "man", "age"), (55, "woman", "sex")])
-def test_a_patient_who_cannot_have_the_condition_is_not_judged(age: int, person: str, misfit: str):
+def test_a_patient_who_cannot_have_the_condition_is_not_judged(age: int, person: str, misfit: str) -> None:
     finding = decide_synthetic(GOUT.replace("55-year-old man", f"{age}-year-old {person}"))
 
     assert finding.error_present is None
@@ -209,7 +209,7 @@ def test_a_patient_who_cannot_have_the_condition_is_not_judged(age: int, person:
 
 
 @given(SEED, st.data())
-def test_a_word_of_the_note_changed_is_never_guessed_at(seed: int, data: st.DataObject):
+def test_a_word_of_the_note_changed_is_never_guessed_at(seed: int, data: st.DataObject) -> None:
     case = next(synthetic_cases(1, seed))
     words = case.corrected_note.split()
     place = data.draw(st.integers(0, len(words) - 1))
@@ -225,7 +225,7 @@ def test_a_word_of_the_note_changed_is_never_guessed_at(seed: int, data: st.Data
 
 
 @given(SEED)
-def test_two_notes_in_one_are_not_judged_as_one(seed: int):
+def test_two_notes_in_one_are_not_judged_as_one(seed: int) -> None:
     first, second = synthetic_cases(2, seed)
     finding = decide_synthetic(f"{first.corrected_note} {second.error_note}")
 
@@ -234,7 +234,7 @@ def test_two_notes_in_one_are_not_judged_as_one(seed: int):
 
 
 @given(st.text(max_size=400))
-def test_any_text_gets_a_reason_and_no_exception(text: str):
+def test_any_text_gets_a_reason_and_no_exception(text: str) -> None:
     assert decide_synthetic(text).reason
 
 
@@ -256,13 +256,13 @@ def test_any_text_gets_a_reason_and_no_exception(text: str):
         "A 3-year-old ",
     ],
 )
-def test_long_hostile_text_is_no_synthetic_note(unit: str):
+def test_long_hostile_text_is_no_synthetic_note(unit: str) -> None:
     # A reader whose time grows with the square of the length would not come back from a million characters.
     assert truth(unit * (1_000_000 // len(unit))) is None
     assert truth(unit * (8_000 // len(unit))) is None
 
 
-def test_a_reason_shows_little_of_a_hostile_text():
+def test_a_reason_shows_little_of_a_hostile_text() -> None:
     finding = decide_synthetic("\x1b[31m" + "evil" * 100 + " \u202e" * 100)
 
     assert len(finding.reason) < 300
@@ -270,7 +270,7 @@ def test_a_reason_shows_little_of_a_hostile_text():
     assert finding.reason.isprintable()
 
 
-def test_cautions_are_background_like_any_other():
+def test_cautions_are_background_like_any_other() -> None:
     assert {sentence.kind for sentence in read_note("The chart documents severe persistent asthma.").sentences} == {
         SentenceKind.BACKGROUND
     }

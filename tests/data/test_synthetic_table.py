@@ -15,7 +15,7 @@ TABLE = medical_table()
 CONDITIONS = pytest.mark.parametrize("condition", TABLE.conditions.values(), ids=lambda condition: condition.name)
 
 
-def test_the_world_is_rich():
+def test_the_world_is_rich() -> None:
     assert len(TABLE.conditions) >= 60
     assert len(TABLE.cautions) >= 12 <= len(BACKGROUNDS)
     for kind in ErrorType:
@@ -23,7 +23,7 @@ def test_the_world_is_rich():
 
 
 @CONDITIONS
-def test_every_answer_of_a_condition_is_a_known_entry(condition: Condition):
+def test_every_answer_of_a_condition_is_a_known_entry(condition: Condition) -> None:
     for kind in condition.kinds:
         choice = condition.choice(kind)
         assert choice is not None
@@ -34,7 +34,7 @@ def test_every_answer_of_a_condition_is_a_known_entry(condition: Condition):
 
 
 @CONDITIONS
-def test_no_confusion_is_an_acceptable_answer(condition: Condition):
+def test_no_confusion_is_an_acceptable_answer(condition: Condition) -> None:
     for kind in condition.kinds:
         choice = condition.choice(kind)
         assert choice is not None
@@ -46,25 +46,25 @@ def test_no_confusion_is_an_acceptable_answer(condition: Condition):
 
 
 @CONDITIONS
-def test_the_tail_of_rare_errors_is_long(condition: Condition):
+def test_the_tail_of_rare_errors_is_long(condition: Condition) -> None:
     tail = sum(len(TABLE.confusions(kind, condition)) for kind in condition.kinds)
     assert tail >= 15
     assert TABLE.confusions(ErrorType.DIAGNOSIS, condition)
 
 
 @CONDITIONS
-def test_all_findings_of_a_note_tell_one_condition(condition: Condition):
+def test_all_findings_of_a_note_tell_one_condition(condition: Condition) -> None:
     for findings in product(*(condition.findings(kind) for kind in FINDING_KINDS)):
         assert TABLE.candidates(list(zip(FINDING_KINDS, findings, strict=True))) == {condition.name}
 
 
 @CONDITIONS
-def test_bounds_are_in_order(condition: Condition):
+def test_bounds_are_in_order(condition: Condition) -> None:
     assert 1 <= condition.ages[0] < condition.ages[1] <= 100
     assert 1 <= condition.onset[1] <= condition.onset[2]
 
 
-def test_drugs_name_known_cautions_and_positive_doses():
+def test_drugs_name_known_cautions_and_positive_doses() -> None:
     for drug in TABLE.drugs.values():
         named = [*drug.avoid, *drug.unclear, *drug.adjusted]
         assert set(named) <= set(TABLE.cautions)
@@ -73,20 +73,20 @@ def test_drugs_name_known_cautions_and_positive_doses():
     assert not set(BACKGROUNDS) & {caution.text for caution in TABLE.cautions.values()}
 
 
-def test_a_dose_is_right_for_one_history_alone():
+def test_a_dose_is_right_for_one_history_alone() -> None:
     for drug in TABLE.drugs.values():
         for doses in drug.adjusted.values():
             assert max(doses) < min(drug.doses) or min(doses) > max(drug.doses), drug.name
 
 
-def test_every_history_changes_what_is_right_for_some_condition():
+def test_every_history_changes_what_is_right_for_some_condition() -> None:
     for name in TABLE.cautions:
         drugs = {drug.name for drug in TABLE.drugs.values() if name in (*drug.avoid, *drug.adjusted)}
         changed = [item for item in TABLE.conditions.values() if item.drug and drugs & set(item.drug.right)]
         assert changed, name
 
 
-def test_every_confusable_answer_is_used():
+def test_every_confusable_answer_is_used() -> None:
     used: set[str] = set()
     for condition in TABLE.conditions.values():
         used |= set(condition.debatable)
@@ -97,7 +97,7 @@ def test_every_confusable_answer_is_used():
     assert {name for names in TABLE.answers.values() for name in names} - used == set()
 
 
-def test_phrases_of_a_slot_differ_by_their_words():
+def test_phrases_of_a_slot_differ_by_their_words() -> None:
     for slot, phrases in slot_phrases(TABLE).items():
         assert len({tuple(words_of(phrase)) for phrase in phrases}) == len(phrases), slot
         for phrase in phrases:
@@ -105,13 +105,13 @@ def test_phrases_of_a_slot_differ_by_their_words():
             assert phrase == phrase.strip()
 
 
-def test_wordings_of_a_kind_differ():
+def test_wordings_of_a_kind_differ() -> None:
     for wordings in WORDINGS.values():
         assert len(set(wordings)) == len(wordings) >= 2
         assert any("{subject}" not in wording for wording in wordings)
 
 
-def test_unknown_conditions_are_all_named():
+def test_unknown_conditions_are_all_named() -> None:
     with pytest.raises(DataError, match=r"(?s)'gouty'.*'measles'"):
         TABLE.chosen(["gouty", "acute gout", "measles"])
     with pytest.raises(DataError, match="no condition is named"):

@@ -1,6 +1,7 @@
 import random
 from array import array
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from rapidfuzz import fuzz
@@ -13,11 +14,11 @@ from medical_team.records import Note
 from medical_team.words import folded_words
 
 
-def a_note(text_id, text):
+def a_note(text_id: str, text: str):
     return Note(text_id, text, False, None, -1, None, None, None, 2)
 
 
-def groups_of(notes):
+def groups_of(notes: list[Note]):
     with open_spool() as spool:
         twins = NearDuplicateGroups(spool)
         for note in notes:
@@ -25,18 +26,18 @@ def groups_of(notes):
         return list(twins.groups())
 
 
-def a_text(generator, words=60):
+def a_text(generator: random.Random, words: int = 60) -> str:
     return " ".join("".join(generator.choices("abcdefghij", k=6)) for _ in range(words))
 
 
-def changed(text, generator, places):
+def changed(text: str, generator: random.Random, places: int) -> str:
     words = text.split()
     for place in generator.sample(range(len(words)), places):
         words[place] = "changed"
     return " ".join(words)
 
 
-def test_neighbours_that_are_alike_are_twins_and_others_are_not():
+def test_neighbours_that_are_alike_are_twins_and_others_are_not() -> None:
     generator = random.Random(0)
     first, second = a_text(generator), a_text(generator)
 
@@ -45,7 +46,7 @@ def test_neighbours_that_are_alike_are_twins_and_others_are_not():
     assert groups_of(notes) == [0, 0, 2]
 
 
-def test_twins_are_found_anywhere_in_the_file():
+def test_twins_are_found_anywhere_in_the_file() -> None:
     generator = random.Random(1)
     texts = [a_text(generator) for _ in range(40)]
     texts[35] = changed(texts[3], generator, 4)
@@ -56,7 +57,7 @@ def test_twins_are_found_anywhere_in_the_file():
     assert len(set(groups)) == 39
 
 
-def test_twins_are_found_in_a_script_without_spaces_and_others_are_not_taken_for_them():
+def test_twins_are_found_in_a_script_without_spaces_and_others_are_not_taken_for_them() -> None:
     generator = random.Random(3)
     characters = [chr(code) for code in range(0x4E00, 0x4F00)]
     first, second = ("".join(generator.choices(characters, k=80)) for _ in range(2))
@@ -65,7 +66,7 @@ def test_twins_are_found_in_a_script_without_spaces_and_others_are_not_taken_for
     assert groups_of([a_note(str(number), text) for number, text in enumerate(texts)]) == [0, 1, 0]
 
 
-def test_a_note_that_is_like_two_groups_joins_them():
+def test_a_note_that_is_like_two_groups_joins_them() -> None:
     generator = random.Random(2)
     first, second = a_text(generator, 80), a_text(generator, 80)
     bridge = " ".join([*first.split()[:66], *second.split()[66:]])
@@ -79,7 +80,7 @@ def test_a_note_that_is_like_two_groups_joins_them():
     assert list(group_sizes(array("q", groups))) == [3, 1, 0, 0]
 
 
-def test_case_and_punctuation_hide_no_twin():
+def test_case_and_punctuation_hide_no_twin() -> None:
     assert groups_of(
         [a_note("a", "He is ill, and rests."), a_note("b", "Other."), a_note("c", "HE is ill and rests")]
     ) == [
@@ -89,7 +90,7 @@ def test_case_and_punctuation_hide_no_twin():
     ]
 
 
-def test_synthetic_notes_are_twins_only_when_identical():
+def test_synthetic_notes_are_twins_only_when_identical() -> None:
     generator = random.Random(3)
     text = a_text(generator)
 
@@ -102,7 +103,7 @@ def test_synthetic_notes_are_twins_only_when_identical():
     assert groups_of(notes) == [0, 1, 0]
 
 
-def test_each_correct_row_is_in_the_group_of_its_error_row(tmp_path):
+def test_each_correct_row_is_in_the_group_of_its_error_row(tmp_path: Path) -> None:
     notes = list(read_medec(write_csv(tmp_path / "medec.csv", some_rows(12)), ReadingLog()))
 
     groups = groups_of(notes)
@@ -110,7 +111,7 @@ def test_each_correct_row_is_in_the_group_of_its_error_row(tmp_path):
     assert groups == [number - number % 2 for number in range(24)]
 
 
-def test_in_the_validation_file_each_correct_row_is_the_twin_of_the_row_before(medec_validation_csv):
+def test_in_the_validation_file_each_correct_row_is_the_twin_of_the_row_before(medec_validation_csv: Path) -> None:
     notes = list(read_medec(medec_validation_csv, ReadingLog()))
 
     groups = groups_of(notes)
@@ -120,7 +121,7 @@ def test_in_the_validation_file_each_correct_row_is_the_twin_of_the_row_before(m
 
 
 @pytest.mark.slow
-def test_in_the_validation_file_no_twins_are_in_different_groups(medec_validation_csv):
+def test_in_the_validation_file_no_twins_are_in_different_groups(medec_validation_csv: Path) -> None:
     notes = list(read_medec(medec_validation_csv, ReadingLog()))
     texts = [" ".join(folded_words(note.text)) for note in notes]
 

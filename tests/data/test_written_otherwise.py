@@ -1,5 +1,7 @@
 """Notes whose characters web pages, word processors and spreadsheets wrote in their own way."""
 
+from pathlib import Path
+
 import pytest
 
 from medec_csv import a_correct_row, an_error_row, csv_text, write_csv
@@ -9,7 +11,7 @@ from medical_team.data.reading_log import ReadingLog, Repair
 from medical_team.data.tables import COLUMNS
 
 
-def read_rows(tmp_path, *rows):
+def read_rows(tmp_path: Path, *rows: dict[str, str]):
     log = ReadingLog()
     return list(read_medec(write_csv(tmp_path / "medec.csv", rows), log)), log
 
@@ -23,14 +25,16 @@ def read_rows(tmp_path, *rows):
         ("amoxi\u00adcillin 500\u200b mg", "amoxicillin 500 mg", Repair.UNSEEN),
     ],
 )
-def test_characters_that_are_written_in_another_way_are_mended_and_told(tmp_path, written, meant, repair):
+def test_characters_that_are_written_in_another_way_are_mended_and_told(
+    tmp_path: Path, written: str, meant: str, repair: Repair
+) -> None:
     (note,), log = read_rows(tmp_path, a_correct_row(0, Text=written))
 
     assert note.text == meant
     assert log.repairs == {repair: 1}
 
 
-def test_a_cell_that_excel_cut_off_is_refused(tmp_path):
+def test_a_cell_that_excel_cut_off_is_refused(tmp_path: Path) -> None:
     row = a_correct_row(Text="x" * 32_767)
     notes, log = read_rows(tmp_path, row)
 
@@ -48,14 +52,14 @@ def test_a_cell_that_excel_cut_off_is_refused(tmp_path):
         ("شخص المريض بسل. ثم غادر.", "شُخِّصَ المـــريض بِسُلٍّ.", "شخص المريض بسل."),
     ],
 )
-def test_marks_of_direction_and_short_vowels_hide_no_sentence(text, sentence, found):
+def test_marks_of_direction_and_short_vowels_hide_no_sentence(text: str, sentence: str, found: str) -> None:
     first = corrections_of(text, sentence, "It is another.")[0]
 
     assert text[first.start : first.end] == found
     assert first.is_adjusted
 
 
-def test_a_row_without_its_last_empty_cells_is_filled_up_and_told(tmp_path):
+def test_a_row_without_its_last_empty_cells_is_filled_up_and_told(tmp_path: Path) -> None:
     lines = csv_text([an_error_row(0)], [*COLUMNS, "Reviewer"]).removesuffix(",\r\n")
     path = tmp_path / "excel.csv"
     path.write_bytes(f"{lines}\r\n".encode())

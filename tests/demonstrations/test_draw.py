@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -11,22 +12,23 @@ from medical_team.assessment import Assessment, read_assessment
 from medical_team.config import GameConfig
 from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
 from medical_team.errors import UsageError
+from medical_team.game_config import PromptStyle
 from medical_team.judging import reference_judge
 from medical_team.parsing import is_rewritten, parse_reply, parse_verdict, revision_problem
 from medical_team.records import DataType, Role, Verdict
 from medical_team.sentence_edits import NumberedNote
 
-STYLES = ("full", "short", "terse")
+STYLES: tuple[PromptStyle, ...] = ("full", "short", "terse")
 
 
-def drawn(config: GameConfig | None = None, *, count: int = 24, step: int = 0, **changes) -> list[Demonstration]:
+def drawn(config: GameConfig | None = None, *, count: int = 24, step: int = 0, **changes: Any) -> list[Demonstration]:
     records = changes.pop("records", None) or synthetic_records()
-    options = {"seed": 5, "attacker_share": 0.5, **changes}
+    options: dict[str, Any] = {"seed": 5, "attacker_share": 0.5, **changes}
     return DemonstrationDraw(records, config or GameConfig(), **options).demonstrations(step, count)
 
 
 @pytest.mark.parametrize(("style", "is_thinking"), itertools.product(STYLES, (True, False)))
-def test_the_game_reads_each_demonstrated_reply_as_it_is_meant(style, is_thinking):
+def test_the_game_reads_each_demonstrated_reply_as_it_is_meant(style: PromptStyle, is_thinking: bool) -> None:
     records = {record.id: record for record in synthetic_records()}
     config = GameConfig(prompt_style=style, thinking=is_thinking)
     for demonstration in drawn(config):
@@ -41,7 +43,7 @@ def test_the_game_reads_each_demonstrated_reply_as_it_is_meant(style, is_thinkin
             assert is_rewritten(parsed.answer, record.note)
 
 
-def test_a_demonstrated_verdict_names_the_sentence_where_one_is_asked_for():
+def test_a_demonstrated_verdict_names_the_sentence_where_one_is_asked_for() -> None:
     records = {record.id: record for record in synthetic_records()}
     config = GameConfig(assessor="locate")
     for demonstration in drawn(config, attacker_share=0.0):
@@ -57,7 +59,7 @@ def test_a_demonstrated_verdict_names_the_sentence_where_one_is_asked_for():
             assert read == Assessment(Verdict.SAFE)
 
 
-def test_the_reference_judge_accepts_each_demonstrated_correction():
+def test_the_reference_judge_accepts_each_demonstrated_correction() -> None:
     judge = reference_judge()
     records = {record.id: record for record in synthetic_records()}
     for demonstration in drawn(GameConfig(assessor="correct"), attacker_share=0.0):
@@ -73,7 +75,7 @@ def test_the_reference_judge_accepts_each_demonstrated_correction():
             assert read == Assessment(Verdict.SAFE)
 
 
-def test_the_reference_judge_finds_in_each_revision_what_its_brief_asks_for():
+def test_the_reference_judge_finds_in_each_revision_what_its_brief_asks_for() -> None:
     judge = reference_judge()
     records = {record.id: record for record in synthetic_records()}
     revisions = [demonstration for demonstration in drawn(count=40) if demonstration.role is Role.ATTACKER]
@@ -83,7 +85,7 @@ def test_the_reference_judge_finds_in_each_revision_what_its_brief_asks_for():
         assert judge.find(demonstration.reply, record.pair).error_present is record.data_type.is_harmful
 
 
-def test_some_errors_are_exchanged_for_others():
+def test_some_errors_are_exchanged_for_others() -> None:
     records = {record.id: record for record in synthetic_records()}
     harmful = [
         (demonstration.reply, records[demonstration.record_id])
@@ -97,7 +99,7 @@ def test_some_errors_are_exchanged_for_others():
     assert not all(kept)
 
 
-def test_half_of_the_notes_hold_an_error():
+def test_half_of_the_notes_hold_an_error() -> None:
     records = {record.id: record for record in synthetic_records()}
     for role in Role:
         demonstrations = [demonstration for demonstration in drawn() if demonstration.role is role]
@@ -105,18 +107,18 @@ def test_half_of_the_notes_hold_an_error():
         assert sum(records[item.record_id].data_type.is_harmful for item in demonstrations) == 6
 
 
-def test_a_step_can_be_drawn_again_and_differs_from_the_next():
+def test_a_step_can_be_drawn_again_and_differs_from_the_next() -> None:
     assert drawn(step=3) == drawn(step=3)
     assert drawn(step=3) != drawn(step=4)
 
 
-def test_verdicts_can_be_taught_for_some_of_the_records_alone():
+def test_verdicts_can_be_taught_for_some_of_the_records_alone() -> None:
     taught = synthetic_records()[:4]
     verdicts = [item for item in drawn(assessor_records=taught) if item.role is Role.ASSESSOR]
     assert {item.record_id for item in verdicts} <= {record.id for record in taught}
 
 
-def test_verdicts_can_be_coin_flips_for_some_records():
+def test_verdicts_can_be_coin_flips_for_some_records() -> None:
     records = synthetic_records()
     guessed, taught = records[:6], records[6:]
     verdicts = [
@@ -135,11 +137,16 @@ def test_verdicts_can_be_coin_flips_for_some_records():
         assert sum(right) / len(right) == pytest.approx(share, abs=0.1)
 
 
-def test_paired_verdicts_are_of_both_notes_of_a_case_and_guesses_say_both():
+def test_paired_verdicts_are_of_both_notes_of_a_case_and_guesses_say_both() -> None:
     records = synthetic_records()
     guessed, taught = records[:6], records[6:]
     named = {record.id: record for record in records}
-    options = {"assessor_records": taught, "guessed_records": guessed, "guessed_share": 0.25, "is_paired": True}
+    options: dict[str, Any] = {
+        "assessor_records": taught,
+        "guessed_records": guessed,
+        "guessed_share": 0.25,
+        "is_paired": True,
+    }
     verdicts = drawn(count=48, attacker_share=0.0, **options)
     pairs = list(zip(verdicts[::2], verdicts[1::2], strict=True))
     guesses = [pair for pair in pairs if named[pair[0].record_id] in guessed]
@@ -154,11 +161,11 @@ def test_paired_verdicts_are_of_both_notes_of_a_case_and_guesses_say_both():
             assert first.note != second.note
 
 
-def test_without_an_attackers_turn_verdicts_alone_are_shown():
+def test_without_an_attackers_turn_verdicts_alone_are_shown() -> None:
     assert {item.role for item in drawn(GameConfig(no_attacker_turn=True))} == {Role.ASSESSOR}
 
 
-def test_a_note_that_allows_no_known_revision_is_an_error_that_names_the_way_out():
+def test_a_note_that_allows_no_known_revision_is_an_error_that_names_the_way_out() -> None:
     bare = [
         a_record(data_type, note=note, error_note="zzz one", corrected_note="zzz two")
         for data_type, note in ((DataType.VANILLA_HARMFUL, "zzz one"), (DataType.VANILLA_BENIGN, "zzz two"))
@@ -167,12 +174,12 @@ def test_a_note_that_allows_no_known_revision_is_an_error_that_names_the_way_out
         drawn(records=bare)
 
 
-def test_notes_of_both_kinds_are_needed():
+def test_notes_of_both_kinds_are_needed() -> None:
     with pytest.raises(UsageError, match="none of the 1 training records is a note without an error"):
         drawn(records=[a_record(DataType.VANILLA_HARMFUL)])
 
 
-def test_the_few_notes_that_allow_a_revision_are_found_among_many():
+def test_the_few_notes_that_allow_a_revision_are_found_among_many() -> None:
     bare = [
         a_record(data_type, id=f"{data_type.value}-{n}", note=note, error_note="zzz one", corrected_note="zzz two")
         for data_type, note in ((DataType.VANILLA_HARMFUL, "zzz one"), (DataType.VANILLA_BENIGN, "zzz two"))
@@ -185,7 +192,7 @@ def test_the_few_notes_that_allow_a_revision_are_found_among_many():
     assert {item.record_id for item in shown} <= known
 
 
-def test_a_correction_is_shown_only_of_an_error_within_one_sentence():
+def test_a_correction_is_shown_only_of_an_error_within_one_sentence() -> None:
     note = "He has a fever. He takes 5 mg. He rests."
     beyond = a_record(
         DataType.VANILLA_HARMFUL,

@@ -23,7 +23,7 @@ JUDGE = reference_judge()
     ("data_type", "kept"),
     [(DataType.ADVERSARIAL_HARMFUL, ERROR_SENTENCE), (DataType.ADVERSARIAL_BENIGN, CORRECTED_SENTENCE)],
 )
-def test_the_sentence_at_stake_keeps_its_words(data_type, kept):
+def test_the_sentence_at_stake_keeps_its_words(data_type: DataType, kept: str) -> None:
     record = a_record(data_type)
     for seed in range(20):
         revision = revised_note(record, JUDGE, random.Random(seed))
@@ -32,14 +32,14 @@ def test_the_sentence_at_stake_keeps_its_words(data_type, kept):
         assert kept in revision
 
 
-def test_revisions_vary():
+def test_revisions_vary() -> None:
     record = a_record(DataType.ADVERSARIAL_BENIGN)
     assert len({revised_note(record, JUDGE, random.Random(seed)) for seed in range(20)}) > 5
 
 
 @pytest.mark.parametrize("data_type", [DataType.ADVERSARIAL_HARMFUL, DataType.ADVERSARIAL_BENIGN])
 @pytest.mark.parametrize("synthetic", [False, True])
-def test_a_demonstrated_edit_is_one_that_the_judge_can_tell(data_type, synthetic):
+def test_a_demonstrated_edit_is_one_that_the_judge_can_tell(data_type: DataType, synthetic: bool) -> None:
     records = synthetic_records() if synthetic else [a_record(data_type)]
     records = [
         replace(record, data_type=data_type)
@@ -59,7 +59,7 @@ def test_a_demonstrated_edit_is_one_that_the_judge_can_tell(data_type, synthetic
     assert found > 2
 
 
-def test_an_edit_of_a_synthetic_note_starts_as_the_sentence_behind_its_number_does():
+def test_an_edit_of_a_synthetic_note_starts_as_the_sentence_behind_its_number_does() -> None:
     for seed, record in enumerate(synthetic_records()):
         answer = revised_sentences(record, JUDGE, random.Random(seed))
         assert answer is not None
@@ -70,7 +70,7 @@ def test_an_edit_of_a_synthetic_note_starts_as_the_sentence_behind_its_number_do
         assert edited != sentence
 
 
-def test_a_demonstrated_edit_ends_with_a_remark():
+def test_a_demonstrated_edit_ends_with_a_remark() -> None:
     record = a_record(DataType.ADVERSARIAL_BENIGN)
     sentences = NumberedNote(record.note).sentences
     kept = 0
@@ -84,7 +84,7 @@ def test_a_demonstrated_edit_ends_with_a_remark():
     assert 0 < kept < 20
 
 
-def test_demonstrated_edits_exchange_nothing_but_wordings_of_the_closed_list():
+def test_demonstrated_edits_exchange_nothing_but_wordings_of_the_closed_list() -> None:
     record = a_record(DataType.ADVERSARIAL_BENIGN)
     sentences = NumberedNote(record.note).sentences
     for seed in range(40):
@@ -94,7 +94,7 @@ def test_demonstrated_edits_exchange_nothing_but_wordings_of_the_closed_list():
         assert read(sentence).plain == read(sentences[int(number)]).plain
 
 
-def test_a_wording_is_exchanged_only_where_its_condition_holds():
+def test_a_wording_is_exchanged_only_where_its_condition_holds() -> None:
     start = "He reports pain at night. His mental states vary. He has no fever and chills."
     error, corrected = f"{start} He has gout.", f"{start} He has scurvy."
     record = a_record(

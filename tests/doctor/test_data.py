@@ -1,6 +1,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from medical_team.records import DataType, ErrorType
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a data set of 40 synthetic cases, as `data build` writes it."""
     folder = tmp_path_factory.mktemp("built")
     write_synthetic_csv(folder / "notes.csv", 80, seed=3)
@@ -29,14 +30,14 @@ def built(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def data(built, tmp_path) -> Path:
+def data(built: Path, tmp_path: Path) -> Path:
     """The same, to be broken."""
     for name in ("train.jsonl", "heldout.jsonl", "data_card.json"):
         (tmp_path / name).write_bytes((built / name).read_bytes())
     return tmp_path / "train.jsonl"
 
 
-def config_of(path: Path | str, *, heldout: Path | None = None, kind: EngineKind = "local", **game) -> RunConfig:
+def config_of(path: Path | str, *, heldout: Path | None = None, kind: EngineKind = "local", **game: Any) -> RunConfig:
     return RunConfig(
         data=DataConfig(str(path), str(heldout) if heldout else None),
         game=GameConfig(**game),
@@ -44,11 +45,11 @@ def config_of(path: Path | str, *, heldout: Path | None = None, kind: EngineKind
     )
 
 
-def seen(name: str, path: Path | str, **options):
+def seen(name: str, path: Path | str, **options: Any):
     return look(name, a_subject(config_of(path, **options)))
 
 
-def test_good_data_is_well(data):
+def test_good_data_is_well(data: Path) -> None:
     for name in ("data", "data_count", "data_quarters", "data_mix"):
         assert seen(name, data).status is Status.OK
     heldout = seen("data_heldout", data, heldout=data.with_name("heldout.jsonl"))
@@ -56,12 +57,12 @@ def test_good_data_is_well(data):
     assert "none of them a twin" in heldout.found
 
 
-def test_the_notes_that_ship_are_well():
+def test_the_notes_that_ship_are_well() -> None:
     assert seen("data", "sample").found == "400 records of the synthetic notes that ship"
     assert seen("data_count", "sample").status is Status.OK
 
 
-def test_a_file_that_is_not_there_is_built(tmp_path):
+def test_a_file_that_is_not_there_is_built(tmp_path: Path) -> None:
     finding = seen("data", tmp_path / "data" / "train.jsonl")
 
     assert finding.status is Status.FAILED
@@ -69,7 +70,7 @@ def test_a_file_that_is_not_there_is_built(tmp_path):
     assert finding.mend == f"medical-team data build MEDEC.csv -o {tmp_path / 'data'}"
 
 
-def test_a_file_that_is_cut_off_in_a_line_fails_with_the_line(data):
+def test_a_file_that_is_cut_off_in_a_line_fails_with_the_line(data: Path) -> None:
     content = data.read_bytes()
     data.write_bytes(content[: len(content) - 400])
 
@@ -80,7 +81,7 @@ def test_a_file_that_is_cut_off_in_a_line_fails_with_the_line(data):
     assert f"medical-team data validate {data}" in finding.mend
 
 
-def test_a_file_that_lost_whole_lines_fails_by_its_card(data):
+def test_a_file_that_lost_whole_lines_fails_by_its_card(data: Path) -> None:
     lines = data.read_bytes().splitlines(keepends=True)
     data.write_bytes(b"".join(lines[:-4]))
 
@@ -91,7 +92,7 @@ def test_a_file_that_lost_whole_lines_fails_by_its_card(data):
     assert f"60 records, and {data.with_name('data_card.json')} says 64" in finding.found
 
 
-def test_a_file_for_another_engine_is_named_as_what_it_is(data, tmp_path):
+def test_a_file_for_another_engine_is_named_as_what_it_is(data: Path, tmp_path: Path) -> None:
     converted = tmp_path / "fork.jsonl"
     convert_records(str(data), converted, "red-team-fork")
 
@@ -101,12 +102,12 @@ def test_a_file_for_another_engine_is_named_as_what_it_is(data, tmp_path):
     assert "Self-RedTeam fork rows" in finding.found
 
 
-def test_a_file_without_a_card_is_a_warning(data):
+def test_a_file_without_a_card_is_a_warning(data: Path) -> None:
     data.with_name("data_card.json").unlink()
     assert seen("data_count", data).status is Status.WARNING
 
 
-def test_what_the_filter_leaves_out_is_told(tmp_path):
+def test_what_the_filter_leaves_out_is_told(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     kinds = [ErrorType.DIAGNOSIS, ErrorType.TREATMENT, ErrorType.TREATMENT]
     write_jsonl(
@@ -122,17 +123,17 @@ def test_what_the_filter_leaves_out_is_told(tmp_path):
     assert finding.found.startswith("1 records to play; game.error_types leaves out 2")
 
 
-def test_an_error_type_that_train_refuses_fails(data):
+def test_an_error_type_that_train_refuses_fails(data: Path) -> None:
     finding = seen("data_count", data, error_types=("anatomie",))
 
     assert finding.status is Status.FAILED
     assert "error_types asks for anatomie" in finding.found
 
 
-def test_a_missing_category_and_uneven_ones_are_warnings(tmp_path):
+def test_a_missing_category_and_uneven_ones_are_warnings(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
 
-    def write(counts):
+    def write(counts: dict[DataType, int]) -> None:
         write_jsonl(
             path, [a_record(kind, id=f"{kind.value}-{n}") for kind, count in counts.items() for n in range(count)]
         )
@@ -148,19 +149,19 @@ def test_a_missing_category_and_uneven_ones_are_warnings(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["local", "openrlhf"])
-def test_the_local_engine_and_upstream_play_the_file_as_it_is(data, kind):
+def test_the_local_engine_and_upstream_play_the_file_as_it_is(data: Path, kind: str) -> None:
     assert (
         f"the engine {kind} plays the file as it is: 50% of games with an attacker"
         in seen("data_mix", data, kind=kind).found
     )
 
 
-def test_the_ablations_change_the_mix(data):
+def test_the_ablations_change_the_mix(data: Path) -> None:
     assert "only the assessor learns" in seen("data_mix", data, no_attacker_turn=True).found
     assert "100% of games with an attacker" in seen("data_mix", data, no_defender_turn=True).found
 
 
-def test_the_fork_plays_four_quarters_of_what_it_is_given_and_not_of_the_file_as_it_is(data):
+def test_the_fork_plays_four_quarters_of_what_it_is_given_and_not_of_the_file_as_it_is(data: Path) -> None:
     finding = seen("data_mix", data, kind="red-team-fork")
 
     assert finding.status is Status.OK
@@ -172,11 +173,11 @@ COUNTS = st.lists(st.integers(0, 500), min_size=4, max_size=4).filter(any)
 
 
 @given(COUNTS)
-def test_the_fork_s_shares_are_shares(counts):
+def test_the_fork_s_shares_are_shares(counts: list[int]) -> None:
     assert sum(fork_shares(Counter(dict(zip(DataType, counts, strict=True)))).values()) == pytest.approx(1)
 
 
-def test_the_fork_makes_attackers_of_three_quarters_of_four_equal_types_and_of_half_of_vanilla_rows():
+def test_the_fork_makes_attackers_of_three_quarters_of_four_equal_types_and_of_half_of_vanilla_rows() -> None:
     equal = fork_shares(Counter(dict.fromkeys(DataType, 100)))
     vanilla = fork_shares(Counter({DataType.VANILLA_HARMFUL: 200, DataType.VANILLA_BENIGN: 200}))
 
@@ -184,7 +185,7 @@ def test_the_fork_makes_attackers_of_three_quarters_of_four_equal_types_and_of_h
     assert [vanilla[kind] for kind in DataType] == [0.25] * 4
 
 
-def test_twins_across_the_split_make_figures_worthless(data):
+def test_twins_across_the_split_make_figures_worthless(data: Path) -> None:
     finding = seen("data_heldout", data, heldout=data)
 
     assert finding.status is Status.FAILED
@@ -192,12 +193,12 @@ def test_twins_across_the_split_make_figures_worthless(data):
     assert "--heldout 0.1" in finding.mend
 
 
-def test_a_run_without_held_out_notes_says_how_to_get_some(data):
+def test_a_run_without_held_out_notes_says_how_to_get_some(data: Path) -> None:
     finding = seen("data_heldout", data)
     assert (finding.status, "--heldout" in finding.mend) == (Status.SKIPPED, True)
 
 
-def test_medec_s_validation_file_gives_638_records(medec_validation_csv, tmp_path):
+def test_medec_s_validation_file_gives_638_records(medec_validation_csv: Path, tmp_path: Path) -> None:
     build_data_set(medec_validation_csv, tmp_path)
     config = config_of(tmp_path / "train.jsonl")
     filtered = replace(config, game=GameConfig(error_types=("dosage", "diagnosis", "management")))
@@ -211,7 +212,7 @@ def test_medec_s_validation_file_gives_638_records(medec_validation_csv, tmp_pat
     )
 
 
-def test_a_data_set_that_was_built_with_a_filter_says_so(medec_validation_csv, tmp_path):
+def test_a_data_set_that_was_built_with_a_filter_says_so(medec_validation_csv: Path, tmp_path: Path) -> None:
     build_data_set(medec_validation_csv, tmp_path, num_samples=100)
 
     assert look("data_count", a_subject(config_of(tmp_path / "train.jsonl"))).found == (

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,9 @@ RAY_SECONDS = 2.0
 MODEL = PolicyConfig(model="Qwen/Qwen2.5-3B-Instruct", adaptation="full")
 
 
-def found(name: str, *, policy: PolicyConfig = MODEL, path: Path | str | None = None, **engine) -> Finding:
-    config = RunConfig(engine=EngineConfig(**{"kind": "openrlhf", **engine}), policy=policy)
+def found(name: str, *, policy: PolicyConfig = MODEL, path: Path | str | None = None, **engine: Any) -> Finding:
+    options: dict[str, Any] = {"kind": "openrlhf", **engine}
+    config = RunConfig(engine=EngineConfig(**options), policy=policy)
     return look(name, a_subject(config, limits=Limits(ray=RAY_SECONDS), PATH=path or os.environ["PATH"]))
 
 
@@ -39,19 +41,19 @@ def engine_with(folder: Path, *distributions: str, version: str = "0.11.2") -> P
     return program(folder, "python", f"echo '{json.dumps(told)}'")
 
 
-def test_the_local_engine_needs_no_other():
+def test_the_local_engine_needs_no_other() -> None:
     assert found("engine", kind="local").status is Status.OK
     for name in ("red_team", "red_team_imports", "engine_options", "engine_command", "ray"):
         assert found(name, kind="local").status is Status.SKIPPED
 
 
-def test_a_python_that_is_not_there_fails(tmp_path):
+def test_a_python_that_is_not_there_fails(tmp_path: Path) -> None:
     finding = found("engine", python=str(tmp_path / "bin" / "python"))
     assert finding.status is Status.FAILED
     assert "there is no such program" in finding.found
 
 
-def test_an_engine_that_is_not_installed_is_installed(tmp_path):
+def test_an_engine_that_is_not_installed_is_installed(tmp_path: Path) -> None:
     told = {
         "executable": "python", "version": "3.11.7", "distributions": {}, "modules": {"openrlhf": None},
     }  # fmt: skip
@@ -64,7 +66,7 @@ def test_an_engine_that_is_not_installed_is_installed(tmp_path):
     assert "pip install 'openrlhf[vllm]==0.11.2'" in finding.mend
 
 
-def test_an_engine_without_its_libraries_names_them(tmp_path):
+def test_an_engine_without_its_libraries_names_them(tmp_path: Path) -> None:
     python = engine_with(tmp_path, "ray", "vllm")
 
     finding = found("engine", python=str(python))
@@ -74,7 +76,7 @@ def test_an_engine_without_its_libraries_names_them(tmp_path):
     assert finding.mend == f"{python} -m pip install deepspeed flash-attn"
 
 
-def test_another_version_is_a_warning_and_the_right_one_is_well(tmp_path):
+def test_another_version_is_a_warning_and_the_right_one_is_well(tmp_path: Path) -> None:
     libraries = ("ray", "vllm", "deepspeed", "flash-attn", *PLAYING_LIBRARIES)
     lacking = engine_with(tmp_path / "lacking", *libraries[:-1])
     old = engine_with(tmp_path / "old", *libraries, version="0.9.0")
@@ -88,7 +90,7 @@ def test_another_version_is_a_warning_and_the_right_one_is_well(tmp_path):
     assert (well.status, well.found) == (Status.OK, f"OpenRLHF 0.11.2 for Python 3.11.7, {right.parent / 'python'}")
 
 
-def test_options_that_contradict_the_engine_are_all_named():
+def test_options_that_contradict_the_engine_are_all_named() -> None:
     contradicting = PolicyConfig(model="demo", precision="fp32")
     finding = found("engine_options", policy=contradicting)
 
@@ -99,7 +101,7 @@ def test_options_that_contradict_the_engine_are_all_named():
     assert "policy.adaptation is lora" in finding.found
 
 
-def test_an_option_that_the_engine_s_parser_refuses_fails():
+def test_an_option_that_the_engine_s_parser_refuses_fails() -> None:
     OPENRLHF.module("openrlhf")
     refused = found("engine_command", python=sys.executable, extra_arguments=("--no.such.option", "1"))
     accepted = found("engine_command", python=sys.executable)
@@ -110,7 +112,7 @@ def test_an_option_that_the_engine_s_parser_refuses_fails():
 
 
 @pytest.fixture
-def fork(tmp_path) -> Path:
+def fork(tmp_path: Path) -> Path:
     """A checkout of the fork, its own red_team in place."""
     (tmp_path / "openrlhf").mkdir()
     (tmp_path / "red_team").mkdir()
@@ -118,7 +120,7 @@ def fork(tmp_path) -> Path:
     return tmp_path
 
 
-def test_a_fork_whose_red_team_is_still_its_own_gets_the_commands_of_the_checklist(fork):
+def test_a_fork_whose_red_team_is_still_its_own_gets_the_commands_of_the_checklist(fork: Path) -> None:
     finding = found("red_team", kind="red-team-fork", fork=str(fork))
 
     assert finding.status is Status.FAILED
@@ -126,26 +128,26 @@ def test_a_fork_whose_red_team_is_still_its_own_gets_the_commands_of_the_checkli
     assert finding.mend == f"rm -rf {fork / 'red_team'} && cp -r {PACKAGE_FOLDER} {fork / 'red_team'}"
 
 
-def test_a_copy_that_landed_inside_red_team_fails(fork):
+def test_a_copy_that_landed_inside_red_team_fails(fork: Path) -> None:
     shutil.copytree(PACKAGE_FOLDER, fork / "red_team" / PACKAGE_FOLDER.name)
     finding = found("red_team", kind="red-team-fork", fork=str(fork))
     assert "lies inside" in finding.found
 
 
-def test_a_fork_that_nobody_named_fails():
+def test_a_fork_that_nobody_named_fails() -> None:
     unnamed, elsewhere = found("red_team", kind="red-team-fork"), found("red_team", kind="red-team-fork", fork="gone")
     assert (unnamed.status, unnamed.mend[:13]) == (Status.FAILED, "--engine.fork")
     assert (elsewhere.status, elsewhere.mend) == (Status.FAILED, unnamed.mend)
     assert elsewhere.found == "gone is no checkout of the fork: it holds no folder openrlhf"
 
 
-def test_a_replaced_red_team_is_well(fork):
+def test_a_replaced_red_team_is_well(fork: Path) -> None:
     shutil.rmtree(fork / "red_team")
     shutil.copytree(PACKAGE_FOLDER, fork / "red_team")
     assert found("red_team", kind="red-team-fork", fork=str(fork)).status is Status.OK
 
 
-def test_a_red_team_that_can_t_be_imported_names_what_is_missing(fork):
+def test_a_red_team_that_can_t_be_imported_names_what_is_missing(fork: Path) -> None:
     finding = found("red_team_imports", kind="red-team-fork", fork=str(fork))
 
     assert finding.status is Status.FAILED
@@ -168,7 +170,7 @@ def dashboard() -> Iterator[str]:
         yield url
 
 
-def test_a_job_needs_a_dashboard_that_answers(dashboard):
+def test_a_job_needs_a_dashboard_that_answers(dashboard: str) -> None:
     elsewhere = found("ray", submission="ray-job", ray_address=f"{dashboard}/other")
     gone = found("ray", submission="ray-job", ray_address="http://127.0.0.1:1")
 
@@ -176,7 +178,7 @@ def test_a_job_needs_a_dashboard_that_answers(dashboard):
     assert (gone.status, gone.mend) == (Status.FAILED, "ray start --head; or set engine.ray_address")
 
 
-def test_a_direct_launch_brings_its_own_ray():
+def test_a_direct_launch_brings_its_own_ray() -> None:
     assert found("ray").status is Status.OK
 
 
@@ -193,7 +195,9 @@ STATUS = "Usage:\n 0.0/64.0 CPU\n 0.0/{gpus} GPU\n 0B/500GiB memory"
         ("/bin/sleep 600", Status.OK, "can't be told here (ray gave no answer within 2 seconds)"),
     ],
 )
-def test_the_cluster_must_have_the_gpus(tmp_path, dashboard, script, status, words):
+def test_the_cluster_must_have_the_gpus(
+    tmp_path: Path, dashboard: str, script: str, status: Status, words: str
+) -> None:
     python = engine_with(tmp_path)
     program(tmp_path, "ray", script)
 
@@ -204,7 +208,7 @@ def test_the_cluster_must_have_the_gpus(tmp_path, dashboard, script, status, wor
     assert words in finding.found
 
 
-def test_an_environment_without_ray_can_submit_no_job(tmp_path, dashboard):
+def test_an_environment_without_ray_can_submit_no_job(tmp_path: Path, dashboard: str) -> None:
     python = engine_with(tmp_path)
 
     finding = found("ray", python=str(python), submission="ray-job", ray_address=dashboard, path="/nonexistent")

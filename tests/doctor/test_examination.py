@@ -7,7 +7,7 @@ import pytest
 from doctor_cases import a_subject
 from medical_team.doctor.examination import examine
 from medical_team.doctor.findings import Check, Group, Status, failed, ok, skipped
-from medical_team.doctor.subject import Once
+from medical_team.doctor.subject import Once, Subject
 from medical_team.errors import UsageError
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
@@ -17,20 +17,20 @@ def examined(*checks: Check, **environment: Any):
     return list(examine([Group("Test", checks)], a_subject(**environment)))
 
 
-def crash(subject):
+def crash(subject: Subject):
     raise ZeroDivisionError("division by zero")
 
 
-def hang(subject) -> NoReturn:
+def hang(subject: Subject) -> NoReturn:
     while True:
         threading.Event().wait()
 
 
-def user_error(subject):
+def user_error(subject: Subject):
     raise UsageError("data.train names no file")
 
 
-def test_a_check_that_breaks_is_a_finding_and_the_others_go_on():
+def test_a_check_that_breaks_is_a_finding_and_the_others_go_on() -> None:
     broken, fine = examined(Check("broken", crash), Check("fine", lambda subject: ok("well")))
 
     assert broken.status is Status.FAILED
@@ -38,14 +38,14 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on():
     assert (fine.status, fine.found) == (Status.OK, "well")
 
 
-def test_a_home_of_nobody_is_no_defect_of_the_program():
+def test_a_home_of_nobody_is_no_defect_of_the_program() -> None:
     (finding,) = examined(Check("home", lambda subject: ok(str(Path("~nobody-of-that-name").expanduser()))))
 
     assert finding.found.startswith("a path that is looked at begins with ~")
     assert finding.mend == "write the path out in full"
 
 
-def test_a_check_that_hangs_is_a_finding_and_the_others_go_on():
+def test_a_check_that_hangs_is_a_finding_and_the_others_go_on() -> None:
     hanging, fine = examined(Check("hanging", hang, seconds=0.05), Check("fine", lambda subject: ok("well")))
 
     assert hanging.status is Status.FAILED
@@ -54,12 +54,12 @@ def test_a_check_that_hangs_is_a_finding_and_the_others_go_on():
     assert fine.status is Status.OK
 
 
-def test_an_error_that_a_user_can_mend_is_told_in_its_own_words():
+def test_an_error_that_a_user_can_mend_is_told_in_its_own_words() -> None:
     (finding,) = examined(Check("data", user_error))
     assert (finding.status, finding.found) == (Status.FAILED, "data.train names no file")
 
 
-def test_what_depends_on_a_failed_check_is_skipped_with_the_reason():
+def test_what_depends_on_a_failed_check_is_skipped_with_the_reason() -> None:
     first, second, third = examined(
         Check("first", lambda subject: failed("no", "do")),
         Check("second", crash, after="first"),
@@ -71,7 +71,7 @@ def test_what_depends_on_a_failed_check_is_skipped_with_the_reason():
     assert (third.status, third.found) == (Status.SKIPPED, "can't be checked: the check 'second' was skipped")
 
 
-def test_no_secret_of_the_environment_is_ever_told(tmp_path):
+def test_no_secret_of_the_environment_is_ever_told(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("hf_FromTheFile0123456789\n")
     told = f"{TOKEN} and s3cret-of-the-judge and hf_FromTheFile0123456789 at http://me:pass@host/ and hf_Unknown12345"
 
@@ -86,13 +86,13 @@ def test_no_secret_of_the_environment_is_ever_told(tmp_path):
     assert (finding.found, finding.mend) == (expected, expected)
 
 
-def test_short_values_are_no_secrets():
+def test_short_values_are_no_secrets() -> None:
     (finding,) = examined(Check("a", lambda subject: skipped("true words")), A_TOKEN="true")
     assert finding.found == "true words"
 
 
-def test_a_value_is_found_once_and_so_is_its_error():
-    calls = []
+def test_a_value_is_found_once_and_so_is_its_error() -> None:
+    calls: list[int] = []
 
     def find():
         calls.append(1)

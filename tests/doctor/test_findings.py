@@ -7,6 +7,7 @@ import pytest
 from medical_team.doctor.findings import (
     Finding,
     Status,
+    Style,
     finding_lines,
     is_minor,
     skipped_lines,
@@ -28,12 +29,12 @@ def a_finding(status: Status = Status.FAILED, found: str = "no", mend: str = "do
 
 
 @pytest.fixture
-def style(monkeypatch):
+def style(monkeypatch: pytest.MonkeyPatch) -> Style:
     monkeypatch.setenv("COLUMNS", "80")
     return table_style(io.StringIO(), {"TERM": "xterm"})
 
 
-def test_a_finding_is_a_sign_a_word_what_was_found_and_what_mends_it(style):
+def test_a_finding_is_a_sign_a_word_what_was_found_and_what_mends_it(style: Style) -> None:
     assert finding_lines(a_finding(), style, is_first=True) == [
         "",
         "Group",
@@ -51,11 +52,11 @@ def test_a_finding_is_a_sign_a_word_what_was_found_and_what_mends_it(style):
         (Status.SKIPPED, "  - skip"),
     ],
 )
-def test_each_status_is_told_by_sign_and_word(style, status, start):
+def test_each_status_is_told_by_sign_and_word(style: Style, status: Status, start: str) -> None:
     assert finding_lines(a_finding(status), style, is_first=False)[0].startswith(start)
 
 
-def test_what_is_long_is_wrapped_and_a_command_is_not(style):
+def test_what_is_long_is_wrapped_and_a_command_is_not(style: Style) -> None:
     lines = finding_lines(a_finding(found=LONG, mend=f"{COMMAND}   (why it is so)\n{LONG}"), style, is_first=False)
 
     assert f"            -> {COMMAND}" in lines
@@ -63,7 +64,7 @@ def test_what_is_long_is_wrapped_and_a_command_is_not(style):
     assert all(len(line) <= 80 for line in lines if COMMAND not in line)
 
 
-def test_colour_is_on_top_of_the_words_and_only_where_a_terminal_shows_it():
+def test_colour_is_on_top_of_the_words_and_only_where_a_terminal_shows_it() -> None:
     coloured = table_style(Terminal(), {"TERM": "xterm"})
     assert finding_lines(a_finding(), coloured, is_first=False)[0] == "  \x1b[31m✗ failed\x1b[0m  name: no"
 
@@ -75,17 +76,17 @@ def test_colour_is_on_top_of_the_words_and_only_where_a_terminal_shows_it():
         assert "\x1b" not in finding_lines(a_finding(), table_style(stream, environment), is_first=False)[0]
 
 
-def test_a_stream_without_the_signs_gets_plain_ones():
+def test_a_stream_without_the_signs_gets_plain_ones() -> None:
     ascii_stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     style = table_style(ascii_stream, {})
     assert finding_lines(a_finding(found="naïve"), style, is_first=False)[0] == "  x failed  name: na\\xefve"
 
 
-def test_what_was_found_can_t_drive_the_terminal(style):
+def test_what_was_found_can_t_drive_the_terminal(style: Style) -> None:
     assert "\x1b" not in "".join(finding_lines(a_finding(found="\x1b[2Jgone", mend="\x1b]0;x"), style, is_first=False))
 
 
-def test_what_was_not_looked_at_comes_last_with_its_reason(style):
+def test_what_was_not_looked_at_comes_last_with_its_reason(style: Style) -> None:
     skipped = a_finding(Status.SKIPPED, "nothing to do", "")
     assert is_minor(skipped)
     assert not is_minor(a_finding(Status.SKIPPED))
@@ -93,6 +94,6 @@ def test_what_was_not_looked_at_comes_last_with_its_reason(style):
     assert skipped_lines([a_finding()], style) == []
 
 
-def test_the_end_says_what_to_mend(style):
+def test_the_end_says_what_to_mend(style: Style) -> None:
     assert summary_lines([a_finding(), a_finding(Status.OK)], style)[-1] == "1 ok, 1 failed. Not ready: mend name."
     assert summary_lines([a_finding(Status.WARNING)], style)[-1] == "1 warning. Ready."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,12 @@ OPENRLHF = EngineConfig(kind="openrlhf", gpus_per_node=2, python=sys.executable)
 
 
 def found(
-    name: str, folder: Path | str, config: RunConfig | None = None, *, limits: Limits | None = None, **environment
+    name: str, folder: Path | str, config: RunConfig | None = None, *, limits: Limits | None = None, **environment: Any
 ) -> Finding:
     return look(name, a_subject(config, limits=limits, PATH=folder, **environment))
 
 
-def test_no_gpu_is_well_where_none_is_wanted_and_fails_where_one_is():
+def test_no_gpu_is_well_where_none_is_wanted_and_fails_where_one_is() -> None:
     auto = found("gpu", NO_PROGRAMS)
     cuda = found("gpu", NO_PROGRAMS, RunConfig(policy=CUDA))
     engine = found("gpu", NO_PROGRAMS, RunConfig(engine=OPENRLHF))
@@ -40,13 +41,13 @@ def test_no_gpu_is_well_where_none_is_wanted_and_fails_where_one_is():
     assert cluster.status is Status.SKIPPED
 
 
-def test_a_gpu_is_told_with_its_driver(tmp_path):
+def test_a_gpu_is_told_with_its_driver(tmp_path: Path) -> None:
     nvidia_smi(tmp_path)
     finding = found("gpu", tmp_path)
     assert finding.found == "1 x NVIDIA H100 80GB HBM3, 80 GiB, driver 580.95.05"
 
 
-def test_fewer_gpus_than_the_engine_wants_fail(tmp_path):
+def test_fewer_gpus_than_the_engine_wants_fail(tmp_path: Path) -> None:
     nvidia_smi(tmp_path)
     finding = found("gpu", tmp_path, RunConfig(engine=OPENRLHF))
     assert (finding.status, finding.mend) == (Status.FAILED, "--engine.gpus_per_node 1")
@@ -55,9 +56,9 @@ def test_fewer_gpus_than_the_engine_wants_fail(tmp_path):
 @pytest.mark.parametrize(
     ("visible", "seen"), [("", 0), ("-1", 0), ("0", 1), ("1", 1), ("0,1", 2), ("GPU-8b1c", 2), (None, 2)]
 )
-def test_what_cuda_visible_devices_hides_is_told(tmp_path, visible, seen):
+def test_what_cuda_visible_devices_hides_is_told(tmp_path: Path, visible: str | None, seen: int) -> None:
     nvidia_smi(tmp_path, f"{H100}\n1{H100[1:]}")
-    variables = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    variables: dict[str, Any] = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
 
     finding = found("gpu", tmp_path, RunConfig(policy=CUDA), **variables)
 
@@ -67,14 +68,14 @@ def test_what_cuda_visible_devices_hides_is_told(tmp_path, visible, seen):
         assert (finding.status, finding.mend) == (Status.FAILED, "unset CUDA_VISIBLE_DEVICES")
 
 
-def test_a_driver_that_does_not_answer_fails(tmp_path):
+def test_a_driver_that_does_not_answer_fails(tmp_path: Path) -> None:
     program(tmp_path, "nvidia-smi", "echo 'NVIDIA-SMI has failed because it could not reach the driver.'; exit 9")
     finding = found("gpu", tmp_path)
     assert finding.status is Status.FAILED
     assert finding.found == "nvidia-smi: exit status 9: NVIDIA-SMI has failed because it could not reach the driver."
 
 
-def test_a_driver_that_hangs_fails_in_time_and_leaves_no_process(tmp_path):
+def test_a_driver_that_hangs_fails_in_time_and_leaves_no_process(tmp_path: Path) -> None:
     program(tmp_path, "nvidia-smi", f"echo $$ > {tmp_path}/pid\n/bin/sleep 600")
 
     finding = found("gpu", tmp_path, limits=Limits(nvidia=0.3))
@@ -83,24 +84,24 @@ def test_a_driver_that_hangs_fails_in_time_and_leaves_no_process(tmp_path):
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
-def test_an_answer_of_another_program_fails(tmp_path):
+def test_an_answer_of_another_program_fails(tmp_path: Path) -> None:
     nvidia_smi(tmp_path, "welcome")
     assert "answers something else" in found("gpu", tmp_path).found
 
 
-def torch_found(tmp_path: Path, name: str = "torch", config: RunConfig | None = None, *, gpu: str = H100, **torch):
+def torch_found(tmp_path: Path, name: str = "torch", config: RunConfig | None = None, *, gpu: str = H100, **torch: Any):
     nvidia_smi(tmp_path / "bin", gpu)
     fake_torch(tmp_path / "site", **torch)
     return found(name, tmp_path / "bin", config, PYTHONPATH=tmp_path / "site")
 
 
-def test_a_torch_that_computes_on_the_gpu_is_well(tmp_path):
+def test_a_torch_that_computes_on_the_gpu_is_well(tmp_path: Path) -> None:
     finding = torch_found(tmp_path)
     assert finding.found == "torch 2.13.0+cu130 for CUDA 13.0 computes on 1 GPU(s): NVIDIA H100 80GB HBM3"
 
 
-def test_a_torch_without_cuda_beside_a_gpu_is_a_warning_and_a_failure_where_the_gpu_is_wanted(tmp_path):
-    options = {"version": "2.13.0+cpu", "cuda": None, "gpus": 0}
+def test_a_torch_without_cuda_beside_a_gpu_is_a_warning_and_a_failure_where_the_gpu_is_wanted(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"version": "2.13.0+cpu", "cuda": None, "gpus": 0}
 
     auto = torch_found(tmp_path, **options)
     cuda = torch_found(tmp_path, config=RunConfig(policy=CUDA), **options)
@@ -111,13 +112,13 @@ def test_a_torch_without_cuda_beside_a_gpu_is_a_warning_and_a_failure_where_the_
     assert "--index-url https://download.pytorch.org/whl/cu130" in auto.mend
 
 
-def test_a_gpu_that_computes_wrong_numbers_fails(tmp_path):
+def test_a_gpu_that_computes_wrong_numbers_fails(tmp_path: Path) -> None:
     finding = torch_found(tmp_path, sums_to=7)
     assert finding.status is Status.FAILED
     assert "fails at a small computation: GPU 0 computes wrong numbers" in finding.found
 
 
-def test_a_torch_that_can_t_be_imported_fails_with_its_reason(tmp_path):
+def test_a_torch_that_can_t_be_imported_fails_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise OSError('libcudart.so.13: cannot open shared object file')")
     finding = found("torch", NO_PROGRAMS, PYTHONPATH=tmp_path)
     assert finding.status is Status.FAILED
@@ -129,7 +130,7 @@ def test_a_torch_that_can_t_be_imported_fails_with_its_reason(tmp_path):
     ("driver", "cuda", "status"),
     [("580.95.05", "13.0", Status.OK), ("550.54.14", "12.8", Status.OK), ("550.54.14", "13.0", Status.FAILED)],
 )
-def test_a_driver_must_be_new_enough_for_torch(tmp_path, driver, cuda, status):
+def test_a_driver_must_be_new_enough_for_torch(tmp_path: Path, driver: str, cuda: str, status: Status) -> None:
     gpu = H100.replace("580.95.05", driver)
     finding = torch_found(tmp_path, "driver", gpu=gpu, cuda=cuda, gpus=1 if status is Status.OK else 0)
 
@@ -139,13 +140,13 @@ def test_a_driver_must_be_new_enough_for_torch(tmp_path, driver, cuda, status):
         assert finding.mend.startswith("install driver 580.65 or newer")
 
 
-def test_bf16_wants_hardware_for_it(tmp_path):
+def test_bf16_wants_hardware_for_it(tmp_path: Path) -> None:
     assert torch_found(tmp_path, "precision", RunConfig(policy=BF16)).status is Status.OK
     cpu = torch_found(tmp_path, "precision", RunConfig(policy=BF16), version="2.13.0+cpu", cuda=None, gpus=0)
     assert (cpu.status, cpu.mend) == (Status.FAILED, "--policy.precision auto")
 
 
-def test_memory_that_others_have_is_told_with_who_has_it(tmp_path):
+def test_memory_that_others_have_is_told_with_who_has_it(tmp_path: Path) -> None:
     nvidia_smi(tmp_path, "0, NVIDIA H100 80GB HBM3, 81559, 40960, 580.95.05", "4711, /usr/bin/python3.11, 40000")
 
     finding = found("gpu_in_use", tmp_path)
@@ -174,7 +175,7 @@ def planned(
         (85, Status.FAILED, "(107%): CUDA will be out of memory"),
     ],
 )
-def test_the_plan_must_fit_the_gpu_that_is_there(tmp_path, peak, status, words):
+def test_the_plan_must_fit_the_gpu_that_is_there(tmp_path: Path, peak: int, status: Status, words: str) -> None:
     nvidia_smi(tmp_path)
     finding = planned(peak, a_subject(PATH=tmp_path))
 
@@ -183,7 +184,7 @@ def test_the_plan_must_fit_the_gpu_that_is_there(tmp_path, peak, status, words):
     assert (finding.mend == "") is (status is Status.OK)
 
 
-def test_out_of_memory_is_answered_by_the_plan_s_advice_or_the_checklist_s():
+def test_out_of_memory_is_answered_by_the_plan_s_advice_or_the_checklist_s() -> None:
     config = RunConfig(engine=EngineConfig(kind="openrlhf"))
     without = planned(85, a_subject(config, PATH=NO_PROGRAMS), capacity_gib=80)
     advised = planned(85, a_subject(config, PATH=NO_PROGRAMS), ("1st", "2nd", "3rd", "4th"), capacity_gib=80)
@@ -199,7 +200,7 @@ def test_out_of_memory_is_answered_by_the_plan_s_advice_or_the_checklist_s():
     assert advised.mend == "1st\n2nd\n3rd"
 
 
-def test_a_real_plan_is_compared_with_what_the_engine_says_the_gpus_have():
+def test_a_real_plan_is_compared_with_what_the_engine_says_the_gpus_have() -> None:
     engine = EngineConfig(kind="openrlhf", submission="ray-job")
     config = RunConfig(policy=PolicyConfig(model="Qwen/Qwen2.5-3B-Instruct", adaptation="full"), engine=engine)
     small = dataclasses.replace(config, engine=dataclasses.replace(engine, gpu_memory_gib=24.0))

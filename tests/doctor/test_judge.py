@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import socket
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fault_server import changed, dripping, fault_server, hanging, status, text
@@ -26,6 +27,11 @@ from medical_team.judge.reference import ReferenceJudge
 from medical_team.judging import reference_judge
 from medical_team.records import DataType, JudgeFailure, Labels, Ruling
 from openai_server import a_completion, openai_server
+from stand_ins import always
+
+if TYPE_CHECKING:
+    from httpx import Client
+
 
 TOKEN = "a-secret-of-the-judge"
 
@@ -35,7 +41,7 @@ class Changed:
 
     name = "changed"
 
-    def __init__(self, change) -> None:
+    def __init__(self, change: Callable[..., JudgeFailure | Labels]) -> None:
         self._change = change
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
@@ -51,7 +57,7 @@ def void(ruling: Ruling) -> Ruling:
     return JudgeFailure(ruling.game_id, is_abstention=True, source="changed", reason="can't tell at all")
 
 
-def right_labels(labels):
+def right_labels(labels: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What a judge says that knows the synthetic notes: good labels are put in the place of the script's."""
     return [{**label, "error_present": index % 2 == 1, "error_detected": False} for index, label in enumerate(labels)]
 
@@ -73,16 +79,16 @@ def found(
     return look(name, a_subject(config, **variables))
 
 
-def all_found(url: str, **options) -> list[Finding]:
+def all_found(url: str, **options: Any) -> list[Finding]:
     return [found(name, url, **options) for name in ("judge_server", "judge_labels", "judge_latency")]
 
 
-def url_of(client) -> str:
+def url_of(client: Client) -> str:
     return str(client.base_url).rstrip("/")
 
 
 @pytest.mark.parametrize("engine", ["local", "openrlhf", "red-team-fork"])
-def test_a_good_judge_is_right_on_every_known_note_whoever_asks(engine):
+def test_a_good_judge_is_right_on_every_known_note_whoever_asks(engine: str) -> None:
     with serving(reference_judge()) as client:
         server, labels, _ = all_found(url_of(client), engine=engine)
 
@@ -91,7 +97,7 @@ def test_a_good_judge_is_right_on_every_known_note_whoever_asks(engine):
     assert labels.found == "right on 64 of 64 known notes"
 
 
-def test_a_judge_that_is_down_is_started():
+def test_a_judge_that_is_down_is_started() -> None:
     port = free_port()
     finding = found("judge_server", f"http://127.0.0.1:{port}")
 
@@ -101,7 +107,7 @@ def test_a_judge_that_is_down_is_started():
     assert finding.mend.startswith(f"medical-team judge serve --port {port}")
 
 
-def test_a_judge_that_loads_is_waited_for():
+def test_a_judge_that_loads_is_waited_for() -> None:
     with fault_server() as server:
         server.health.append(503)
         finding = found("judge_server", server.url)
@@ -116,7 +122,7 @@ class NotAJudge(QuietHandler):
         self.answer(404)
 
 
-def test_a_port_that_another_program_has_is_told_with_how_to_find_it():
+def test_a_port_that_another_program_has_is_told_with_how_to_find_it() -> None:
     server = local_server(NotAJudge)
     with running(server) as url:
         finding = found("judge_server", url)
@@ -126,7 +132,7 @@ def test_a_port_that_another_program_has_is_told_with_how_to_find_it():
     assert f"ss -ltnp 'sport = :{server.server_port}'" in finding.mend
 
 
-def test_a_port_that_takes_connections_and_says_nothing_is_taken_too():
+def test_a_port_that_takes_connections_and_says_nothing_is_taken_too() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -137,9 +143,9 @@ def test_a_port_that_takes_connections_and_says_nothing_is_taken_too():
     assert "no answer within 0.2 seconds" in finding.found
 
 
-def test_a_slow_judge_is_a_warning():
+def test_a_slow_judge_is_a_warning() -> None:
     class Slow(ReferenceJudge):
-        def rule(self, queries):
+        def rule(self, queries: Sequence[JudgeQuery]):
             time.sleep(1.1)
             return super().rule(queries)
 
@@ -150,7 +156,7 @@ def test_a_slow_judge_is_a_warning():
     assert "for a batch of 64 games; it should be less than 1 s" in finding.found
 
 
-def test_a_judge_that_answers_too_late_fails():
+def test_a_judge_that_answers_too_late_fails() -> None:
     with fault_server() as server:
         server.always = hanging(3.0)
         judge = JudgeConfig(kind="remote", url=server.url, timeout_seconds=0.3)
@@ -161,7 +167,7 @@ def test_a_judge_that_answers_too_late_fails():
     assert "judge.timeout_seconds" in finding.mend
 
 
-def test_an_answer_that_drips_for_ever_ends_in_time():
+def test_an_answer_that_drips_for_ever_ends_in_time() -> None:
     with fault_server() as server:
         server.always = dripping
         judge = JudgeConfig(kind="remote", url=server.url, timeout_seconds=0.5)
@@ -171,7 +177,7 @@ def test_an_answer_that_drips_for_ever_ends_in_time():
     assert "no answer within 0.5 seconds" in finding.found
 
 
-def test_labels_the_wrong_way_round_fail():
+def test_labels_the_wrong_way_round_fail() -> None:
     with serving(Changed(turned_round)) as client:
         finding = found("judge_labels", url_of(client))
 
@@ -179,7 +185,7 @@ def test_labels_the_wrong_way_round_fail():
     assert "wrong on 64: it guesses, or its labels are the wrong way round" in finding.found
 
 
-def test_a_judge_that_can_t_tell_fails():
+def test_a_judge_that_can_t_tell_fails() -> None:
     with serving(Changed(void)) as client:
         local, fork = (found("judge_labels", url_of(client), engine=kind) for kind in ("local", "red-team-fork"))
 
@@ -188,7 +194,7 @@ def test_a_judge_that_can_t_tell_fails():
     assert "--references train.jsonl" in fork.mend
 
 
-def test_the_fork_s_judge_must_know_the_cases_that_the_fork_does_not_send(tmp_path):
+def test_the_fork_s_judge_must_know_the_cases_that_the_fork_does_not_send(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     records = [a_record(DataType.VANILLA_HARMFUL), a_record(DataType.VANILLA_BENIGN)]
     write_jsonl(path, records)
@@ -219,7 +225,7 @@ def test_the_fork_s_judge_must_know_the_cases_that_the_fork_does_not_send(tmp_pa
         (changed(lambda labels: [{**x, "error_present": "no"} for x in right_labels(labels)]), "no ruling on 64"),
     ],
 )
-def test_a_reply_that_no_trainer_could_use_fails(fault, words):
+def test_a_reply_that_no_trainer_could_use_fails(fault: Callable[..., Any], words: str) -> None:
     with fault_server() as server:
         server.always = fault
         finding = found("judge_labels", server.url)
@@ -229,7 +235,7 @@ def test_a_reply_that_no_trainer_could_use_fails(fault, words):
     assert finding.mend
 
 
-def test_a_judge_that_wants_a_token_names_the_variable_and_never_shows_the_token():
+def test_a_judge_that_wants_a_token_names_the_variable_and_never_shows_the_token() -> None:
     with serving(reference_judge(), token=TOKEN) as client:
         without = found("judge_labels", url_of(client))
         wrong = found("judge_labels", url_of(client), MEDICAL_TEAM_JUDGE_TOKEN="another-secret")
@@ -240,11 +246,13 @@ def test_a_judge_that_wants_a_token_names_the_variable_and_never_shows_the_token
     assert "another-secret" not in f"{wrong}"
 
 
-def test_a_judge_beyond_this_machine_is_named_and_sent_no_note_of_the_user_s(tmp_path, monkeypatch):
+def test_a_judge_beyond_this_machine_is_named_and_sent_no_note_of_the_user_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "train.jsonl"
     write_jsonl(path, [a_record(DataType.VANILLA_HARMFUL)])
     # The loopback under a name that is not known to be one.
-    monkeypatch.setattr(judge_checks, "is_on_this_machine", lambda url: False)
+    monkeypatch.setattr(judge_checks, "is_on_this_machine", always(False))
     with fault_server() as server:
         found("judge_labels", server.url, data=str(path))
         sent = str(server.requests)
@@ -256,27 +264,27 @@ def test_a_judge_beyond_this_machine_is_named_and_sent_no_note_of_the_user_s(tmp
     assert "sent unencrypted to the judge at judge.example.org" in warning.found
 
 
-def test_an_address_with_a_password_is_refused_and_not_repeated():
+def test_an_address_with_a_password_is_refused_and_not_repeated() -> None:
     finding = found("judge_server", "http://me:password-of-mine@127.0.0.1:8000")
 
     assert finding.status is Status.FAILED
     assert "password-of-mine" not in f"{finding}"
 
 
-def test_the_reference_judge_needs_no_server():
+def test_the_reference_judge_needs_no_server() -> None:
     findings = all_found("", kind="reference")
 
     assert [finding.status for finding in findings[:2]] == [Status.OK, Status.OK]
     assert findings[1].found == "right on 64 of 64 known notes"
 
 
-def test_a_judging_model_is_not_loaded_for_a_look():
+def test_a_judging_model_is_not_loaded_for_a_look() -> None:
     finding = found("judge_labels", "", kind="model")
     assert (finding.status, "judge audit" in finding.mend) == (Status.SKIPPED, True)
     assert found("judge_latency", "", kind="model").status is Status.SKIPPED
 
 
-def test_a_model_server_that_is_away_fails():
+def test_a_model_server_that_is_away_fails() -> None:
     port = free_port()
     finding = found("judge_labels", f"http://127.0.0.1:{port}/v1", kind="openai")
 
@@ -284,7 +292,7 @@ def test_a_model_server_that_is_away_fails():
     assert str(port) in finding.found
 
 
-def test_a_model_that_always_says_the_same_guesses():
+def test_a_model_that_always_says_the_same_guesses() -> None:
     with openai_server(lambda body: a_completion("A")) as server:
         finding = found("judge_labels", server.url, kind="openai")
 

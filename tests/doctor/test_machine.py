@@ -14,16 +14,17 @@ import pytest
 import tomllib
 
 from doctor_cases import a_subject, look
-from medical_team.config import JudgeConfig, PolicyConfig, RunConfig
+from medical_team.config import JudgeConfig, JudgeKind, PolicyConfig, RunConfig
 from medical_team.doctor import machine
 from medical_team.doctor.findings import Status
 from medical_team.doctor.machine import REQUIREMENTS, disk_seen
 from medical_team.doctor.subject import Once
 from medical_team.planning.plan import DiskPart, DiskPlan, Unknown
 from needs import MOUNTING, ORDINARY_USER
+from stand_ins import always
 
 
-def test_the_wanted_versions_are_those_of_the_package(repository):
+def test_the_wanted_versions_are_those_of_the_package(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {"": project["dependencies"], **project["optional-dependencies"]}
 
@@ -33,12 +34,12 @@ def test_the_wanted_versions_are_those_of_the_package(repository):
     assert project["requires-python"] == ">=" + ".".join(map(str, machine.OLDEST_PYTHON))
 
 
-def test_this_python_and_its_libraries_are_well():
+def test_this_python_and_its_libraries_are_well() -> None:
     assert look("python", a_subject()).found == f"Python {'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}"
     assert look("libraries", a_subject()).status is Status.OK
 
 
-def test_an_old_python_fails(monkeypatch):
+def test_an_old_python_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.sys, "version_info", (3, 10, 4))
     finding = look("python", a_subject())
     assert (finding.status, "python3.11 -m venv" in finding.mend) == (Status.FAILED, True)
@@ -51,7 +52,9 @@ def test_an_old_python_fails(monkeypatch):
         ("judge_libraries", "remote", "pip install 'medical-team[judge]', where the judge is served"),
     ],
 )
-def test_a_missing_and_an_old_library_are_named_with_the_extra(monkeypatch, name, judge, mend):
+def test_a_missing_and_an_old_library_are_named_with_the_extra(
+    monkeypatch: pytest.MonkeyPatch, name: str, judge: JudgeKind, mend: str
+) -> None:
     extra = {"no-such-library": "1.0", "pydantic": "99.0"}
     monkeypatch.setattr(machine, "REQUIREMENTS", {**REQUIREMENTS, "train": extra, "judge": extra})
 
@@ -67,7 +70,7 @@ GB = 10**9
 
 
 @pytest.fixture
-def small_disk(tmp_path) -> Iterator[Path]:
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of one MiB; needs the right to mount."""
     folder = tmp_path / "small"
     folder.mkdir()
@@ -82,7 +85,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_fails(small_disk):
+def test_a_full_disk_fails(small_disk: Path) -> None:
     (small_disk / "filling").write_bytes(bytes(900_000))
 
     finding = look("disk", a_subject(TINY, run=small_disk / "run"))
@@ -92,7 +95,7 @@ def test_a_full_disk_fails(small_disk):
     assert "--run FOLDER" in finding.mend
 
 
-def test_a_full_disk_below_the_model_cache_is_a_warning(small_disk):
+def test_a_full_disk_below_the_model_cache_is_a_warning(small_disk: Path) -> None:
     finding = look("disk_cache", a_subject(HF_HOME=small_disk / "hub"))
 
     assert finding.status is Status.WARNING
@@ -100,13 +103,15 @@ def test_a_full_disk_below_the_model_cache_is_a_warning(small_disk):
 
 
 @pytest.mark.parametrize(("free", "status"), [(9 * GB, Status.FAILED), (11 * GB, Status.WARNING), (13 * GB, Status.OK)])
-def test_room_is_wanted_for_what_is_needed_and_a_reserve(tmp_path, monkeypatch, free, status):
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+def test_room_is_wanted_for_what_is_needed_and_a_reserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, status: Status
+) -> None:
+    monkeypatch.setattr(machine.shutil, "disk_usage", always(SimpleNamespace(free=free)))
     assert disk_seen(tmp_path, 10 * GB, "").status is status
 
 
-def test_where_nothing_can_be_planned_ten_gigabytes_are_wanted(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: SimpleNamespace(free=9 * GB))
+def test_where_nothing_can_be_planned_ten_gigabytes_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.shutil, "disk_usage", always(SimpleNamespace(free=9 * GB)))
     subject = a_subject(TINY, run=tmp_path / "run")
     plan = subject.plan()
     subject.plan = Once(lambda: dataclasses.replace(plan, disk=Unknown("nobody knows")))
@@ -119,7 +124,7 @@ def test_where_nothing_can_be_planned_ten_gigabytes_are_wanted(tmp_path, monkeyp
     assert "the plan writes 3.0 GB" in planned.found
 
 
-def test_a_run_folder_that_is_there_is_no_new_one(tmp_path):
+def test_a_run_folder_that_is_there_is_no_new_one(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.toml").touch()
 
@@ -129,7 +134,7 @@ def test_a_run_folder_that_is_there_is_no_new_one(tmp_path):
     assert "--resume" in finding.mend
 
 
-def test_a_file_in_the_way_fails(tmp_path):
+def test_a_file_in_the_way_fails(tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
     finding = look("run_folder", a_subject(run=tmp_path / "runs" / "one"))
     assert finding.status is Status.FAILED
@@ -137,14 +142,14 @@ def test_a_file_in_the_way_fails(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason=ORDINARY_USER.reason("root may write everywhere"))
-def test_a_folder_of_others_fails(tmp_path):
+def test_a_folder_of_others_fails(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     finding = look("run_folder", a_subject(run=tmp_path / "run"))
     tmp_path.chmod(0o700)
     assert (finding.status, "--run FOLDER" in finding.mend) == (Status.FAILED, True)
 
 
-def test_a_read_only_disk_fails(small_disk):
+def test_a_read_only_disk_fails(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
 
     run, caches = (
@@ -155,7 +160,7 @@ def test_a_read_only_disk_fails(small_disk):
     assert caches.status is Status.WARNING
 
 
-def test_nothing_is_made_by_looking(tmp_path):
+def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
     subject = a_subject(TINY, run=tmp_path / "a" / "run", HF_HOME=tmp_path / "hub", XDG_CACHE_HOME=tmp_path / "cache")
     for name in ("disk", "disk_cache", "run_folder", "caches", "memory"):
         look(name, subject)
@@ -163,7 +168,7 @@ def test_nothing_is_made_by_looking(tmp_path):
 
 
 @pytest.mark.parametrize(("free", "status"), [(10_000, Status.FAILED), (10**12, Status.OK)])
-def test_the_machine_s_memory_is_compared_with_the_plan(free, status):
+def test_the_machine_s_memory_is_compared_with_the_plan(free: int, status: Status) -> None:
     subject = a_subject(TINY, PATH="/nonexistent")
     subject.free_memory = Once(lambda: free)
 

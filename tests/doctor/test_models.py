@@ -49,22 +49,22 @@ def nowhere() -> str:
 
 
 @pytest.mark.parametrize("model", ["demo", "tiny-random"])
-def test_models_that_ship_are_always_there(tmp_path, model):
+def test_models_that_ship_are_always_there(tmp_path: Path, model: str) -> None:
     assert policy(model, tmp_path, HF_HUB_OFFLINE="1").status is Status.OK
 
 
-def test_a_model_in_the_cache_needs_no_hub(tmp_path):
+def test_a_model_in_the_cache_needs_no_hub(tmp_path: Path) -> None:
     cached(tmp_path)
     finding = policy(NAME, tmp_path, HF_HUB_OFFLINE="1")
     assert (finding.status, finding.found) == (Status.OK, f"{NAME} is in the Hugging Face cache")
 
 
-def test_a_model_that_was_fetched_in_part_counts_as_missing(tmp_path, nowhere):
+def test_a_model_that_was_fetched_in_part_counts_as_missing(tmp_path: Path, nowhere: str) -> None:
     (cached(tmp_path) / "model.safetensors").unlink()
     assert policy(NAME, tmp_path, HF_ENDPOINT=nowhere).status is Status.FAILED
 
 
-def test_a_folder_is_looked_into(tmp_path):
+def test_a_folder_is_looked_into(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "mine")
     assert policy(folder, tmp_path).status is Status.OK
 
@@ -81,7 +81,7 @@ def test_a_tokenizer_s_configuration_alone_is_no_tokenizer(tmp_path: Path) -> No
     assert "lacks a tokenizer" in policy(folder, tmp_path).found
 
 
-def test_a_shard_that_is_missing_is_named(tmp_path):
+def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "mine")
     (folder / "model.safetensors").rename(folder / "model-1.safetensors")
     (folder / "model.safetensors.index.json").write_text(
@@ -90,7 +90,7 @@ def test_a_shard_that_is_missing_is_named(tmp_path):
     assert "lacks model-2.safetensors" in policy(folder, tmp_path).found
 
 
-def test_the_hub_is_asked_for_what_is_not_here_and_nothing_is_fetched(tmp_path):
+def test_the_hub_is_asked_for_what_is_not_here_and_nothing_is_fetched(tmp_path: Path) -> None:
     model_folder(tmp_path / "served" / NAME)
     with hub_server(tmp_path / "served") as url:
         finding = policy(NAME, tmp_path / "home", HF_ENDPOINT=url)
@@ -100,7 +100,7 @@ def test_the_hub_is_asked_for_what_is_not_here_and_nothing_is_fetched(tmp_path):
     assert not (tmp_path / "home").exists()
 
 
-def test_a_gated_model_says_whose_terms_to_accept_and_how_to_log_in(tmp_path):
+def test_a_gated_model_says_whose_terms_to_accept_and_how_to_log_in(tmp_path: Path) -> None:
     model_folder(tmp_path / NAME)
     with hub_server(tmp_path, gated=frozenset({NAME})) as url:
         without = policy(NAME, tmp_path, HF_ENDPOINT=url)
@@ -112,7 +112,7 @@ def test_a_gated_model_says_whose_terms_to_accept_and_how_to_log_in(tmp_path):
     assert TOKEN not in f"{without}{refused}"
 
 
-def test_a_model_that_nobody_has_is_misspelt(tmp_path):
+def test_a_model_that_nobody_has_is_misspelt(tmp_path: Path) -> None:
     with hub_server(tmp_path) as url:
         finding = policy("someone/modle", tmp_path, HF_ENDPOINT=url)
     assert (finding.status, finding.mend) == (Status.FAILED, "correct --policy.model")
@@ -121,7 +121,9 @@ def test_a_model_that_nobody_has_is_misspelt(tmp_path):
 @pytest.mark.parametrize(
     ("name", "told"), [(" ", "is no folder here"), ("my model", "is no folder here"), ("notes.csv", "is a file")]
 )
-def test_what_can_t_be_a_model_is_not_asked_of_the_hub(tmp_path, monkeypatch, nowhere, name, told):
+def test_what_can_t_be_a_model_is_not_asked_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nowhere: str, name: str, told: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("notes.csv").write_text("")
 
@@ -130,7 +132,7 @@ def test_what_can_t_be_a_model_is_not_asked_of_the_hub(tmp_path, monkeypatch, no
     assert finding.found.startswith(f"--policy.model is {name!r}, which {told}")
 
 
-def test_without_a_network_the_way_to_bring_a_model_is_told(tmp_path, nowhere):
+def test_without_a_network_the_way_to_bring_a_model_is_told(tmp_path: Path, nowhere: str) -> None:
     other = policy(NAME, tmp_path, HF_ENDPOINT=nowhere)
     smollm2 = policy(SMOLLM2_MODEL, tmp_path, HF_ENDPOINT=nowhere)
 
@@ -141,7 +143,7 @@ def test_without_a_network_the_way_to_bring_a_model_is_told(tmp_path, nowhere):
 
 
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
-def test_offline_mode_is_told_and_fails_only_where_a_model_is_missing(tmp_path, variable):
+def test_offline_mode_is_told_and_fails_only_where_a_model_is_missing(tmp_path: Path, variable: str) -> None:
     finding = policy(NAME, tmp_path, **{variable: "1"})
     assert finding.status is Status.FAILED
     assert finding.mend.startswith(f"unset {variable}")
@@ -151,8 +153,8 @@ def test_offline_mode_is_told_and_fails_only_where_a_model_is_missing(tmp_path, 
     assert look("offline", a_subject(HF_HUB_OFFLINE="0")).status is Status.OK
 
 
-def test_the_judge_s_model_is_looked_for_where_one_is_loaded(tmp_path, nowhere):
-    home = {"HF_HOME": tmp_path, "HF_ENDPOINT": nowhere}
+def test_the_judge_s_model_is_looked_for_where_one_is_loaded(tmp_path: Path, nowhere: str) -> None:
+    home: dict[str, Any] = {"HF_HOME": tmp_path, "HF_ENDPOINT": nowhere}
     model = RunConfig(judge=JudgeConfig(kind="hybrid"))
 
     assert look("judge_model", a_subject(**home)).status is Status.SKIPPED
@@ -161,9 +163,9 @@ def test_the_judge_s_model_is_looked_for_where_one_is_loaded(tmp_path, nowhere):
     assert "--judge.model" in finding.mend
 
 
-def test_the_fork_s_own_models_are_looked_for(tmp_path, nowhere):
+def test_the_fork_s_own_models_are_looked_for(tmp_path: Path, nowhere: str) -> None:
     fork = RunConfig(engine=EngineConfig(kind="red-team-fork"))
-    home = {"HF_HOME": tmp_path, "HF_ENDPOINT": nowhere}
+    home: dict[str, Any] = {"HF_HOME": tmp_path, "HF_ENDPOINT": nowhere}
 
     missing = look("fork_models", a_subject(fork, **home))
     cached(tmp_path, "sentence-transformers/all-MiniLM-L6-v2")
@@ -174,7 +176,7 @@ def test_the_fork_s_own_models_are_looked_for(tmp_path, nowhere):
     assert look("fork_models", a_subject(fork, **home)).status is Status.OK
 
 
-def test_a_token_is_found_where_the_hub_s_library_looks_and_never_shown(tmp_path):
+def test_a_token_is_found_where_the_hub_s_library_looks_and_never_shown(tmp_path: Path) -> None:
     gated = RunConfig(judge=JudgeConfig(kind="model"))
     none = look("hub_token", a_subject(gated, HF_HOME=tmp_path))
     variable = look("hub_token", a_subject(gated, HF_HOME=tmp_path, HF_TOKEN=TOKEN))
@@ -192,7 +194,7 @@ def template_seen(model: str | Path, home: Path, **options: object) -> Finding:
     return look("chat_template", a_subject(config, HF_HOME=home, XDG_CACHE_HOME=home))
 
 
-def test_a_chat_template_that_shows_a_message_is_well(tmp_path):
+def test_a_chat_template_that_shows_a_message_is_well(tmp_path: Path) -> None:
     save_tiny_model(tmp_path / "model")
     finding = template_seen(tmp_path / "model", tmp_path)
     assert (finding.status, finding.found) == (Status.OK, f"shows a message as it is: {tmp_path / 'model'}")
@@ -207,7 +209,9 @@ def test_a_chat_template_that_shows_a_message_is_well(tmp_path):
         ("", "is missing"),
     ],
 )
-def test_a_chat_template_that_does_not_is_told_before_any_weight_is_loaded(tmp_path, template, told):
+def test_a_chat_template_that_does_not_is_told_before_any_weight_is_loaded(
+    tmp_path: Path, template: str, told: str
+) -> None:
     save_tiny_model(tmp_path / "model")
     (tmp_path / "model" / "chat_template.jinja").write_text(template, encoding="utf-8")
     (tmp_path / "model" / "model.safetensors").write_bytes(b"{}")
@@ -219,7 +223,7 @@ def test_a_chat_template_that_does_not_is_told_before_any_weight_is_loaded(tmp_p
     assert "--policy.model" in finding.mend
 
 
-def test_a_judge_s_chat_template_is_looked_at_too(tmp_path):
+def test_a_judge_s_chat_template_is_looked_at_too(tmp_path: Path) -> None:
     save_tiny_model(tmp_path / "judge")
     (tmp_path / "judge" / "chat_template.jinja").write_text(LIST_TEMPLATE, encoding="utf-8")
 
@@ -229,7 +233,7 @@ def test_a_judge_s_chat_template_is_looked_at_too(tmp_path):
     assert "--judge.model" in finding.mend
 
 
-def test_a_template_of_a_model_that_is_not_here_yet_is_left_for_later(tmp_path):
+def test_a_template_of_a_model_that_is_not_here_yet_is_left_for_later(tmp_path: Path) -> None:
     finding = template_seen(NAME, tmp_path)
 
     assert finding.status is Status.SKIPPED
@@ -239,26 +243,26 @@ def test_a_template_of_a_model_that_is_not_here_yet_is_left_for_later(tmp_path):
 # The probe
 
 
-def probe(model: str | Path, **options) -> Finding:
+def probe(model: str | Path, **options: Any) -> Finding:
     config = RunConfig(policy=PolicyConfig(model=str(model), device="cpu"), **options)
     return look("policy_probe", a_subject(config, OMP_NUM_THREADS="1"))
 
 
-def test_prompts_that_train_refuses_fail_before_it():
+def test_prompts_that_train_refuses_fail_before_it() -> None:
     finding = probe("tiny-random", rollout=RolloutConfig(max_prompt_tokens=16))
 
     assert finding.status is Status.FAILED
     assert "Set it to at least" in finding.found
 
 
-def test_a_model_that_can_be_trained_passes_the_probe_of_a_run():
+def test_a_model_that_can_be_trained_passes_the_probe_of_a_run() -> None:
     finding = probe("tiny-random")
 
     assert finding.status is Status.OK
     assert "sampler and learner differ by" in finding.found
 
 
-def test_a_model_that_can_t_be_trained_is_told_in_the_words_of_a_run(tmp_path):
+def test_a_model_that_can_t_be_trained_is_told_in_the_words_of_a_run(tmp_path: Path) -> None:
     save_tiny_architecture(tmp_path, "gemma3n_text")
     with pytest.raises(PolicyError) as refused:
         probe_policy(Policy(PolicyConfig(model=str(tmp_path), device="cpu"), seed=0))
@@ -269,7 +273,7 @@ def test_a_model_that_can_t_be_trained_is_told_in_the_words_of_a_run(tmp_path):
     assert finding.found == str(refused.value)
 
 
-def test_what_is_not_here_or_trained_elsewhere_is_not_probed(tmp_path):
+def test_what_is_not_here_or_trained_elsewhere_is_not_probed(tmp_path: Path) -> None:
     finding = probe(NAME)
     assert (finding.status, "when the run starts" in finding.found) == (Status.SKIPPED, True)
     assert probe("tiny-random", engine=EngineConfig(kind="openrlhf")).status is Status.SKIPPED

@@ -1,12 +1,15 @@
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builders import a_game, a_pair, a_spec, present
 from medec_builders import HARMFUL, SAFE, a_correct_text, an_error_text
 from medical_team.errors import DataError, UsageError
-from medical_team.evaluation.comparison import compare, read_outcomes
+from medical_team.evaluation.comparison import Comparison, compare, read_outcomes
 from medical_team.evaluation.medec import FORMAT, EvaluationFolder, EvaluationSettings
+from medical_team.evaluation.medec_texts import MedecText
 from medical_team.evaluation.model_choice import ModelIdentity
 from medical_team.evaluation.model_games import FORMAT as GAMES_FORMAT
 from medical_team.evaluation.model_games import GamesSettings, read_games, write_games
@@ -22,7 +25,9 @@ SETTINGS = EvaluationSettings(
 )  # fmt: skip
 
 
-def an_evaluation(path, wrong=(), *, texts=TEXTS, **changes):
+def an_evaluation(
+    path: Path, wrong: list[int] | range | tuple[Any, ...] = (), *, texts: list[MedecText] = TEXTS, **changes: Any
+):
     """An evaluation that has all texts right but those of the numbers ``wrong``."""
     settings = replace(SETTINGS, texts=len(texts), **changes)
     folder = EvaluationFolder.create_or_resume(path, settings)
@@ -36,15 +41,15 @@ def an_evaluation(path, wrong=(), *, texts=TEXTS, **changes):
     return read_outcomes(path)
 
 
-def figures_of(comparison, measure="flag_accuracy"):
+def figures_of(comparison: Comparison, measure: str = "flag_accuracy"):
     return [figure for figure in comparison.figures if figure.measure == measure]
 
 
-def a_checkpoint(label, *, seed, step=10, configuration="same", part="best"):
+def a_checkpoint(label: str, *, seed: int, step: int = 10, configuration: str = "same", part: str = "best"):
     return ModelIdentity(label, str(seed), configuration, seed, part, step)
 
 
-def test_a_difference_is_taken_text_by_text(tmp_path):
+def test_a_difference_is_taken_text_by_text(tmp_path: Path) -> None:
     first = an_evaluation(tmp_path / "a", wrong=[0, 1, 2, 3], model=ModelIdentity("first", None))
     second = an_evaluation(tmp_path / "b", wrong=[3, 4], model=ModelIdentity("second", None))
 
@@ -58,7 +63,7 @@ def test_a_difference_is_taken_text_by_text(tmp_path):
     assert (mcnemar.only_first, mcnemar.only_second) == (1, 3)
 
 
-def test_an_evaluation_does_not_differ_from_itself(tmp_path):
+def test_an_evaluation_does_not_differ_from_itself(tmp_path: Path) -> None:
     first = an_evaluation(tmp_path / "a", wrong=[0, 1], model=ModelIdentity("first", None))
     again = an_evaluation(tmp_path / "b", wrong=[0, 1], model=ModelIdentity("again", None))
 
@@ -70,7 +75,7 @@ def test_an_evaluation_does_not_differ_from_itself(tmp_path):
     assert present(comparison.sides[1].mcnemar).p == 1.0
 
 
-def test_runs_that_differ_only_in_their_seed_are_pooled(tmp_path):
+def test_runs_that_differ_only_in_their_seed_are_pooled(tmp_path: Path) -> None:
     base = an_evaluation(tmp_path / "a", wrong=[0], model=ModelIdentity("base", None))
     seeds = [
         an_evaluation(tmp_path / f"b{n}", wrong=range(n), model=a_checkpoint(f"run-{n}", seed=n, step=10 * n))
@@ -85,7 +90,7 @@ def test_runs_that_differ_only_in_their_seed_are_pooled(tmp_path):
     assert (pooled.mean, pooled.deviation) == (pytest.approx(0.85), pytest.approx(0.0707, abs=1e-4))
 
 
-def test_runs_of_other_steps_or_configurations_are_not_pooled(tmp_path):
+def test_runs_of_other_steps_or_configurations_are_not_pooled(tmp_path: Path) -> None:
     evaluations = [
         an_evaluation(tmp_path / "a", model=a_checkpoint("run", seed=1, part="step-000010")),
         an_evaluation(tmp_path / "b", model=a_checkpoint("run", seed=2, part="step-000020")),
@@ -97,13 +102,13 @@ def test_runs_of_other_steps_or_configurations_are_not_pooled(tmp_path):
     assert [side.label for side in comparison.sides] == ["run (1)", "run (2)", "run (3)"]
 
 
-def test_one_run_twice_is_no_second_seed(tmp_path):
+def test_one_run_twice_is_no_second_seed(tmp_path: Path) -> None:
     evaluations = [an_evaluation(tmp_path / name, model=a_checkpoint("run", seed=1)) for name in ("a", "b")]
 
     assert [side.runs for side in compare(evaluations).sides] == [1, 1]
 
 
-def test_evaluations_on_other_texts_cannot_be_compared(tmp_path):
+def test_evaluations_on_other_texts_cannot_be_compared(tmp_path: Path) -> None:
     first = an_evaluation(tmp_path / "a")
     fewer = an_evaluation(tmp_path / "b", texts=TEXTS[1:])
     other_file = an_evaluation(tmp_path / "c", data_sha256="1")
@@ -116,14 +121,14 @@ def test_evaluations_on_other_texts_cannot_be_compared(tmp_path):
         compare([first])
 
 
-def test_the_order_of_the_texts_does_not_matter(tmp_path):
+def test_the_order_of_the_texts_does_not_matter(tmp_path: Path) -> None:
     first = an_evaluation(tmp_path / "a", wrong=[0, 1, 2])
     shuffled = an_evaluation(tmp_path / "b", wrong=[0, 1, 2], texts=TEXTS[::-1])
 
     assert present(compare([first, shuffled]).sides[1].mcnemar).only_first == 0
 
 
-def test_an_unfinished_evaluation_is_not_compared(tmp_path):
+def test_an_unfinished_evaluation_is_not_compared(tmp_path: Path) -> None:
     an_evaluation(tmp_path / "a", texts=TEXTS)
     lines = (tmp_path / "a" / "predictions.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "a" / "predictions.jsonl").write_text("".join(lines[:5]))
@@ -132,7 +137,7 @@ def test_an_unfinished_evaluation_is_not_compared(tmp_path):
         read_outcomes(tmp_path / "a")
 
 
-def some_games(path, model, verdicts, **changes):
+def some_games(path: Path, model: str, verdicts: list[Verdict | None], **changes: Any):
     settings = GamesSettings(
         format=GAMES_FORMAT, package_version="0", model=ModelIdentity(model, None), opponent=None, judge="reference",
         records="heldout.jsonl", records_sha256="0", games=4, seed=1,
@@ -150,7 +155,7 @@ def some_games(path, model, verdicts, **changes):
     return read_outcomes(path)
 
 
-def test_games_are_compared_too_and_a_void_game_counts_for_nobody(tmp_path):
+def test_games_are_compared_too_and_a_void_game_counts_for_nobody(tmp_path: Path) -> None:
     first = some_games(tmp_path / "a", "first", [Verdict.HARMFUL, Verdict.SAFE, Verdict.HARMFUL])
     second = some_games(tmp_path / "b", "second", [Verdict.HARMFUL, Verdict.HARMFUL, None])
 
@@ -164,7 +169,7 @@ def test_games_are_compared_too_and_a_void_game_counts_for_nobody(tmp_path):
     assert (mcnemar.only_first, mcnemar.only_second) == (0, 1)
 
 
-def test_false_alarms_are_counted_where_the_note_has_no_error(tmp_path):
+def test_false_alarms_are_counted_where_the_note_has_no_error(tmp_path: Path) -> None:
     outcomes = some_games(tmp_path / "a", "first", [Verdict.HARMFUL])
     assert outcomes.measures["false_alarm_rate"][0].members == (False,)
 
@@ -175,7 +180,7 @@ def test_false_alarms_are_counted_where_the_note_has_no_error(tmp_path):
     assert (alarms.outcomes, alarms.members) == ((True, False, False), (True, True, True))
 
 
-def test_games_against_another_opponent_are_not_the_same(tmp_path):
+def test_games_against_another_opponent_are_not_the_same(tmp_path: Path) -> None:
     first = some_games(tmp_path / "a", "first", [Verdict.HARMFUL])
     second = some_games(tmp_path / "b", "second", [Verdict.HARMFUL], opponent=ModelIdentity("somebody", None))
 
@@ -184,7 +189,7 @@ def test_games_against_another_opponent_are_not_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"records_sha256": "1"}, {"judge": "model"}, {"seed": 2}])
-def test_games_of_other_notes_or_under_another_judge_are_not_the_same(tmp_path, change):
+def test_games_of_other_notes_or_under_another_judge_are_not_the_same(tmp_path: Path, change: dict[str, Any]) -> None:
     first = some_games(tmp_path / "a", "first", [Verdict.HARMFUL])
     second = some_games(tmp_path / "b", "second", [Verdict.HARMFUL], **change)
 
@@ -192,6 +197,6 @@ def test_games_of_other_notes_or_under_another_judge_are_not_the_same(tmp_path, 
         compare([first, second])
 
 
-def test_a_folder_of_neither_kind_is_refused(tmp_path):
+def test_a_folder_of_neither_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no evaluation"):
         read_outcomes(tmp_path)

@@ -1,17 +1,28 @@
+from __future__ import annotations
+
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import a_record
+from builders import a_record, present
 from medec_builders import ScriptedRollout
 from medical_team.config import GameConfig, RolloutConfig
-from medical_team.evaluation.crossplay import crossplay, heatmap, named_games, play_all, ratings
+from medical_team.evaluation.crossplay import Crossplay, crossplay, heatmap, named_games, play_all, ratings
 from medical_team.evaluation.model_games import Player, game_specs
+from medical_team.game.rollout import RolloutRequest
+from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import reference_judge
-from medical_team.records import DataType, Role
+from medical_team.records import DataType, Game, Role, Ruling
+from stand_ins import always
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 RECORDS = [
     a_record(
@@ -23,22 +34,22 @@ RECORDS = [
 SPECS = game_specs(RECORDS, 8, seed=1, is_vanilla_too=False)
 
 
-def knows_all(prompt):
+def knows_all(prompt: str) -> str:
     return "Harmful" if "5000" in prompt else "Safe"
 
 
-PLAYERS = {
+PLAYERS: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
     # name: (verdict, revision)
-    "expert": (knows_all, lambda note: note),
-    "alarmist": (lambda prompt: "Harmful", lambda note: "No."),
-    "silent": (lambda prompt: "Hm.", lambda note: note),
+    "expert": (knows_all, str),
+    "alarmist": (always("Harmful"), always("No.")),
+    "silent": (always("Hm."), str),
 }
 
 
-def a_player(name):
+def a_player(name: str):
     verdict, revise = PLAYERS[name]
 
-    def rule(request):
+    def rule(request: RolloutRequest) -> str:
         if request.speaker.role is Role.ASSESSOR:
             return verdict(request.prompt)
         return revise(request.prompt.split("<note>\n")[1].split("\n</note>")[0])
@@ -47,40 +58,42 @@ def a_player(name):
 
 
 @pytest.fixture(scope="module")
-def games():
+def games() -> dict[tuple[str, str], list[Game]]:
     return play_all(list(PLAYERS), a_player, SPECS, reference_judge(), seed=1)
 
 
 @pytest.fixture(scope="module")
-def result(games):
+def result(games: dict[tuple[str, str], list[Game]]) -> Crossplay:
     return crossplay(list(PLAYERS), games, seed=1)
 
 
-def test_everybody_plays_everybody_and_oneself_on_the_same_notes(games, result):
+def test_everybody_plays_everybody_and_oneself_on_the_same_notes(
+    games: dict[tuple[str, str], list[Game]], result: Crossplay
+) -> None:
     assert len(games) == len(result.cells) == 9
     seeds = {tuple(game.spec.seed_note for game in played) for played in games.values()}
     assert len(seeds) == 1
 
 
-def test_the_assessor_wins_with_right_verdicts_and_loses_with_wrong_ones_and_with_none(result):
+def test_the_assessor_wins_with_right_verdicts_and_loses_with_wrong_ones_and_with_none(result: Crossplay) -> None:
     wins = {cell.assessor: cell.assessor_win_rate for cell in result.cells if cell.attacker == "expert"}
 
     assert wins == {"expert": 1.0, "alarmist": 0.5, "silent": 0.0}
 
 
-def test_an_attacker_that_gives_no_note_loses_to_everybody(result):
+def test_an_attacker_that_gives_no_note_loses_to_everybody(result: Crossplay) -> None:
     assert [cell.assessor_win_rate for cell in result.cells if cell.attacker == "alarmist"] == [1.0, 1.0, 1.0]
 
 
-def test_ratings_put_the_better_player_of_each_role_first(result):
+def test_ratings_put_the_better_player_of_each_role_first(result: Crossplay) -> None:
     assessors = sorted(result.assessors, key=lambda name: -result.assessors[name].value)
     assert assessors == ["expert", "alarmist", "silent"]
     assert result.attackers["expert"].value > result.attackers["alarmist"].value
-    interval = result.assessors["alarmist"].interval
+    interval = present(result.assessors["alarmist"].interval)
     assert interval.low <= result.assessors["alarmist"].value <= interval.high
 
 
-def test_guests_attack_and_never_assess():
+def test_guests_attack_and_never_assess() -> None:
     games = play_all(["expert", "alarmist"], a_player, SPECS, reference_judge(), seed=1, guests=["silent"])
     result = crossplay(["expert", "alarmist"], games, seed=1, guests=["silent"])
 
@@ -95,7 +108,7 @@ def test_guests_attack_and_never_assess():
     assert texts.count("silent") == 1
 
 
-def test_games_are_kept_under_ids_that_say_who_played(games):
+def test_games_are_kept_under_ids_that_say_who_played(games: dict[tuple[str, str], list[Game]]) -> None:
     named = named_games(games)
 
     ids = [game.spec.id for game in named]
@@ -104,11 +117,11 @@ def test_games_are_kept_under_ids_that_say_who_played(games):
     assert all(game.ruling is None or game.ruling.game_id == game.spec.id for game in named)
 
 
-def test_games_that_the_judge_cannot_decide_count_for_nobody():
+def test_games_that_the_judge_cannot_decide_count_for_nobody() -> None:
     class NoJudge:
         name = "none"
 
-        def rule(self, queries):
+        def rule(self, queries: Sequence[JudgeQuery]) -> dict[str, Ruling]:
             return {}
 
     games = play_all(["expert", "alarmist"], a_player, SPECS, NoJudge(), seed=1)
@@ -117,7 +130,7 @@ def test_games_that_the_judge_cannot_decide_count_for_nobody():
     assert (cell.assessor_win_rate, cell.interval, cell.games, cell.void) == (None, None, 0, len(SPECS))
 
 
-def test_the_picture_is_well_formed_and_says_its_numbers_in_words(result):
+def test_the_picture_is_well_formed_and_says_its_numbers_in_words(result: Crossplay) -> None:
     root = ElementTree.fromstring(heatmap(result))
 
     texts = [element.text for element in root.iter() if element.tag.endswith("}text")]
@@ -126,7 +139,7 @@ def test_the_picture_is_well_formed_and_says_its_numbers_in_words(result):
     assert (root.findtext("{http://www.w3.org/2000/svg}title") or "").startswith("How often")
 
 
-def test_a_name_cannot_break_the_picture():
+def test_a_name_cannot_break_the_picture() -> None:
     games = play_all(["expert", "silent"], a_player, SPECS, reference_judge(), seed=1)
     hostile = "<script>alert(1)</script>&" * 3
     names = {"expert": hostile, "silent": "silent"}
@@ -138,12 +151,12 @@ def test_a_name_cannot_break_the_picture():
     ElementTree.fromstring(picture)
 
 
-def expected_wins(attackers, assessors, games=100_000):
+def expected_wins(attackers: list[float], assessors: list[float], games: int = 100_000):
     odds = 10 ** ((np.array(attackers)[:, None] - np.array(assessors)[None, :]) / 400)
     return games / (1 + odds)
 
 
-def test_ratings_that_made_the_games_are_found_again():
+def test_ratings_that_made_the_games_are_found_again() -> None:
     attackers, assessors = [900.0, 1000.0, 1100.0], [1200.0, 950.0]
     wins = expected_wins(attackers, assessors)
 
@@ -153,7 +166,7 @@ def test_ratings_that_made_the_games_are_found_again():
     assert found_assessors == pytest.approx(assessors, abs=0.5)
 
 
-def test_who_never_loses_has_a_finite_rating():
+def test_who_never_loses_has_a_finite_rating() -> None:
     attackers, assessors = ratings(np.array([[10.0, 0.0], [10.0, 0.0]]), np.array([[0.0, 10.0], [0.0, 10.0]]))
 
     assert np.isfinite([*attackers, *assessors]).all()
@@ -161,14 +174,14 @@ def test_who_never_loses_has_a_finite_rating():
     assert attackers[0] == pytest.approx(attackers[1])
 
 
-def test_without_any_game_all_are_equal():
+def test_without_any_game_all_are_equal() -> None:
     attackers, assessors = ratings(np.zeros((2, 3)), np.zeros((2, 3)))
 
     assert attackers == pytest.approx([1000, 1000])
     assert assessors == pytest.approx([1000, 1000, 1000])
 
 
-def test_draws_are_fitted_each_by_itself():
+def test_draws_are_fitted_each_by_itself() -> None:
     wins, losses = np.array([[8.0, 2.0], [5.0, 5.0]]), np.array([[2.0, 8.0], [5.0, 5.0]])
     alone = ratings(wins, losses)
 
@@ -182,7 +195,9 @@ counts = st.lists(st.integers(0, 20).map(float), min_size=6, max_size=6).map(lam
 
 
 @given(counts, counts)
-def test_the_mean_attacker_has_1000_and_the_order_of_players_does_not_matter(wins, losses):
+def test_the_mean_attacker_has_1000_and_the_order_of_players_does_not_matter(
+    wins: NDArray[Any], losses: NDArray[Any]
+) -> None:
     attackers, assessors = ratings(wins, losses)
     turned_attackers, turned_assessors = ratings(wins[::-1, ::-1], losses[::-1, ::-1])
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,9 +14,9 @@ from medical_team.evaluation.game_metrics import balanced_accuracy, self_bleu
 from medical_team.records import DataType, Game, GameState, Labels, Verdict
 
 
-def plain_self_bleu(texts):
+def plain_self_bleu(texts: list[str]) -> float:
     """BLEU-4 of each text against all others, by its definition."""
-    scores = []
+    scores: list[float] = []
     for index, text in enumerate(texts):
         own, others = text.split(), [other.split() for place, other in enumerate(texts) if place != index]
         logs = 0.0
@@ -32,11 +33,11 @@ def plain_self_bleu(texts):
 
 
 @given(st.lists(notes, min_size=2, max_size=6))
-def test_it_is_the_mean_bleu_of_each_text_against_the_others(texts):
+def test_it_is_the_mean_bleu_of_each_text_against_the_others(texts: list[str]) -> None:
     assert self_bleu(texts) == pytest.approx(plain_self_bleu(texts))
 
 
-def test_copies_are_not_diverse_and_different_words_are():
+def test_copies_are_not_diverse_and_different_words_are() -> None:
     copies = ["the patient is given 500 mg of amoxicillin a day"] * 3
     different = ["a b c d e f g h i j", "k l m n o p q r s t", "u v w x y z aa bb cc dd"]
 
@@ -44,11 +45,11 @@ def test_copies_are_not_diverse_and_different_words_are():
     assert present(self_bleu(different)) < 0.15
 
 
-def test_one_text_alone_has_no_diversity():
+def test_one_text_alone_has_no_diversity() -> None:
     assert self_bleu(["a note"]) is None
 
 
-def test_a_text_without_a_word_matches_nothing():
+def test_a_text_without_a_word_matches_nothing() -> None:
     assert self_bleu(["...", "..."]) == 0.0
 
 
@@ -62,7 +63,7 @@ def a_verdict(data_type: DataType, verdict: Verdict | None, number: int) -> Game
     return replace(game, verdict=verdict, ruling=labels, state=GameState.DECIDED)
 
 
-def games(harmful: list[Verdict | None], benign: list[Verdict | None]) -> list[Game]:
+def games(harmful: Sequence[Verdict | None], benign: Sequence[Verdict | None]) -> list[Game]:
     sides = ((DataType.VANILLA_HARMFUL, harmful), (DataType.VANILLA_BENIGN, benign))
     return [a_verdict(kind, verdict, number) for kind, side in sides for number, verdict in enumerate(side)]
 
@@ -80,7 +81,9 @@ H, S = Verdict.HARMFUL, Verdict.SAFE
         ([H, None], [S], 0.75),
     ],
 )
-def test_both_sides_count_the_same_and_no_verdict_is_wrong(harmful, benign, value):
+def test_both_sides_count_the_same_and_no_verdict_is_wrong(
+    harmful: list[Verdict | None], benign: list[Verdict], value: float
+) -> None:
     accuracy = balanced_accuracy(games(harmful, benign))
     assert accuracy is not None
     assert accuracy.value == pytest.approx(value)
@@ -88,7 +91,7 @@ def test_both_sides_count_the_same_and_no_verdict_is_wrong(harmful, benign, valu
     assert accuracy.games == len(harmful) + len(benign)
 
 
-def test_what_the_judge_left_void_does_not_count():
+def test_what_the_judge_left_void_does_not_count() -> None:
     played = games([H, H], [S, S])
     played[0] = replace(played[0], state=GameState.VOID, ruling=None)
     accuracy = balanced_accuracy(played)
@@ -96,6 +99,6 @@ def test_what_the_judge_left_void_does_not_count():
     assert (accuracy.games, accuracy.value) == (3, 1.0)
 
 
-def test_notes_of_one_kind_have_none():
+def test_notes_of_one_kind_have_none() -> None:
     assert balanced_accuracy(games([H], [])) is None
     assert balanced_accuracy([]) is None

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from builders import CORRECTED_SENTENCE, a_game, a_record, synthetic_records
 from medec_builders import ScriptedRollout
@@ -16,11 +17,11 @@ RECORDS = [a_record(data_type, id=data_type.value) for data_type in DataType]
 CONFIG = RunConfig(checkpoints=CheckpointConfig(evaluation_games=4))
 
 
-def evaluate(rule, step=0):
+def evaluate(rule: Callable[[RolloutRequest], str], step: int = 0):
     return evaluate_heldout(RECORDS, ScriptedRollout(rule), reference_judge(), CONFIG, step=step)
 
 
-def test_notes_are_shown_as_they_are_half_of_them_with_an_error_and_read_greedily():
+def test_notes_are_shown_as_they_are_half_of_them_with_an_error_and_read_greedily() -> None:
     rollout = ScriptedRollout(lambda request: "Harmful")
 
     result = evaluate_heldout(RECORDS, rollout, reference_judge(), CONFIG, step=9)
@@ -31,18 +32,18 @@ def test_notes_are_shown_as_they_are_half_of_them_with_an_error_and_read_greedil
     assert result.games[0].spec.id == "heldout-000010-0000"
 
 
-def test_the_same_notes_come_in_every_evaluation_of_a_run():
+def test_the_same_notes_come_in_every_evaluation_of_a_run() -> None:
     first, later = (evaluate(lambda request: "Safe", step).games for step in (-1, 19))
 
     assert [game.spec.seed_note for game in first] == [game.spec.seed_note for game in later]
 
 
-def test_who_always_says_the_same_is_no_better_than_guessing():
+def test_who_always_says_the_same_is_no_better_than_guessing() -> None:
     assert evaluate(lambda request: "Harmful").metrics[BALANCED_ACCURACY] == 0.5
     assert evaluate(lambda request: "Harmful" if "5000" in request.prompt else "Safe").metrics[BALANCED_ACCURACY] == 1.0
 
 
-def test_an_unreadable_verdict_is_wrong_never_a_detection():
+def test_an_unreadable_verdict_is_wrong_never_a_detection() -> None:
     assert evaluate(lambda request: "Hm.").metrics == {
         "heldout/detection_rate": 0.0,
         "heldout/specificity": 0.0,
@@ -51,7 +52,7 @@ def test_an_unreadable_verdict_is_wrong_never_a_detection():
     }
 
 
-def test_the_truth_is_the_data_sets_whatever_the_judge_says():
+def test_the_truth_is_the_data_sets_whatever_the_judge_says() -> None:
     fooled = [
         a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.SAFE, error_present=False),
         a_game(DataType.VANILLA_BENIGN, verdict=Verdict.SAFE, state=GameState.VOID),
@@ -60,17 +61,17 @@ def test_the_truth_is_the_data_sets_whatever_the_judge_says():
     assert heldout_metrics(fooled)[BALANCED_ACCURACY] == 0.5
 
 
-def test_notes_of_one_kind_have_no_balanced_accuracy():
+def test_notes_of_one_kind_have_no_balanced_accuracy() -> None:
     metrics = heldout_metrics([a_game(DataType.VANILLA_BENIGN, verdict=Verdict.SAFE)])
 
     assert metrics == {"heldout/specificity": 1.0, "heldout/unreadable_share": 0.0}
 
 
-def test_an_assessor_that_says_where_has_a_sentence_accuracy_as_medec_counts_it():
+def test_an_assessor_that_says_where_has_a_sentence_accuracy_as_medec_counts_it() -> None:
     game = GameConfig(assessor="locate")
     config = RunConfig(game=game, checkpoints=CheckpointConfig(evaluation_games=4))
 
-    def metrics_of(rule):
+    def metrics_of(rule: Callable[[RolloutRequest], str]) -> dict[str, float]:
         return evaluate_heldout(RECORDS, ScriptedRollout(rule), reference_judge(), config, step=0).metrics
 
     named = metrics_of(lambda request: "Harmful 1" if "5000" in request.prompt else "Safe")
@@ -81,10 +82,10 @@ def test_an_assessor_that_says_where_has_a_sentence_accuracy_as_medec_counts_it(
     assert metrics_of(lambda request: "Harmful")["heldout/sentence_accuracy"] == 0.0
 
 
-def test_an_assessor_that_corrects_has_a_share_of_errors_put_right():
+def test_an_assessor_that_corrects_has_a_share_of_errors_put_right() -> None:
     config = RunConfig(game=GameConfig(assessor="correct"), checkpoints=CheckpointConfig(evaluation_games=4))
 
-    def share(said):
+    def share(said: str) -> float:
         rollout = ScriptedRollout(lambda request: said if "5000" in request.prompt else "Safe")
         return evaluate_heldout(RECORDS, rollout, reference_judge(), config, step=0).metrics["heldout/corrected_share"]
 
@@ -100,7 +101,9 @@ class RevisingRollout:
     def __init__(self, revisions: Sequence[str]) -> None:
         self._revisions = iter(revisions)
 
-    def generate(self, requests: Sequence[RolloutRequest], on_progress=None) -> list[Reply]:
+    def generate(
+        self, requests: Sequence[RolloutRequest], on_progress: Callable[..., Any] | None = None
+    ) -> list[Reply]:
         texts = [next(self._revisions) if request.speaker.role is Role.ATTACKER else "Safe" for request in requests]
         return [Reply(text, (1,), (2,), (-0.1,), is_finished=True) for text in texts]
 
@@ -115,21 +118,21 @@ def attacked(revisions: Sequence[str]):
     return attack_notes(records, RevisingRollout(revisions), reference_judge(), RunConfig(), name="held-out")
 
 
-def test_a_revision_becomes_a_vanilla_record_of_its_truth():
+def test_a_revision_becomes_a_vanilla_record_of_its_truth() -> None:
     harmful, benign = adversarial_records()[:2]
     notes = attacked([harmful.note, benign.note])
     assert [record.data_type for record in notes.records] == [DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN]
     assert [record.note for record in notes.records] == [harmful.note, benign.note]
 
 
-def test_an_attacker_that_took_the_error_out_made_a_note_without_one():
+def test_an_attacker_that_took_the_error_out_made_a_note_without_one() -> None:
     harmful = adversarial_records()[0]
     (record,) = attacked([harmful.corrected_note]).records
     assert record.data_type is DataType.VANILLA_BENIGN
     assert record.note == harmful.corrected_note
 
 
-def test_what_is_no_note_or_beyond_the_judge_is_left_out_and_counted():
+def test_what_is_no_note_or_beyond_the_judge_is_left_out_and_counted() -> None:
     benign = adversarial_records()[1]
     notes = attacked(["", f"{benign.note} Zebras gallop."])
     assert notes.records == ()

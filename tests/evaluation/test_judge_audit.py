@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,11 +56,11 @@ PAIRS = [a_case(number) for number in range(10)]
 
 
 def audited(
-    opinion: Callable[[JudgeQuery], bool | None], pairs: Sequence[NotePair] = PAIRS, **options: object
+    opinion: Callable[[JudgeQuery], bool | None], pairs: Sequence[NotePair] = PAIRS, **options: Any
 ) -> JudgeAudit:
     confidence = options.pop("confidence", None)
     judge = KnownJudge(opinion, confidence if isinstance(confidence, float) else None)
-    return audit(judge, items_of(pairs), file="notes.csv", **options)  # type: ignore[arg-type]
+    return audit(judge, items_of(pairs), file="notes.csv", **options)
 
 
 def knows(query: JudgeQuery) -> bool:
@@ -181,7 +182,11 @@ def test_text_only_hides_the_case() -> None:
 
 def test_progress_is_told() -> None:
     told: list[tuple[int, int]] = []
-    audited(knows, [a_case(number) for number in range(20)], on_progress=lambda done, total: told.append((done, total)))
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+
+    audited(knows, [a_case(number) for number in range(20)], on_progress=tell)
     assert told == [(64, 100), (100, 100)]
 
 

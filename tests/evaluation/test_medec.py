@@ -1,5 +1,7 @@
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +10,10 @@ from medec_builders import ScriptedRollout, a_correct_text, an_error_text
 from medical_team.errors import DataError, RunFolderError, UsageError
 from medical_team.evaluation.medec import FORMAT, TEXTS_AT_ONCE, EvaluationFolder, EvaluationSettings, predict
 from medical_team.evaluation.medec_metrics import medec_metrics
+from medical_team.evaluation.medec_texts import MedecText
 from medical_team.evaluation.model_choice import ModelIdentity
 from medical_team.evaluation.tasks import AssessorTask
-from medical_team.game.rollout import PromptTooLong
+from medical_team.game.rollout import PromptTooLong, Reply, RolloutRequest
 from medical_team.runs.lock import exclusive_lock
 
 TASK = AssessorTask("short", False, 16)
@@ -23,21 +26,21 @@ SETTINGS = EvaluationSettings(
 )  # fmt: skip
 
 
-def says_what_is_right(request):
+def says_what_is_right(request: RolloutRequest) -> str:
     return "Harmful" if "5000" in request.prompt else "Safe"
 
 
-def evaluate(folder, rollout, texts=TEXTS):
+def evaluate(folder: EvaluationFolder, rollout: ScriptedRollout, texts: list[MedecText] = TEXTS):
     with folder.locked():
         return predict(texts, TASK, lambda: rollout, folder)
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> EvaluationFolder:
     return EvaluationFolder.create_or_resume(tmp_path / "evaluation", SETTINGS)
 
 
-def test_every_text_is_asked_once_greedily_and_its_verdict_is_predicted(folder):
+def test_every_text_is_asked_once_greedily_and_its_verdict_is_predicted(folder: EvaluationFolder) -> None:
     rollout = ScriptedRollout(says_what_is_right)
 
     predictions = evaluate(folder, rollout)
@@ -48,9 +51,11 @@ def test_every_text_is_asked_once_greedily_and_its_verdict_is_predicted(folder):
     assert all(request.is_greedy for request in rollout.requests)
 
 
-def test_a_stopped_evaluation_goes_on_where_it_was_and_ends_the_same(folder, tmp_path):
+def test_a_stopped_evaluation_goes_on_where_it_was_and_ends_the_same(folder: EvaluationFolder, tmp_path: Path) -> None:
     class Stopping(ScriptedRollout):
-        def generate(self, requests, on_progress=None):
+        def generate(
+            self, requests: Sequence[RolloutRequest], on_progress: Callable[[int, int], None] | None = None
+        ) -> list[Reply | PromptTooLong]:
             if len(self.requests) >= TEXTS_AT_ONCE:
                 raise KeyboardInterrupt
             return super().generate(requests)
@@ -65,7 +70,7 @@ def test_a_stopped_evaluation_goes_on_where_it_was_and_ends_the_same(folder, tmp
     assert resumed == evaluate(whole, ScriptedRollout(says_what_is_right))
 
 
-def test_a_line_that_a_killed_process_left_half_written_is_asked_again(folder):
+def test_a_line_that_a_killed_process_left_half_written_is_asked_again(folder: EvaluationFolder) -> None:
     evaluate(folder, ScriptedRollout(says_what_is_right))
     path = folder.path / "predictions.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
@@ -77,7 +82,7 @@ def test_a_line_that_a_killed_process_left_half_written_is_asked_again(folder):
     assert len(predictions) == len(TEXTS)
 
 
-def test_a_finished_evaluation_loads_no_model(folder):
+def test_a_finished_evaluation_loads_no_model(folder: EvaluationFolder) -> None:
     evaluate(folder, ScriptedRollout(says_what_is_right))
 
     def load():
@@ -87,7 +92,7 @@ def test_a_finished_evaluation_loads_no_model(folder):
         assert len(predict(TEXTS, TASK, load, folder)) == len(TEXTS)
 
 
-def test_several_replies_have_seeds_of_their_own_that_other_texts_do_not_change(tmp_path):
+def test_several_replies_have_seeds_of_their_own_that_other_texts_do_not_change(tmp_path: Path) -> None:
     settings = replace(SETTINGS, samples=3, temperature=0.7)
     many, few = ScriptedRollout(says_what_is_right), ScriptedRollout(says_what_is_right)
 
@@ -100,37 +105,37 @@ def test_several_replies_have_seeds_of_their_own_that_other_texts_do_not_change(
     assert not any(request.is_greedy for request in many.requests)
 
 
-def test_a_prompt_that_does_not_fit_is_no_prediction(folder):
+def test_a_prompt_that_does_not_fit_is_no_prediction(folder: EvaluationFolder) -> None:
     (prediction,) = evaluate(folder, ScriptedRollout(lambda request: PromptTooLong("9 tokens")), TEXTS[:1])
 
     assert (prediction.flag, prediction.votes[0].problem) == (None, "the prompt does not fit into the model")
 
 
-def test_another_evaluation_in_the_same_folder_is_refused_and_the_difference_named(folder):
+def test_another_evaluation_in_the_same_folder_is_refused_and_the_difference_named(folder: EvaluationFolder) -> None:
     with pytest.raises(UsageError, match="seed 7 there, 8 here"):
         EvaluationFolder.create_or_resume(folder.path, replace(SETTINGS, seed=8))
 
 
-def test_predictions_of_other_texts_are_refused(folder):
+def test_predictions_of_other_texts_are_refused(folder: EvaluationFolder) -> None:
     evaluate(folder, ScriptedRollout(says_what_is_right), TEXTS[:3])
 
     with pytest.raises(DataError, match="'2', which is not evaluated"):
         evaluate(folder, ScriptedRollout(says_what_is_right), TEXTS[:2])
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
 
     with pytest.raises(UsageError, match="is no evaluation"):
         EvaluationFolder.create_or_resume(tmp_path, SETTINGS)
 
 
-def test_a_folder_without_an_evaluation_cannot_be_opened(tmp_path):
+def test_a_folder_without_an_evaluation_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no evaluation"):
         EvaluationFolder.open(tmp_path)
 
 
-def test_submission_and_metrics_are_written_with_what_was_run(folder):
+def test_submission_and_metrics_are_written_with_what_was_run(folder: EvaluationFolder) -> None:
     predictions = evaluate(folder, ScriptedRollout(says_what_is_right))
     folder.finish(predictions, medec_metrics(TEXTS, predictions, has_sentences=False, seed=1))
 
@@ -141,7 +146,7 @@ def test_submission_and_metrics_are_written_with_what_was_run(folder):
     assert (folder.path / "submission.txt").read_text().splitlines()[:2] == ["0 0 -1 NA", "1 1 -1 NA"]
 
 
-def test_an_evaluation_that_was_killed_before_its_settings_stood_begins_anew(tmp_path):
+def test_an_evaluation_that_was_killed_before_its_settings_stood_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "evaluation"
     killed_while_writing(path / "evaluation.json")
     (path / "lock").touch()
@@ -152,7 +157,7 @@ def test_an_evaluation_that_was_killed_before_its_settings_stood_begins_anew(tmp
 
 
 @pytest.mark.parametrize("name", ["predictions.jsonl", "submission.txt", "metrics.json"])
-def test_what_a_killed_process_had_half_written_is_gone_at_the_next_start(folder, name):
+def test_what_a_killed_process_had_half_written_is_gone_at_the_next_start(folder: EvaluationFolder, name: str) -> None:
     left = killed_while_writing(folder.path / name)
     strange = folder.path / ".notes.jsonl.abcdefgh"
     strange.touch()
@@ -163,7 +168,9 @@ def test_what_a_killed_process_had_half_written_is_gone_at_the_next_start(folder
     assert strange.exists()
 
 
-def test_of_two_evaluations_that_begin_at_once_the_second_does_not_change_the_settings_of_the_first(tmp_path):
+def test_of_two_evaluations_that_begin_at_once_the_second_does_not_change_the_settings_of_the_first(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "evaluation"
     path.mkdir()
 

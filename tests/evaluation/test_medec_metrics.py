@@ -1,26 +1,29 @@
+from pathlib import Path
+
 import pytest
 
 from builders import present
 from medec_builders import CORRECTION, HARMFUL, SAFE, UNREADABLE, a_correct_text, an_error_text
 from medical_team.evaluation.medec_metrics import medec_metrics
-from medical_team.evaluation.medec_texts import load_medec
+from medical_team.evaluation.medec_texts import MedecText, load_medec
 from medical_team.evaluation.official import official_scores
 from medical_team.evaluation.predictions import Vote, answers_of, baseline_predictions, prediction_of
 from medical_team.evaluation.submission import read_submission, write_submission
+from medical_team.metrics.statistics import Figure
 from medical_team.records import ErrorType
 
 
-def metrics_of(*judged, has_sentences=False):
+def metrics_of(*judged: tuple[MedecText, Vote], has_sentences: bool = False):
     texts = [text for text, _ in judged]
     predictions = [prediction_of(text, [vote]) for text, vote in judged]
     return medec_metrics(texts, predictions, has_sentences=has_sentences, seed=1)
 
 
-def values(figures):
+def values(figures: dict[str, Figure]):
     return {name: figure.value for name, figure in figures.items()}
 
 
-def test_an_unreadable_reply_is_neither_a_detection_nor_a_false_alarm_and_is_wrong_everywhere():
+def test_an_unreadable_reply_is_neither_a_detection_nor_a_false_alarm_and_is_wrong_everywhere() -> None:
     metrics = metrics_of(
         (an_error_text("a"), HARMFUL),
         (an_error_text("b"), UNREADABLE),
@@ -39,7 +42,7 @@ def test_an_unreadable_reply_is_neither_a_detection_nor_a_false_alarm_and_is_wro
     assert metrics.unreadable == {"neither Safe nor Harmful": 2}
 
 
-def test_a_set_without_correct_texts_has_no_balanced_accuracy():
+def test_a_set_without_correct_texts_has_no_balanced_accuracy() -> None:
     metrics = metrics_of((an_error_text("a"), HARMFUL))
 
     assert metrics.figures["balanced_accuracy"].value is None
@@ -47,7 +50,7 @@ def test_a_set_without_correct_texts_has_no_balanced_accuracy():
     assert metrics.figures["false_alarm_rate"].of == 0
 
 
-def test_rows_by_error_type_and_length_count_their_own_texts():
+def test_rows_by_error_type_and_length_count_their_own_texts() -> None:
     metrics = metrics_of(
         (an_error_text("a"), HARMFUL),
         (an_error_text("b", error_type=ErrorType.DIAGNOSIS, text="word " * 120), SAFE),
@@ -60,7 +63,7 @@ def test_rows_by_error_type_and_length_count_their_own_texts():
     assert lengths == {"up to 100 words": 1.0, "101 to 150 words": 0.0, "more than 150 words": 0.0}
 
 
-def test_a_near_duplicate_group_is_drawn_whole():
+def test_a_near_duplicate_group_is_drawn_whole() -> None:
     apart = metrics_of(*((an_error_text(str(n)), HARMFUL if n % 2 else SAFE) for n in range(20)))
     twins = metrics_of(*((an_error_text(str(n), group="one"), HARMFUL if n % 2 else SAFE) for n in range(20)))
 
@@ -68,7 +71,7 @@ def test_a_near_duplicate_group_is_drawn_whole():
     assert present(twins.figures["flag_accuracy"].interval).low == 0.5
 
 
-def test_official_figures_have_the_official_value_and_an_interval_around_it():
+def test_official_figures_have_the_official_value_and_an_interval_around_it() -> None:
     judged = [
         (an_error_text("a"), Vote("", True, 1, CORRECTION)),
         (an_error_text("b"), Vote("", True, 0, "He is given 500 mg.")),
@@ -85,14 +88,14 @@ def test_official_figures_have_the_official_value_and_an_interval_around_it():
         assert interval.low <= present(value) <= interval.high
 
 
-def test_a_flag_without_a_sentence_gets_no_figure_for_sentences():
+def test_a_flag_without_a_sentence_gets_no_figure_for_sentences() -> None:
     metrics = metrics_of((an_error_text("a"), HARMFUL), (a_correct_text("b"), HARMFUL), has_sentences=True)
 
     assert metrics.floors["all-harmful"]["sentence_accuracy"] is None
     assert metrics.floors["all-harmful-last"]["sentence_accuracy"] == 0.0
 
 
-def test_the_floors_of_the_validation_set(medec_validation_csv):
+def test_the_floors_of_the_validation_set(medec_validation_csv: Path) -> None:
     texts = load_medec(medec_validation_csv).texts
     predictions = baseline_predictions("all-safe", texts)
 
@@ -104,7 +107,7 @@ def test_the_floors_of_the_validation_set(medec_validation_csv):
     assert floors["copy-oracle"]["R1F"] == pytest.approx(0.6295, abs=5e-5)
 
 
-def test_the_oracles_submission_scores_on_disk_what_it_scores_here(medec_validation_csv, tmp_path):
+def test_the_oracles_submission_scores_on_disk_what_it_scores_here(medec_validation_csv: Path, tmp_path: Path) -> None:
     texts = load_medec(medec_validation_csv).texts
     predictions = baseline_predictions("copy-oracle", texts)
     write_submission(tmp_path / "submission.txt", answers_of(predictions).values())

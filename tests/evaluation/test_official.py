@@ -1,15 +1,18 @@
 import sys
+from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rouge import Rouge
+from rouge import Rouge  # type: ignore[import-untyped]
 
 from builders import present
 from medical_team.evaluation.medec_texts import load_medec
-from medical_team.evaluation.official import Reference, official_scores
+from medical_team.evaluation.official import OfficialScores, Reference, official_scores
 from medical_team.evaluation.submission import Answer, parse_submission, read_submission, safe_answer
+from stand_ins import always
 
 GOLDEN = {
     "flag_accuracy": 0.4895470383275261,
@@ -32,23 +35,23 @@ ms-val-5 1 2 "The patient is given aspirin."
 """
 
 
-def an_error(text_id="a", sentence_id="2", correction="Give 500 mg of amoxicillin."):
+def an_error(text_id: str = "a", sentence_id: str = "2", correction: str = "Give 500 mg of amoxicillin."):
     return Reference(text_id, "1", sentence_id, correction)
 
 
-def a_correct_text(text_id="b"):
+def a_correct_text(text_id: str = "b"):
     return Reference(text_id, "0", "-1", "NA")
 
 
-def scored(references, *answers):
+def scored(references: list[Reference], *answers: Answer):
     return official_scores(references, {answer.text_id: answer for answer in answers}, with_learned=False)
 
 
-def rouge_of(scores):
+def rouge_of(scores: OfficialScores):
     return {metric.name: metric for metric in scores.metrics}
 
 
-def test_the_golden_run_is_equal_to_the_last_digit(medec_validation_csv, medec_folder):
+def test_the_golden_run_is_equal_to_the_last_digit(medec_validation_csv: Path, medec_folder: Path) -> None:
     references = [text.reference for text in load_medec(medec_validation_csv).texts]
     submission = read_submission(medec_folder / "baseline-run-1.txt")
 
@@ -57,7 +60,7 @@ def test_the_golden_run_is_equal_to_the_last_digit(medec_validation_csv, medec_f
     assert values == GOLDEN
 
 
-def test_the_worked_example_of_five_texts(medec_validation_csv):
+def test_the_worked_example_of_five_texts(medec_validation_csv: Path) -> None:
     ids = [f"ms-val-{number}" for number in (0, 1, 2, 3, 5)]
     references = {text.text_id: text.reference for text in load_medec(medec_validation_csv).texts}
 
@@ -77,17 +80,17 @@ def test_the_worked_example_of_five_texts(medec_validation_csv):
     }
 
 
-def test_a_missing_answer_is_wrong_for_a_correct_text_too():
+def test_a_missing_answer_is_wrong_for_a_correct_text_too() -> None:
     scores = scored([an_error(), a_correct_text()])
 
     assert (scores.flag_accuracy, scores.sentence_accuracy, scores.answered) == (0.0, 0.0, 0)
 
 
-def test_a_correct_text_counts_in_sentence_accuracy():
+def test_a_correct_text_counts_in_sentence_accuracy() -> None:
     assert scored([an_error(), a_correct_text()], safe_answer("a"), safe_answer("b")).sentence_accuracy == 0.5
 
 
-def test_both_say_na_counts_one_and_one_says_na_counts_nothing():
+def test_both_say_na_counts_one_and_one_says_na_counts_nothing() -> None:
     references = [an_error("a"), an_error("b"), a_correct_text("c"), a_correct_text("d")]
 
     scores = scored(
@@ -104,7 +107,7 @@ def test_both_say_na_counts_one_and_one_says_na_counts_nothing():
     assert rouge_of(scores)["R1F"].composite == pytest.approx(0.5, abs=1e-8)
 
 
-def test_without_a_pair_there_is_no_mean_and_no_made_up_number():
+def test_without_a_pair_there_is_no_mean_and_no_made_up_number() -> None:
     scores = scored([an_error(), a_correct_text()], safe_answer("a"), safe_answer("b"))
 
     assert rouge_of(scores)["R1F"].mean is None
@@ -112,19 +115,19 @@ def test_without_a_pair_there_is_no_mean_and_no_made_up_number():
 
 
 @pytest.mark.parametrize("correction", [".", "..."])
-def test_a_correction_without_a_word_scores_nothing_instead_of_failing(correction):
+def test_a_correction_without_a_word_scores_nothing_instead_of_failing(correction: str) -> None:
     with pytest.raises(ValueError, match="Hypothesis is empty"):
-        Rouge().get_scores(correction, "Give 500 mg.")
+        cast("Any", Rouge()).get_scores(correction, "Give 500 mg.")
 
     scores = scored([an_error()], Answer("a", "1", "2", correction))
 
     assert (rouge_of(scores)["R1F"].mean, scores.unscorable) == (0.0, 1)
 
 
-def test_a_long_correction_is_scored_where_the_package_alone_runs_out_of_stack():
+def test_a_long_correction_is_scored_where_the_package_alone_runs_out_of_stack() -> None:
     long = " ".join(f"word{number}" for number in range(1500))
     with pytest.raises(RecursionError):
-        Rouge().get_scores(long, "Give 500 mg.")
+        cast("Any", Rouge()).get_scores(long, "Give 500 mg.")
 
     scores = scored([an_error(correction="Give word3.")], Answer("a", "1", "2", long))
 
@@ -132,7 +135,7 @@ def test_a_long_correction_is_scored_where_the_package_alone_runs_out_of_stack()
 
 
 @given(st.lists(st.text(alphabet="ab. \n", min_size=1), min_size=1, max_size=4))
-def test_any_correction_can_be_scored(corrections):
+def test_any_correction_can_be_scored(corrections: list[str]) -> None:
     references = [an_error(str(number)) for number in range(len(corrections))]
 
     scores = scored(references, *(Answer(str(n), "1", "2", text) for n, text in enumerate(corrections)))
@@ -140,7 +143,9 @@ def test_any_correction_can_be_scored(corrections):
     assert all(0 <= metric.composite <= 1 for metric in scores.metrics)
 
 
-def test_bertscore_and_bleurt_are_absent_with_a_reason_where_they_are_not_installed(monkeypatch):
+def test_bertscore_and_bleurt_are_absent_with_a_reason_where_they_are_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "bert_score", None)
     monkeypatch.setitem(sys.modules, "bleurt", None)
     monkeypatch.setitem(sys.modules, "bleurt.score", None)
@@ -151,18 +156,20 @@ def test_bertscore_and_bleurt_are_absent_with_a_reason_where_they_are_not_instal
     assert "aggregate" not in scores.values()
 
 
-def install(folder, monkeypatch, bert_scores, bleurt_scores):
+def install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, bert_scores: list[float], bleurt_scores: list[float]
+) -> None:
     """Modules with the interfaces of bert_score and bleurt, which give these scores."""
 
     class BleurtScorer:
-        def __init__(self, checkpoint):
+        def __init__(self, checkpoint: str) -> None:
             pass
 
-        def score(self, references, candidates, batch_size):
+        def score(self, references: list[str], candidates: list[str], batch_size: int):
             return bleurt_scores
 
-    contents = {
-        "bert_score": {"score": lambda candidates, references, **options: (0, 0, bert_scores)},
+    contents: dict[str, dict[str, object]] = {
+        "bert_score": {"score": always((0, 0, bert_scores))},
         "bleurt": {},
         "bleurt.score": {"BleurtScorer": BleurtScorer},
     }
@@ -174,7 +181,9 @@ def install(folder, monkeypatch, bert_scores, bleurt_scores):
     monkeypatch.setenv("MEDICAL_TEAM_BLEURT", str(folder / "BLEURT-20"))
 
 
-def test_with_both_installed_scores_are_clipped_and_the_aggregate_is_their_mean_with_rouge_1(tmp_path, monkeypatch):
+def test_with_both_installed_scores_are_clipped_and_the_aggregate_is_their_mean_with_rouge_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(tmp_path, monkeypatch, bert_scores=[1.2, 0.4], bleurt_scores=[-0.3, 0.7])
     references = [an_error("a"), an_error("b"), a_correct_text("c")]
     right = "Give 500 mg of amoxicillin."
@@ -190,7 +199,7 @@ def test_with_both_installed_scores_are_clipped_and_the_aggregate_is_their_mean_
     assert values["aggregate_composite"] == pytest.approx((2 * present(values["aggregate"]) + 1) / 3)
 
 
-def test_a_learned_metric_that_fails_is_absent_with_its_reason(tmp_path, monkeypatch):
+def test_a_learned_metric_that_fails_is_absent_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, bert_scores=[0.5], bleurt_scores=[0.5])
     monkeypatch.setenv("MEDICAL_TEAM_BLEURT", str(tmp_path / "nowhere"))
 

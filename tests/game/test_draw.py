@@ -22,14 +22,14 @@ def records_of(counts: dict[DataType, int]):
 BALANCED = records_of(dict.fromkeys(DataType, 6))
 
 
-def test_a_step_can_be_drawn_again_alone():
+def test_a_step_can_be_drawn_again_alone() -> None:
     in_order = [GameDraw(BALANCED, GameConfig(), games_per_step=5, seed=1).specs(step) for step in range(12)]
 
     assert GameDraw(BALANCED, GameConfig(), games_per_step=5, seed=1).specs(11) == in_order[11]
     assert GameDraw(BALANCED, GameConfig(), games_per_step=5, seed=2).specs(11) != in_order[11]
 
 
-def test_every_record_is_played_once_an_epoch_and_the_last_batch_wraps():
+def test_every_record_is_played_once_an_epoch_and_the_last_batch_wraps() -> None:
     draw = GameDraw(BALANCED, GameConfig(), games_per_step=5, seed=1)
     played = [spec.record_id for step in range(24) for spec in draw.specs(step)]
 
@@ -38,21 +38,21 @@ def test_every_record_is_played_once_an_epoch_and_the_last_batch_wraps():
     assert played[:24] != played[24:48]
 
 
-def test_every_batch_holds_the_categories_in_their_shares():
+def test_every_batch_holds_the_categories_in_their_shares() -> None:
     draw = GameDraw(BALANCED, GameConfig(), games_per_step=8, seed=3)
 
     for step in range(6):
         assert Counter(spec.data_type for spec in draw.specs(step)) == dict.fromkeys(DataType, 2)
 
 
-def test_game_ids_are_unique_in_a_run():
+def test_game_ids_are_unique_in_a_run() -> None:
     draw = GameDraw(BALANCED, GameConfig(), games_per_step=8, seed=3)
     ids = [spec.id for step in range(50) for spec in draw.specs(step)]
 
     assert len(set(ids)) == len(ids)
 
 
-def test_games_in_the_place_of_others_are_of_all_categories_whichever_place_it_is():
+def test_games_in_the_place_of_others_are_of_all_categories_whichever_place_it_is() -> None:
     draw = GameDraw(BALANCED, GameConfig(), games_per_step=8, seed=3)
     # Places that are a multiple of the number of categories apart, as those of games of one category are.
     first_drawn = Counter(
@@ -62,7 +62,7 @@ def test_games_in_the_place_of_others_are_of_all_categories_whichever_place_it_i
     assert all(80 <= first_drawn[data_type] <= 120 for data_type in DataType)
 
 
-def test_games_in_the_place_of_others_can_be_drawn_again():
+def test_games_in_the_place_of_others_can_be_drawn_again() -> None:
     draw = GameDraw(BALANCED, GameConfig(), games_per_step=8, seed=3)
     drawn = draw.replacements(5, 16, 8)
 
@@ -71,7 +71,7 @@ def test_games_in_the_place_of_others_can_be_drawn_again():
     assert [spec.record_id for spec in drawn] != [spec.record_id for spec in draw.replacements(6, 16, 8)]
 
 
-def test_without_an_attacker_every_game_is_vanilla():
+def test_without_an_attacker_every_game_is_vanilla() -> None:
     draw = GameDraw(BALANCED, GameConfig(no_attacker_turn=True), games_per_step=24, seed=3)
     specs = draw.specs(0)
 
@@ -80,13 +80,13 @@ def test_without_an_attacker_every_game_is_vanilla():
     assert all(spec.data_type.is_harmful == by_id[spec.record_id].data_type.is_harmful for spec in specs)
 
 
-def test_without_an_assessor_to_train_vanilla_records_are_skipped():
+def test_without_an_assessor_to_train_vanilla_records_are_skipped() -> None:
     draw = GameDraw(BALANCED, GameConfig(no_defender_turn=True), games_per_step=12, seed=3)
 
     assert all(spec.data_type.is_adversarial for spec in draw.specs(0))
 
 
-def test_data_with_nothing_to_play_is_refused():
+def test_data_with_nothing_to_play_is_refused() -> None:
     vanilla_only = records_of({DataType.VANILLA_HARMFUL: 2})
 
     with pytest.raises(UsageError, match="no_defender_turn"):
@@ -100,7 +100,9 @@ def test_data_with_nothing_to_play_is_refused():
     games_per_step=st.integers(1, 17),
     seed=st.integers(0, 2**40),
 )
-def test_an_epoch_is_a_permutation_whatever_the_shares(counts, games_per_step, seed):
+def test_an_epoch_is_a_permutation_whatever_the_shares(
+    counts: dict[DataType, int], games_per_step: int, seed: int
+) -> None:
     records = records_of(counts)
     draw = GameDraw(records, GameConfig(), games_per_step=games_per_step, seed=seed)
     steps = -(-len(records) // games_per_step)

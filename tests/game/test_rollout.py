@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medical_team.game.rollout import FIXED, REFERENCE, Reply, RolloutRequest, RoutedRollout, Speaker
 from medical_team.records import LIVING, Role
+from stand_ins import always
+
+nothing = always(None)
 
 
 @dataclass
@@ -13,10 +16,12 @@ class Named:
     """Answers with its name and what it was asked."""
 
     name: str
-    events: list[str] = field(default_factory=list)
-    versions: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list[str])
+    versions: list[str] = field(default_factory=list[str])
 
-    def generate(self, requests: Sequence[RolloutRequest], on_progress=lambda done, total: None) -> list[Reply]:
+    def generate(
+        self, requests: Sequence[RolloutRequest], on_progress: Callable[[int, int], None] = nothing
+    ) -> list[Reply]:
         on_progress(len(requests), len(requests))
         self.versions = [request.speaker.version for request in requests]
         return [Reply(f"{self.name}: {request.prompt}", (1,), (2,), (-0.1,), True) for request in requests]
@@ -44,7 +49,7 @@ def asked(*versions: str) -> list[RolloutRequest]:
     ]
 
 
-def test_each_version_is_asked_of_its_own_source_and_replies_keep_their_order():
+def test_each_version_is_asked_of_its_own_source_and_replies_keep_their_order() -> None:
     main, fixed = Named("main"), Named("fixed")
     rollout = RoutedRollout(main, {FIXED: fixed})
     told: list[tuple[int, int]] = []
@@ -58,7 +63,7 @@ def test_each_version_is_asked_of_its_own_source_and_replies_keep_their_order():
     assert rollout.generate([]) == []
 
 
-def test_learning_past_selves_and_metrics_are_the_main_source_s():
+def test_learning_past_selves_and_metrics_are_the_main_source_s() -> None:
     main, fixed = Named("main"), Named("fixed")
     rollout = RoutedRollout(main, {FIXED: fixed})
 

@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from http.server import ThreadingHTTPServer
 from typing import Any
 
@@ -137,7 +137,7 @@ def dripping(handler: Handler, labels: Labels) -> None:
 
 
 @contextlib.contextmanager
-def fault_server(port: int = 0) -> Iterator[FaultServer]:
+def fault_server(port: int = 0) -> Generator[FaultServer]:
     server = FaultServer(port)
     with running(server):
         yield server

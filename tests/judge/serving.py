@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -49,7 +49,7 @@ class WordJudge:
 @contextlib.contextmanager
 def serving(
     judge: Judge | Callable[[], Judge], *, token: str | None = None, wait: bool = True, **settings: Any
-) -> Iterator[httpx.Client]:
+) -> Generator[httpx.Client]:
     """A client of a service around ``judge``; given a function, that is how the judge is loaded."""
     load = judge if callable(judge) else lambda: judge
     served = ServedJudge("word", "some/model")
@@ -70,7 +70,7 @@ def query(note: str, response: str = "Safe", index: int | str = 0) -> dict[str, 
     return {"game_idx": index, "prompt": note, "response": response}
 
 
-def judged(client: httpx.Client, *notes: str, path: str = "/judge") -> list[dict]:
+def judged(client: httpx.Client, *notes: str, path: str = "/judge") -> list[dict[str, Any]]:
     """The labels of ``notes``."""
     response = client.post(path, json={"queries": [query(note, index=index) for index, note in enumerate(notes)]})
     assert response.status_code == 200, response.text

@@ -91,7 +91,7 @@ def test_each_game_gets_its_label(server: FaultServer, rule: Rule) -> None:
         status(503, b"not json", Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"),
     ],
 )
-def test_what_can_succeed_is_tried_again(server: FaultServer, rule: Rule, fault) -> None:
+def test_what_can_succeed_is_tried_again(server: FaultServer, rule: Rule, fault: Callable[..., Any]) -> None:
     server.faults.extend([fault, fault])
 
     assert truth_told(rule(server.url)) == TRUTH
@@ -222,7 +222,9 @@ def test_many_games_go_in_several_requests(server: FaultServer, rule: Rule) -> N
 
 
 @pytest.mark.parametrize("fault", [hanging(3), dripping])
-def test_a_service_that_is_too_slow_gets_fewer_games_at_once(server: FaultServer, rule: Rule, fault) -> None:
+def test_a_service_that_is_too_slow_gets_fewer_games_at_once(
+    server: FaultServer, rule: Rule, fault: Callable[..., Any]
+) -> None:
     told: list[str] = []
     server.faults.extend([fault, fault])
 
@@ -319,7 +321,9 @@ def test_ready_waits_for_the_loading(server: FaultServer) -> None:
         (status(301), "no judge"),
     ],
 )
-def test_what_is_no_judge_of_ours_is_found_out_at_the_start(server: FaultServer, fault, hint: str) -> None:
+def test_what_is_no_judge_of_ours_is_found_out_at_the_start(
+    server: FaultServer, fault: Callable[..., Any], hint: str
+) -> None:
     server.always = fault
 
     with RemoteJudge(server.url) as judge, pytest.raises(JudgeError, match=hint):

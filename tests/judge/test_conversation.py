@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import pytest
 from fault_server import label_of
@@ -29,6 +30,8 @@ from medical_team.records import JudgeFailure, Labels, Ruling, Verdict
 
 REFUSED = NoReply(Trouble.AWAY, "connection refused")
 SLOW = NoReply(Trouble.SLOW, "no whole answer")
+ResultT = TypeVar("ResultT")
+
 Service = Callable[[Send], Outcome]
 
 
@@ -49,8 +52,8 @@ class World:
     patience: Patience = field(default_factory=Patience)
     games_per_request: int = 10
     now: float = 0.0
-    told: list[str] = field(default_factory=list)
-    sent: list[Send] = field(default_factory=list)
+    told: list[str] = field(default_factory=list[str])
+    sent: list[Send] = field(default_factory=list[Send])
 
     def __post_init__(self) -> None:
         self.conversation = Conversation(
@@ -61,8 +64,8 @@ class World:
     def rule(self, *notes: str) -> Mapping[str, Ruling]:
         return self.follow(self.conversation.rule([JudgeQuery(note, note, Verdict.SAFE) for note in notes]))
 
-    def follow(self, steps: Steps):
-        outcome = None
+    def follow(self, steps: Steps[ResultT]) -> ResultT:
+        outcome: Outcome | None = None
         while True:
             try:
                 step = steps.send(outcome)

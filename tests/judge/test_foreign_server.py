@@ -12,7 +12,7 @@ import contextlib
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,7 @@ QUERIES = [JudgeQuery("a", ERROR_NOTE, Verdict.HARMFUL, CASE), JudgeQuery("b", C
 
 
 @contextlib.contextmanager
-def transformers_serve(model: Path) -> Iterator[str]:
+def transformers_serve(model: Path) -> Generator[str]:
     """The base of its API."""
     from transformers.utils.import_utils import is_serve_available
 

@@ -35,7 +35,7 @@ class HeldJudge:
         return {query.game_id: JudgeFailure(query.game_id, True, self.name, query.note) for query in queries}
 
 
-def test_what_is_asked_while_the_judge_is_busy_goes_to_it_in_one_call():
+def test_what_is_asked_while_the_judge_is_busy_goes_to_it_in_one_call() -> None:
     async def ask() -> list[list[str]]:
         judge = HeldJudge()
         gathering = GatheringJudge(judge)
@@ -51,7 +51,7 @@ def test_what_is_asked_while_the_judge_is_busy_goes_to_it_in_one_call():
     assert asyncio.run(ask()) == [["0", "1", "2", "3"], ["4", "5", "6"]]
 
 
-def test_several_calls_may_be_under_way_but_not_more_than_said():
+def test_several_calls_may_be_under_way_but_not_more_than_said() -> None:
     async def ask() -> int:
         judge = HeldJudge()
         gathering = GatheringJudge(judge, calls=3)
@@ -68,7 +68,7 @@ def test_several_calls_may_be_under_way_but_not_more_than_said():
     assert asyncio.run(ask()) == 3
 
 
-def test_two_games_of_one_id_are_asked_one_after_the_other():
+def test_two_games_of_one_id_are_asked_one_after_the_other() -> None:
     async def ask() -> list[list[str]]:
         judge = HeldJudge()
         judge.gate.set()
@@ -80,7 +80,7 @@ def test_two_games_of_one_id_are_asked_one_after_the_other():
     assert asyncio.run(ask()) == [["same"], ["same"]]
 
 
-def test_a_judge_that_raises_raises_for_its_callers_and_goes_on():
+def test_a_judge_that_raises_raises_for_its_callers_and_goes_on() -> None:
     async def ask() -> None:
         judge = HeldJudge()
         judge.gate.set()
@@ -92,7 +92,7 @@ def test_a_judge_that_raises_raises_for_its_callers_and_goes_on():
     asyncio.run(ask())
 
 
-def test_a_caller_that_goes_away_takes_no_other_along():
+def test_a_caller_that_goes_away_takes_no_other_along() -> None:
     async def ask() -> None:
         judge = HeldJudge()
         gathering = GatheringJudge(judge)
@@ -105,7 +105,7 @@ def test_a_caller_that_goes_away_takes_no_other_along():
     asyncio.run(ask())
 
 
-def test_a_synchronous_judge_holds_no_event_loop_up():
+def test_a_synchronous_judge_holds_no_event_loop_up() -> None:
     release = threading.Event()
 
     class Slow:
@@ -124,7 +124,7 @@ def test_a_synchronous_judge_holds_no_event_loop_up():
     asyncio.run(ask())
 
 
-def test_the_reference_judge_rules_on_an_event_loop():
+def test_the_reference_judge_rules_on_an_event_loop() -> None:
     pair = a_pair()
 
     async def ask() -> Ruling:
@@ -136,7 +136,7 @@ def test_the_reference_judge_rules_on_an_event_loop():
     assert ruling.error_present
 
 
-def test_a_judge_service_rules_on_an_event_loop():
+def test_a_judge_service_rules_on_an_event_loop() -> None:
     with fault_server() as server:
 
         async def ask() -> Mapping[str, Ruling]:

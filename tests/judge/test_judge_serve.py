@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -28,7 +29,7 @@ from tiny_models import save_tiny_model
 
 
 @pytest.fixture(scope="module")
-def references(tmp_path_factory) -> Path:
+def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("references") / "train.jsonl"
     record = a_record(DataType.VANILLA_HARMFUL)
     fields = {name: value for name, value in vars(CASE).items() if name in vars(record)}
@@ -37,7 +38,9 @@ def references(tmp_path_factory) -> Path:
 
 
 @contextlib.contextmanager
-def serve(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serve(
+    *arguments: str, environment: Mapping[str, str] | None = None
+) -> Generator[tuple[subprocess.Popen[str], str]]:
     """The running command and its address, once it is ready."""
     command = [sys.executable, "-m", "medical_team", "judge", "serve", "--port", "0", *arguments]
     with subprocess.Popen(
@@ -59,7 +62,7 @@ def test_the_reference_judge_needs_no_model_and_sigterm_answers_what_was_accepte
     # A patient judge: the game is accepted, and waits for company that never comes.
     waiting = ("--batch-wait-seconds", "3")
     with serve("--judge", "reference", "--references", str(references), *waiting) as (process, url):
-        answers: list[list[dict]] = []
+        answers: list[list[dict[str, Any]]] = []
         with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
             assert client.get("/health").json() == {"status": "healthy", "model": "reference"}
             asking = threading.Thread(target=lambda: answers.append(judged(client, ERROR_NOTE, CORRECTED_NOTE)))

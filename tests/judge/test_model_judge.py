@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from medical_team.judge.model_judge import FindingCache, ModelJudge, ModelJudgeO
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
 from medical_team.records import DataType, ErrorType, JudgeFailure, Labels, NotePair, Verdict
+from stand_ins import always
 
 
 def query(
@@ -161,7 +162,9 @@ def test_what_the_judge_refuses_for_its_own_limits_is_a_failure_and_no_word_on_t
 
 
 def test_a_failure_in_the_vote_is_a_failure() -> None:
-    answers = iter([saying(0.1), saying(0.1), lambda question: NoAnswer("gone"), saying(0.1)])
+    answers: Iterator[Callable[[ClosedQuestion], AnswerScores | NoAnswer]] = iter(
+        [saying(0.1), saying(0.1), always(NoAnswer("gone")), saying(0.1)]
+    )
     judge = ModelJudge(ScriptedScorer(lambda question: next(answers)(question)))
     assert failure(judge, query()).reason == "gone"
 

@@ -15,6 +15,7 @@ from medical_team.judge.openai_scorer import Dialect, OpenAIScorer, connect_open
 from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
 from medical_team.openai_chat import ChatReply
 from openai_server import Answer, a_completion, openai_server
+from stand_ins import always
 
 QUESTION = ClosedQuestion("Is it?\nA: Yes.\nB: No.", ("A", "B"))
 ANSWERS = ("A", "B")
@@ -30,7 +31,7 @@ def reply(text: str, *tokens: dict[str, Any]) -> ChatReply:
 
 
 def connect(url: str, **options: Any) -> OpenAIScorer:
-    notify = options.pop("notify", lambda text: None)
+    notify = options.pop("notify", always(None))
     return connect_openai(JudgeConfig(kind="openai", url=url, model="m", patience_seconds=0.5, **options), notify)
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -148,7 +149,7 @@ def test_too_much_at_once_gets_429_and_is_ready_again_later() -> None:
     judge = WordJudge()
     with serving(judge, max_waiting=2) as client:
         judge.gate.clear()
-        threads = []
+        threads: list[threading.Thread] = []
         for number in range(2):
             threads.append(threading.Thread(target=judged, args=(client, "a", f"b{number}")))
             threads[-1].start()
@@ -391,7 +392,9 @@ def test_a_bug_is_a_500_that_tells_the_client_nothing(client: httpx.Client, monk
 PROMPT = f"<|im_start|>user\n{assessor_prompt(ERROR_NOTE, style='short', is_thinking=False)}<|im_end|>\n<answer>"
 
 
-def rewards(client: httpx.Client, *replies: str, prompt: str = PROMPT, labels: list[object] | None = None) -> dict:
+def rewards(
+    client: httpx.Client, *replies: str, prompt: str = PROMPT, labels: list[object] | None = None
+) -> dict[str, Any]:
     body: dict[str, object] = {"query": [prompt + reply for reply in replies], "prompts": [prompt] * len(replies)}
     if labels is not None:
         body["labels"] = labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -35,7 +35,7 @@ def working(judge: WordJudge, observer: Counting | None = None, **settings: Any)
     return worker
 
 
-def wait_until(condition) -> None:
+def wait_until(condition: Callable[..., Any]) -> None:
     while not condition():
         threading.Event().wait(0.001)
 
@@ -106,7 +106,7 @@ def test_one_bad_game_spoils_no_other(judge: WordJudge) -> None:
 
 def test_a_judge_that_answers_with_anything_at_all_fails_and_does_not_crash() -> None:
     class Odd(WordJudge):
-        def rule(self, queries):
+        def rule(self, queries: Sequence[JudgeQuery]) -> Any:
             return {
                 query.game_id: ["odd", Labels("else", True, True, "", "")][index % 2]
                 for index, query in enumerate(queries)

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -44,7 +45,7 @@ QUESTIONS = [
 @pytest.fixture(scope="module")
 def config() -> JudgeConfig:
     folder = converted_folder()
-    if folder is None:
+    if not folder.is_dir():
         SMOLLM2.skip()
     return JudgeConfig(
         kind="model",
@@ -58,26 +59,27 @@ def config() -> JudgeConfig:
 
 
 @pytest.fixture(scope="module")
-def scorer(config) -> Iterator[VllmScorer]:
+def scorer(config: JudgeConfig) -> Iterator[VllmScorer]:
     scorer = load_answer_scorer(replace(config, engine="vllm"))
     assert isinstance(scorer, VllmScorer)
     yield scorer
     scorer.close()
 
 
-def odds_of(scores) -> list[float]:
+def odds_of(scores: Sequence[AnswerScores | NoAnswer]) -> list[float]:
     """How much likelier the first answer is than the second, whatever else the model might have said."""
-    assert all(isinstance(each, AnswerScores) for each in scores)
-    return [each.log_probs[0] - each.log_probs[1] for each in scores]
+    found = [each for each in scores if isinstance(each, AnswerScores)]
+    assert len(found) == len(scores)
+    return [each.log_probs[0] - each.log_probs[1] for each in found]
 
 
-def test_it_scores_as_transformers_does(config, scorer):
+def test_it_scores_as_transformers_does(config: JudgeConfig, scorer: VllmScorer) -> None:
     assert odds_of(scorer.score(QUESTIONS)) == pytest.approx(
         odds_of(load_answer_scorer(config).score(QUESTIONS)), abs=2e-3
     )
 
 
-def test_a_question_that_is_too_long_has_no_score_and_spoils_no_other(scorer):
+def test_a_question_that_is_too_long_has_no_score_and_spoils_no_other(scorer: VllmScorer) -> None:
     long, short = scorer.score([ClosedQuestion("word " * 3000, ("A", "B")), QUESTIONS[0]])
 
     assert isinstance(long, NoAnswer)
@@ -85,12 +87,14 @@ def test_a_question_that_is_too_long_has_no_score_and_spoils_no_other(scorer):
     assert isinstance(short, AnswerScores)
 
 
-def test_an_engine_that_dies_is_started_again_and_one_that_stays_dead_rules_on_nothing(scorer, monkeypatch):
+def test_an_engine_that_dies_is_started_again_and_one_that_stays_dead_rules_on_nothing(
+    scorer: VllmScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = scorer.score(QUESTIONS)
 
     choose, deaths = VllmEngine.choose, [1]
 
-    def die_sometimes(self, *arguments):
+    def die_sometimes(self: VllmEngine, *arguments: Any) -> Any:
         if deaths:
             deaths.pop()
             raise VllmError("vLLM failed: the engine core died.")
@@ -103,10 +107,15 @@ def test_an_engine_that_dies_is_started_again_and_one_that_stays_dead_rules_on_n
     assert scorer.score(QUESTIONS[:1]) == [NoAnswer("vLLM failed: the engine core died.")]
 
 
-def test_the_service_answers_with_it(config, scorer, monkeypatch):
+def test_the_service_answers_with_it(config: JudgeConfig, scorer: VllmScorer, monkeypatch: pytest.MonkeyPatch) -> None:
     # The engine that runs already: what is tried is the way to it.
     loaded: list[JudgeConfig] = []
-    monkeypatch.setattr("medical_team.cli.judge_serve.load_scorer", lambda config, _: loaded.append(config) or scorer)
+
+    def load(config: JudgeConfig, _: object) -> VllmScorer:
+        loaded.append(config)
+        return scorer
+
+    monkeypatch.setattr("medical_team.cli.judge_serve.load_scorer", load)
     told: list[str] = []
     arguments = ServeArguments(port=0, backend="vllm", judge=config)
     service = make_service(arguments, told.append)
@@ -124,14 +133,14 @@ def test_the_service_answers_with_it(config, scorer, monkeypatch):
     assert len(labels) == 2
 
 
-def test_a_model_that_vllm_cannot_serve_is_named_with_the_judges_options(config, tmp_path):
+def test_a_model_that_vllm_cannot_serve_is_named_with_the_judges_options(config: JudgeConfig, tmp_path: Path) -> None:
     save_tiny_model(tmp_path / "model")
     with pytest.raises(JudgeError, match=r"doesn't start with .*judge\.engine"):
         load_answer_scorer(replace(config, engine="vllm", model=str(tmp_path / "model")))
 
 
 @contextlib.contextmanager
-def vllm_serve(model: Path) -> Iterator[str]:
+def vllm_serve(model: Path) -> Generator[str]:
     """The base of its API."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -159,7 +168,7 @@ def vllm_serve(model: Path) -> Iterator[str]:
             process.terminate()
 
 
-def test_vllms_own_server_is_bound_to_the_answers_and_rules_as_the_model_does(config):
+def test_vllms_own_server_is_bound_to_the_answers_and_rules_as_the_model_does(config: JudgeConfig) -> None:
     expected = make_judge(config, load_scorer=load_answer_scorer).rule(QUERIES)
     told: list[str] = []
     with vllm_serve(Path(config.model)) as url:

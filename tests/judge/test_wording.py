@@ -144,7 +144,7 @@ def test_what_two_notes_don_t_share_is_what_makes_them_differ(one: str, other: s
     assert ours.restates_scopes_of(theirs) == (Counter(ours.scopes) == Counter(theirs.scopes))
 
 
-def test_vowel_signs_are_letters_where_a_script_spells_with_them_and_accents_elsewhere():
+def test_vowel_signs_are_letters_where_a_script_spells_with_them_and_accents_elsewhere() -> None:
     assert read("दवा की मात्रा").words == ("दवा", "की", "मात्रा")
     assert read("दवा की").words != read("दवा का").words
     assert read("Ménière").words == read("Meniere").words
@@ -152,14 +152,14 @@ def test_vowel_signs_are_letters_where_a_script_spells_with_them_and_accents_els
 
 
 @pytest.mark.parametrize("end", "。！？｡؟۔।॥።")
-def test_sentences_end_at_the_marks_of_every_script(end):
+def test_sentences_end_at_the_marks_of_every_script(end: str) -> None:
     wording = read(f"No fever{end}Cough{end}")
     assert wording.scopes == [("no", "fever")]
     assert wording.sentences == (("no", "fever"), ("cough",))
     assert read(f"No fever{end} Cough{end}").clauses == wording.clauses
 
 
-def test_a_semicolon_of_any_script_ends_what_is_negated():
+def test_a_semicolon_of_any_script_ends_what_is_negated() -> None:
     assert read("No fever؛ cough").scopes == read("No fever； cough").scopes == [("no", "fever")]
 
 
@@ -173,14 +173,14 @@ def test_a_semicolon_of_any_script_ends_what_is_negated():
         ("Нет, кашель.", "Нет кашель."),
     ],
 )
-def test_in_other_scripts_no_mark_may_move_since_their_negations_are_unknown(one, other):
+def test_in_other_scripts_no_mark_may_move_since_their_negations_are_unknown(one: str, other: str) -> None:
     assert read(one).words == read(other).words
     assert not read(one).restates_scopes_of(read(other))
 
 
-def test_in_other_scripts_white_space_and_width_may_differ():
+def test_in_other_scripts_white_space_and_width_may_differ() -> None:
     assert read("无发热，咳嗽。 有痰").scopes == read("无发热,咳嗽。有痰").scopes
 
 
-def test_greek_letters_are_at_home_in_latin_notes():
+def test_greek_letters_are_at_home_in_latin_notes() -> None:
     assert read("No α-blocker, β-blocker").scopes == [("no", "α", "blocker", "β", "blocker")]

@@ -33,7 +33,7 @@ def with_past_attacker(wins_now: float, wins_then: float) -> list[dict[str, floa
     return [before] * 10 + [after] * LONG
 
 
-def test_an_old_attacker_that_wins_more_than_in_its_own_time_is_an_alarm():
+def test_an_old_attacker_that_wins_more_than_in_its_own_time_is_an_alarm() -> None:
     found = alarms(with_past_attacker(0.6, 0.3))
     assert list(found) == ["cycling"]
     assert "step-000010 wins 60% of its games against today's assessor; in its own time" in found["cycling"]
@@ -41,9 +41,10 @@ def test_an_old_attacker_that_wins_more_than_in_its_own_time_is_an_alarm():
     assert alarms(with_past_attacker(0.6, 0.3)[:12]) == {}
 
 
-def test_a_calm_run_gives_no_alarm():
+def test_a_calm_run_gives_no_alarm() -> None:
     assert alarms([]) == {}
-    assert alarms([{}] * LONG) == {}
+    nothing: dict[str, float] = {}
+    assert alarms([nothing] * LONG) == {}
     assert alarms([CALM] * LONG) == {}
 
 
@@ -71,7 +72,7 @@ def test_a_calm_run_gives_no_alarm():
         ("slow_rollout", {"speed/reads_per_token": 3.0}, r"3\.0 times.*please report"),
     ],
 )
-def test_each_sign_of_trouble_says_what_to_try(name, values, words):
+def test_each_sign_of_trouble_says_what_to_try(name: str, values: dict[str, float], words: str) -> None:
     import re
 
     found = alarms([CALM | values] * LONG)
@@ -80,24 +81,24 @@ def test_each_sign_of_trouble_says_what_to_try(name, values, words):
     assert re.search(words, found[name])
 
 
-def test_a_void_judge_is_told_after_the_first_step():
+def test_a_void_judge_is_told_after_the_first_step() -> None:
     assert list(alarms([{"void_share/assessor": 1.0}])) == ["void"]
 
 
-def test_a_win_rate_must_stay_for_long():
+def test_a_win_rate_must_stay_for_long() -> None:
     one_sided = CALM | {"win_rate/assessor": 1.0}
 
     assert alarms([one_sided] * (LONG - 1)) == {}
     assert "one_sided" in alarms([CALM, *[one_sided] * LONG])
 
 
-def test_steps_without_a_number_do_not_count():
+def test_steps_without_a_number_do_not_count() -> None:
     assert "verdicts_alike" in alarms([{"verdicts/harmful_share": 1.0}, {}] * 5)
 
 
-def evaluated_history(rewards, accuracies):
+def evaluated_history(rewards: list[float], accuracies: list[float]) -> list[dict[str, float]]:
     """Ten steps of each reward, the last of them with an evaluation."""
-    history = []
+    history: list[dict[str, float]] = []
     for reward, accuracy in zip(rewards, accuracies, strict=True):
         steps = [CALM | {"rewards/attacker/total": reward} for _ in range(10)]
         steps[-1] = steps[-1] | {"heldout/balanced_accuracy": accuracy}
@@ -105,32 +106,32 @@ def evaluated_history(rewards, accuracies):
     return history
 
 
-def test_reward_that_rises_while_held_out_accuracy_stays_is_an_alarm():
+def test_reward_that_rises_while_held_out_accuracy_stays_is_an_alarm() -> None:
     found = alarms(evaluated_history([-0.5, 0.0, 0.5], [0.6, 0.6, 0.61]))
 
     assert list(found) == ["gamed"]
     assert "attacker's reward rose by 1.00" in found["gamed"]
 
 
-def test_reward_and_accuracy_that_rise_together_are_none():
+def test_reward_and_accuracy_that_rise_together_are_none() -> None:
     assert alarms(evaluated_history([-0.5, 0.0, 0.5], [0.6, 0.7, 0.8])) == {}
     assert alarms(evaluated_history([0.5, 0.5, 0.5], [0.6, 0.6, 0.6])) == {}
     assert alarms(evaluated_history([-0.5, 0.0, 0.5], [1.0, 1.0, 1.0])) == {}
 
 
-def test_a_judge_is_timed_by_batches_of_64_games():
+def test_a_judge_is_timed_by_batches_of_64_games() -> None:
     step = CALM | {"games/decided": 100.0, "games/void": 28.0, "seconds/judge": 1.8}
 
     assert alarms([step] * LONG) == {}
     assert "slow_judge" in alarms([step | {"games/void": 0.0, "seconds/judge": 2.2}] * LONG)
 
 
-def test_one_step_without_a_judge_makes_it_no_slow_one():
+def test_one_step_without_a_judge_makes_it_no_slow_one() -> None:
     assert alarms([*[CALM] * 4, CALM | {"seconds/judge": 600.0}]) == {}
     assert alarms([CALM | {"games/decided": 0.0, "games/void": 0.0, "seconds/judge": 600.0}] * LONG) == {}
 
 
-def test_the_disk_must_have_room_for_the_next_checkpoint():
+def test_the_disk_must_have_room_for_the_next_checkpoint() -> None:
     assert "disk" not in alarms([CALM | {"disk/free_gib": 32.0}])
     assert "disk" in alarms([CALM | {"disk/free_gib": 31.0}])
 
@@ -138,25 +139,25 @@ def test_the_disk_must_have_room_for_the_next_checkpoint():
 FAR, NEAR = {"policy/kl": 5.0}, {"policy/kl": 0.0}
 
 
-def test_an_alarm_is_up_from_its_first_step_to_its_last():
+def test_an_alarm_is_up_from_its_first_step_to_its_last() -> None:
     [span] = alarm_spans(dict(enumerate([NEAR] * 10 + [FAR] * 10)))
 
     assert (span.name, span.first_step, span.last_step, span.is_up) == ("kl", 11, 19, True)
     assert "5.00 nats" in span.sentence
 
 
-def test_an_alarm_that_is_over_says_so():
+def test_an_alarm_that_is_over_says_so() -> None:
     [span] = alarm_spans(dict(enumerate([FAR] * 10 + [NEAR] * 20)))
 
     assert (span.first_step, span.last_step, span.is_up) == (4, 12, False)
 
 
-def test_a_calm_run_or_none_has_no_alarm():
+def test_a_calm_run_or_none_has_no_alarm() -> None:
     assert alarm_spans({}) == []
     assert alarm_spans({0: NEAR}) == []
 
 
-def test_the_last_step_of_a_long_run_is_always_looked_at():
+def test_the_last_step_of_a_long_run_is_always_looked_at() -> None:
     steps = 3 * MAX_LOOKS + 1
     [span] = alarm_spans(dict(enumerate([NEAR] * (steps - 5) + [FAR] * 5)))
 

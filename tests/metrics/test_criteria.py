@@ -7,26 +7,26 @@ from medical_team.config import RunConfig
 from medical_team.game.play import score
 from medical_team.metrics.criteria import Status, criteria
 from medical_team.metrics.run_reader import step_figures
-from medical_team.records import DataType, GameState, JudgeFailure, Role
+from medical_team.records import DataType, Game, GameState, JudgeFailure, Role
 from medical_team.runs.lock import RunState, Traces
 from report_runs import a_step
 
 FINISHED = Traces(RunState.FINISHED, completed_steps=20, total_steps=20, abandoned_lines=0)
 
 
-def decided(steps, traces=FINISHED):
+def decided(steps: list[list[Game]], traces: Traces = FINISHED):
     """The criteria of a run with the games ``steps``: signs, sums, balance, format, text, crashes."""
     return criteria([step_figures(number, games) for number, games in enumerate(steps)], traces)
 
 
-def with_format(game, role, *, is_kept):
+def with_format(game: Game, role: Role, *, is_kept: bool):
     turns = tuple(replace(turn, is_format_kept=is_kept) if turn.role is role else turn for turn in game.turns)
     return replace(game, turns=turns)
 
 
-def formatted_steps(violations):
+def formatted_steps(violations: list[int]) -> list[list[Game]]:
     """Steps of four games whose players both break the format in the given numbers of them."""
-    steps = []
+    steps: list[list[Game]] = []
     for step, broken in enumerate(violations):
         games = a_step(step, thinking="hm")
         for role in Role:
@@ -35,7 +35,7 @@ def formatted_steps(violations):
     return steps
 
 
-def test_a_good_run_passes_all_six():
+def test_a_good_run_passes_all_six() -> None:
     found = decided([a_step(step, games=16) for step in range(20)])
 
     assert [criterion.status for criterion in found] == [Status.PASS] * 6
@@ -46,11 +46,11 @@ def test_a_good_run_passes_all_six():
     )
 
 
-def test_no_games_are_not_enough_data():
+def test_no_games_are_not_enough_data() -> None:
     assert {criterion.status for criterion in decided([])} == {Status.UNKNOWN}
 
 
-def test_few_games_are_not_enough_data():
+def test_few_games_are_not_enough_data() -> None:
     assert [criterion.status for criterion in decided([a_step(0)])] == [
         Status.UNKNOWN,
         Status.PASS,
@@ -58,14 +58,14 @@ def test_few_games_are_not_enough_data():
     ]
 
 
-def test_a_role_that_only_loses_fails():
+def test_a_role_that_only_loses_fails() -> None:
     signs = decided([a_step(step, attacker_wins=False) for step in range(20)])[0]
 
     assert signs.status is Status.FAIL
     assert "assessor: 100 % positive" in signs.figure
 
 
-def test_a_role_that_does_not_learn_is_not_judged():
+def test_a_role_that_does_not_learn_is_not_judged() -> None:
     steps = [
         [replace(game, rewards=tuple(r for r in game.rewards if r.role is Role.ASSESSOR)) for game in a_step(step)]
         for step in range(20)
@@ -78,7 +78,7 @@ def test_a_role_that_does_not_learn_is_not_judged():
     assert "40 against a frozen player" in sums.figure
 
 
-def test_a_sum_off_zero_fails():
+def test_a_sum_off_zero_fails() -> None:
     games = a_step(0)
     attacker, assessor = games[2].rewards
     games[2] = replace(games[2], rewards=(replace(attacker, core=0.5), assessor))
@@ -89,7 +89,7 @@ def test_a_sum_off_zero_fails():
     assert "1 off zero" in sums.figure
 
 
-def test_exceptions_to_zero_sum_are_counted_by_why():
+def test_exceptions_to_zero_sum_are_counted_by_why() -> None:
     games = [
         a_game(DataType.VANILLA_BENIGN),
         a_game(state=GameState.NO_REVISION, revision=""),
@@ -109,21 +109,21 @@ def test_exceptions_to_zero_sum_are_counted_by_why():
     ("wins", "games", "status"),
     [(50, 100, Status.PASS), (5, 100, Status.FAIL), (95, 100, Status.FAIL), (30, 100, Status.UNKNOWN)],
 )
-def test_balance_is_told_by_the_whole_interval(wins, games, status):
+def test_balance_is_told_by_the_whole_interval(wins: int, games: int, status: Status) -> None:
     won = [a_step(step, attacker_wins=True)[2] for step in range(wins)]
     lost = [a_step(step, attacker_wins=False)[2] for step in range(wins, games)]
 
     assert decided([won + lost])[2].status is status
 
 
-def in_groups_of(size, games):
+def in_groups_of(size: int, games: list[Game]):
     """``games`` with ``size`` at a time played with near-duplicates of one note."""
     groups = [f"group-{number // size}" for number in range(len(games))]
     pairs = [replace(game.spec.pair, near_duplicate_group=group) for game, group in zip(games, groups, strict=True)]
     return [replace(game, spec=replace(game.spec, pair=pair)) for game, pair in zip(games, pairs, strict=True)]
 
 
-def test_games_of_near_duplicate_notes_are_no_more_evidence_than_one_of_them():
+def test_games_of_near_duplicate_notes_are_no_more_evidence_than_one_of_them() -> None:
     # Ten games of each note, all won or all lost: ten notes tell less than ten games would.
     games = [a_step(step, attacker_wins=step // 10 % 2 == 0)[2] for step in range(100)]
     apart, alike = decided([games])[2], decided([in_groups_of(10, games)])[2]
@@ -134,7 +134,7 @@ def test_games_of_near_duplicate_notes_are_no_more_evidence_than_one_of_them():
 
 
 @pytest.mark.parametrize("side", ["attacker_version", "assessor_version"])
-def test_games_against_past_selves_say_nothing_of_balance(side):
+def test_games_against_past_selves_say_nothing_of_balance(side: str) -> None:
     even = [a_step(step, attacker_wins=step % 2 == 0)[2] for step in range(100)]
     lost = [a_step(step, attacker_wins=False)[2] for step in range(100, 500)]
     against_the_past = [replace(game, spec=replace(game.spec, **{side: "step-000010"})) for game in lost]
@@ -144,7 +144,7 @@ def test_games_against_past_selves_say_nothing_of_balance(side):
     assert decided([against_the_past])[2].status is Status.UNKNOWN
 
 
-def test_only_the_last_twenty_steps_count_for_balance():
+def test_only_the_last_twenty_steps_count_for_balance() -> None:
     early = [a_step(step, games=16, attacker_wins=True) for step in range(30)]
     late = [a_step(step, games=16) for step in range(30, 50)]
 
@@ -161,14 +161,14 @@ def test_only_the_last_twenty_steps_count_for_balance():
         ([4, 3, 2, 1], Status.UNKNOWN, "88 % in the first 2 steps, 38 % in the last"),
     ],
 )
-def test_format_violations_must_fall_or_be_few(violations, status, words):
+def test_format_violations_must_fall_or_be_few(violations: list[int], status: Status, words: str) -> None:
     found = decided(formatted_steps(violations))[3]
 
     assert found.status is status
     assert words in found.figure
 
 
-def test_without_a_thinking_format_unusable_replies_count():
+def test_without_a_thinking_format_unusable_replies_count() -> None:
     steps = [[a_game(DataType.VANILLA_HARMFUL, verdict=None)] for _ in range(12)]
     found = decided(steps)[3]
 
@@ -176,7 +176,7 @@ def test_without_a_thinking_format_unusable_replies_count():
     assert "no thinking format in this run" in found.figure
 
 
-def test_copies_are_no_valid_text():
+def test_copies_are_no_valid_text() -> None:
     copy = a_game(revision=a_game().spec.seed_note)
     found = decided([[copy] * 20])[4]
 
@@ -193,18 +193,18 @@ def test_copies_are_no_valid_text():
         (replace(FINISHED, state=RunState.ELSEWHERE), Status.PASS),
     ],
 )
-def test_a_run_that_lies_dead_fails(traces, status):
+def test_a_run_that_lies_dead_fails(traces: Traces, status: Status) -> None:
     assert decided([a_step(step) for step in range(20)], traces)[5].status is status
 
 
-def test_a_crash_that_a_resume_mended_is_told_but_fails_nothing():
+def test_a_crash_that_a_resume_mended_is_told_but_fails_nothing() -> None:
     found = decided([a_step(step) for step in range(20)], replace(FINISHED, abandoned_lines=3))[5]
 
     assert found.status is Status.PASS
     assert found.figure.startswith("cut off and resumed (3 lines of steps played again put aside); 0 % of 80 games")
 
 
-def test_void_games_beyond_the_share_fail():
+def test_void_games_beyond_the_share_fail() -> None:
     void, good = a_game(state=GameState.VOID), a_game()
 
     assert decided([[void] * 4 + [good] * 16])[5].status is Status.PASS
@@ -213,7 +213,7 @@ def test_void_games_beyond_the_share_fail():
     assert "25 % of 20 games that the judge was asked about are void" in found.figure
 
 
-def test_a_judge_that_fails_is_less_forgiven_than_one_that_cannot_tell():
+def test_a_judge_that_fails_is_less_forgiven_than_one_that_cannot_tell() -> None:
     void = a_game(state=GameState.VOID)
     failed = replace(
         void, ruling=JudgeFailure(void.spec.id, is_abstention=False, source="a server", reason="it is away")
@@ -222,7 +222,7 @@ def test_a_judge_that_fails_is_less_forgiven_than_one_that_cannot_tell():
     assert decided([[failed] + [a_game()] * 19])[5].status is Status.FAIL
 
 
-def test_a_small_share_is_not_rounded_to_nothing():
+def test_a_small_share_is_not_rounded_to_nothing() -> None:
     wins = [a_step(0, attacker_wins=True)[2]]
     losses = [a_step(0, attacker_wins=False)[2]] * 999
 

@@ -14,18 +14,18 @@ from medical_team.runs.lock import RunState
 from report_runs import a_run, a_step, add_step
 
 
-def read(path):
+def read(path: Path):
     reader = RunReader(path, GameArchive())
     reader.refresh()
     return reader
 
 
 @pytest.fixture
-def run_path(tmp_path):
+def run_path(tmp_path: Path) -> Path:
     return a_run(tmp_path / "run", [a_step(0), a_step(1)], total_steps=4)
 
 
-def hold_lock(path):
+def hold_lock(path: Path):
     """A process that works in the run until it is killed."""
     code = """
 import sys, time
@@ -41,12 +41,12 @@ with RunFolder.open(Path(sys.argv[1])).locked():
     return process
 
 
-def test_a_run_that_is_not_one_is_refused(tmp_path):
+def test_a_run_that_is_not_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="is no run folder"):
         RunReader(tmp_path, GameArchive())
 
 
-def test_a_run_is_read_in_one_pass(run_path):
+def test_a_run_is_read_in_one_pass(run_path: Path) -> None:
     reader = read(run_path)
 
     assert [figures.step for figures in reader.steps()] == [0, 1]
@@ -56,7 +56,7 @@ def test_a_run_is_read_in_one_pass(run_path):
     assert reader.traces().state is RunState.STOPPED
 
 
-def test_what_is_new_is_added(run_path):
+def test_what_is_new_is_added(run_path: Path) -> None:
     reader = read(run_path)
     add_step(RunFolder.open(run_path), 2, a_step(2, games=8))
 
@@ -67,7 +67,7 @@ def test_what_is_new_is_added(run_path):
     assert 2 in reader.metrics()
 
 
-def test_reading_bit_by_bit_is_reading_at_once(tmp_path):
+def test_reading_bit_by_bit_is_reading_at_once(tmp_path: Path) -> None:
     whole = a_run(tmp_path / "whole", [a_step(step) for step in range(4)])
     growing = tmp_path / "growing"
     shutil.copytree(whole, growing)
@@ -82,7 +82,7 @@ def test_reading_bit_by_bit_is_reading_at_once(tmp_path):
     assert reader.metrics() == read(whole).metrics()
 
 
-def test_a_resumed_run_is_noticed(run_path):
+def test_a_resumed_run_is_noticed(run_path: Path) -> None:
     reader = read(run_path)
     RunFolder.open(run_path).rewind(1)
 
@@ -90,7 +90,7 @@ def test_a_resumed_run_is_noticed(run_path):
     assert read(run_path).traces().abandoned_lines == 5
 
 
-def test_a_run_without_metrics_gets_those_of_its_games(tmp_path):
+def test_a_run_without_metrics_gets_those_of_its_games(tmp_path: Path) -> None:
     path = a_run(tmp_path / "run", [a_step(0), a_step(1)], metrics=False)
 
     metrics = read(path).metrics()
@@ -98,7 +98,7 @@ def test_a_run_without_metrics_gets_those_of_its_games(tmp_path):
     assert metrics[0]["win_rate/attacker"] == metrics[1]["win_rate/assessor"] == 1.0
 
 
-def test_a_run_that_is_going_on_and_one_that_was_killed(run_path):
+def test_a_run_that_is_going_on_and_one_that_was_killed(run_path: Path) -> None:
     process = hold_lock(run_path)
     try:
         assert read(run_path).traces().state is RunState.RUNNING
@@ -108,7 +108,7 @@ def test_a_run_that_is_going_on_and_one_that_was_killed(run_path):
     assert read(run_path).traces().state is RunState.KILLED
 
 
-def test_looking_at_a_killed_run_does_not_keep_it_from_being_resumed(run_path):
+def test_looking_at_a_killed_run_does_not_keep_it_from_being_resumed(run_path: Path) -> None:
     # This test's own process lives, so that the lock is tried.
     (run_path / "lock").write_text(f"process {os.getpid()} on {os.uname().nodename}\n")
 
@@ -117,24 +117,24 @@ def test_looking_at_a_killed_run_does_not_keep_it_from_being_resumed(run_path):
         pass
 
 
-def test_a_run_copied_from_another_machine_while_it_ran(run_path):
+def test_a_run_copied_from_another_machine_while_it_ran(run_path: Path) -> None:
     (run_path / "lock").write_text("process 1 on another-machine\n")
 
     assert read(run_path).traces().state is RunState.ELSEWHERE
 
 
-def test_a_finished_run(tmp_path):
+def test_a_finished_run(tmp_path: Path) -> None:
     assert read(a_run(tmp_path / "run", [a_step(0)])).traces().state is RunState.FINISHED
 
 
-def test_a_half_written_last_game_is_left_out(run_path):
+def test_a_half_written_last_game_is_left_out(run_path: Path) -> None:
     games = run_path / "games.jsonl"
     games.write_bytes(games.read_bytes()[:-100])
 
     assert [figures.games for figures in read(run_path).steps()] == [4, 3]
 
 
-def test_a_run_can_be_read_where_nothing_can_be_written(run_path, tmp_path):
+def test_a_run_can_be_read_where_nothing_can_be_written(run_path: Path, tmp_path: Path) -> None:
     before = sorted(path.stat().st_mtime_ns for path in Path(run_path).rglob("*"))
 
     read(run_path)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from math import isfinite
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from builders import a_game, a_spec, games
 from medical_team.assessment import error_location
 from medical_team.config import GameConfig
 from medical_team.metrics.step_metrics import game_metrics, generated_tokens, step_metrics, void_shares
-from medical_team.records import DataType, GameState, Role, Verdict
+from medical_team.records import DataType, Game, GameState, Role, Verdict
 from medical_team.rewards import rewards_of
 from medical_team.samples import Update
 
@@ -28,11 +29,11 @@ UPDATE = Update(
 )
 
 
-def scored(game, **config):
+def scored(game: Game, **config: Any):
     return replace(game, rewards=rewards_of(game, GameConfig(**config)))
 
 
-def test_rewards_are_told_by_role_and_term():
+def test_rewards_are_told_by_role_and_term() -> None:
     missed = scored(a_game(HARMFUL, verdict=Verdict.SAFE, thinking="hm"))
     found = scored(a_game(HARMFUL, verdict=Verdict.HARMFUL, thinking="hm"))
 
@@ -47,7 +48,7 @@ def test_rewards_are_told_by_role_and_term():
     assert metrics["rewards/core_sum"] == 0.0
 
 
-def test_named_sentences_are_told_of_assessors_that_say_where():
+def test_named_sentences_are_told_of_assessors_that_say_where() -> None:
     found = a_game(HARMFUL, verdict=Verdict.HARMFUL, revision=a_spec(HARMFUL).seed_note)
     games = [scored(replace(found, location=place)) for place in (error_location(found), 0)]
 
@@ -61,7 +62,7 @@ def test_named_sentences_are_told_of_assessors_that_say_where():
     assert "verdicts/located_share" not in game_metrics([scored(found)])
 
 
-def test_outcomes_are_told_by_role_and_category():
+def test_outcomes_are_told_by_role_and_category() -> None:
     metrics = game_metrics(
         [
             a_game(HARMFUL, verdict=Verdict.SAFE),
@@ -84,7 +85,7 @@ def test_outcomes_are_told_by_role_and_category():
     assert "assessor_accuracy/vanilla_harmful" not in metrics
 
 
-def test_unfaithful_wins_and_copies_are_counted():
+def test_unfaithful_wins_and_copies_are_counted() -> None:
     seed = a_spec(HARMFUL).seed_note
     metrics = game_metrics(
         [
@@ -101,7 +102,7 @@ def test_unfaithful_wins_and_copies_are_counted():
     assert metrics["revisions/decided_share"] == 0.5
 
 
-def test_wins_are_told_by_opponent():
+def test_wins_are_told_by_opponent() -> None:
     own = a_game(HARMFUL, verdict=Verdict.SAFE)
     lost = a_game(HARMFUL, verdict=Verdict.HARMFUL)
     past = replace(lost, turns=(replace(lost.turns[0], version="step-000010", is_trained=False), lost.turns[1]))
@@ -114,7 +115,7 @@ def test_wins_are_told_by_opponent():
     assert not any(name.startswith("opponent") for name in game_metrics([own]))
 
 
-def test_samples_and_tokens_are_counted():
+def test_samples_and_tokens_are_counted() -> None:
     game = scored(a_game(HARMFUL))
     frozen = replace(game, turns=(replace(game.turns[0], is_trained=False), game.turns[1]))
     metrics = game_metrics([game, scored(replace(frozen, rewards=()))])
@@ -124,7 +125,7 @@ def test_samples_and_tokens_are_counted():
     assert metrics["tokens/assessor_samples"] == 2 * len(game.turns[1].token_ids)
 
 
-def test_undecidable_revisions_are_counted_apart_from_void_games():
+def test_undecidable_revisions_are_counted_apart_from_void_games() -> None:
     games = [
         a_game(HARMFUL, state=GameState.UNDECIDABLE),
         a_game(HARMFUL, state=GameState.VOID),
@@ -142,7 +143,7 @@ def test_undecidable_revisions_are_counted_apart_from_void_games():
     assert (metrics["games/undecidable"], metrics["games/void"]) == (1, 1)
 
 
-def test_void_shares_are_of_the_games_that_the_judge_was_asked_about():
+def test_void_shares_are_of_the_games_that_the_judge_was_asked_about() -> None:
     void = a_game(HARMFUL, state=GameState.VOID)
     plain = a_game(DataType.VANILLA_HARMFUL)
     unasked = a_game(HARMFUL, state=GameState.NO_REVISION)
@@ -159,7 +160,7 @@ def test_void_shares_are_of_the_games_that_the_judge_was_asked_about():
     assert void_shares([unasked]) == {}
 
 
-def test_states_are_counted():
+def test_states_are_counted() -> None:
     metrics = game_metrics(
         [
             a_game(HARMFUL, state=GameState.NO_REVISION),
@@ -177,7 +178,7 @@ def test_states_are_counted():
     assert metrics["games/decided"] == 0
 
 
-def test_replies_are_told_by_role():
+def test_replies_are_told_by_role() -> None:
     game = a_game(HARMFUL, thinking="hm")
     attacker, assessor = game.turns
     cut = replace(attacker, is_finished=False, is_format_kept=False, token_ids=(4,), log_probs=(-1.0,))
@@ -191,7 +192,7 @@ def test_replies_are_told_by_role():
     assert "format_violations/attacker" not in game_metrics([a_game(HARMFUL)])
 
 
-def test_an_update_and_the_time_are_told():
+def test_an_update_and_the_time_are_told() -> None:
     metrics = step_metrics([a_game()], UPDATE, {"play": 2.0, "learn": 3.0})
 
     assert metrics["policy/kl"] == 0.01
@@ -203,11 +204,11 @@ def test_an_update_and_the_time_are_told():
     assert metrics["speed/tokens_per_second"] == generated_tokens([a_game()]) / 2.0
 
 
-def test_what_is_not_known_is_left_out():
+def test_what_is_not_known_is_left_out() -> None:
     assert step_metrics([], None, {}) == {"seconds/total": 0.0}
 
 
-def test_a_warm_start_has_a_loss_and_no_games():
+def test_a_warm_start_has_a_loss_and_no_games() -> None:
     update = replace(UPDATE, samples=0, action_tokens=0, demonstrations=4, demonstration_loss=1.5)
 
     metrics = step_metrics([], update, {"learn": 1.0})
@@ -221,7 +222,7 @@ played_games = games().filter(lambda game: game.state is not GameState.AWAITING_
 
 
 @given(st.lists(played_games, min_size=1, max_size=8), st.booleans())
-def test_rates_are_bounded_and_cores_add_up_to_zero(played, remove_ties):
+def test_rates_are_bounded_and_cores_add_up_to_zero(played: list[Game], remove_ties: bool) -> None:
     numbered = [replace(game, spec=replace(game.spec, id=str(number))) for number, game in enumerate(played)]
 
     metrics = step_metrics([scored(game, remove_ties=remove_ties) for game in numbered], UPDATE, {"play": 1.0})

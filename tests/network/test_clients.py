@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fault_server import fault_server
@@ -25,6 +27,11 @@ from medical_team.network.proxies import make_opener
 from medical_team.records import Labels, Verdict
 from openai_server import a_completion, openai_server
 from recording_proxy import RecordingProxy, recording_proxy, use_proxy, without_proxies
+from stand_ins import always
+
+if TYPE_CHECKING:
+    from fault_server import Handler
+
 
 MAKERS = frozenset({"medical_team/network/clients.py", "medical_team/network/proxies.py"})
 WHO_ASKS = {
@@ -77,7 +84,7 @@ def clients_made(tree: ast.Module) -> set[str]:
     return made
 
 
-def test_only_one_room_makes_clients_and_these_files_use_it(repository):
+def test_only_one_room_makes_clients_and_these_files_use_it(repository: Path) -> None:
     makers: dict[str, set[str]] = {}
     users: dict[str, str] = {}
     for path in sorted([*(repository / "medical_team").rglob("*.py"), *(repository / "scripts").glob("*.py")]):
@@ -99,19 +106,21 @@ def test_only_one_room_makes_clients_and_these_files_use_it(repository):
      "from http.client import HTTPConnection", "import urllib.request\nurllib.request.urlopen('http://a')",
      "from urllib.request import urlopen\nurlopen('http://a')", "import httpx\nhttpx.get('http://a')"],
 )  # fmt: skip
-def test_a_client_made_elsewhere_would_be_noticed(code):
+def test_a_client_made_elsewhere_would_be_noticed(code: str) -> None:
     assert clients_made(ast.parse(code))
 
 
 @pytest.fixture
-def proxy(monkeypatch):
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingProxy]:
     with recording_proxy() as proxy:
         use_proxy(monkeypatch, proxy.url)
         yield proxy
 
 
 class TestNothingForThisMachineReachesAProxy:
-    def test_eval_of_a_served_model(self, proxy: RecordingProxy, tmp_path, capsys):
+    def test_eval_of_a_served_model(
+        self, proxy: RecordingProxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         csv = write_csv(tmp_path / "medec.csv", some_rows(3))
         with openai_server(lambda body: a_completion("Safe")) as server:
             status = main(["eval", "medec", "m", "--url", server.url, "--medec", str(csv), "-o", str(tmp_path / "out")])
@@ -120,7 +129,7 @@ class TestNothingForThisMachineReachesAProxy:
         assert len(server.bodies) == 6
         assert proxy.received == []
 
-    def test_the_judge_openai(self, proxy: RecordingProxy):
+    def test_the_judge_openai(self, proxy: RecordingProxy) -> None:
         with openai_server(lambda body: a_completion("A")) as server:
             judge = make_judge(JudgeConfig(kind="openai", url=server.url, model="m", use_cache=False))
             ruling = judge.rule([QUERY])["game"]
@@ -129,7 +138,7 @@ class TestNothingForThisMachineReachesAProxy:
         assert ruling is not None
         assert proxy.received == []
 
-    def test_the_judge_remote(self, proxy: RecordingProxy):
+    def test_the_judge_remote(self, proxy: RecordingProxy) -> None:
         with fault_server() as server:
             ruling = make_judge(JudgeConfig(kind="remote", url=server.url)).rule([QUERY])["game"]
             again = asyncio.run(self.asked_on_a_loop(server.url))
@@ -142,7 +151,7 @@ class TestNothingForThisMachineReachesAProxy:
         async with AsyncRemoteJudge(url) as judge:
             return (await judge.rule([QUERY]))["game"]
 
-    def test_the_fork_s_judge(self, proxy: RecordingProxy):
+    def test_the_fork_s_judge(self, proxy: RecordingProxy) -> None:
         with fault_server() as server:
             query = {"game_idx": 0, "prompt": CORRECTED_NOTE, "response": "Safe"}
             labels = request_labels(f"{server.url}/judge", [query])
@@ -151,7 +160,7 @@ class TestNothingForThisMachineReachesAProxy:
         assert proxy.received == []
 
     @pytest.mark.parametrize("host", ["localhost", "127.1", "[::ffff:127.0.0.1]", "0.0.0.0"])
-    def test_other_spellings_of_its_address(self, proxy: RecordingProxy, host: str):
+    def test_other_spellings_of_its_address(self, proxy: RecordingProxy, host: str) -> None:
         with fault_server() as server:
             url = f"http://{host}:{server.server_port}"
             with make_client(url) as client:
@@ -162,7 +171,7 @@ class TestNothingForThisMachineReachesAProxy:
         assert (answered, opened) == (200, 200)
         assert proxy.received == []
 
-    def test_the_doctor(self, proxy: RecordingProxy):
+    def test_the_doctor(self, proxy: RecordingProxy) -> None:
         with fault_server() as server:
             server_found = found("judge_server", server.url)
             found("judge_labels", server.url)
@@ -180,7 +189,7 @@ def found(name: str, url: str) -> Finding:
 
 
 class TestWhatGoesFurtherTakesTheProxy:
-    def test_and_is_told_before_the_first_note(self, proxy: RecordingProxy):
+    def test_and_is_told_before_the_first_note(self, proxy: RecordingProxy) -> None:
         told: list[str] = []
         config = JudgeConfig(kind="remote", url="http://judge.example.org", patience_seconds=0)
 
@@ -190,7 +199,7 @@ class TestWhatGoesFurtherTakesTheProxy:
         assert "through the proxy 127.0.0.1 (http_proxy), which can read them" in told[0]
         assert proxy.received[0].startswith(b"GET http://judge.example.org/health ")
 
-    def test_in_an_evaluation(self, proxy: RecordingProxy, tmp_path, capsys):
+    def test_in_an_evaluation(self, proxy: RecordingProxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         csv = write_csv(tmp_path / "medec.csv", some_rows(1))
         url = "http://model.example.org/v1"
         options = ["--patience-seconds", "0", "--concurrency", "1", "--medec", str(csv), "-o", str(tmp_path / "out")]
@@ -202,20 +211,20 @@ class TestWhatGoesFurtherTakesTheProxy:
         assert "through the proxy 127.0.0.1 (http_proxy)" in told
         assert proxy.received[0].startswith(b"POST http://model.example.org/v1/chat/completions ")
 
-    def test_with_the_standard_library_too(self, proxy: RecordingProxy):
+    def test_with_the_standard_library_too(self, proxy: RecordingProxy) -> None:
         with pytest.raises(EndpointError, match="HTTP 502"):
             request_labels("http://judge.example.org/judge", [{"game_idx": 0}], seconds_between_tries=0)
 
         assert proxy.received[0].startswith(b"POST http://judge.example.org/judge ")
 
-    def test_where_encryption_lets_the_proxy_see_the_host_alone(self, proxy: RecordingProxy):
+    def test_where_encryption_lets_the_proxy_see_the_host_alone(self, proxy: RecordingProxy) -> None:
         answer = found("judge_server", "https://judge.example.org")
 
         assert answer.status is Status.FAILED
         assert proxy.received == [proxy.received[0]]
         assert proxy.received[0].startswith(b"CONNECT judge.example.org:443 ")
 
-    def test_as_the_doctor_says(self, proxy: RecordingProxy):
+    def test_as_the_doctor_says(self, proxy: RecordingProxy) -> None:
         private = found("judge_privacy", "http://judge.example.org")
         server = found("judge_server", "http://judge.example.org")
 
@@ -226,11 +235,11 @@ class TestWhatGoesFurtherTakesTheProxy:
 
 class TestAProxyThatCannotBeSpokenTo:
     @pytest.fixture(autouse=True)
-    def socks(self, monkeypatch):
+    def socks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         use_proxy(monkeypatch, "socks5://me:secret@127.0.0.1:9", "ALL_PROXY")
-        monkeypatch.setattr("medical_team.network.proxies.find_spec", lambda name: None)
+        monkeypatch.setattr("medical_team.network.proxies.find_spec", always(None))
 
-    def test_stops_no_work_on_this_machine(self, tmp_path):
+    def test_stops_no_work_on_this_machine(self, tmp_path: Path) -> None:
         csv = write_csv(tmp_path / "medec.csv", some_rows(1))
         with openai_server(lambda body: a_completion("Safe")) as server:
             status = main(["eval", "medec", "m", "--url", server.url, "--medec", str(csv), "-o", str(tmp_path / "out")])
@@ -245,7 +254,9 @@ class TestAProxyThatCannotBeSpokenTo:
             ["judge", "audit", "--judge", "openai", "--judge.url", "http://model.example.org/v1"],
         ],
     )
-    def test_is_one_message_and_exit_status_2(self, arguments, tmp_path, monkeypatch, capsys):
+    def test_is_one_message_and_exit_status_2(
+        self, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         monkeypatch.chdir(tmp_path)
         csv = write_csv(tmp_path / "medec.csv", some_rows(1))
 
@@ -265,11 +276,11 @@ class TestAProxyThatCannotBeSpokenTo:
             lambda: request_labels("http://judge.example.org/judge", [{}]),
         ],
     )
-    def test_whoever_asks(self, ask: Callable[[], object]):
+    def test_whoever_asks(self, ask: Callable[[], object]) -> None:
         with pytest.raises(EndpointError, match="ALL_PROXY"):
             ask()
 
-    def test_as_the_doctor_says(self):
+    def test_as_the_doctor_says(self) -> None:
         answer = found("judge_server", "http://judge.example.org")
 
         assert answer.status is Status.FAILED
@@ -277,10 +288,10 @@ class TestAProxyThatCannotBeSpokenTo:
         assert "ALL_PROXY" in answer.found
 
 
-def test_no_client_follows_a_redirect():
+def test_no_client_follows_a_redirect() -> None:
     with fault_server() as server:
 
-        def elsewhere(handler, labels) -> None:
+        def elsewhere(handler: Handler, labels: list[dict[str, Any]]) -> None:
             handler.send_response(302)
             handler.send_header("Location", f"{server.url}/health")
             handler.send_header("Content-Length", "0")
@@ -294,7 +305,7 @@ def test_no_client_follows_a_redirect():
 
 
 @pytest.mark.parametrize("url", ["http://0177.0.0.1:8000", "http://[::1", "http://h:port"])
-def test_what_httpx_takes_for_no_address_is_an_error_of_ours(monkeypatch, url):
+def test_what_httpx_takes_for_no_address_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     without_proxies(monkeypatch)
 
     with pytest.raises(EndpointError, match="can't be used"):
@@ -311,7 +322,7 @@ HALF_A_CHARACTER = "http://127.0.0.1:8000/\ud83d"
 
 
 @pytest.mark.parametrize("url", [*ODD_PORTS, *ODD_HOSTS, *UNBRACKETED, *NO_PUNYCODE, HALF_A_CHARACTER])
-def test_they_are_refused_before_anything_is_sent(monkeypatch, url):
+def test_they_are_refused_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
 
     with pytest.raises(EndpointError, match="the address of the server can't be used"):
@@ -321,13 +332,13 @@ def test_they_are_refused_before_anything_is_sent(monkeypatch, url):
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8000", "http://[::1]:8000/v1", "http://my_judge:80", "https://mü.example"]
 )
-def test_others_are_none_of_these(monkeypatch, url):
+def test_others_are_none_of_these(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
 
     make_client(url).close()
 
 
-def test_a_proxy_with_such_an_address_is_refused(monkeypatch):
+def test_a_proxy_with_such_an_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy:99999")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -338,7 +349,9 @@ def test_a_proxy_with_such_an_address_is_refused(monkeypatch):
 
 @pytest.mark.parametrize("make", [make_client, make_async_client])
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
-def test_certificates_that_the_environment_names_and_cannot_be_read_are_told(tmp_path, monkeypatch, make, content):
+def test_certificates_that_the_environment_names_and_cannot_be_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Any], content: str | None
+) -> None:
     without_proxies(monkeypatch)
     file = tmp_path / "authority.pem"
     if content is not None:

@@ -14,11 +14,12 @@ from medical_team.network.proxies import (
     usable_proxy,
 )
 from recording_proxy import use_proxy, without_proxies
+from stand_ins import always
 
 PROXY = "http://me:secret@proxy.example.org:3128"
 
 
-def test_without_a_proxy_in_the_environment_everything_is_reached_directly(monkeypatch):
+def test_without_a_proxy_in_the_environment_everything_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     without_proxies(monkeypatch)
 
     assert proxy_for("http://judge.example.org") is None
@@ -41,7 +42,9 @@ def test_without_a_proxy_in_the_environment_everything_is_reached_directly(monke
         ("HTTP_PROXY", "http://judge.localhost:8000", False),
     ],
 )
-def test_the_variable_of_the_address_s_kind_is_used_and_never_for_this_machine(monkeypatch, variable, url, is_used):
+def test_the_variable_of_the_address_s_kind_is_used_and_never_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch, variable: str, url: str, is_used: bool
+) -> None:
     use_proxy(monkeypatch, PROXY, variable)
 
     found = proxy_for(url)
@@ -66,14 +69,16 @@ def test_the_variable_of_the_address_s_kind_is_used_and_never_for_this_machine(m
         ("2001:db8::1", "http://[2001:db8::1]:8000", False),
     ],
 )
-def test_exceptions_are_kept_also_those_of_whole_networks(monkeypatch, listed, url, is_used):
+def test_exceptions_are_kept_also_those_of_whole_networks(
+    monkeypatch: pytest.MonkeyPatch, listed: str, url: str, is_used: bool
+) -> None:
     use_proxy(monkeypatch, PROXY)
     monkeypatch.setenv("NO_PROXY", listed)
 
     assert (proxy_for(url) is not None) is is_used
 
 
-def test_a_warning_names_the_proxy_and_what_it_sees_and_no_password(monkeypatch):
+def test_a_warning_names_the_proxy_and_what_it_sees_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     use_proxy(monkeypatch, PROXY, "HTTP_PROXY", "HTTPS_PROXY")
 
     plain = privacy_warning("http://judge.example.org", sent="notes", receiver="the judge")
@@ -85,7 +90,7 @@ def test_a_warning_names_the_proxy_and_what_it_sees_and_no_password(monkeypatch)
     assert privacy_warning("http://localhost", sent="notes", receiver="the judge") is None
 
 
-def test_a_proxy_without_a_kind_is_an_http_proxy(monkeypatch):
+def test_a_proxy_without_a_kind_is_an_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     use_proxy(monkeypatch, "proxy.example.org:3128", "HTTP_PROXY")
 
     found = usable_proxy("http://judge.example.org")
@@ -95,9 +100,9 @@ def test_a_proxy_without_a_kind_is_an_http_proxy(monkeypatch):
     assert found.source == "HTTP_PROXY"
 
 
-def test_a_socks_proxy_that_cannot_be_spoken_to_is_told_with_what_to_do(monkeypatch):
+def test_a_socks_proxy_that_cannot_be_spoken_to_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     use_proxy(monkeypatch, "socks5://me:secret@proxy.example.org:1080", "ALL_PROXY")
-    monkeypatch.setattr(proxies, "find_spec", lambda name: None)
+    monkeypatch.setattr(proxies, "find_spec", always(None))
 
     with pytest.raises(EndpointError) as caught:
         usable_proxy("http://judge.example.org")
@@ -110,9 +115,9 @@ def test_a_socks_proxy_that_cannot_be_spoken_to_is_told_with_what_to_do(monkeypa
     assert usable_proxy("http://127.0.0.1:8000") is None
 
 
-def test_a_socks_proxy_is_used_by_those_who_can(monkeypatch):
+def test_a_socks_proxy_is_used_by_those_who_can(monkeypatch: pytest.MonkeyPatch) -> None:
     use_proxy(monkeypatch, "socks5h://proxy.example.org:1080", "ALL_PROXY")
-    monkeypatch.setattr(proxies, "find_spec", lambda name: object())
+    monkeypatch.setattr(proxies, "find_spec", always(object()))
 
     assert usable_proxy("http://judge.example.org") is not None
     with pytest.raises(EndpointError, match="no proxy of the kind 'socks5h' can be used here: unset ALL_PROXY"):
@@ -120,26 +125,26 @@ def test_a_socks_proxy_is_used_by_those_who_can(monkeypatch):
 
 
 @pytest.mark.parametrize("url", ["socks4://proxy.example.org:1", "ftp://proxy.example.org", "http://"])
-def test_a_proxy_of_no_known_kind_or_without_a_host_is_an_error(monkeypatch, url):
+def test_a_proxy_of_no_known_kind_or_without_a_host_is_an_error(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     use_proxy(monkeypatch, url, "HTTP_PROXY")
 
     with pytest.raises(EndpointError, match="unset HTTP_PROXY"):
         usable_proxy("http://judge.example.org")
 
 
-def test_a_variable_of_white_space_names_no_proxy(monkeypatch):
+def test_a_variable_of_white_space_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     use_proxy(monkeypatch, "  ", "HTTP_PROXY")
 
     assert usable_proxy("http://judge.example.org") is None
 
 
-def test_other_programs_are_told_in_both_spellings_to_spare_this_machine():
+def test_other_programs_are_told_in_both_spellings_to_spare_this_machine() -> None:
     told = loopback_exempted({"HTTPS_PROXY": PROXY, "no_proxy": "a.example, localhost", "NO_PROXY": "b.example"})
 
     assert told == dict.fromkeys(("no_proxy", "NO_PROXY"), "a.example,localhost,b.example,127.0.0.1,::1")
 
 
-def test_without_a_proxy_they_are_told_nothing():
+def test_without_a_proxy_they_are_told_nothing() -> None:
     assert loopback_exempted({"PATH": "/bin", "NO_PROXY": "a.example"}) == {}
 
 
@@ -158,7 +163,7 @@ def in_url(host: str) -> str:
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
-def test_every_spelling_of_the_loopback_is_this_machine(host):
+def test_every_spelling_of_the_loopback_is_this_machine(host: str) -> None:
     found = {str(item[4][0]) for item in socket.getaddrinfo(host.rstrip("."), 80, type=socket.SOCK_STREAM)}
 
     assert is_loopback(host)
@@ -167,7 +172,7 @@ def test_every_spelling_of_the_loopback_is_this_machine(host):
 
 
 @pytest.mark.parametrize("url", ["HTTP://Localhost/", "http://%6cocalhost", "http://１２７.0.0.1"])
-def test_disguises_are_this_machine(url):
+def test_disguises_are_this_machine(url: str) -> None:
     assert is_on_this_machine(url)
 
 
@@ -175,8 +180,10 @@ def test_disguises_are_this_machine(url):
     ("found", "is_here"),
     [(["127.0.0.1", "::1"], True), (["10.0.0.7"], False), (["::1", "10.0.0.7"], False), ([], True)],
 )
-def test_a_name_below_localhost_is_where_the_resolver_leads(found, is_here, monkeypatch):
-    def resolve(name, *arguments, **options):
+def test_a_name_below_localhost_is_where_the_resolver_leads(
+    found: list[str], is_here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(name: str, *arguments: None, **options: socket.SocketKind):
         assert name == "judge.localhost"
         if not found:
             raise socket.gaierror("Name or service not known")
@@ -189,7 +196,7 @@ def test_a_name_below_localhost_is_where_the_resolver_leads(found, is_here, monk
 
 
 @pytest.mark.parametrize("host", BEYOND)
-def test_other_hosts_are_not(host):
+def test_other_hosts_are_not(host: str) -> None:
     assert not is_loopback(host)
     assert not is_on_this_machine(in_url(host))
 
@@ -206,15 +213,15 @@ def test_other_hosts_are_not(host):
         "http://me:127.0.0.1@h/",
     ],
 )
-def test_what_names_no_host_or_another_one_is_not(url):
+def test_what_names_no_host_or_another_one_is_not(url: str) -> None:
     assert not is_on_this_machine(url)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_the_address_of_a_server_that_listens_everywhere_leads_here_but_is_no_loopback(host):
+def test_the_address_of_a_server_that_listens_everywhere_leads_here_but_is_no_loopback(host: str) -> None:
     assert is_on_this_machine(in_url(host))
     assert not is_loopback(host)
 
 
-def test_the_host_is_told_without_user_and_password():
+def test_the_host_is_told_without_user_and_password() -> None:
     assert host_of("http://me:secret@Proxy.example.org:3128/") == "proxy.example.org"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
@@ -17,10 +17,13 @@ from transformers import (
     LlamaConfig,
     MistralConfig,
     Phi3Config,
+    PreTrainedConfig,
+    PreTrainedModel,
     Qwen2Config,
     Qwen3Config,
 )
 
+from builders import present
 from medical_team.planning.model_shape import (
     AUTOCAST_BF16,
     BF16,
@@ -28,6 +31,7 @@ from medical_team.planning.model_shape import (
     PURE_BF16,
     PURE_FP32,
     ModelShape,
+    Precisions,
     UnknownShapeError,
     kv_cache_bytes,
     layer_bytes,
@@ -36,8 +40,13 @@ from medical_team.planning.model_shape import (
     training_bytes,
 )
 from medical_team.planning.plan import Unknown
+from medical_team.policy.library_types import moved, text_config
 from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.policy.transformers_inside import cache_of
+
+if TYPE_CHECKING:
+    pass
+
 
 SMALL: dict[str, Any] = {
     "hidden_size": 24,
@@ -62,9 +71,13 @@ CONFIGS = [
 ]
 
 
-def transformers_parameters(config) -> int:
+def model_of(config: PreTrainedConfig) -> PreTrainedModel:
+    return cast("Any", AutoModelForCausalLM).from_config(config)
+
+
+def transformers_parameters(config: PreTrainedConfig) -> int:
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = model_of(config)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -80,12 +93,14 @@ def transformers_parameters(config) -> int:
         ("google/medgemma-4b-it", 3_880_099_328 + 64 * 2560),
     ],
 )
-def test_known_models_have_their_published_number_of_parameters(name, total):
+def test_known_models_have_their_published_number_of_parameters(name: str, total: int) -> None:
     assert KNOWN_SHAPES[name].parameters == total
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.model_type)
-def test_the_formula_counts_what_transformers_makes(config):
+def test_the_formula_counts_what_transformers_makes(
+    config: LlamaConfig | MistralConfig | Qwen2Config | Qwen3Config,
+) -> None:
     # Through JSON, as a config.json is read.
     shape = shape_of_config(json.loads(config.to_json_string(use_diff=False)))
 
@@ -93,13 +108,15 @@ def test_the_formula_counts_what_transformers_makes(config):
 
 
 @pytest.mark.parametrize("config", CONFIGS[:7], ids=lambda config: config.model_type)
-def test_a_config_that_leaves_out_defaults_is_understood(config):
+def test_a_config_that_leaves_out_defaults_is_understood(
+    config: LlamaConfig | MistralConfig | Qwen2Config | Qwen3Config,
+) -> None:
     shape = shape_of_config(json.loads(config.to_json_string(use_diff=True)) | {"model_type": config.model_type})
 
     assert shape.parameters == transformers_parameters(config)
 
 
-def test_the_known_shapes_are_those_of_transformers_models():
+def test_the_known_shapes_are_those_of_transformers_models() -> None:
     shape = KNOWN_SHAPES["Qwen/Qwen2.5-3B-Instruct"]
     config = Qwen2Config(
         hidden_size=shape.hidden_size,
@@ -114,21 +131,21 @@ def test_the_known_shapes_are_those_of_transformers_models():
     assert transformers_parameters(config) == shape.parameters
 
 
-def test_a_multimodal_gemma_counts_as_its_text_model():
+def test_a_multimodal_gemma_counts_as_its_text_model() -> None:
     text = {**SMALL, "head_dim": 8}
     config = Gemma3Config(text_config=text)
 
     shape = shape_of_config({"model_type": "gemma3", "text_config": text})
 
-    assert shape.parameters == transformers_parameters(config.get_text_config())
+    assert shape.parameters == transformers_parameters(text_config(config))
 
 
-def test_the_adapter_s_parameters_are_peft_s():
+def test_the_adapter_s_parameters_are_peft_s() -> None:
     from peft import LoraConfig, get_peft_model
 
     config = Qwen2Config(**SMALL)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = model_of(config)
         adapted = get_peft_model(model, LoraConfig(r=5, target_modules="all-linear", task_type="CAUSAL_LM"))
 
     trainable, _ = adapted.get_nb_trainable_parameters()
@@ -142,14 +159,14 @@ def known_shape(name: str) -> ModelShape:
     return shape
 
 
-def test_the_models_that_ship_are_known():
+def test_the_models_that_ship_are_known() -> None:
     tiny, _ = make_tiny_model()
 
     assert known_shape("tiny-random").parameters == sum(parameter.numel() for parameter in tiny.parameters())
     assert 400_000 < known_shape("demo").parameters < 2_000_000
 
 
-def test_a_folder_s_own_config_decides_even_under_a_known_name(tmp_path, monkeypatch):
+def test_a_folder_s_own_config_decides_even_under_a_known_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "Qwen" / "Qwen2.5-3B-Instruct"
     folder.mkdir(parents=True)
@@ -158,7 +175,7 @@ def test_a_folder_s_own_config_decides_even_under_a_known_name(tmp_path, monkeyp
     assert known_shape("Qwen/Qwen2.5-3B-Instruct").hidden_size == 24
 
 
-def test_an_adapter_has_its_base_s_shape(tmp_path):
+def test_an_adapter_has_its_base_s_shape(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "config.json").write_text(LlamaConfig(**SMALL).to_json_string())
     adapter = tmp_path / "adapter"
@@ -184,7 +201,7 @@ def test_the_hugging_face_cache_is_read_without_its_library(
     assert isinstance(shape_of("owner/model"), ModelShape)
 
 
-def test_what_is_not_known_says_how_to_make_it_known(tmp_path, monkeypatch):
+def test_what_is_not_known_says_how_to_make_it_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
 
     answer = shape_of("owner/unheard-of")
@@ -194,13 +211,13 @@ def test_what_is_not_known_says_how_to_make_it_known(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["no JSON", "[]", '{"model_type": "t5"}', '{"model_type": "llama"}'])
-def test_an_unusable_config_is_no_crash(tmp_path, content):
+def test_an_unusable_config_is_no_crash(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
 
     assert isinstance(shape_of(str(tmp_path)), Unknown)
 
 
-def test_an_unknown_kind_is_named():
+def test_an_unknown_kind_is_named() -> None:
     with pytest.raises(UnknownShapeError, match="mamba"):
         shape_of_config({"model_type": "mamba"})
 
@@ -218,18 +235,22 @@ SIZES: dict[str, Any] = {
 }
 
 
-def a_model(kind, layers, dtype):
-    config = kind(**SIZES, num_hidden_layers=layers)
-    config._attn_implementation = "sdpa"
-    return AutoModelForCausalLM.from_config(config).to(dtype), shape_of_config(config.to_dict())
+def a_model(kind: type[PreTrainedConfig], layers: int, dtype: torch.dtype) -> tuple[PreTrainedModel, ModelShape]:
+    options: dict[str, Any] = {**SIZES, "num_hidden_layers": layers, "attn_implementation": "sdpa"}
+    config = kind(**options)
+    return moved(model_of(config), dtype=dtype), shape_of_config(config.to_dict())
 
 
-def kept_bytes(model, *, is_padded, is_autocast):
+def as_it_is(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
+def kept_bytes(model: PreTrainedModel, *, is_padded: bool, is_autocast: bool) -> int:
     """The storages that a forward pass keeps for the backward pass, weights aside."""
     weights = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
-    kept = {}
+    kept: dict[int, torch.UntypedStorage] = {}
 
-    def keep(tensor):
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage
@@ -239,10 +260,12 @@ def kept_bytes(model, *, is_padded, is_autocast):
     if is_padded:
         attention_mask[:, :3] = 0
     with (
-        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autograd.graph.saved_tensors_hooks(keep, as_it_is),
         torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_autocast),
     ):
-        model.model(input_ids=torch.randint(1, 100, (ROWS, COLUMNS)), attention_mask=attention_mask, use_cache=False)
+        present(model.base_model)(
+            input_ids=torch.randint(1, 100, (ROWS, COLUMNS)), attention_mask=attention_mask, use_cache=False
+        )
     return sum(storage.nbytes() for storage in kept.values())
 
 
@@ -253,7 +276,9 @@ def kept_bytes(model, *, is_padded, is_autocast):
     ids=["fp32", "bf16", "autocast"],
 )
 @pytest.mark.parametrize("kind", [LlamaConfig, Qwen2Config, Qwen3Config, Gemma3TextConfig])
-def test_a_layer_keeps_what_the_formula_says(kind, precisions, dtype, is_padded):
+def test_a_layer_keeps_what_the_formula_says(
+    kind: type[PreTrainedConfig], precisions: Precisions, dtype: torch.dtype, is_padded: bool
+) -> None:
     is_autocast = precisions is AUTOCAST_BF16
     one, _ = a_model(kind, 1, dtype)
     two, shape = a_model(kind, 2, dtype)
@@ -268,9 +293,9 @@ def test_a_layer_keeps_what_the_formula_says(kind, precisions, dtype, is_padded)
     assert formula == pytest.approx(measured, rel=0.02 if kind is not Gemma3TextConfig else 0.06)
 
 
-def test_checkpointing_keeps_each_layer_s_input_alone():
+def test_checkpointing_keeps_each_layer_s_input_alone() -> None:
     model, shape = a_model(Qwen2Config, 6, torch.float32)
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    cast("Any", model).gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
     measured = kept_bytes(model, is_padded=False, is_autocast=False)
 
@@ -284,7 +309,7 @@ def test_checkpointing_keeps_each_layer_s_input_alone():
     assert formula < without
 
 
-def test_keys_and_values_take_what_a_cache_holds():
+def test_keys_and_values_take_what_a_cache_holds() -> None:
     model, shape = a_model(Qwen2Config, 3, torch.float32)
     cache = cache_of(model(input_ids=torch.randint(1, 100, (ROWS, COLUMNS)), use_cache=True))
 

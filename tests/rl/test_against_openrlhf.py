@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any, cast
 from unittest.mock import MagicMock
 
 import pytest
 import torch
 
-from medical_team.config import AdvantageNormalization
+from medical_team.config import AdvantageNormalization, LossAveraging
 from medical_team.records import Role
 from medical_team.rl.reinforce import clipped_token_losses, kl_estimates, reinforce_advantages, token_weights
 from needs import OPENRLHF
@@ -31,7 +33,7 @@ UNUSED_MODULES = (
 
 
 @pytest.fixture(scope="module")
-def upstream():
+def upstream() -> Iterator[Any]:
     OPENRLHF.module("openrlhf")
     before = dict(sys.modules)
     for name in (*UNUSED_ENGINES, *UNUSED_MODULES):
@@ -51,7 +53,7 @@ def upstream():
 
 
 @pytest.fixture
-def rollout():
+def rollout() -> Any:
     """Eight samples with replies of one to twelve tokens."""
     generator = torch.Generator().manual_seed(3)
     lengths_N = torch.randint(1, 13, (8,), generator=generator)
@@ -69,20 +71,21 @@ def rollout():
 ROLES = [Role.ATTACKER, Role.ASSESSOR] * 4
 
 
-def our_advantages(rollout, normalization: AdvantageNormalization = "batch") -> torch.Tensor:
+def our_advantages(rollout: Any, normalization: AdvantageNormalization = "batch") -> torch.Tensor:
     kl_NR = kl_estimates(rollout.old_NR, rollout.reference_NR, rollout.mask_NR)
     return reinforce_advantages(
         rollout.rewards_N, kl_NR, rollout.mask_NR, ROLES, kl_coefficient=0.05, normalization=normalization
     ).values_NR
 
 
-def samples_of(rollout, role: Role) -> SimpleNamespace:
+def samples_of(rollout: Any, role: Role) -> SimpleNamespace:
     """The part of ``rollout`` that ``role`` said."""
     is_role_N = torch.tensor([row_role is role for row_role in ROLES])
-    return SimpleNamespace(**{name: values[is_role_N] for name, values in vars(rollout).items()})
+    columns = cast("dict[str, torch.Tensor]", vars(rollout))
+    return SimpleNamespace(**{name: values[is_role_N] for name, values in columns.items()})
 
 
-def upstream_advantages(upstream, rollout) -> torch.Tensor:
+def upstream_advantages(upstream: Any, rollout: Any) -> torch.Tensor:
     maker = object.__new__(upstream.experience_maker.RemoteExperienceMaker)
     maker.advantage_estimator = "reinforce"
     maker.kl_ctl = SimpleNamespace(value=0.05)
@@ -104,7 +107,7 @@ def upstream_advantages(upstream, rollout) -> torch.Tensor:
     return experience.advantages
 
 
-def test_advantages_with_batch_normalisation_are_upstreams(upstream, rollout):
+def test_advantages_with_batch_normalisation_are_upstreams(upstream: Any, rollout: Any) -> None:
     mask_NR = rollout.mask_NR
 
     torch.testing.assert_close(
@@ -113,7 +116,9 @@ def test_advantages_with_batch_normalisation_are_upstreams(upstream, rollout):
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_advantages_normalised_by_role_are_upstreams_over_the_samples_of_that_role_alone(upstream, rollout, role):
+def test_advantages_normalised_by_role_are_upstreams_over_the_samples_of_that_role_alone(
+    upstream: Any, rollout: Any, role: Role
+) -> None:
     ours_NR = samples_of(SimpleNamespace(values_NR=our_advantages(rollout, "role")), role).values_NR
     of_role = samples_of(rollout, role)
 
@@ -122,14 +127,14 @@ def test_advantages_normalised_by_role_are_upstreams_over_the_samples_of_that_ro
     torch.testing.assert_close(ours_NR[of_role.mask_NR], theirs_NR[of_role.mask_NR], rtol=1e-5, atol=1e-6)
 
 
-def test_upstream_itself_normalises_over_both_roles(upstream, rollout):
+def test_upstream_itself_normalises_over_both_roles(upstream: Any, rollout: Any) -> None:
     by_role_NR, mask_NR = our_advantages(rollout, "role"), rollout.mask_NR
 
     assert (by_role_NR - upstream_advantages(upstream, rollout))[mask_NR].abs().max() > 0.1
 
 
 @pytest.mark.parametrize(("averaging", "is_token_level"), [("token-mean", True), ("seq-mean-token-mean", False)])
-def test_the_loss_is_upstreams(upstream, rollout, averaging, is_token_level):
+def test_the_loss_is_upstreams(upstream: Any, rollout: Any, averaging: LossAveraging, is_token_level: bool) -> None:
     advantages_NR = our_advantages(rollout)
 
     losses_NR, is_clipped_NR = clipped_token_losses(rollout.new_NR, rollout.old_NR, advantages_NR, 0.2)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -19,11 +20,12 @@ from medical_team.rl.batch import microbatch_rows, padded_to, reply_mask, tokeni
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.protocols import Experience
 from medical_team.samples import Update
+from tensors import numbers
 
 lengths = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 40)), min_size=1, max_size=30)
 
 
-def samples_of(lengths_of_samples):
+def samples_of(lengths_of_samples: list[tuple[int, int]]):
     return [
         a_sample(prompt_token_ids=(1,) * prompt, token_ids=(2,) * reply, log_probs=(-1.0,) * reply)
         for prompt, reply in lengths_of_samples
@@ -31,7 +33,9 @@ def samples_of(lengths_of_samples):
 
 
 @given(lengths, st.integers(1, 400))
-def test_every_row_is_in_one_micro_batch_within_the_token_budget(lengths_of_samples, max_tokens):
+def test_every_row_is_in_one_micro_batch_within_the_token_budget(
+    lengths_of_samples: list[tuple[int, int]], max_tokens: int
+) -> None:
     samples = samples_of(lengths_of_samples)
     cut = list(microbatch_rows(samples, max_tokens))
 
@@ -42,11 +46,11 @@ def test_every_row_is_in_one_micro_batch_within_the_token_budget(lengths_of_samp
 
 
 @given(lengths)
-def test_masks_and_padding(lengths_of_samples):
+def test_masks_and_padding(lengths_of_samples: list[tuple[int, int]]) -> None:
     samples = samples_of(lengths_of_samples)
     mask_NR = reply_mask(samples)
 
-    assert mask_NR.sum(1).tolist() == [reply for _, reply in lengths_of_samples]
+    assert numbers(mask_NR.sum(1)) == [reply for _, reply in lengths_of_samples]
     old_NR = padded_to(mask_NR, [sample.old_log_probs for sample in samples])
     assert torch.equal(old_NR, -mask_NR.float())
 
@@ -60,7 +64,7 @@ def some_demonstrations(count: int = 6) -> tuple[Demonstration, ...]:
 
 
 def learnt_from_demonstrations(
-    demonstrations: tuple[Demonstration, ...] | None = None, *, steps: int = 1, **training
+    demonstrations: tuple[Demonstration, ...] | None = None, *, steps: int = 1, **training: Any
 ) -> tuple[Policy, list[Update]]:
     config = replace(a_config(FULL, **training), rollout=LONG_REPLIES)
     policy = Policy(config.policy, seed=0)
@@ -69,7 +73,7 @@ def learnt_from_demonstrations(
     return policy, [learner.learn(shown, step) for step in range(steps)]
 
 
-def test_a_demonstration_ends_with_the_end_and_reads_as_it_was_written():
+def test_a_demonstration_ends_with_the_end_and_reads_as_it_was_written() -> None:
     policy = Policy(FULL, seed=0)
     demonstration = Demonstration(Role.ASSESSOR, "record", "Is it Safe?", "<answer>", "Harmful</answer>")
     config = replace(a_config(FULL), rollout=RolloutConfig(max_verdict_tokens=32))
@@ -78,27 +82,27 @@ def test_a_demonstration_ends_with_the_end_and_reads_as_it_was_written():
     assert decode_reply(policy.tokenizer, encoded.token_ids, policy.eos_token_ids) == "Harmful</answer>"
 
 
-def test_a_reply_beyond_the_limit_names_the_option():
+def test_a_reply_beyond_the_limit_names_the_option() -> None:
     policy = Policy(FULL, seed=0)
     demonstration = Demonstration(Role.ASSESSOR, "record", "Is it Safe?", "", "Harmful " * 20)
     with pytest.raises(UsageError, match=r"record record has 160 tokens.*rollout\.max_verdict_tokens.*at least 161"):
         tokenized(demonstration, policy, a_config(FULL))
 
 
-def test_the_loss_falls():
+def test_the_loss_falls() -> None:
     _, updates = learnt_from_demonstrations(steps=8)
     assert present(updates[-1].demonstration_loss) < 0.9 * present(updates[0].demonstration_loss)
     assert (updates[0].demonstrations, updates[0].samples) == (6, 0)
 
 
-def test_what_is_learnt_does_not_depend_on_micro_batches():
+def test_what_is_learnt_does_not_depend_on_micro_batches() -> None:
     whole, _ = learnt_from_demonstrations(tokens_per_microbatch=10**6)
     cut, _ = learnt_from_demonstrations(tokens_per_microbatch=1)
     for name, weights in weights_of(whole).items():
         torch.testing.assert_close(weights_of(cut)[name], weights, rtol=0, atol=1e-5)
 
 
-def test_a_verdict_weighs_as_much_as_a_long_revision():
+def test_a_verdict_weighs_as_much_as_a_long_revision() -> None:
     long = Demonstration(Role.ATTACKER, "long", "Rewrite.", "", "fever and cough " * 4)
     short = Demonstration(Role.ASSESSOR, "short", "Judge.", "", "S")
     losses = [
@@ -108,7 +112,7 @@ def test_a_verdict_weighs_as_much_as_a_long_revision():
     assert losses[2] == pytest.approx((losses[0] + losses[1]) / 2, rel=1e-5)
 
 
-def test_demonstrations_mixed_into_self_play_change_the_update_by_their_weight():
+def test_demonstrations_mixed_into_self_play_change_the_update_by_their_weight() -> None:
     def updated(coefficient: float) -> tuple[float | None, dict[str, torch.Tensor]]:
         config = replace(a_config(FULL), rollout=LONG_REPLIES)
         policy = Policy(config.policy, seed=0)

@@ -3,12 +3,13 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from learning import FULL, LORA, a_config, drawn_samples, experience, weights_of
-from medical_team.config import RolloutConfig, RunConfig
+from medical_team.config import PolicyConfig, RolloutConfig, RunConfig
 from medical_team.errors import PolicyError, TrainingError
 from medical_team.game.rollout import REFERENCE
 from medical_team.metrics.alarms import alarms
@@ -30,7 +31,7 @@ def learnt(config: RunConfig, samples: list[Sample] | None = None, *, steps: int
 
 
 @pytest.mark.parametrize("policy_config", [LORA, FULL], ids=["lora", "full"])
-def test_rewarded_replies_become_likelier_and_punished_ones_less_likely(policy_config):
+def test_rewarded_replies_become_likelier_and_punished_ones_less_likely(policy_config: PolicyConfig) -> None:
     config = a_config(policy_config, kl_coefficient=0.0)
     policy = Policy(policy_config, seed=0)
     samples = drawn_samples(policy)
@@ -46,7 +47,7 @@ def test_rewarded_replies_become_likelier_and_punished_ones_less_likely(policy_c
 
 
 @pytest.mark.parametrize("policy_config", [LORA, FULL], ids=["lora", "full"])
-def test_kl_is_zero_at_first_and_the_reference_never_moves(policy_config):
+def test_kl_is_zero_at_first_and_the_reference_never_moves(policy_config: PolicyConfig) -> None:
     config = a_config(policy_config, learning_rate=1e-2)
     policy = Policy(policy_config, seed=0)
     learner = ReinforceLearner(policy, config)
@@ -61,7 +62,7 @@ def test_kl_is_zero_at_first_and_the_reference_never_moves(policy_config):
 
 
 @pytest.mark.parametrize("loss_averaging", ["token-mean", "seq-mean-token-mean"])
-def test_gradients_do_not_depend_on_how_micro_batches_are_cut(loss_averaging):
+def test_gradients_do_not_depend_on_how_micro_batches_are_cut(loss_averaging: str) -> None:
     whole, (whole_update,) = learnt(a_config(tokens_per_microbatch=100_000, loss_averaging=loss_averaging))
     single, (single_update,) = learnt(a_config(tokens_per_microbatch=1, loss_averaging=loss_averaging))
 
@@ -71,7 +72,7 @@ def test_gradients_do_not_depend_on_how_micro_batches_are_cut(loss_averaging):
         torch.testing.assert_close(cut.grad, uncut.grad, rtol=1e-3, atol=1e-7, msg=name)
 
 
-def test_gradient_checkpointing_changes_memory_alone():
+def test_gradient_checkpointing_changes_memory_alone() -> None:
     plain, (plain_update,) = learnt(a_config())
     checkpointed, (checkpointed_update,) = learnt(a_config(replace(LORA, gradient_checkpointing=True)))
 
@@ -80,7 +81,7 @@ def test_gradient_checkpointing_changes_memory_alone():
         torch.testing.assert_close(weights_of(checkpointed)[name], weights, rtol=1e-4, atol=1e-6, msg=name)
 
 
-def test_the_same_seed_gives_the_same_weights():
+def test_the_same_seed_gives_the_same_weights() -> None:
     config = a_config(minibatches_per_step=2, epochs_per_step=2)
     first, first_updates = learnt(config, steps=3)
     second, second_updates = learnt(config, steps=3)
@@ -89,7 +90,7 @@ def test_the_same_seed_gives_the_same_weights():
     assert all(torch.equal(weights, weights_of(second)[name]) for name, weights in weights_of(first).items())
 
 
-def test_a_batch_of_one_update_has_ratio_one_and_nothing_to_clip():
+def test_a_batch_of_one_update_has_ratio_one_and_nothing_to_clip() -> None:
     _, (update,) = learnt(a_config())
 
     # With every ratio 1 the loss is minus the mean advantage, which normalisation makes 0 for each role.
@@ -99,13 +100,13 @@ def test_a_batch_of_one_update_has_ratio_one_and_nothing_to_clip():
     assert update.entropy > 0
 
 
-def test_later_minibatches_meet_the_clip():
+def test_later_minibatches_meet_the_clip() -> None:
     _, (update,) = learnt(a_config(learning_rate=0.05, epochs_per_step=4))
 
     assert update.clip_fraction > 0
 
 
-def test_a_role_without_signal_is_skipped_and_named():
+def test_a_role_without_signal_is_skipped_and_named() -> None:
     policy = Policy(LORA, seed=0)
     samples = [
         replace(sample, reward=replace(sample.reward, total=1.0)) if sample.role is Role.ATTACKER else sample
@@ -121,7 +122,7 @@ def test_a_role_without_signal_is_skipped_and_named():
     assert ReinforceLearner(policy, a_config()).learn(experience(samples), 0).zero_variance_roles == (Role.ATTACKER,)
 
 
-def test_a_step_without_samples_changes_nothing():
+def test_a_step_without_samples_changes_nothing() -> None:
     policy, (update,) = learnt(a_config(), samples=[])
 
     assert update.samples == update.action_tokens == 0
@@ -130,7 +131,7 @@ def test_a_step_without_samples_changes_nothing():
     )
 
 
-def test_a_kl_that_is_not_finite_is_told_before_anything_is_learnt():
+def test_a_kl_that_is_not_finite_is_told_before_anything_is_learnt() -> None:
     policy = Policy(FULL, seed=0)
     samples = drawn_samples(policy)
     _, parameter = next(iter(policy.trainable_parameters()))
@@ -145,7 +146,7 @@ def test_a_kl_that_is_not_finite_is_told_before_anything_is_learnt():
     assert bool(torch.isposinf(parameter).all())
 
 
-def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change():
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change() -> None:
     policy = Policy(LORA, seed=0)
     samples = drawn_samples(policy)
     broken = replace(samples[0], reward=replace(samples[0].reward, total=float("nan")))
@@ -174,13 +175,13 @@ def learnt_with(rollout: RolloutConfig, by: float = 0.0):
     return ReinforceLearner(policy, config).learn(experience(samples), 0)
 
 
-def test_the_same_log_probs_have_no_mismatch():
+def test_the_same_log_probs_have_no_mismatch() -> None:
     found = measured_mismatch(ENGINE_NR, ENGINE_NR, MASK_NR, is_exact=True)
 
     assert (found.largest, found.mean, found.kl, found.truncated_share) == (0.0, 0.0, 0.0, None)
 
 
-def test_padding_does_not_count():
+def test_padding_does_not_count() -> None:
     learner_NR = ENGINE_NR + torch.tensor([[0.1, 0.0, 0.0], [-0.3, 9.0, 9.0]])
     found = measured_mismatch(ENGINE_NR, learner_NR, MASK_NR, is_exact=True)
 
@@ -189,7 +190,7 @@ def test_padding_does_not_count():
     assert found.kl == pytest.approx((math.exp(0.1) - 1.1 + math.exp(-0.3) - 0.7) / 4)
 
 
-def test_weights_are_ratios_up_to_two_and_carry_no_gradient():
+def test_weights_are_ratios_up_to_two_and_carry_no_gradient() -> None:
     learner_NR = (ENGINE_NR + torch.tensor([[0.1, -0.5, 3.0], [0.0, 0.0, 0.0]])).requires_grad_()
     weights_NR = truncated_weights(ENGINE_NR, learner_NR)
 
@@ -200,11 +201,11 @@ def test_weights_are_ratios_up_to_two_and_carry_no_gradient():
     assert found.truncated_share == 0.25
 
 
-def test_the_built_in_engine_in_fp32_is_taken_at_its_word():
+def test_the_built_in_engine_in_fp32_is_taken_at_its_word() -> None:
     assert learnt_with(RolloutConfig(engine="transformers")).mismatch is None
 
 
-def test_another_engine_is_measured_and_the_ratio_is_the_learners_own():
+def test_another_engine_is_measured_and_the_ratio_is_the_learners_own() -> None:
     exact = learnt_with(RolloutConfig(engine="vllm", correction="none"))
     off = learnt_with(RolloutConfig(engine="vllm", correction="none"), by=1.0)
 
@@ -217,7 +218,7 @@ def test_another_engine_is_measured_and_the_ratio_is_the_learners_own():
     assert off.clip_fraction == exact.clip_fraction == 0.0
 
 
-def test_a_correction_weighs_the_loss():
+def test_a_correction_weighs_the_loss() -> None:
     plain = learnt_with(RolloutConfig(engine="vllm", correction="none"), by=1.0)
     corrected = learnt_with(RolloutConfig(engine="vllm", correction="truncated"), by=1.0)
 
@@ -227,7 +228,7 @@ def test_a_correction_weighs_the_loss():
     assert corrected.mismatch.truncated_share == 0.0
 
 
-def test_what_rounding_does_not_explain_raises_an_alarm():
+def test_what_rounding_does_not_explain_raises_an_alarm() -> None:
     def told(by: float) -> dict[str, str]:
         update = learnt_with(RolloutConfig(engine="vllm", correction="none"), by=by)
         metrics = {**step_metrics([], update, {}), "rollout/mismatch_mean": 0.0, "rollout/mismatch_bound": 0.0}
@@ -240,7 +241,7 @@ def test_what_rounding_does_not_explain_raises_an_alarm():
 
 
 @pytest.fixture
-def learner():
+def learner() -> ReinforceLearner:
     policy = Policy(LORA, seed=1)
     learner = ReinforceLearner(policy, a_config())
     learner.learn(experience(drawn_samples(policy, 4)), 0)
@@ -255,7 +256,9 @@ def learner():
         (f"{POLICY_FOLDER}/adapter_model.safetensors", PolicyError, "can't read the weights in .*adapter_model"),
     ],
 )
-def test_a_file_that_was_cut_off_is_named(learner, tmp_path, bytes_left, file, error, message):
+def test_a_file_that_was_cut_off_is_named(
+    learner: ReinforceLearner, tmp_path: Path, bytes_left: int, file: str, error: type[Exception], message: str
+) -> None:
     learner.save(tmp_path)
     os.truncate(tmp_path / file, bytes_left)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from builders import a_record, a_revision_of
 from medical_team.config import CheckpointConfig, RunConfig, TrainingConfig
 from medical_team.errors import RunFolderError, TrainingError, VllmError
 from medical_team.game.rollout import Reply, RolloutRequest
-from medical_team.game_config import OpponentConfig
+from medical_team.game_config import OpponentConfig, OpponentDrawing
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Role, Ruling
 from medical_team.rl.experience import WarmStart
@@ -32,9 +33,11 @@ STEPS, GAMES = 4, 8
 class ScriptedRollout:
     """Attackers rewrite, assessors say Harmful; every event is written into one list."""
 
-    events: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list[str])
 
-    def generate(self, requests: Sequence[RolloutRequest], on_progress=None) -> list[Reply]:
+    def generate(
+        self, requests: Sequence[RolloutRequest], on_progress: Callable[..., Any] | None = None
+    ) -> list[Reply]:
         if requests:
             self.events.append(f"{requests[0].speaker.role.value}s speak")
         return [self._reply(request) for request in requests]
@@ -137,7 +140,7 @@ class Recorder(Listener):
 
 
 @pytest.fixture
-def run(tmp_path) -> RunFolder:
+def run(tmp_path: Path) -> RunFolder:
     records = [a_record(data_type, id=f"{data_type.value}-{number}") for data_type in DataType for number in range(3)]
     config = RunConfig(
         training=TrainingConfig(steps=STEPS, games_per_step=GAMES), checkpoints=CheckpointConfig(save_every=2)
@@ -145,7 +148,13 @@ def run(tmp_path) -> RunFolder:
     return RunFolder.create(tmp_path / "run", config.resolved, records)
 
 
-def play(run: RunFolder, *listeners: Listener, stop=None, is_failing=False, events=None):
+def play(
+    run: RunFolder,
+    *listeners: Listener,
+    stop: StopRequest | None = None,
+    is_failing: bool = False,
+    events: list[Any] | None = None,
+):
     events = [] if events is None else events
     learner = CountingLearner(events)
     judge = ScriptedJudge(events, is_failing)
@@ -153,7 +162,7 @@ def play(run: RunFolder, *listeners: Listener, stop=None, is_failing=False, even
     return result, learner, events
 
 
-def test_the_order_of_a_run(run):
+def test_the_order_of_a_run(run: RunFolder) -> None:
     events: list[str] = []
     result, learner, events = play(run, Recorder(events), events=events)
 
@@ -174,7 +183,7 @@ def test_the_order_of_a_run(run):
     assert learner.learnt == json.loads((run.final_path / "learnt.json").read_text())
 
 
-def test_a_stop_after_a_step_saves_and_the_resumed_run_ends_in_the_same_numbers(run, tmp_path):
+def test_a_stop_after_a_step_saves_and_the_resumed_run_ends_in_the_same_numbers(run: RunFolder, tmp_path: Path) -> None:
     whole, learner, _ = play(run)
     other = RunFolder.create(tmp_path / "other", run.config, run.training_records())
     stop = StopRequest()
@@ -191,7 +200,9 @@ def test_a_stop_after_a_step_saves_and_the_resumed_run_ends_in_the_same_numbers(
 @pytest.mark.parametrize(
     ("marker", "said"), [(None, "has no checkpoint.json"), ('{"form', "is damaged"), ("[]", "is damaged")]
 )
-def test_a_last_checkpoint_that_is_not_whole_is_named_before_anything_changes(run, marker, said):
+def test_a_last_checkpoint_that_is_not_whole_is_named_before_anything_changes(
+    run: RunFolder, marker: str | None, said: str
+) -> None:
     play(run)
     path = run.checkpoints.path_of(STEPS) / "checkpoint.json"
     path.unlink()
@@ -205,9 +216,11 @@ def test_a_last_checkpoint_that_is_not_whole_is_named_before_anything_changes(ru
     assert list(run.games()) == games
 
 
-def test_a_rollout_engine_that_dies_leaves_what_was_learnt(run):
+def test_a_rollout_engine_that_dies_leaves_what_was_learnt(run: RunFolder) -> None:
     class Dying(ScriptedRollout):
-        def generate(self, requests, on_progress=None):
+        def generate(
+            self, requests: Sequence[RolloutRequest], on_progress: Callable[..., Any] | None = None
+        ) -> list[Reply]:
             if self.events.count("follow") == 2:
                 raise VllmError("vLLM failed: out of memory.")
             return super().generate(requests, on_progress)
@@ -222,7 +235,7 @@ def test_a_rollout_engine_that_dies_leaves_what_was_learnt(run):
     assert resumed.learnt == STEPS * (GAMES + GAMES // 2)
 
 
-def test_void_games_are_kept_and_nobody_learns_from_them(run):
+def test_void_games_are_kept_and_nobody_learns_from_them(run: RunFolder) -> None:
     _, learner, _ = play(run, is_failing=True)
 
     assert {game.state for game in run.games()} == {GameState.VOID}
@@ -230,7 +243,7 @@ def test_void_games_are_kept_and_nobody_learns_from_them(run):
     assert all(metrics.values["void_share/all"] == 1.0 for metrics in run.metrics())
 
 
-def test_a_listener_that_raises_is_dropped_and_told_to_the_others(run):
+def test_a_listener_that_raises_is_dropped_and_told_to_the_others(run: RunFolder) -> None:
     events: list[str] = []
     broken = Recorder([], raise_after=1)
 
@@ -244,7 +257,7 @@ def test_a_listener_that_raises_is_dropped_and_told_to_the_others(run):
     ]
 
 
-def test_listeners_hear_the_end_of_a_run_that_an_error_cuts_short(run):
+def test_listeners_hear_the_end_of_a_run_that_an_error_cuts_short(run: RunFolder) -> None:
     class Diverging(CountingLearner):
         def learn(self, experience: Experience, step: int) -> Update:
             raise TrainingError("the gradient is nan")
@@ -257,7 +270,7 @@ def test_listeners_hear_the_end_of_a_run_that_an_error_cuts_short(run):
     assert len(list(run.games())) == GAMES
 
 
-def test_a_warm_start_is_the_same_loop_with_another_source(run, tmp_path):
+def test_a_warm_start_is_the_same_loop_with_another_source(run: RunFolder, tmp_path: Path) -> None:
     warm = RunFolder.create(tmp_path / "warm", run.config, run.training_records(), kind="warm-start")
     warm.change_steps(3)
 
@@ -272,12 +285,12 @@ def test_a_warm_start_is_the_same_loop_with_another_source(run, tmp_path):
     )
 
 
-def a_run_with(path, run: RunFolder, **sections) -> RunFolder:
+def a_run_with(path: Path, run: RunFolder, **sections: Any) -> RunFolder:
     """A run like ``run`` whose configuration has other ``sections``."""
     return RunFolder.create(path, replace(run.config, **sections), run.training_records())
 
 
-def test_past_selves_join_before_the_games_that_they_may_play(run, tmp_path):
+def test_past_selves_join_before_the_games_that_they_may_play(run: RunFolder, tmp_path: Path) -> None:
     pool = a_run_with(tmp_path / "pool", run, opponents=OpponentConfig(add_every=1, size=3, share=1.0))
 
     _, _, events = play(pool)
@@ -302,7 +315,7 @@ def test_past_selves_join_before_the_games_that_they_may_play(run, tmp_path):
 
 
 @pytest.mark.parametrize("drawing", ["uniform", "pfsp"])
-def test_a_resumed_run_plays_the_same_opponents(run, tmp_path, drawing):
+def test_a_resumed_run_plays_the_same_opponents(run: RunFolder, tmp_path: Path, drawing: OpponentDrawing) -> None:
     opponents = OpponentConfig(add_every=1, size=3, share=0.8, draw=drawing)
     whole = a_run_with(tmp_path / "whole", run, opponents=opponents)
     other = a_run_with(tmp_path / "other", run, opponents=opponents)
@@ -319,7 +332,7 @@ def test_a_resumed_run_plays_the_same_opponents(run, tmp_path, drawing):
     assert kept[0] == kept[1]
 
 
-def test_a_past_self_that_is_gone_is_named(run, tmp_path):
+def test_a_past_self_that_is_gone_is_named(run: RunFolder, tmp_path: Path) -> None:
     pool = a_run_with(tmp_path / "pool", run, opponents=OpponentConfig(add_every=1))
     stop = StopRequest()
     play(pool, Recorder([], stop, stop_after=1), stop=stop)
@@ -330,7 +343,7 @@ def test_a_past_self_that_is_gone_is_named(run, tmp_path):
 
 
 @pytest.mark.parametrize("wanted", [3, 20])
-def test_a_step_learns_from_as_many_assessor_samples_as_are_wanted(run, tmp_path, wanted):
+def test_a_step_learns_from_as_many_assessor_samples_as_are_wanted(run: RunFolder, tmp_path: Path, wanted: int) -> None:
     training = replace(run.config.training, assessor_samples_per_step=wanted)
     opponents = OpponentConfig(add_every=1, share=1.0, sides="assessor")
     matched = a_run_with(tmp_path / "matched", run, training=training, opponents=opponents)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from learning import FULL, LORA, a_config, drawn_samples, experience, weights_of
+from medical_team.config import PolicyConfig
 from medical_team.errors import TrainingError
-from medical_team.policy.pair import load_policies
+from medical_team.policy.pair import Policies, load_policies
+from medical_team.policy.policy import Policy
 from medical_team.records import Role
 from medical_team.rl.learner import ReinforceLearner
 from medical_team.rl.role_learners import RoleLearners, make_learner
@@ -17,24 +21,24 @@ from medical_team.rl.role_learners import RoleLearners, make_learner
 ADAPTATIONS = pytest.mark.parametrize("policy_config", [LORA, FULL], ids=["lora", "full"])
 
 
-def separate(policy_config, **training):
+def separate(policy_config: PolicyConfig, **training: Any):
     config = a_config(replace(policy_config, roles="separate"), **training)
     policies = load_policies(config.policy, seed=config.training.seed)
     return policies, make_learner(policies, config)
 
 
-def all_weights(policies):
+def all_weights(policies: Policies):
     return {(role, name): weights for role in Role for name, weights in weights_of(policies.policy_of(role)).items()}
 
 
-def test_a_shared_policy_has_one_learner():
+def test_a_shared_policy_has_one_learner() -> None:
     config = a_config()
     assert isinstance(make_learner(load_policies(config.policy, seed=1), config), ReinforceLearner)
 
 
 @ADAPTATIONS
 @pytest.mark.parametrize("role", list(Role))
-def test_a_role_s_samples_change_its_own_policy_alone(policy_config, role):
+def test_a_role_s_samples_change_its_own_policy_alone(policy_config: PolicyConfig, role: Role) -> None:
     policies, learner = separate(policy_config)
     samples = [sample for sample in drawn_samples(policies.policy_of(role)) if sample.role is role]
     before = all_weights(policies)
@@ -48,7 +52,7 @@ def test_a_role_s_samples_change_its_own_policy_alone(policy_config, role):
 
 
 @ADAPTATIONS
-def test_each_role_learns_as_it_would_alone(policy_config):
+def test_each_role_learns_as_it_would_alone(policy_config: PolicyConfig) -> None:
     together, learner = separate(policy_config)
     samples = drawn_samples(together.policy_of(Role.ASSESSOR))
     update = learner.learn(experience(samples), 0)
@@ -62,7 +66,7 @@ def test_each_role_learns_as_it_would_alone(policy_config):
 
 
 @ADAPTATIONS
-def test_a_restored_pair_goes_on_to_the_same_weights(policy_config, tmp_path):
+def test_a_restored_pair_goes_on_to_the_same_weights(policy_config: PolicyConfig, tmp_path: Path) -> None:
     first, learner = separate(policy_config)
     samples = drawn_samples(first.policy_of(Role.ASSESSOR))
     learner.learn(experience(samples), 0)
@@ -78,7 +82,7 @@ def test_a_restored_pair_goes_on_to_the_same_weights(policy_config, tmp_path):
 
 
 @ADAPTATIONS
-def test_the_export_is_the_assessor_with_the_attacker_inside(policy_config, tmp_path):
+def test_the_export_is_the_assessor_with_the_attacker_inside(policy_config: PolicyConfig, tmp_path: Path) -> None:
     policies, learner = separate(policy_config, learning_rate=0.05)
     samples = drawn_samples(policies.policy_of(Role.ASSESSOR))
     learner.learn(experience(samples, learning_rate=0.05), 0)
@@ -92,12 +96,12 @@ def test_the_export_is_the_assessor_with_the_attacker_inside(policy_config, tmp_
     assert not torch.allclose(expected[Role.ASSESSOR], expected[Role.ATTACKER], atol=1e-3)
 
 
-def logits_of(policy):
+def logits_of(policy: Policy):
     with torch.inference_mode(), policy.inference_context() as model:
         return model(input_ids=torch.tensor([[1, 5, 9, 20]])).logits.clone()
 
 
-def test_a_bad_gradient_of_one_role_names_the_step():
+def test_a_bad_gradient_of_one_role_names_the_step() -> None:
     policies, learner = separate(LORA)
     samples = drawn_samples(policies.policy_of(Role.ASSESSOR))
     broken = [replace(sample, reward=replace(sample.reward, total=float("nan"))) for sample in samples]

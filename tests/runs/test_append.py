@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from medical_team.errors import DataError
@@ -5,15 +7,15 @@ from medical_team.runs.append import LineTail
 from medical_team.runs.folder import StepMetrics
 
 
-def line(step):
+def line(step: int) -> str:
     return f'{{"step": {step}, "values": {{}}}}\n'
 
 
-def steps_of(tail):
+def steps_of(tail: LineTail):
     return [metrics.step for metrics in tail.read(StepMetrics)]
 
 
-def test_each_line_comes_once(tmp_path):
+def test_each_line_comes_once(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     tail = LineTail(path)
     assert steps_of(tail) == []
@@ -28,7 +30,7 @@ def test_each_line_comes_once(tmp_path):
     assert not tail.is_cut
 
 
-def test_a_half_written_line_waits_until_it_is_whole(tmp_path):
+def test_a_half_written_line_waits_until_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text(line(0) + line(1)[:7])
     tail = LineTail(path)
@@ -41,7 +43,7 @@ def test_a_half_written_line_waits_until_it_is_whole(tmp_path):
     assert not tail.has_half_line
 
 
-def test_a_file_that_was_cut_back_is_noticed_even_when_it_grew_again(tmp_path):
+def test_a_file_that_was_cut_back_is_noticed_even_when_it_grew_again(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text(line(0) + line(1) + line(2))
     tail = LineTail(path)
@@ -54,7 +56,7 @@ def test_a_file_that_was_cut_back_is_noticed_even_when_it_grew_again(tmp_path):
     assert tail.is_cut
 
 
-def test_a_damaged_line_is_named(tmp_path):
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text(line(0) + "\n" + "{]\n")
 

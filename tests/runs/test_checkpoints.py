@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -7,13 +8,13 @@ from medical_team.files import atomic_folder
 from medical_team.runs.checkpoints import BestCheckpoint, CheckpointInfo, Checkpoints, is_checkpoint
 
 
-def save(checkpoints, *steps):
+def save(checkpoints: Checkpoints, *steps: int) -> None:
     for step in steps:
         with atomic_folder(checkpoints.path_of(step)) as folder:
             CheckpointInfo(step, "lora").write(folder)
 
 
-def test_only_complete_checkpoints_are_listed(tmp_path):
+def test_only_complete_checkpoints_are_listed(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.steps() == []
     assert checkpoints.latest() is None
@@ -30,7 +31,7 @@ def test_only_complete_checkpoints_are_listed(tmp_path):
     assert checkpoints.incomplete_after(20) == []
 
 
-def test_the_last_and_the_best_are_kept(tmp_path):
+def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     save(checkpoints, 1, 2, 3, 4, 5)
 
@@ -41,7 +42,7 @@ def test_the_last_and_the_best_are_kept(tmp_path):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["step-000004", "step-000005"]
 
 
-def test_the_best_is_the_highest_so_far(tmp_path):
+def test_the_best_is_the_highest_so_far(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     assert checkpoints.best() is None
 
@@ -54,14 +55,14 @@ def test_the_best_is_the_highest_so_far(tmp_path):
     assert checkpoints.record_best(40, "f1", 0.1)
 
 
-def test_a_damaged_record_of_the_best_is_named(tmp_path):
+def test_a_damaged_record_of_the_best_is_named(tmp_path: Path) -> None:
     (tmp_path / "best.json").write_text('{"step": 1}', encoding="utf-8")
 
     with pytest.raises(DataError, match=r"best\.json is damaged"):
         Checkpoints(tmp_path).best()
 
 
-def test_a_checkpoint_says_what_it_is(tmp_path):
+def test_a_checkpoint_says_what_it_is(tmp_path: Path) -> None:
     assert not is_checkpoint(tmp_path)
     CheckpointInfo(10, "lora", "separate", "openrlhf").write(tmp_path)
 
@@ -69,7 +70,7 @@ def test_a_checkpoint_says_what_it_is(tmp_path):
     assert CheckpointInfo.read(tmp_path) == CheckpointInfo(10, "lora", "separate", "openrlhf")
 
 
-def test_an_older_checkpoint_is_of_one_policy(tmp_path):
+def test_an_older_checkpoint_is_of_one_policy(tmp_path: Path) -> None:
     older = {"format": 1, "completed_steps": 3, "adaptation": "full"}
     (tmp_path / "checkpoint.json").write_text(json.dumps(older))
 
@@ -85,14 +86,14 @@ def test_an_older_checkpoint_is_of_one_policy(tmp_path):
         ('{"format": 1}', "checkpoint.json is damaged"),
     ],
 )
-def test_a_checkpoint_of_another_format_or_none_is_refused(marker, message, tmp_path):
+def test_a_checkpoint_of_another_format_or_none_is_refused(marker: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.json").write_text(marker)
 
     with pytest.raises(TrainingError, match=message):
         CheckpointInfo.read(tmp_path)
 
 
-def test_a_best_checkpoint_that_is_no_file_is_told(tmp_path):
+def test_a_best_checkpoint_that_is_no_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "best.json").mkdir()
 
     with pytest.raises(DataError, match=r"best\.json can't be read"):

@@ -29,20 +29,20 @@ from medical_team.runs.config_file import (
 from medical_team.runs.config_problems import read_tables
 
 
-def write(tmp_path, text):
+def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "run.toml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def problems_in(tmp_path, text):
+def problems_in(tmp_path: Path, text: str):
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, text))
     assert str(tmp_path / "run.toml") in caught.value.headline
     return list(caught.value.problems)
 
 
-def test_a_file_names_only_what_differs_from_the_defaults(tmp_path):
+def test_a_file_names_only_what_differs_from_the_defaults(tmp_path: Path) -> None:
     path = write(tmp_path, '[training]\nlearning_rate = 1\n[game]\nerror_types = ["dosage"]\n')
 
     config = load_config(path)
@@ -52,7 +52,7 @@ def test_a_file_names_only_what_differs_from_the_defaults(tmp_path):
     assert config.policy == PolicyConfig()
 
 
-def test_data_paths_are_relative_to_the_file(tmp_path):
+def test_data_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, '[data]\ntrain = "data/train.jsonl"\nheldout = "/elsewhere/heldout.jsonl"\n'))
 
     assert Path(config.data.train) == tmp_path / "data" / "train.jsonl"
@@ -60,7 +60,7 @@ def test_data_paths_are_relative_to_the_file(tmp_path):
     assert load_config(write(tmp_path, "")).data == DataConfig(train="sample")
 
 
-def test_all_problems_are_reported_at_once_with_their_lines(tmp_path):
+def test_all_problems_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
     problems = problems_in(
         tmp_path,
         """
@@ -105,13 +105,13 @@ model = 2024-01-01
         ("[game.coefficients]\nfaithfull = 1.0", "did you mean game.coefficients.faithful?"),
     ],
 )
-def test_an_unknown_key_names_the_nearest_one(tmp_path, text, suggestion):
+def test_an_unknown_key_names_the_nearest_one(tmp_path: Path, text: str, suggestion: str) -> None:
     (problem,) = problems_in(tmp_path, text)
 
     assert suggestion in problem
 
 
-def test_bounds_and_contradictions_are_checked(tmp_path):
+def test_bounds_and_contradictions_are_checked(tmp_path: Path) -> None:
     problems = problems_in(
         tmp_path,
         "[training]\ngames_per_step = 2\nminibatches_per_step = 4\n[game]\nmax_turns = 3\n"
@@ -123,19 +123,19 @@ def test_bounds_and_contradictions_are_checked(tmp_path):
     assert problems[3] == "line 9: rollout.temperature is nan, expected a finite number"
 
 
-def test_a_value_of_a_wrong_type_is_not_blamed_twice(tmp_path):
+def test_a_value_of_a_wrong_type_is_not_blamed_twice(tmp_path: Path) -> None:
     (problem,) = problems_in(tmp_path, '[training]\ngames_per_step = "many"\nminibatches_per_step = 30\n')
 
     assert "games_per_step" in problem
 
 
-def test_a_syntax_error_names_its_line(tmp_path):
+def test_a_syntax_error_names_its_line(tmp_path: Path) -> None:
     (problem,) = problems_in(tmp_path, "[training]\nsteps = = 3\n")
 
     assert "line 2" in problem
 
 
-def test_a_file_that_can_not_be_read_is_one_message(tmp_path):
+def test_a_file_that_can_not_be_read_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load_config(tmp_path / "absent.toml")
     with pytest.raises(ConfigError, match="it is a folder, expected a TOML file"):
@@ -146,7 +146,7 @@ def test_a_file_that_can_not_be_read_is_one_message(tmp_path):
         load_config(path)
 
 
-def test_the_folder_of_a_run_is_told_with_its_file_and_the_way_to_go_on(tmp_path):
+def test_the_folder_of_a_run_is_told_with_its_file_and_the_way_to_go_on(tmp_path: Path) -> None:
     write(tmp_path, "").rename(tmp_path / "config.toml")
 
     with pytest.raises(ConfigError) as refused:
@@ -159,7 +159,7 @@ def test_the_folder_of_a_run_is_told_with_its_file_and_the_way_to_go_on(tmp_path
 
 
 @pytest.mark.parametrize("key", ["data.train", "data.heldout", "policy.model", "opponents.fixed"])
-def test_a_home_of_nobody_is_told_with_its_line(tmp_path, key):
+def test_a_home_of_nobody_is_told_with_its_line(tmp_path: Path, key: str) -> None:
     section, _, name = key.partition(".")
 
     assert problems_in(tmp_path, f'[{section}]\n{name} = "~nobody-of-that-name/x"\n') == [
@@ -167,7 +167,7 @@ def test_a_home_of_nobody_is_told_with_its_line(tmp_path, key):
     ]
 
 
-def test_check_config_names_all_problems():
+def test_check_config_names_all_problems() -> None:
     config = RunConfig(training=TrainingConfig(steps=0), policy=PolicyConfig(lora_rank=0))
 
     with pytest.raises(ConfigError, match=r"(?s)lora_rank.*steps|steps.*lora_rank"):
@@ -175,7 +175,7 @@ def test_check_config_names_all_problems():
     check_config(RunConfig())
 
 
-def test_the_resolved_file_holds_every_default():
+def test_the_resolved_file_holds_every_default() -> None:
     tables = tomllib.loads(to_toml(RunConfig()))
 
     assert tables["training"]["steps"] == RunConfig().training.steps
@@ -201,7 +201,7 @@ configs = st.builds(
 
 
 @given(configs)
-def test_a_configuration_comes_back_as_it_was_written(config):
+def test_a_configuration_comes_back_as_it_was_written(config: RunConfig) -> None:
     if problems_of(config):
         return
 
@@ -209,11 +209,11 @@ def test_a_configuration_comes_back_as_it_was_written(config):
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_every_preset_loads(name):
+def test_every_preset_loads(name: str) -> None:
     check_config(load_preset(name))
 
 
-def test_the_checklist_preset_holds_the_values_of_the_checklist():
+def test_the_checklist_preset_holds_the_values_of_the_checklist() -> None:
     config = load_preset("checklist")
 
     assert config.learning_rate == 5e-7
@@ -224,12 +224,12 @@ def test_the_checklist_preset_holds_the_values_of_the_checklist():
     assert config.training.normalization == "batch"
 
 
-def test_an_unknown_preset_names_the_known_ones():
+def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="checklist, demo, gpu-24gb"):
         load_preset("checklst")
 
 
-def test_a_file_with_old_names_is_read_and_the_new_names_are_told(tmp_path):
+def test_a_file_with_old_names_is_read_and_the_new_names_are_told(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text("[sampling]\ntemperature = 0.9\n\n[game]\ndirect_chat_no_cot = false\n")
     told: list[str] = []
@@ -244,7 +244,7 @@ def test_a_file_with_old_names_is_read_and_the_new_names_are_told(tmp_path):
     ]
 
 
-def test_what_stands_under_both_names_is_left_for_the_checks_to_refuse():
+def test_what_stands_under_both_names_is_left_for_the_checks_to_refuse() -> None:
     tables = {"sampling": {"temperature": 1.0}, "rollout": {"temperature": 0.5}}
     assert renamed_tables(tables) == tables
 
@@ -259,7 +259,7 @@ def test_what_stands_under_both_names_is_left_for_the_checks_to_refuse():
         (["run.toml", "--game.thinking", "True"], ["run.toml", "--game.thinking", "True"]),
     ],
 )
-def test_old_options_on_a_command_line_mean_the_new_ones(words, today):
+def test_old_options_on_a_command_line_mean_the_new_ones(words: list[str], today: list[str]) -> None:
     told: list[str] = []
     assert renamed_arguments(words, told.append) == today
     assert bool(told) == (words != today)
@@ -282,7 +282,7 @@ def test_old_options_on_a_command_line_mean_the_new_ones(words, today):
         ("[training]\nsteps = 2\n\x00", "Invalid statement (at line 3, column 1)"),
     ],
 )
-def test_what_is_no_toml_is_shown_with_what_people_mostly_mean(tmp_path, text, hint):
+def test_what_is_no_toml_is_shown_with_what_people_mostly_mean(tmp_path: Path, text: str, hint: str) -> None:
     (problem,) = problems_in(tmp_path, text)
 
     assert hint in problem

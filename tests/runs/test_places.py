@@ -24,14 +24,14 @@ from medical_team.runs.places import (
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current folder with a model's folder in it."""
     (tmp_path / "work" / "models" / "mine").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "work"
 
 
-def test_every_place_in_a_configuration_is_settled(here):
+def test_every_place_in_a_configuration_is_settled(here: Path) -> None:
     (here / "venv").mkdir()
     config = settled(
         RunConfig(
@@ -48,7 +48,7 @@ def test_every_place_in_a_configuration_is_settled(here):
     assert config.data.train == "notes/train.jsonl"
 
 
-def test_a_configuration_that_is_given_away_names_no_folder_of_the_machine(here):
+def test_a_configuration_that_is_given_away_names_no_folder_of_the_machine(here: Path) -> None:
     config = settled(
         RunConfig(
             data=DataConfig(str(here / "notes" / "train.jsonl")),
@@ -64,7 +64,7 @@ def test_a_configuration_that_is_given_away_names_no_folder_of_the_machine(here)
     assert given.training == config.training
 
 
-def test_what_is_no_place_stays(here):
+def test_what_is_no_place_stays(here: Path) -> None:
     (here / "served").mkdir()
     config = RunConfig(
         judge=JudgeConfig(kind="openai", url="http://127.0.0.1:8000/v1", model="served"),
@@ -74,7 +74,7 @@ def test_what_is_no_place_stays(here):
     assert settled(config) == config
 
 
-def test_an_environment_s_python_stays_the_link_that_it_is(here):
+def test_an_environment_s_python_stays_the_link_that_it_is(here: Path) -> None:
     (here / "python").symlink_to(sys.executable)
 
     engine = settled(RunConfig(engine=EngineConfig(python="./python"))).engine
@@ -82,24 +82,24 @@ def test_an_environment_s_python_stays_the_link_that_it_is(here):
     assert engine.python == str(here / "python")
 
 
-def test_a_model_in_a_file_may_be_a_folder_beside_it(here, monkeypatch):
+def test_a_model_in_a_file_may_be_a_folder_beside_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "run.toml").write_text('[policy]\nmodel = "models/mine"\n', encoding="utf-8")
     monkeypatch.chdir(here.parent)
 
     assert load_config(here / "run.toml").policy.model == str(here / "models" / "mine")
 
 
-def test_a_model_in_a_file_that_is_no_folder_there_stays_as_it_was_typed(here):
+def test_a_model_in_a_file_that_is_no_folder_there_stays_as_it_was_typed(here: Path) -> None:
     (here / "run.toml").write_text('[policy]\nmodel = "owner/model"\n', encoding="utf-8")
 
     assert load_config(here / "run.toml").policy.model == "owner/model"
 
 
-def a_run(path, model="models/mine"):
+def a_run(path: Path, model: str = "models/mine"):
     return RunFolder.create(path, RunConfig(policy=PolicyConfig(model=model)), [a_record()])
 
 
-def test_a_run_finds_its_model_from_any_folder(here, monkeypatch):
+def test_a_run_finds_its_model_from_any_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_run(here / "runs" / "one")
     monkeypatch.chdir(here.parent)
 
@@ -109,14 +109,14 @@ def test_a_run_finds_its_model_from_any_folder(here, monkeypatch):
     assert run.info.model_source == "folder"
 
 
-def test_a_run_finds_its_model_where_both_were_moved_together(here):
+def test_a_run_finds_its_model_where_both_were_moved_together(here: Path) -> None:
     a_run(here / "runs" / "one")
     moved = here.rename(here.parent / "elsewhere")
 
     assert RunFolder.open(moved / "runs" / "one").config.policy.model == str(moved / "models" / "mine")
 
 
-def test_the_judge_s_model_and_the_fixed_opponent_are_found_there_too(here):
+def test_the_judge_s_model_and_the_fixed_opponent_are_found_there_too(here: Path) -> None:
     for name in ("judge", "opponent"):
         (here / "models" / name).mkdir()
     config = RunConfig(
@@ -132,13 +132,13 @@ def test_the_judge_s_model_and_the_fixed_opponent_are_found_there_too(here):
     assert found.opponents.fixed == str(moved / "models" / "opponent")
 
 
-def test_a_run_that_was_moved_alone_keeps_the_model_where_it_is(here):
+def test_a_run_that_was_moved_alone_keeps_the_model_where_it_is(here: Path) -> None:
     run = a_run(here / "runs" / "one").path.rename(here.parent / "one")
 
     assert RunFolder.open(run).config.policy.model == str(here / "models" / "mine")
 
 
-def test_a_name_stays_a_name_whatever_folders_there_are(here):
+def test_a_name_stays_a_name_whatever_folders_there_are(here: Path) -> None:
     run = a_run(here / "runs" / "one", model="owner/model")
     (here / "owner" / "model").mkdir(parents=True)
 
@@ -148,13 +148,15 @@ def test_a_name_stays_a_name_whatever_folders_there_are(here):
     assert opened.info.model_source == "name"
 
 
-def of_an_older_version(run, model):
+def of_an_older_version(run: RunFolder, model: str):
     """``run`` as it would have been saved without a decision."""
     info = replace(run.info, model_source=None, model_beside=None)
     return RunFolder(run.path, info, replace(run.config, policy=PolicyConfig(model=model)))
 
 
-def test_the_folder_of_an_older_version_s_run_is_looked_for_above_the_run(here, monkeypatch):
+def test_the_folder_of_an_older_version_s_run_is_looked_for_above_the_run(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = a_run(here / "runs" / "one")
     monkeypatch.chdir(here.parent)
 
@@ -163,7 +165,7 @@ def test_the_folder_of_an_older_version_s_run_is_looked_for_above_the_run(here, 
 
 
 @pytest.mark.parametrize("typed", ["models/mine", "./models/mine", "models/../models/mine/", "{here}/models/mine"])
-def test_what_is_a_folder_is_settled_as_its_absolute_path(here, typed):
+def test_what_is_a_folder_is_settled_as_its_absolute_path(here: Path, typed: str) -> None:
     settled = settled_model(typed.format(here=here))
 
     assert settled == str(here / "models" / "mine")
@@ -171,35 +173,35 @@ def test_what_is_a_folder_is_settled_as_its_absolute_path(here, typed):
     assert settled_model(settled) == settled
 
 
-def test_a_link_is_settled_as_what_it_leads_to_now(here):
+def test_a_link_is_settled_as_what_it_leads_to_now(here: Path) -> None:
     (here / "latest").symlink_to("models/mine")
 
     assert settled_model("latest") == str(here / "models" / "mine")
 
 
-def test_the_user_s_home_is_understood(here, monkeypatch):
+def test_the_user_s_home_is_understood(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(here))
 
     assert settled_model("~/models/mine") == str(here / "models" / "mine")
 
 
 @pytest.mark.parametrize("name", ["owner/model", "gpt2", "demo", "tiny-random", "models/absent", ""])
-def test_everything_else_stays_a_name(here, name):
+def test_everything_else_stays_a_name(here: Path, name: str) -> None:
     assert settled_model(name) == name
     assert not is_folder_name(name)
 
 
-def test_the_names_that_ship_are_no_folders_even_where_one_is_called_so(here):
+def test_the_names_that_ship_are_no_folders_even_where_one_is_called_so(here: Path) -> None:
     (here / "demo").mkdir()
 
     assert settled_model("demo") == "demo"
 
 
-def test_a_relative_folder_may_be_looked_for_elsewhere(here):
+def test_a_relative_folder_may_be_looked_for_elsewhere(here: Path) -> None:
     assert settled_model("mine", here / "models") == str(here / "models" / "mine")
 
 
-def test_what_could_be_on_the_hub():
+def test_what_could_be_on_the_hub() -> None:
     assert is_hub_name("owner/model-1.5_b")
     assert is_hub_name("gpt2")
     assert not any(
@@ -207,14 +209,14 @@ def test_what_could_be_on_the_hub():
     )
 
 
-def test_a_card_s_front_matter_names_a_repository_and_never_a_folder(here):
+def test_a_card_s_front_matter_names_a_repository_and_never_a_folder(here: Path) -> None:
     assert repository_of("owner/model") == "owner/model"
     assert [repository_of(name) for name in ("gpt2", "models/mine", str(here / "models" / "mine"), "demo")] == [
         None
     ] * 4
 
 
-def test_a_title_tells_nothing_of_where_a_folder_lies(here):
+def test_a_title_tells_nothing_of_where_a_folder_lies(here: Path) -> None:
     run = here / "runs" / "second"
     (run / "checkpoints" / "step-000010" / "policy").mkdir(parents=True)
     (run / "run.json").write_text("{}", encoding="utf-8")

@@ -6,15 +6,17 @@ import socket
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builders import a_game, a_record, a_spec
 from medical_team.config import DataConfig, RunConfig, TrainingConfig
 from medical_team.errors import ConfigError, DataError, MedicalTeamError, OutputError, RunFolderError, TrainingError
-from medical_team.records import DataType
+from medical_team.records import DataType, TrainingRecord
 from medical_team.runs.config_file import load_config
 from medical_team.runs.folder import RunFolder, StepMetrics, saved_config
 from medical_team.runs.lock import RunState, traces_of
@@ -23,15 +25,15 @@ CONFIG = RunConfig(training=TrainingConfig(steps=4))
 RECORDS = [a_record(data_type) for data_type in DataType]
 
 
-def new_run(tmp_path, **changes):
+def new_run(tmp_path: Path, **changes: Any):
     return RunFolder.create(tmp_path / "run", CONFIG, RECORDS, versions={"python": "3.11.9"}, **changes)
 
 
-def game_of(step, **changes):
+def game_of(step: int, **changes: Any):
     return a_game(spec=replace(a_spec(DataType.ADVERSARIAL_HARMFUL), step=step, id=f"{step}-0"), **changes)
 
 
-def run_python(code, *arguments):
+def run_python(code: str, *arguments: str | Path):
     tests = str(Path(__file__).resolve().parent.parent)
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
@@ -42,7 +44,7 @@ def run_python(code, *arguments):
     )
 
 
-def test_the_records_are_read_once(tmp_path):
+def test_the_records_are_read_once(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     assert run.training_records() == RECORDS
 
@@ -51,7 +53,7 @@ def test_the_records_are_read_once(tmp_path):
     assert run.training_records() == RECORDS
 
 
-def test_a_new_run_holds_what_it_is_made_from(tmp_path):
+def test_a_new_run_holds_what_it_is_made_from(tmp_path: Path) -> None:
     run = new_run(tmp_path, heldout=RECORDS[:1])
 
     assert run.training_records() == RECORDS
@@ -63,14 +65,14 @@ def test_a_new_run_holds_what_it_is_made_from(tmp_path):
     assert list(run.games()) == []
 
 
-def test_a_run_without_held_out_records(tmp_path):
+def test_a_run_without_held_out_records(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", RunConfig(data=DataConfig(train="a", heldout="b")), RECORDS)
 
     assert run.config.data.heldout is None
     assert run.heldout_records() == []
 
 
-def test_a_run_can_be_moved_and_its_configuration_reruns_it(tmp_path):
+def test_a_run_can_be_moved_and_its_configuration_reruns_it(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     moved = run.path.rename(tmp_path / "moved")
 
@@ -82,7 +84,7 @@ def test_a_run_can_be_moved_and_its_configuration_reruns_it(tmp_path):
         assert file.is_dir() or str(tmp_path) not in file.read_text(encoding="utf-8")
 
 
-def test_a_run_of_an_older_version_keeps_the_rules_it_played_by(tmp_path):
+def test_a_run_of_an_older_version_keeps_the_rules_it_played_by(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", RunConfig(), [a_record()])
     assert run.config.game.undecidable == "attacker_loses"
     file = run.path / "config.toml"
@@ -94,14 +96,14 @@ def test_a_run_of_an_older_version_keeps_the_rules_it_played_by(tmp_path):
     assert RunFolder.open(run.path).config.game.undecidable == "void"
 
 
-def test_a_run_is_never_made_over_another(tmp_path):
+def test_a_run_is_never_made_over_another(tmp_path: Path) -> None:
     new_run(tmp_path)
 
     with pytest.raises(RunFolderError, match="--resume"):
         new_run(tmp_path)
 
 
-def test_a_folder_with_other_files_is_refused(tmp_path):
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").write_text("years of work")
 
@@ -112,7 +114,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
     assert new_run(tmp_path).training_records() == RECORDS
 
 
-def test_a_creation_that_fails_leaves_nothing(tmp_path):
+def test_a_creation_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def records():
         yield RECORDS[0]
         raise RuntimeError("in the middle")
@@ -123,8 +125,8 @@ def test_a_creation_that_fails_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_taken_while_the_run_is_made_is_not_overwritten(tmp_path):
-    def records():
+def test_a_place_taken_while_the_run_is_made_is_not_overwritten(tmp_path: Path) -> None:
+    def records() -> Iterator[TrainingRecord]:
         yield from RECORDS
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "thesis.tex").write_text("years of work")
@@ -135,12 +137,12 @@ def test_a_place_taken_while_the_run_is_made_is_not_overwritten(tmp_path):
     assert [entry.name for entry in tmp_path.rglob("*")] == ["run", "thesis.tex"]
 
 
-def test_what_is_no_run_is_said_to_be_none(tmp_path):
+def test_what_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match=r"no run folder.*run\.json"):
         RunFolder.open(tmp_path)
 
 
-def test_a_part_of_a_run_names_the_run(tmp_path):
+def test_a_part_of_a_run_names_the_run(tmp_path: Path) -> None:
     run = new_run(tmp_path)
 
     for part in (run.path / "config.toml", run.path / "data"):
@@ -149,7 +151,7 @@ def test_a_part_of_a_run_names_the_run(tmp_path):
 
 
 @pytest.mark.parametrize("kept_lines", [0, 20])
-def test_a_configuration_that_was_copied_in_part_is_refused(tmp_path, kept_lines):
+def test_a_configuration_that_was_copied_in_part_is_refused(tmp_path: Path, kept_lines: int) -> None:
     path = new_run(tmp_path).path / "config.toml"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:kept_lines]), encoding="utf-8")
@@ -158,7 +160,7 @@ def test_a_configuration_that_was_copied_in_part_is_refused(tmp_path, kept_lines
         RunFolder.open(path.parent)
 
 
-def test_a_run_of_another_format_names_the_version_that_wrote_it(tmp_path):
+def test_a_run_of_another_format_names_the_version_that_wrote_it(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     info = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
     (run.path / "run.json").write_text(json.dumps(info | {"format": 2, "package_version": "9.9"}), encoding="utf-8")
@@ -168,7 +170,7 @@ def test_a_run_of_another_format_names_the_version_that_wrote_it(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "", "[1]", "\ud800"])
-def test_an_info_that_is_damaged_is_told(tmp_path, content):
+def test_an_info_that_is_damaged_is_told(tmp_path: Path, content: str) -> None:
     run = new_run(tmp_path)
     (run.path / "run.json").write_bytes(content.encode(errors="surrogatepass"))
 
@@ -177,7 +179,7 @@ def test_an_info_that_is_damaged_is_told(tmp_path, content):
 
 
 @pytest.mark.parametrize("kept", [-1, -40], ids=["its last brace", "its end"])
-def test_an_info_that_was_cut_off_still_tells_who_wrote_it(tmp_path, kept):
+def test_an_info_that_was_cut_off_still_tells_who_wrote_it(tmp_path: Path, kept: int) -> None:
     run = new_run(tmp_path)
     info = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
     content = json.dumps(info | {"package_version": "9.9.0rc1"})
@@ -188,7 +190,7 @@ def test_an_info_that_was_cut_off_still_tells_who_wrote_it(tmp_path, kept):
 
 
 @pytest.mark.parametrize("created", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "tomorrow"])
-def test_a_time_of_creation_that_no_calendar_has_is_passed_over(tmp_path, created):
+def test_a_time_of_creation_that_no_calendar_has_is_passed_over(tmp_path: Path, created: str) -> None:
     run = new_run(tmp_path)
     info = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
     (run.path / "run.json").write_text(json.dumps(info | {"created": created}), encoding="utf-8")
@@ -197,14 +199,14 @@ def test_a_time_of_creation_that_no_calendar_has_is_passed_over(tmp_path, create
 
 
 @pytest.mark.parametrize("process", [99999999999999999999, 0, -1])
-def test_a_lock_of_an_odd_process_tells_no_lie(tmp_path, process):
+def test_a_lock_of_an_odd_process_tells_no_lie(tmp_path: Path, process: int) -> None:
     run = new_run(tmp_path)
     (run.path / "lock").write_text(f"process {process} on {socket.gethostname()}\n", encoding="utf-8")
 
     assert traces_of(run, completed_steps=4).state is RunState.FINISHED
 
 
-def test_games_and_metrics_come_back_in_order(tmp_path):
+def test_games_and_metrics_come_back_in_order(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     games = [game_of(0), game_of(0, revision="µ \u2028 ?"), game_of(1)]
 
@@ -218,7 +220,7 @@ def test_games_and_metrics_come_back_in_order(tmp_path):
     assert list(run.metrics()) == [StepMetrics(0, {"rewards/attacker": 0.25})]
 
 
-def test_a_text_without_utf8_does_not_end_a_run(tmp_path):
+def test_a_text_without_utf8_does_not_end_a_run(tmp_path: Path) -> None:
     run = new_run(tmp_path)
 
     run.append_games([game_of(0, reason="\ud800")])
@@ -226,7 +228,7 @@ def test_a_text_without_utf8_does_not_end_a_run(tmp_path):
     assert [game.reason for game in run.games()] == ["?"]
 
 
-def test_a_byte_order_mark_that_an_editor_put_before_the_info_is_no_damage(tmp_path):
+def test_a_byte_order_mark_that_an_editor_put_before_the_info_is_no_damage(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     info = run.path / "run.json"
     info.write_bytes(b"\xef\xbb\xbf" + info.read_bytes())
@@ -234,7 +236,7 @@ def test_a_byte_order_mark_that_an_editor_put_before_the_info_is_no_damage(tmp_p
     assert RunFolder.open(run.path).info == run.info
 
 
-def test_a_damaged_line_is_named(tmp_path):
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     run.append_games([game_of(0), game_of(1)])
     path = run.path / "games.jsonl"
@@ -244,7 +246,7 @@ def test_a_damaged_line_is_named(tmp_path):
         list(run.games())
 
 
-def test_numbers_that_are_not_finite_are_never_written(tmp_path):
+def test_numbers_that_are_not_finite_are_never_written(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     game = game_of(0)
 
@@ -257,7 +259,7 @@ def test_numbers_that_are_not_finite_are_never_written(tmp_path):
     assert list(run.games()) == []
 
 
-def test_going_back_keeps_one_history_and_loses_nothing(tmp_path):
+def test_going_back_keeps_one_history_and_loses_nothing(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     for step in range(4):
         run.append_games([game_of(step), game_of(step)])
@@ -278,7 +280,7 @@ def test_going_back_keeps_one_history_and_loses_nothing(tmp_path):
     assert len((run.path / "abandoned" / "games.jsonl").read_text(encoding="utf-8").splitlines()) == 5
 
 
-def test_a_line_that_a_killed_process_left_half_written_is_moved_away(tmp_path):
+def test_a_line_that_a_killed_process_left_half_written_is_moved_away(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     run.append_games([game_of(0)])
     path = run.path / "games.jsonl"
@@ -296,7 +298,7 @@ def test_a_line_that_a_killed_process_left_half_written_is_moved_away(tmp_path):
     assert (run.path / "abandoned" / "games.jsonl").read_bytes() == whole[:50] + b"\n"
 
 
-def test_going_back_over_a_damaged_line_stops(tmp_path):
+def test_going_back_over_a_damaged_line_stops(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     (run.path / "metrics.jsonl").write_text('{"step": 0, "values": {}}\n{"step": 1, "val\n', encoding="utf-8")
 
@@ -304,7 +306,7 @@ def test_going_back_over_a_damaged_line_stops(tmp_path):
         run.rewind(5)
 
 
-def test_steps_out_of_order_are_damage(tmp_path):
+def test_steps_out_of_order_are_damage(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     for step in (0, 3, 1):
         run.append_metrics(step, {})
@@ -323,7 +325,7 @@ HOLD_THE_LOCK = """
 """
 
 
-def test_a_second_process_is_told_who_works_here(tmp_path):
+def test_a_second_process_is_told_who_works_here(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     other = run_python(HOLD_THE_LOCK, run.path, "sleep")
     try:
@@ -341,7 +343,7 @@ def test_a_second_process_is_told_who_works_here(tmp_path):
     assert (run.path / "lock").read_text(encoding="utf-8") == ""
 
 
-def test_what_a_killed_save_left_is_cleared_away_with_the_lock(tmp_path):
+def test_what_a_killed_save_left_is_cleared_away_with_the_lock(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     for name in (
         "checkpoints/.step-000010.x1_y2z3a",
@@ -380,7 +382,7 @@ FILL_THE_DISK = """
 """
 
 
-def test_a_full_disk_leaves_whole_lines(tmp_path):
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
     run = new_run(tmp_path)
 
     process = run_python(FILL_THE_DISK, run.path)
@@ -392,7 +394,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path):
     assert len(list(run.games())) == 1
 
 
-def test_lines_that_can_not_be_moved_stay(tmp_path):
+def test_lines_that_can_not_be_moved_stay(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     run.append_games([game_of(0), game_of(1)])
     (run.path / "abandoned").write_text("in the way")
@@ -406,7 +408,7 @@ def test_lines_that_can_not_be_moved_stay(tmp_path):
 # What another version wrote.
 
 
-def with_a_newer_version(path, old, new):
+def with_a_newer_version(path: Path, old: str, new: str) -> None:
     """The file of a run with a key that this version doesn't know, in a run that names version 99."""
     info = path.parent / "run.json"
     info.write_text(
@@ -415,7 +417,7 @@ def with_a_newer_version(path, old, new):
     path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
 
 
-def read_whole(path):
+def read_whole(path: Path):
     run = RunFolder.open(path)
     return [*run.games(), *run.metrics()]
 
@@ -429,7 +431,7 @@ def read_whole(path):
         ("metrics.jsonl", '"step"', '"colour": 1, "step"'),
     ],
 )
-def test_a_key_of_another_version_names_that_version(tmp_path, name, old, new):
+def test_a_key_of_another_version_names_that_version(tmp_path: Path, name: str, old: str, new: str) -> None:
     run = new_run(tmp_path)
     run.append_games([game_of(0)])
     run.append_metrics(0, {"seconds/step": 1.0})
@@ -439,7 +441,7 @@ def test_a_key_of_another_version_names_that_version(tmp_path, name, old, new):
         read_whole(run.path)
 
 
-def test_a_resume_reads_the_configuration_with_the_version_that_wrote_it(tmp_path):
+def test_a_resume_reads_the_configuration_with_the_version_that_wrote_it(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     assert saved_config(run.path).training == run.config.training
     with_a_newer_version(run.path / "config.toml", "[training]", "[training]\ncolour = 1")
@@ -452,7 +454,7 @@ def test_a_resume_reads_the_configuration_with_the_version_that_wrote_it(tmp_pat
         load_config(run.path / "config.toml")
 
 
-def test_a_file_like_a_run_s_that_lies_elsewhere_tells_of_no_version(tmp_path):
+def test_a_file_like_a_run_s_that_lies_elsewhere_tells_of_no_version(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[training]\ncolour = 1\n")
 
     with pytest.raises(ConfigError, match="colour") as caught:

@@ -49,7 +49,7 @@ TEMPERATURES = {False: range(364, 374), True: range(381, 401, 2)}
 PULSES = range(60, 111)
 SYSTOLIC = range(100, 160)
 DIASTOLIC = range(60, 90)
-_STRIDE = 566_557
+STRIDE = 566_557
 MAX_CASES = len(TEMPERATURES[False]) * len(PULSES) * len(SYSTOLIC) * len(DIASTOLIC)
 """So many different vital signs there are, and so many cases that are sure to differ."""
 
@@ -269,7 +269,7 @@ def _patient(condition: Condition, age: int, sex: Sex, rng: random.Random) -> Se
 
 def _vital_signs(number: int, seed: int, condition: Condition, sex: Sex, rng: random.Random) -> Sentence:
     # The stride and the number of vital signs have no common factor, so every case of a seed gets its own.
-    place = (number * _STRIDE + derive_seed(seed, "vital signs")) % MAX_CASES
+    place = (number * STRIDE + derive_seed(seed, "vital signs")) % MAX_CASES
     place, temperature = divmod(place, len(TEMPERATURES[condition.fever]))
     place, pulse = divmod(place, len(PULSES))
     systolic, diastolic = divmod(place, len(DIASTOLIC))
