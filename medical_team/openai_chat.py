@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import httpx
 
 from .callbacks import Notify
 from .errors import EndpointError
 from .network.clients import make_client
+from .network.proxies import address_parts, holds_password
 from .network.secrets import bearer_token
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
@@ -252,13 +252,10 @@ def _tls_advice(problem: str) -> str:
 
 
 def _checked_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.username or parts.password:
+    if holds_password(url):
         raise EndpointError("the address holds a user or password; put a token into an environment variable instead")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = address_parts(url)
+    if parts is None:
         raise EndpointError(f"{url!r} is no address of a server, expected e.g. http://127.0.0.1:8000/v1")
     if parts.query or parts.fragment:
         raise EndpointError(f"{url!r} is no base of an API: leave out what follows '?' or '#'")

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
 from ..callbacks import Notify
 from ..errors import EndpointError, JudgeError
 from ..network.clients import make_async_client, make_client
+from ..network.proxies import address_parts, holds_password
 from ..network.proxies import privacy_warning as warning_of
 from ..records import Ruling
 from .conversation import Conversation, NoReply, Outcome, Patience, Reply, Send, Sleep, Steps, Trouble
@@ -192,25 +192,20 @@ def base_url(url: str) -> str:
     Raises:
         JudgeError: ``url`` is no address.
     """
-    try:
-        parts = urlsplit(url.strip())
-        is_address = parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-        parts = None
-    if not is_address or parts is None:
-        raise JudgeError(f"{url!r} is no address of a judge: it looks like http://127.0.0.1:8000")
-    if parts.username is not None or parts.password is not None:
+    if holds_password(url):
         raise JudgeError(
             "the judge's address holds a user or a password, which would be saved with the run: put a token into the "
             "environment variable that judge.token_variable names"
         )
+    parts = address_parts(url)
+    if parts is None:
+        raise JudgeError(f"{url!r} is no address of a judge: it looks like http://127.0.0.1:8000")
     if parts.query or parts.fragment:
         raise JudgeError(f"{url!r} is no address of a judge: leave out what follows '?' or '#'")
     path = parts.path.rstrip("/")
     for judging_path in JUDGING_PATHS:
         path = path.removesuffix(judging_path)
-    return f"{parts.scheme.lower()}://{parts.netloc}{path}"
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def privacy_warning(url: str) -> str | None:

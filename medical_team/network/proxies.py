@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import IO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import (
     HTTPRedirectHandler,
     OpenerDirector,
@@ -59,7 +59,21 @@ def host_of(url: str) -> str:
 
 def is_address(url: str) -> bool:
     """Whether ``url`` can be the address of a server of HTTP."""
-    return scheme_of(url) in _HTTP_KINDS and bool(host_of(url)) and has_possible_host(url)
+    return address_parts(url) is not None
+
+
+def address_parts(url: str) -> SplitResult | None:
+    """What ``url`` is made of; None where it can't be the address of a server of HTTP."""
+    is_address = scheme_of(url) in _HTTP_KINDS and bool(host_of(url)) and has_possible_host(url)
+    return urlsplit(url.strip()) if is_address else None
+
+
+def holds_password(url: str) -> bool:
+    """Whether ``url`` names a user or a password, so that nobody must be shown it. It need not be an address."""
+    try:
+        return "@" in urlsplit(url.strip()).netloc
+    except ValueError:
+        return "@" in url
 
 
 def has_possible_host(url: str) -> bool:

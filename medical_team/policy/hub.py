@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from huggingface_hub import HfApi, constants, get_token, try_to_load_from_cache
 from huggingface_hub.errors import (
@@ -22,7 +21,7 @@ from ..callbacks import Notify
 from ..config import TINY_RANDOM_MODEL
 from ..errors import EndpointError, ModelUnavailableError, OutputError, PolicyError, UsageError
 from ..model_files import ADAPTER_CONFIG_FILE, CONFIG_FILE, is_adapter_folder
-from ..network.proxies import privacy_warning, usable_proxy
+from ..network.proxies import is_address, privacy_warning, usable_proxy
 from ..network.secrets import check_token
 from ..runs.places import is_folder_name, is_hub_name
 from .library_types import downloaded
@@ -139,11 +138,7 @@ def _endpoint() -> str:
 
 def _check_hub(endpoint: str) -> None:
     """Raises EndpointError where the hub's address or the token can't be one: its library breaks at such."""
-    try:
-        parts = urlsplit(endpoint)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_address(endpoint):
         raise EndpointError(f"HF_ENDPOINT is {endpoint!r}, expected the address of a hub, as https://huggingface.co")
     check_token(get_token() or "", "HF_TOKEN, or what `hf auth login` saved,")
 

@@ -353,11 +353,31 @@ def test_an_address_may_name_the_question(url: str, base: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "judge", "ftp://example.org", "http://", "http://h:99999", "http://u:p@h", "http://h?x=1", "http://[::1"],
+    [
+        "",
+        "judge",
+        "ftp://example.org",
+        "http://",
+        "http://h:99999",
+        "http://u:p@h",
+        "http://h?x=1",
+        "http://[::1",
+        "http://a b",
+        "http://h:0",
+    ],
 )
 def test_what_is_no_address_says_what_one_looks_like(url: str) -> None:
     with pytest.raises(JudgeError, match="address"):
         base_url(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:secret@h", "ftp://me:secret@h", "http://me:secret@h:99999", "http://me:secret@[::1"]
+)
+def test_an_address_with_a_password_is_not_repeated_whatever_else_is_wrong_with_it(url: str) -> None:
+    with pytest.raises(JudgeError, match="a user or a password") as caught:
+        base_url(url)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_judge_beyond_this_machine_is_named_and_one_on_it_is_not() -> None:

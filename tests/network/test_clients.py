@@ -213,7 +213,7 @@ class TestWhatGoesFurtherTakesTheProxy:
 
     def test_with_the_standard_library_too(self, proxy: RecordingProxy) -> None:
         with pytest.raises(EndpointError, match="HTTP 502"):
-            request_labels("http://judge.example.org/judge", [{"game_idx": 0}], seconds_between_tries=0)
+            request_labels("http://judge.example.org/judge", [{"game_idx": 0}], sleep=lambda seconds: None)
 
         assert proxy.received[0].startswith(b"POST http://judge.example.org/judge ")
 

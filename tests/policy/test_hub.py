@@ -74,6 +74,7 @@ def test_a_name_that_is_none_is_refused_before_anything_is_asked(hub, folder, na
     [
         ("HF_TOKEN", "\u201chf_abcdefgh\u201d", "holds '\\u201c', which no token has"),
         ("HF_ENDPOINT", "http://[::1", "HF_ENDPOINT is 'http://[::1'"),
+        ("HF_ENDPOINT", "http://hub:99999", "expected the address of a hub"),
         ("HF_ENDPOINT", "huggingface.co", "expected the address of a hub"),
     ],
 )

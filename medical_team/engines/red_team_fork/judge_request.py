@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from typing import Any, cast
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import OpenerDirector, Request
 
 from ...errors import EndpointError
-from ...network.proxies import make_opener
+from ...network.proxies import is_address, make_opener
 
 TIMEOUT_SECONDS = 180.0
 TRIES = 5
@@ -27,20 +26,20 @@ _WORTH_ANOTHER_TRY = (408, 429)
 
 
 def request_labels(
-    url: str, queries: Sequence[Mapping[str, Any]], *, seconds_between_tries: float = SECONDS_BETWEEN_TRIES
+    url: str, queries: Sequence[Mapping[str, Any]], *, sleep: Callable[[float], None] = time.sleep
 ) -> list[dict[str, Any]]:
     """The judge's labels of ``queries``, in their order.
 
     Args:
         url: the address of the service's ``/judge`` or ``/classify``.
         queries: ``game_idx``, ``prompt`` (the note as the assessor read it) and ``response`` of each game.
-        seconds_between_tries: how long to wait for a service that is away.
+        sleep: waits so many seconds for a service that is away.
 
     Raises:
         EndpointError: the service is away, refuses, is behind a proxy that can't be used, or doesn't answer with a
             label for each query.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not is_address(url):
         raise EndpointError(f"{url!r} is no address of a judge: it looks like http://127.0.0.1:8000/judge")
     body = json.dumps({"queries": list(queries), "prompts": None}).encode()
     opener = make_opener(url)
@@ -48,7 +47,7 @@ def request_labels(
     trouble = ""
     for attempt in range(TRIES):
         if attempt:
-            time.sleep(seconds_between_tries)
+            sleep(SECONDS_BETWEEN_TRIES)
         try:
             return _labels_in(_answer(opener, request), len(queries))
         except HTTPError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -196,11 +195,11 @@ QUERY = {"game_idx": 0, "prompt": "a note", "response": "Safe"}
 def test_a_judge_that_is_away_is_tried_five_times_with_pauses() -> None:
     with fault_server() as server:
         server.always = status(503)
-        begun = time.monotonic()
+        pauses: list[float] = []
         with pytest.raises(EndpointError, match=r"HTTP 503.*curl http://127\.0\.0\.1:\d+/health"):
-            request_labels(f"{server.url}/judge", [QUERY], seconds_between_tries=0.02)
+            request_labels(f"{server.url}/judge", [QUERY], sleep=pauses.append)
 
-        assert time.monotonic() - begun >= 4 * 0.02
+        assert pauses == [1.0] * 4
         assert len(server.requests) == 5
 
 
@@ -208,20 +207,20 @@ def test_a_judge_that_was_away_for_a_moment_rules() -> None:
     with fault_server() as server:
         server.faults.append(status(503))
 
-        assert len(request_labels(f"{server.url}/judge", [QUERY], seconds_between_tries=0)) == 1
+        assert len(request_labels(f"{server.url}/judge", [QUERY], sleep=lambda seconds: None)) == 1
 
 
 def test_where_nobody_listens_the_message_says_so() -> None:
     with pytest.raises(EndpointError, match=r"refused.*curl http://127\.0\.0\.1:9/health"):
-        request_labels("http://127.0.0.1:9/judge", [{}], seconds_between_tries=0)
+        request_labels("http://127.0.0.1:9/judge", [{}], sleep=lambda seconds: None)
 
 
 @pytest.mark.parametrize(
-    ("url", "message"),
-    [("file:///etc/hostname", "is no address of a judge"), ("127.0.0.1:8000", "is no address of a judge")],
+    "url",
+    ["file:///etc/hostname", "127.0.0.1:8000", "http:///judge", "http://127.0.0.1:99999/judge", "http://[::1/judge"],
 )
-def test_only_an_http_address_is_asked(url: str, message: str) -> None:
-    with pytest.raises(EndpointError, match=message):
+def test_only_an_http_address_is_asked(url: str) -> None:
+    with pytest.raises(EndpointError, match="is no address of a judge"):
         request_labels(url, [])
 
 
@@ -236,7 +235,7 @@ def test_a_request_that_is_refused_is_not_repeated() -> None:
     with fault_server() as server:
         server.always = status(422)
         with pytest.raises(EndpointError, match="HTTP 422"):
-            request_labels(f"{server.url}/judge", [QUERY], seconds_between_tries=0)
+            request_labels(f"{server.url}/judge", [QUERY], sleep=lambda seconds: None)
 
         assert len(server.requests) == 1
 
@@ -255,6 +254,6 @@ def test_what_is_no_full_list_of_labels_is_no_answer(answer: bytes, message: str
     with fault_server() as server:
         server.always = text(answer)
         with pytest.raises(EndpointError, match=message):
-            request_labels(f"{server.url}/judge", [QUERY, QUERY], seconds_between_tries=0)
+            request_labels(f"{server.url}/judge", [QUERY, QUERY], sleep=lambda seconds: None)
 
         assert len(server.requests) == 5
