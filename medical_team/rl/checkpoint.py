@@ -10,7 +10,7 @@ from ..files import atomic_folder
 from ..metrics.step_metrics import BALANCED_ACCURACY
 from ..policy.pair import ATTACKER_FOLDER
 from ..records import Source
-from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo
+from ..runs.checkpoints import MARKER, POLICY_FOLDER, CheckpointInfo
 from ..runs.folder import RunFolder
 from .model_card import criteria_table, figures_table, model_card
 from .protocols import Learner
@@ -64,7 +64,7 @@ def restore_latest(run: RunFolder, learner: Learner) -> int:
     completed_steps = run.checkpoints.latest()
     if incomplete := run.checkpoints.incomplete_after(completed_steps or 0):
         raise TrainingError(
-            f"{incomplete[-1]} has no checkpoint.json, so it is not whole: a copy was cut off, or files were deleted. "
+            f"{incomplete[-1]} has no {MARKER}, so it is not whole: a copy was cut off, or files were deleted. "
             f"Bring it back, or delete that folder to go on after {completed_steps or 0} steps."
         )
     if completed_steps is None:

@@ -19,7 +19,7 @@ from ..policy.library_types import read_tensors, take_step, write_tensors
 from ..policy.log_probs import reply_log_probs, token_batch
 from ..policy.policy import Policy
 from ..records import LIVING, Role
-from ..runs.checkpoints import POLICY_FOLDER
+from ..runs.checkpoints import POLICY_FOLDER, optimizer_file
 from ..samples import Mismatch, Sample, Update
 from ..seeds import derived_random
 from .batch import Batch, SupervisedBatch, microbatch_rows, padded_to, reply_mask, tokenized
@@ -68,9 +68,6 @@ def truncated_weights(engine_NR: torch.Tensor, learner_NR: torch.Tensor) -> torc
     """The weight of each token's loss, min(pi_learner / pi_engine, 2), without a gradient; 1 at padding."""
     return (learner_NR - engine_NR).detach().exp().clamp(max=TRUNCATION)
 
-
-OPTIMIZER_FILE = "optimizer.safetensors"
-"""Of a checkpoint."""
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
@@ -198,7 +195,7 @@ class ReinforceLearner:
 
     @property
     def _optimizer_file(self) -> str:
-        return f"{self._part}_{OPTIMIZER_FILE}" if self._part else OPTIMIZER_FILE
+        return optimizer_file(self._part)
 
     def device_metrics(self) -> dict[str, float]:
         """The peak memory of the step, and the GPU's share of it, where that is known."""

@@ -23,6 +23,7 @@ INFO_FILE = "run.json"
 GAMES_FILE = "games.jsonl"
 HELDOUT_GAMES_FILE = "heldout_games.jsonl"
 METRICS_FILE = "metrics.jsonl"
+FINAL_FOLDER = "final"
 _VERSION_NAMED = re.compile(rb'"package_version"\s*:\s*"([A-Za-z0-9.+!_-]{1,64})"')
 _UNKNOWN_FIELD = "unexpected_keyword_argument"
 

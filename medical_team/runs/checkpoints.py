@@ -27,10 +27,14 @@ from ..jsonl import from_line, validation_problems
 from ..records import Closed
 
 FORMAT = 1
+MARKER = "checkpoint.json"
 POLICY_FOLDER = "policy"
+BEST_FILE = "best.json"
+"""Beside the checkpoints: which of them is the best one."""
+NAME_PATTERN = r"step-\d{6,}"
+"""What the name of a checkpoint's folder, or of a past self's, looks like."""
 
-_MARKER = "checkpoint.json"
-_NAME = re.compile(r"step-(\d{6,})")
+_OPTIMIZER_FILE = "optimizer.safetensors"
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class CheckpointInfo:
     def write(self, folder: Path) -> None:
         """Mark ``folder`` as complete."""
         marker = {"format": FORMAT, **dataclasses.asdict(self)}
-        (folder / _MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        (folder / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> CheckpointInfo:
@@ -56,7 +60,7 @@ class CheckpointInfo:
         Raises:
             TrainingError: it is damaged, or another version wrote it.
         """
-        path = folder / _MARKER
+        path = folder / MARKER
         try:
             marker: dict[str, Any] = json.loads(path.read_bytes())
             if marker.get("format") != FORMAT:
@@ -71,6 +75,11 @@ class CheckpointInfo:
             ) from error
 
 
+def optimizer_file(part: str = "") -> str:
+    """The name of the optimizer's state; ``part`` is the folder of a role with a policy of its own, or empty."""
+    return f"{part}_{_OPTIMIZER_FILE}" if part else _OPTIMIZER_FILE
+
+
 def name_of(step: int) -> str:
     """The name of the folder with the state after ``step`` completed steps."""
     return f"step-{step:06d}"
@@ -78,13 +87,12 @@ def name_of(step: int) -> str:
 
 def step_of(name: str) -> int | None:
     """The completed steps that the name of a folder tells; None where it is no checkpoint's."""
-    match = _NAME.fullmatch(name)
-    return int(match[1]) if match else None
+    return int(name.partition("-")[2]) if re.fullmatch(NAME_PATTERN, name) else None
 
 
 def is_checkpoint(folder: Path) -> bool:
     """Whether ``folder`` is a complete checkpoint."""
-    return (folder / _MARKER).is_file()
+    return (folder / MARKER).is_file()
 
 
 @dataclass(frozen=True)
@@ -173,7 +181,7 @@ class Checkpoints:
 
     @property
     def _best_path(self) -> Path:
-        return self.folder / "best.json"
+        return self.folder / BEST_FILE
 
     def _delete(self, step: int) -> None:
         path = self.path_of(step)

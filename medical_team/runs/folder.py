@@ -43,6 +43,7 @@ from ..records import Closed, Game, TrainingRecord
 from ..runs.places import is_folder_name, settled_model
 from .append import (
     CONFIG_FILE,
+    FINAL_FOLDER,
     GAMES_FILE,
     HELDOUT_GAMES_FILE,
     INFO_FILE,
@@ -53,7 +54,7 @@ from .append import (
     append_lines,
     read_lines,
 )
-from .checkpoints import Checkpoints
+from .checkpoints import BEST_FILE, NAME_PATTERN, Checkpoints
 from .config_file import check_config, check_is_whole, load_config, to_toml, with_older_rules
 from .info import FORMAT, RunInfo, RunKind, as_begun, check_is_free, read_info
 from .lock import exclusive_lock
@@ -62,7 +63,8 @@ from .places import folder_around, path_from, settled, ways_to_other_models
 _TRAIN = "data/train.jsonl"
 _HELDOUT = "data/heldout.jsonl"
 
-_LEFTOVER = re.compile(r"\.(step-\d+|best\.json|final|run\.json|config\.toml)(\.\w+)+")
+_WRITTEN_WHOLE = "|".join(map(re.escape, (BEST_FILE, FINAL_FOLDER, INFO_FILE, CONFIG_FILE)))
+_LEFTOVER = re.compile(rf"\.({NAME_PATTERN}|{_WRITTEN_WHOLE})(\.\w+)+")
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,7 @@ class RunFolder:
     @property
     def final_path(self) -> Path:
         """Where the trained model goes."""
-        return self.path / "final"
+        return self.path / FINAL_FOLDER
 
     @property
     def opponents_path(self) -> Path:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, RunConfig
-from .append import INFO_FILE
+from .append import FINAL_FOLDER, INFO_FILE
+from .checkpoints import NAME_PATTERN, POLICY_FOLDER
 
 _SHIPPED = (DEMO_MODEL, TINY_RANDOM_MODEL)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_PART_OF_RUN = re.compile(r"final|policy|step-\d+")
+_PART_OF_RUN = re.compile(rf"{FINAL_FOLDER}|{POLICY_FOLDER}|{NAME_PATTERN}")
 _LEVELS_TO_RUN = 4
 
 
@@ -82,7 +83,7 @@ def model_title(name: str) -> str:
         return path.name
     if (run := folder_around(path)) is None:
         return path.name
-    part = next(part for part in reversed(path.relative_to(run).parts) if part != "policy")
+    part = next(part for part in reversed(path.relative_to(run).parts) if part != POLICY_FOLDER)
     return f"the model {part} of the run {run.name}"
 
 

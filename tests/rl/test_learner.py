@@ -16,8 +16,8 @@ from medical_team.metrics.alarms import alarms
 from medical_team.metrics.step_metrics import step_metrics
 from medical_team.policy.policy import Policy
 from medical_team.records import Role
-from medical_team.rl.learner import EXACT_BOUND, OPTIMIZER_FILE, ReinforceLearner, measured_mismatch, truncated_weights
-from medical_team.runs.checkpoints import POLICY_FOLDER
+from medical_team.rl.learner import EXACT_BOUND, ReinforceLearner, measured_mismatch, truncated_weights
+from medical_team.runs.checkpoints import POLICY_FOLDER, optimizer_file
 from medical_team.samples import Sample
 
 
@@ -252,7 +252,7 @@ def learner() -> ReinforceLearner:
 @pytest.mark.parametrize(
     ("file", "error", "message"),
     [
-        (OPTIMIZER_FILE, TrainingError, "can't read the optimizer's state in .*optimizer"),
+        (optimizer_file(), TrainingError, "can't read the optimizer's state in .*optimizer"),
         (f"{POLICY_FOLDER}/adapter_model.safetensors", PolicyError, "can't read the weights in .*adapter_model"),
     ],
 )
