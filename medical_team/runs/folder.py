@@ -103,6 +103,7 @@ class RunFolder:
         self.is_day_saved = config.policy.prompt_date is not None
         """Whether it names that day, as all but old runs do."""
         self._training_records: list[TrainingRecord] | None = None
+        self._heldout_records: list[TrainingRecord] | None = None
 
     @classmethod
     def create(
@@ -273,13 +274,15 @@ class RunFolder:
         return list(self._training_records)
 
     def heldout_records(self) -> list[TrainingRecord]:
-        """The records of its evaluations; empty where there are none.
+        """The records of its evaluations, read once as well; empty where there are none.
 
         Raises:
             DataError: the file is damaged.
         """
-        path = self.path / _HELDOUT
-        return read_jsonl(path, TrainingRecord) if path.exists() else []
+        if self._heldout_records is None:
+            path = self.path / _HELDOUT
+            self._heldout_records = read_jsonl(path, TrainingRecord) if path.exists() else []
+        return list(self._heldout_records)
 
     def append_games(self, games: Iterable[Game]) -> None:
         """Append ``games``: all of them are on the disk when this returns, or none.
