@@ -105,7 +105,8 @@ def main() -> None:
     parser.add_argument("--kl-coefficient", type=float, default=KL_COEFFICIENT, help="of the runs")
     parser.add_argument("--exploit", action="store_true", help="train attackers against the cells' assessors")
     parser.add_argument("--table", action="store_true", help="only print what there is")
-    parser.add_argument("--compare", nargs=2, choices=ARMS, help="an arm less another, on all test notes")
+    parser.add_argument("--compare", nargs=2, choices=ARMS, help="an arm less another, on all held-out notes")
+    parser.add_argument("--base-results", type=Path, help="where the second arm of --compare lies, if elsewhere")
     parser.add_argument("--picture", type=Path, help="draw the cells of test seeds into this file, PNG or SVG")
     parser.add_argument("--runs", type=Path, default=Path("runs/self_play"))
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/self_play"))
@@ -116,7 +117,7 @@ def main() -> None:
         chosen.steps, chosen.assessor_samples, chosen.heldout_cases, chosen.runs, chosen.results, chosen.kl_coefficient
     )
     if chosen.compare is not None:
-        sys.stdout.write(comparison(plan.results, *chosen.compare))
+        sys.stdout.write(comparison(plan.results, *chosen.compare, chosen.base_results or plan.results))
         return
     if not chosen.table:
         for seed in chosen.seed:

@@ -141,12 +141,17 @@ def differences(cells: Cells) -> Iterator[str]:
             yield f"- {arm}: {difference(cells, arm, ALONE, PRIMARY, balanced, rng)}, {len(seeds)} seeds"
 
 
-def comparison(results: Path, arm: str, base: str) -> str:
-    """A table of one arm less another on all held-out notes of the test seeds."""
-    cells = {key: cell for key, cell in cells_in(results).items() if note_set(key[1]) is TEST}
-    seeds = paired_seeds(cells, arm, base)
-    if not seeds:
-        return f"no seed of {arm} beside {base} in {results} yet\n"
+def comparison(results: Path, arm: str, base: str, base_results: Path) -> str:
+    """A table of an arm in one folder less another in a second one, on all held-out notes: of the test seeds, or of
+    those for development where there are no others."""
+    theirs = {key: cell for key, cell in cells_in(base_results).items() if key[0] == base}
+    both = {key: cell for key, cell in cells_in(results).items() if key[0] == arm} | theirs
+    for notes in (TEST, DEVELOPMENT):
+        cells = {key: cell for key, cell in both.items() if note_set(key[1]) is notes}
+        if seeds := paired_seeds(cells, arm, base):
+            break
+    else:
+        return f"no seed of {arm} in {results} beside {base} in {base_results} yet\n"
     rng = np.random.default_rng(0)
     rows = [f"| {arm} less {base}, {len(seeds)} seeds | balanced accuracy | false alarms |", "|---|---|---|"]
     for group in cells[arm, seeds[0][0]]["groups"]:

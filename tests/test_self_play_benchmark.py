@@ -117,14 +117,22 @@ def test_the_table_is_made_from_the_cells_that_exist(table_script: ModuleType, t
 
 
 def test_one_arm_is_compared_with_another_on_all_test_notes(table_script: ModuleType, tmp_path: Path) -> None:
-    assert "no seed of shared beside warm-start" in table_script.comparison(tmp_path, "shared", "warm-start")
+    assert "no seed of shared in" in table_script.comparison(tmp_path, "shared", "warm-start", tmp_path)
     for arm, seed, text in (("warm-start", 11, "hsHS"), ("shared", 11, "HSHS"), ("shared", 12, "HSHs")):
         (tmp_path / f"{arm}-{seed}.json").write_text(json.dumps(a_cell(arm, seed, text, text)), encoding="utf-8")
-    text = table_script.comparison(tmp_path, "shared", "warm-start")
+    text = table_script.comparison(tmp_path, "shared", "warm-start", tmp_path)
     # The warm start is one for all seeds: its errors and alarms are one of two each.
     assert "| shared less warm-start, 2 seeds | balanced accuracy | false alarms |" in text
     assert "| untaught conditions, rare errors, as written | +0.375 (" in text
     assert "| -0.250 (" in text
+
+
+def test_arms_of_two_folders_are_compared_by_development_seeds_too(table_script: ModuleType, tmp_path: Path) -> None:
+    for arm, text in (("assessor-only", "hShS"), ("shared", "HSHS")):
+        (tmp_path / arm).mkdir()
+        (tmp_path / arm / "cell.json").write_text(json.dumps(a_cell(arm, 101, text, text)), encoding="utf-8")
+    text = table_script.comparison(tmp_path / "shared", "shared", "assessor-only", tmp_path / "assessor-only")
+    assert "| untaught conditions, rare errors, as written | +0.500 (" in text
 
 
 def test_tries_of_untrained_attackers_are_told_beside_the_trained_ones(
