@@ -123,6 +123,24 @@ def atomic_folder(path: Path, *, replace: bool = True, within: Path | None = Non
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_writable(path: Path) -> None:
+    """Check that :func:`atomic_folder` could write the folder ``path``, by what the system says to an empty folder
+    where the first of it would be made; that is gone again at once.
+
+    Raises:
+        OutputError: it could not.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        # Without this a name that is too long would only be told where its parent is there.
+        with suppress(FileNotFoundError):
+            target.lstat()
+        place = next(parent for parent in target.parents if parent.exists())
+        Path(tempfile.mkdtemp(dir=place, prefix=f".{target.name}.")).rmdir()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 @contextmanager
 def one_at_a_time(folder: Path) -> Generator[None]:
     """Wait until no other process writes into ``folder`` under this, so that files which belong together stay so.

@@ -11,12 +11,14 @@ from ..engines.checks import check_with_parser
 from ..engines.installed import OPENRLHF_VERSION, engine_paths, engine_warnings, missing_engine, playing_problem
 from ..engines.launch import Launch, prepare
 from ..engines.red_team_fork.contract import PACKAGE_FOLDER, copy_problems, import_problems
-from ..errors import ConfigError, EngineError
+from ..errors import ConfigError, EngineError, PolicyError
 from ..network.proxies import is_on_this_machine
+from ..policy.vllm_room import planned_engine, vllm_version
+from ..runs.config_file import check_config
 from .findings import Check, Group, Seen, Status, failed, ok, skipped, warning
 from .judge_questions import ask
 from .machine import RUNS
-from .subject import Subject, run_command
+from .subject import TORCH_SECONDS, Subject, run_command
 
 _START = "ray start --head"
 _MORE = "add machines: ray start --address=HEAD:6379; or lower engine.nodes and engine.gpus_per_node"
@@ -154,9 +156,10 @@ def _fork(subject: Subject) -> Path | None:
 
 def options(subject: Subject) -> Seen:
     """Nothing in the configuration contradicts the engine."""
-    if subject.is_local:
-        return skipped(_OWN)
     try:
+        if subject.is_local:
+            check_config(subject.config)
+            return ok("no option contradicts another")
         _prepared(subject)
     except ConfigError as error:
         return failed("\n".join(error.problems), "set the options that are named")
@@ -187,10 +190,26 @@ def _prepared(subject: Subject) -> Launch:
     return prepare(subject.config, path, has_heldout=subject.config.data.heldout is not None)
 
 
+def rollout(subject: Subject) -> Seen:
+    """What draws the replies of the local engine can be had, and is asked for nothing that it can't do."""
+    if not subject.is_local:
+        return skipped(f"the engine {subject.config.engine.kind} draws replies itself")
+    config = subject.config.rollout
+    # Only what is chosen by itself depends on the device.
+    has_gpu = config.engine == "auto" and not subject.avoids_gpu and bool(subject.torch().devices)
+    try:
+        planned = planned_engine(config, "cuda" if has_gpu else "cpu")
+    except PolicyError as error:
+        return failed(str(error), "set what the line names")
+    name = f"{vllm_version()}, if it starts with this model" if planned.is_vllm else "the built-in engine"
+    return ok(f"replies are drawn by {name}: {planned.why}")
+
+
 GROUP = Group(
     "Engine",
     (
         Check("engine", installed, 90.0),
+        Check("rollout_engine", rollout, TORCH_SECONDS + 30),
         Check("red_team", red_team),
         Check("red_team_imports", red_team_imports, 90.0, after="red_team"),
         Check("engine_options", options),

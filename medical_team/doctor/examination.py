@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import NO_SUCH_HOME, MedicalTeamError
-from . import data, engine, gpu, judge, machine, models
+from . import data, engine, gpu, judge, machine, trials
 from .findings import Check, Finding, Group, Seen, Status, failed, skipped
 from .subject import Subject
 
 GROUPS: tuple[Group, ...] = (
     machine.LIBRARIES,
     data.GROUP,
-    models.GROUP,
+    trials.GROUP,
     engine.GROUP,
     engine.RAY_CLUSTER,
     judge.GROUP,

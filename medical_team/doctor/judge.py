@@ -20,6 +20,7 @@ from ..records import NotePair, Ruling
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .judge_questions import Answer, KnownQuery, Score, ask, known_queries, score_of
 from .subject import Subject
+from .trials import PROBE_SECONDS, judge_seen
 
 RIGHT_ENOUGH = 0.75
 """A judge that is right less often on known notes teaches much that is wrong."""
@@ -84,7 +85,7 @@ def labels(subject: Subject) -> Seen:
     """The judge is right on known notes: a right one, a wrong one, an assessor's whole reply, and others."""
     kind = _asked_kind(subject)
     if kind == "model":
-        return skipped(
+        return judge_seen(subject) or skipped(
             "the judging model is loaded when the run starts, and is too large to be loaded for a look",
             "medical-team judge audit --medec MEDEC.csv   (measures it on known notes)",
         )
@@ -237,7 +238,7 @@ GROUP = Group(
     (
         Check("judge_server", server),
         Check("judge_privacy", privacy),
-        Check("judge_labels", labels, _CHECK_SECONDS, after="judge_server"),
+        Check("judge_labels", labels, PROBE_SECONDS, after="judge_server"),
         Check("judge_latency", latency, _CHECK_SECONDS, after="judge_server"),
     ),
 )

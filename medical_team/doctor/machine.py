@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from ..errors import MedicalTeamError
+from ..files import check_writable
 from ..metrics.alarms import DISK_BYTES, DISK_RESERVE_BYTES, GPU_MEMORY_SHARE
 from ..model_files import hub_cache, own_cache
 from ..planning.plan import DiskPlan, MemoryPlan
+from ..runs.info import check_is_free
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .subject import Subject
 
@@ -184,13 +187,15 @@ def disk_seen(folder: Path, needed: int, why: str) -> Seen:
 def run_folder(subject: Subject) -> Seen:
     """The run folder can be made."""
     wanted = subject.run_folder or RUNS
-    if subject.run_folder is not None and wanted.exists() and not (wanted.is_dir() and not any(wanted.iterdir())):
-        return failed(f"{wanted} exists already", "name a new folder with --run, or go on with train --resume")
+    try:
+        if subject.run_folder is not None:
+            check_is_free(wanted)
+        check_writable(wanted)
+    except MedicalTeamError as error:
+        return failed(
+            str(error), "name a new folder of your own with --run FOLDER, or go on with train --resume FOLDER"
+        )
     existing = _existing(wanted)
-    if not existing.is_dir():
-        return failed(f"{existing} is a file, where a folder should be", "name another folder with --run")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        return failed(f"{existing.absolute()} can't be written", "name a folder of your own with --run FOLDER")
     return ok(f"{wanted} can be made in {existing.absolute()}" if existing != wanted else f"{wanted} can be written")
 
 

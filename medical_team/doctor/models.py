@@ -1,149 +1,31 @@
-"""The models: on this machine, or on a hub that gives them to this user; whether their chat templates show what is
-said, and whether the policy can be trained here, by the probe with which a run begins."""
+"""The models: on this machine, or on a hub that gives them to this user."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
-from ..errors import EngineError
-from ..jsonl import from_line, to_line
+from ..evaluation.predictions import BASELINES
 from ..runs.places import is_hub_name
-from .findings import Check, Group, Seen, failed, ok, skipped, warning
+from .findings import Seen, failed, ok, skipped, warning
 from .hub import (
     HubAnswer,
     ask_hub,
     cached_model,
     converted_model,
     endpoint,
-    folder_here,
     hub_token,
     local_folder,
     missing_in_model,
     offline_variable,
 )
-from .subject import PROBE, TORCH_SECONDS, Subject, run_command
-
-TEMPLATE_SECONDS = 150.0
-"""A first import of transformers from a cold or remote disk takes a minute and more."""
-
-
-@dataclass(frozen=True)
-class _Told:
-    problem: str
-    skipped: str
-
-
-def chat_template(subject: Subject) -> Seen:
-    """The chat template of the policy, and of a judge in this process, shows a message whole."""
-    looked_at: list[str] = []
-    reasons: list[str] = []
-    for name, option in _models(subject):
-        folder = _folder(name, subject)
-        if folder is None:
-            reasons.append(f"{name} is not on this machine yet")
-            continue
-        told = _ask(folder, subject)
-        if told.problem:
-            mend = f"name another in --{option}, or put a file chat_template.jinja into its folder"
-            return failed(f"the chat template of {name} {told.problem}", mend)
-        (reasons if told.skipped else looked_at).append(told.skipped or name)
-    if not looked_at:
-        return skipped("; ".join(reasons) or "no model of this run has a template to look at")
-    return ok(f"shows a message as it is: {', '.join(looked_at)}")
-
-
-def _models(subject: Subject) -> Iterator[tuple[str, str]]:
-    if subject.config.policy.model != TINY_RANDOM_MODEL:
-        yield subject.config.policy.model, "policy.model"
-    if "model" in subject.judge_kinds:
-        yield subject.config.judge.model, "judge.model"
-
-
-def _folder(name: str, subject: Subject) -> Path | None:
-    found = folder_here(name, subject.environment)
-    # An adapter's folder may leave the tokenizer to its base.
-    return found if found is not None and any("token" in path.name for path in found.iterdir()) else None
-
-
-def _ask(folder: Path, subject: Subject) -> _Told:
-    try:
-        python = subject.python
-    except EngineError as error:
-        return _Told("", str(error))
-    environment = {**subject.environment, "HF_HUB_OFFLINE": "1"}
-    ended = run_command([python, PROBE, "template", folder], TEMPLATE_SECONDS, environment=environment)
-    try:
-        return from_line(ended.output.strip().rpartition("\n")[2], _Told)
-    except (ValidationError, ValueError):
-        return _Told("", f"it could not be looked at: {ended.reason}")
-
-
-_POLICY_SECONDS = 180.0
-"""To load a model and probe it. A large one on a slow disk takes longer, and is probed when the run starts."""
-
-PROBE_SECONDS = TORCH_SECONDS + _POLICY_SECONDS + 10.0
-
-_ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class _Probed:
-    problem: str
-    passes: float | None
-    sampler: float | None
-
-
-def probe_seen(subject: Subject) -> Seen:
-    """The policy draws replies, learns from them as they were drawn, and has gradients; prompts fit into it."""
-    model = subject.config.policy.model
-    if not subject.is_local:
-        return skipped(f"the engine {subject.config.engine.kind} trains with its own libraries")
-    if model != TINY_RANDOM_MODEL and folder_here(model, subject.environment) is None:
-        return skipped(f"{model} is not on this machine yet; it is probed when the run starts")
-    if subject.torch().version is None:
-        return skipped("can't be checked: torch can't be imported")
-    environment = {
-        **subject.environment,
-        "HF_HUB_OFFLINE": "1",
-        "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [subject.environment.get("PYTHONPATH")])]),
-    }
-    ended = run_command(
-        [subject.python, "-m", f"{__package__}.probe", "policy", to_line(subject.config)],
-        _POLICY_SECONDS,
-        environment=environment,
-    )
-    if ended.status is None:
-        return warning(
-            f"not probed: {ended.reason}", "start the run: it probes its model before the first game, without a limit"
-        )
-    try:
-        found = from_line(ended.output.strip().rpartition("\n")[2], _Probed)
-    except (ValidationError, ValueError):
-        return failed(
-            f"the probe broke, with {ended.reason}",
-            "look whether there is memory enough (`free -g`, `nvidia-smi`); else report this line",
-        )
-    return _seen(found)
-
-
-def _seen(found: _Probed) -> Seen:
-    if found.problem:
-        return failed(found.problem, "set what the line names, or take another --policy.model")
-    if found.sampler is None:
-        return skipped("its context window is too short for the probe's prompts")
-    return ok(f"draws, learns and gives gradients; sampler and learner differ by {found.sampler:.1e} a token")
-
+from .subject import Subject
 
 FORK_MODELS = ("sentence-transformers/all-MiniLM-L6-v2", "alisawuffles/roberta-large-wanli")
 """Models that the Self-RedTeam fork loads in any case, for its diversity metrics."""
 
-_SECONDS = 60.0
+MODEL_SECONDS = 60.0
 
 
 def policy(subject: Subject) -> Seen:
@@ -156,6 +38,23 @@ def judging(subject: Subject) -> Seen:
     if "model" not in subject.judge_kinds:
         return skipped(f"the judge {subject.config.judge.kind!r} loads no model here")
     return model_seen(subject.config.judge.model, "judge.model", subject)
+
+
+def opponent(subject: Subject) -> Seen:
+    """The fixed opponent's model, as far as that is seen without loading it."""
+    name = subject.config.opponents.fixed
+    if name is None:
+        return skipped("opponents.fixed is not set")
+    if not subject.is_local:
+        return skipped(f"the engine {subject.config.engine.kind} brings the opponent to play in its own way")
+    # What is no name on the hub is loaded from here, and what is wrong with it is then told as a run would.
+    is_elsewhere = may_be_fetched(name) and local_folder(name) is None
+    return model_seen(name, "opponents.fixed", subject) if is_elsewhere else ok(f"{name!r} is looked for here")
+
+
+def may_be_fetched(name: str) -> bool:
+    """Whether ``name``, where it is no folder, is looked for on the hub."""
+    return is_hub_name(name) and name not in BASELINES
 
 
 def of_fork(subject: Subject) -> Seen:
@@ -192,7 +91,9 @@ def offline(subject: Subject) -> Seen:
 
 def _names(subject: Subject) -> Sequence[str]:
     judging_model = [subject.config.judge.model] if "model" in subject.judge_kinds else []
-    return [subject.config.policy.model, *judging_model]
+    opponents = subject.config.opponents
+    fixed = [opponents.fixed] if subject.is_local and opponents.fixed is not None else []
+    return [subject.config.policy.model, *judging_model, *fixed]
 
 
 def model_seen(name: str, option: str, subject: Subject) -> Seen:
@@ -250,17 +151,3 @@ def _hub_seen(name: str, option: str, answer: HubAnswer, subject: Subject) -> Se
     if answer.status == 404:
         return failed(f"the hub has no model {name}, and there is no such folder", f"correct --{option}")
     return failed(f"the hub answers HTTP {answer.status} for {name}", "try again later, or copy the model here")
-
-
-GROUP = Group(
-    "Models",
-    (
-        Check("policy_model", policy, _SECONDS),
-        Check("judge_model", judging, _SECONDS),
-        Check("chat_template", chat_template, TEMPLATE_SECONDS, after="policy_model"),
-        Check("policy_probe", probe_seen, PROBE_SECONDS, after="policy_model"),
-        Check("fork_models", of_fork, _SECONDS),
-        Check("hub_token", token),
-        Check("offline", offline),
-    ),
-)

@@ -1,9 +1,9 @@
 """Run by the Python that will train, and prints one line of JSON: what the Python's torch is and whether it computes
-(``torch``), whether a model's chat template shows a message as it is (``template FOLDER``), and whether the policy of a
-run can do what the run tries before its first game (``policy CONFIG``).
+(``torch``), whether a model's chat template shows a message as it is (``template FOLDER``), and whether the policy, the
+opponent and the judge of a run can do what the run asks of them before its first game (``policy CONFIG`` and so on).
 
-The first two are asked of an engine's Python too: they run as a file, and of this package they load single
-files without needs. The last runs as a module of this package, beside its libraries.
+The first two are asked of an engine's Python too: they run as a file, and of this package they load single files
+without needs. The others run as a module of this package, beside its libraries, and call what a run calls.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..config import RunConfig
 
 WIDTH = 64
 
@@ -20,8 +23,8 @@ WIDTH = 64
 def main() -> None:
     """Answer what the first argument asks."""
     asked, *rest = sys.argv[1:]
-    if asked == "policy":
-        found = _policy(*rest)
+    if asked in ("policy", "opponent", "judge"):
+        found = answer(asked, *rest)
     else:
         # The folder of this file comes first, and its modules are not meant by `import secrets` or `import ray`.
         sys.path.pop(0)
@@ -97,32 +100,60 @@ def _reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _policy(text: str) -> dict[str, object]:
+def answer(part: str, text: str) -> dict[str, object]:
+    """What keeps a run of the configuration ``text`` from beginning, in its ``part``: policy, opponent or judge."""
     from ..config import RunConfig
-    from ..data.load import load_sets
-    from ..errors import DataError, MedicalTeamError, UsageError
+    from ..errors import MedicalTeamError, ModelUnavailableError
     from ..jsonl import from_line
-    from ..policy.policy import Policy
-    from ..policy.probe import probe_policy
-    from ..train.preflight import check_data_fits
 
-    config = from_line(text, RunConfig)
-    found: dict[str, object] = {"problem": "", "passes": None, "sampler": None}
+    look = {"policy": _policy, "opponent": _opponent, "judge": _judge}[part]
     try:
-        policy = Policy(config.policy, seed=0)
-        probed = probe_policy(policy)
-        if probed is not None:
-            found |= {"passes": probed.passes, "sampler": probed.sampler}
-        try:
-            sets = load_sets(config)
-        except (DataError, UsageError):
-            # What is wrong with the data is told by the checks of the data.
-            sets = None
-        if sets is not None:
-            check_data_fits(*sets, policy, config, demonstrates=config.training.demonstration_coefficient > 0)
+        return {"problem": "", "sampler": look(from_line(text, RunConfig))}
     except MedicalTeamError as error:
-        found["problem"] = str(error)
-    return found
+        reason: BaseException | None = error
+        while reason is not None and not isinstance(reason, ModelUnavailableError):
+            reason = reason.__cause__
+        return {"problem": str(error), "absent": ""} if reason is None else {"problem": "", "absent": str(error)}
+
+
+def _policy(config: RunConfig) -> float | None:
+    from ..data.load import load_sets
+    from ..errors import DataError, UsageError
+    from ..policy.vllm_room import planned_engine
+    from ..records import Role
+    from ..rl.protocols import Listener
+    from ..train.preflight import check_data_fits
+    from ..train.session import begun, try_policies
+
+    tried = try_policies(begun(config), Listener())
+    policy = tried.policies.policy_of(Role.ASSESSOR)
+    try:
+        sets = load_sets(config)
+    except (DataError, UsageError):
+        # What is wrong with the data is told by the checks of the data.
+        sets = None
+    if sets is not None:
+        check_data_fits(*sets, policy, tried.config, demonstrates=tried.config.training.demonstration_coefficient > 0)
+    if planned_engine(tried.config.rollout, policy.device.type).is_vllm:
+        from ..policy.vllm_rollout import rollout_dtype
+
+        rollout_dtype(policy, tried.config.rollout)
+    return None if tried.probed is None else tried.probed.sampler
+
+
+def _opponent(config: RunConfig) -> None:
+    from ..train.opponent import load_opponent
+    from ..train.session import begun
+
+    config = begun(config)
+    if config.opponents.fixed is not None:
+        load_opponent(config.opponents.fixed, config)
+
+
+def _judge(config: RunConfig) -> None:
+    from ..policy.answer_scoring import place_of_judge
+
+    place_of_judge(config.judge)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from .loading import LanguageModel, load_language_model
 from .pair import FrozenPolicy
 from .vllm_engine import VllmEngine, longest_text
 from .vllm_rollout import merged_weights
+from .vllm_room import check_installed
 
 JUDGE_DAY = date(2026, 1, 1)
 """The day that a judge's chat template is told: what it finds, and what is kept of that, depends on no day."""
@@ -153,13 +154,10 @@ def load_answer_scorer(config: JudgeConfig, notify: Notify = lambda text: None) 
         JudgeError: it can't be loaded or used; the message names the option of the section [judge].
         MissingDependencyError: a library is not installed.
     """
+    device, dtype = place_of_judge(config)
     if config.engine == "vllm":
-        # It imports what draws replies, too.
-
         return VllmScorer(config, identity=f"{config.model} {model_fingerprint(config.model)} vllm", notify=notify)
     try:
-        device = choose_device(config.device)
-        dtype = choose_dtype(config.precision, device)
         notify(f"Loading the judge's model {config.model} ...")
         language_model = load_language_model(config.model, device=device, dtype=dtype, notify=notify)
     except MissingDependencyError:
@@ -172,6 +170,23 @@ def load_answer_scorer(config: JudgeConfig, notify: Notify = lambda text: None) 
         tokens_per_batch=config.tokens_per_batch,
         max_prompt_tokens=config.max_prompt_tokens,
     )
+
+
+def place_of_judge(config: JudgeConfig) -> tuple[torch.device, torch.dtype]:
+    """Where the model of the judge "model" computes, and in what; nothing is loaded.
+
+    Raises:
+        JudgeError: that is not there, or vLLM is asked for and can't be had; the message names the option.
+    """
+    try:
+        if config.engine == "vllm":
+            check_installed("judge.engine")
+        device = choose_device(config.device)
+        return device, choose_dtype(config.precision, device)
+    except VllmError as error:
+        raise JudgeError(str(error)) from error
+    except PolicyError as error:
+        raise no_model(error) from error
 
 
 class LanguageModelScorer:

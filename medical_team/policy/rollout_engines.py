@@ -8,14 +8,14 @@ from datetime import date
 
 from ..callbacks import Notify
 from ..config import Device, Precision, RolloutConfig, RolloutEngine
-from ..errors import PolicyError, VllmUnavailableError
+from ..errors import VllmUnavailableError
 from ..game.rollout import Rollout, TrainingRollout
 from ..records import Role
 from .pair import Policies, frozen_policies
 from .probe import probe_policy
 from .transformers_rollout import TransformersRollout
 from .vllm_rollout import VllmRollout
-from .vllm_room import vllm_version
+from .vllm_room import check_built_in, planned_engine, vllm_version
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,14 @@ def choose_engine(
         VllmUnavailableError: vLLM is asked for, and is not installed or doesn't start with this model.
         PolicyError: an option is for the other engine.
     """
-    if config.engine == "vllm":
-        return _vllm(policies, config, "as rollout.engine says", notify)
-    if config.engine == "transformers":
-        return _built_in(policies, config, warn, "as rollout.engine says")
-    if policies.policy_of(Role.ASSESSOR).device.type != "cuda":
-        return _built_in(policies, config, warn, "on a CPU it is exact and starts at once")
-    if vllm_version() is None:
-        return _built_in(policies, config, warn, "vLLM, which is faster, is not installed: docs/vllm.md")
+    planned = planned_engine(config, policies.policy_of(Role.ASSESSOR).device.type)
+    if not planned.is_vllm:
+        return _built_in(policies, config, warn, planned.why)
     try:
-        return _vllm(policies, config, "on a GPU, where it is installed", notify)
+        return _vllm(policies, config, planned.why, notify)
     except VllmUnavailableError as error:
+        if config.engine == "vllm":
+            raise
         return _built_in(policies, config, warn, f"since {error}")
 
 
@@ -67,31 +64,63 @@ def local_rollout(
     precision: Precision = "auto",
     day: date,
     engine: RolloutEngine | None = None,
-    beside: TrainingRollout | None = None,
     notify: Notify = lambda text: None,
 ) -> Rollout:
     """Replies of the model at ``location``, whose chat template is told ``day``.
 
     Args:
         engine: what draws them, chosen as for a run; None: as ``rollout`` says.
-        beside: what draws other replies in turn. Where it is a vLLM engine of another shape, this one is the built-in.
 
     Raises:
         PolicyError: it can't be loaded or used.
         VllmUnavailableError: vLLM is asked for, and is not installed or doesn't start with this model.
     """
-    policies = frozen_policies(location, device=device, precision=precision, day=day, notify=notify)
-    policy = policies.policy_of(Role.ASSESSOR)
-    probe_policy(policy)
+    policies = speaking_policies(location, device=device, precision=precision, day=day, notify=notify)
     if engine is not None:
         # What a run's own engine rounded is no matter of this model's precision.
         rollout = replace(rollout, engine=engine, precision="auto")
+    return speaking_rollout(policies, rollout, notify=notify)
+
+
+def speaking_policies(
+    location: str,
+    *,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    day: date,
+    notify: Notify = lambda text: None,
+) -> Policies:
+    """The model at ``location``, which only speaks: loaded, and tried as a run tries its policy.
+
+    Raises:
+        PolicyError: it can't be loaded or used.
+    """
+    policies = frozen_policies(location, device=device, precision=precision, day=day, notify=notify)
+    probe_policy(policies.policy_of(Role.ASSESSOR))
+    return policies
+
+
+def speaking_rollout(
+    policies: Policies,
+    rollout: RolloutConfig,
+    *,
+    beside: TrainingRollout | None = None,
+    notify: Notify = lambda text: None,
+) -> Rollout:
+    """Replies of ``policies`` that only speak.
+
+    Args:
+        beside: what draws other replies in turn. Where it is a vLLM engine of another shape, this one is the built-in.
+
+    Raises:
+        VllmUnavailableError: vLLM is asked for, and is not installed or doesn't start with this model.
+    """
     # Nothing is learnt from what is drawn here.
     rollout = replace(rollout, correction="none")
     if isinstance(beside, VllmRollout) and not beside.can_host(policies):
         rollout = replace(rollout, engine="transformers", precision="auto")
     chosen = choose_engine(policies, rollout, notify, warn=notify)
-    if chosen.config.engine == "vllm" or policy.device.type == "cuda":
+    if chosen.config.engine == "vllm" or policies.policy_of(Role.ASSESSOR).device.type == "cuda":
         notify(chosen.reason)
     return chosen.rollout
 
@@ -112,11 +141,7 @@ def _vllm(policies: Policies, config: RolloutConfig, why: str, notify: Notify) -
 
 
 def _built_in(policies: Policies, config: RolloutConfig, warn: Notify, why: str) -> ChosenEngine:
-    if config.precision != "auto":
-        raise PolicyError(
-            f"rollout.precision is {config.precision}, but the built-in engine computes as the policy does. Set it to "
-            "auto, or rollout.engine to vllm."
-        )
+    check_built_in(config)
     correction = "none" if config.correction == "auto" else config.correction
     chosen = replace(config, engine="transformers", correction=correction)
     reason = f"Replies are drawn by the built-in engine: {why}{'' if why.endswith('.') else '.'}"

