@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from ..records import DataType, Role
-from .statistics import binomial_interval
-from .step_metrics import ASKED_STATES, BALANCED_ACCURACY, BYTES_PER_GIB, SELF
+from .cycling import Attacks, cycling
+from .step_metrics import ASKED_STATES, BALANCED_ACCURACY, BYTES_PER_GIB
 
 JUDGE_SECONDS_PER_BATCH = 1.0
 """A judge should rule on a batch of :data:`JUDGE_BATCH` games in less."""
@@ -51,21 +51,23 @@ MANY_READS = 2.0
 REWARD_UP = 0.3
 ACCURACY_FLAT = 0.02
 NEARLY_PERFECT = 0.95
-CYCLING = 0.1
-FEW_GAMES = 30
 
 
-def alarms(history: Sequence[Values]) -> dict[str, str]:
+def alarms(history: Sequence[Values], attacks: Mapping[int, Attacks] | None = None) -> dict[str, str]:
     """What is wrong in ``history``, the metrics of the steps so far, oldest first: a sentence under a stable name.
 
     The names let a caller say each alarm once, though its figures change from step to step.
+
+    Args:
+        history: the metrics.
+        attacks: who attacked in the steps so far, where past selves play.
     """
     found = {
         "void": _void(history),
         "uneven_void": _uneven_void(history),
         "undecidable": _undecidable(history),
         "one_sided": _one_sided(history),
-        "cycling": _cycling(history),
+        "cycling": cycling(attacks or {}),
         "verdicts_alike": _verdicts_alike(history),
         "unfaithful_wins": _unfaithful_wins(history),
         "copies": _copies(history),
@@ -147,34 +149,6 @@ def _one_sided(history: Sequence[Values]) -> str | None:
                 "warm-started model helps a role that has fallen behind."
             )
     return None
-
-
-def _cycling(history: Sequence[Values]) -> str | None:
-    """A past attacker that beats today's assessor more than it beat the assessor of its own time."""
-    prefix = f"opponent_wins/{Role.ATTACKER.value}/"
-    recent = history[-LONG:]
-    for name in sorted({name for values in recent for name in values if name.startswith(prefix)}):
-        version = name.removeprefix(prefix)
-        own = _rate_when_it_joined(history, name, f"{prefix}{SELF}")
-        counted = f"opponent_games/{Role.ATTACKER.value}/{version}"
-        games = [(values[name], values.get(counted, 0.0)) for values in recent if name in values]
-        played = sum(count for _, count in games)
-        if own is None or version == SELF or played < FEW_GAMES:
-            continue
-        won = sum(rate * count for rate, count in games)
-        if binomial_interval(won, played).low > own + CYCLING:
-            return (
-                f"The attacker {version} wins {won / played:.0%} of its games against today's assessor; in its own "
-                f"time attackers won {own:.0%}. The assessor forgets what it had learnt: raise opponents.share, "
-                "opponents.size or training.demonstration_coefficient, or lower training.learning_rate."
-            )
-    return None
-
-
-def _rate_when_it_joined(history: Sequence[Values], name: str, own: str) -> float | None:
-    """The mean of ``own`` over the steps before ``name`` was first seen."""
-    first = next(place for place, values in enumerate(history) if name in values)
-    return _recent(history[:first], own, SOON, FEW_STEPS)
 
 
 def _verdicts_alike(history: Sequence[Values]) -> str | None:
@@ -376,15 +350,18 @@ class AlarmSpan:
     """Whether it still holds at the run's last step."""
 
 
-def alarm_spans(metrics: Mapping[int, Mapping[str, float]]) -> list[AlarmSpan]:
-    """The alarms over a run, those still up first, by the metrics of each step in order."""
+def alarm_spans(
+    metrics: Mapping[int, Mapping[str, float]], attacks: Mapping[int, Attacks] | None = None
+) -> list[AlarmSpan]:
+    """The alarms over a run, those still up first, by the metrics of each step in order, and who attacked in it."""
     steps, values = list(metrics), list(metrics.values())
     stride = -(-len(steps) // MAX_LOOKS) or 1
     # Counted back from the end, so that the last step is always looked at.
     looks = sorted(range(len(steps) - 1, -1, -stride))
     spans: dict[str, AlarmSpan] = {}
     for look in looks:
-        for name, sentence in alarms(values[max(0, look + 1 - _LOOK_BACK) : look + 1]).items():
+        attacked = {step: who for step, who in (attacks or {}).items() if step <= steps[look]}
+        for name, sentence in alarms(values[max(0, look + 1 - _LOOK_BACK) : look + 1], attacked).items():
             first = spans[name].first_step if name in spans else steps[look]
             spans[name] = AlarmSpan(name, sentence, first, steps[look], is_up=look == looks[-1])
     return sorted(spans.values(), key=lambda span: (not span.is_up, span.first_step))

@@ -15,6 +15,7 @@ from ..rewards import is_verdict_right
 from ..runs.append import GAMES_FILE, HELDOUT_GAMES_FILE, METRICS_FILE, LineTail
 from ..runs.folder import RunFolder, StepMetrics
 from ..runs.lock import Traces, traces_of
+from .cycling import Attacks, AttackTally, attacks_of
 from .revisions import RevisionFigures, revision_figures
 from .step_metrics import ASKED_STATES, game_metrics
 
@@ -97,6 +98,8 @@ class StepFigures:
     undecidable: int = 0
     """Revisions on which the judge abstained, which the attacker lost by."""
     revisions: RevisionFigures = field(default_factory=RevisionFigures)
+    attacks: Attacks = field(default_factory=dict[str, AttackTally])
+    """Who attacked the assessor that learns."""
 
 
 def step_figures(step: int, games: Sequence[Game]) -> StepFigures:
@@ -122,6 +125,7 @@ def step_figures(step: int, games: Sequence[Game]) -> StepFigures:
         failures=sum(isinstance(ruling, JudgeFailure) and not ruling.is_abstention for ruling in rulings),
         undecidable=sum(game.state is GameState.UNDECIDABLE for game in games),
         revisions=revision_figures(games),
+        attacks=attacks_of(games),
     )
 
 

@@ -75,7 +75,7 @@ Numbers = Sequence[float] | Sequence[bool] | NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval(Closed):
-    """Where a figure lies with ``CONFIDENCE``."""
+    """Where a figure lies with ``CONFIDENCE``, unless another one was asked for."""
 
     low: float
     high: float
@@ -179,18 +179,20 @@ def rate(outcomes: Numbers, members: Numbers | None = None) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def binomial_interval(successes: float, trials: float) -> Interval:
+def binomial_interval(successes: float, trials: float, confidence: float = CONFIDENCE) -> Interval:
     """Clopper and Pearson's interval (1934) for the rate behind ``successes`` out of ``trials``, more than none.
 
     Neither need be a whole number: an effective sample size is none.
     """
-    tail, failures = (1 - CONFIDENCE) / 2, trials - successes
+    tail, failures = (1 - confidence) / 2, trials - successes
     low = beta_quantile(tail, successes, failures + 1) if successes > 0 else 0.0
     high = beta_quantile(1 - tail, successes + 1, failures) if failures > 0 else 1.0
     return Interval(low, high)
 
 
-def grouped_binomial_interval(successes: Sequence[int], trials: Sequence[int]) -> Interval:
+def grouped_binomial_interval(
+    successes: Sequence[int], trials: Sequence[int], confidence: float = CONFIDENCE
+) -> Interval:
     """The interval for a rate whose trials come in groups of trials that resemble each other.
 
     Clopper and Pearson's interval at the effective sample size (Korn and Graubard 1998): what the groups differ by says
@@ -200,6 +202,7 @@ def grouped_binomial_interval(successes: Sequence[int], trials: Sequence[int]) -
     Args:
         successes: of each group.
         trials: of each group, positive.
+        confidence: with which the rate lies in the interval.
     """
     groups, total, won = len(trials), sum(trials), sum(successes)
     rate = won / total
@@ -209,9 +212,9 @@ def grouped_binomial_interval(successes: Sequence[int], trials: Sequence[int]) -
         residuals = np.asarray(successes) - rate * np.asarray(trials)
         variance = float(groups / (groups - 1) * (residuals**2).sum() / total**2)
         independent = rate * (1 - rate) / variance if variance > 0 else float(total)
-        known, told = (student_quantile((1 + CONFIDENCE) / 2, count - 1) for count in (total, groups))
+        known, told = (student_quantile((1 + confidence) / 2, count - 1) for count in (total, groups))
         effective = min(float(total), independent * (known / told) ** 2)
-    return binomial_interval(rate * effective, effective)
+    return binomial_interval(rate * effective, effective, confidence)
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:

@@ -4,11 +4,13 @@ installed, and trackers."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from ..callbacks import Notify
 from ..metrics.alarms import alarms
+from ..metrics.cycling import Attacks, attacks_of
 from ..records import Game
 from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
@@ -26,16 +28,21 @@ class AlarmListener(Listener):
     def __init__(self, warn: Notify) -> None:
         self._warn = warn
         self._history: list[Mapping[str, float]] = []
+        self._attacks: dict[int, Attacks] = {}
         self._told: set[str] = set()
 
     def run_started(self, run: RunFolder, first_step: int) -> None:
         """Recall what the run recorded so far."""
         self._history = [metrics.values for metrics in run.metrics()]
+        if run.config.opponents.add_every:
+            played = groupby(run.games(), key=lambda game: game.spec.step)
+            self._attacks = {step: attacks_of(list(games)) for step, games in played}
 
     def step_ended(self, step: int, games: Sequence[Game], metrics: Mapping[str, float]) -> None:
         """Look at the metrics of one more step."""
         self._history.append(metrics)
-        for name, sentence in alarms(self._history).items():
+        self._attacks[step] = attacks_of(games)
+        for name, sentence in alarms(self._history, self._attacks).items():
             if name not in self._told:
                 self._warn(sentence)
                 self._told.add(name)

@@ -289,7 +289,7 @@ def overview(reader: RunReader) -> dict[str, Any]:
         "criteria": [asdict(criterion) for criterion in criteria(steps, traces)],
         "alarms": [
             {"sentence": span.sentence, "from": span.first_step, "to": span.last_step, "isUp": span.is_up}
-            for span in alarm_spans(metrics)
+            for span in alarm_spans(metrics, {figures.step: figures.attacks for figures in steps})
         ],
         "charts": chart_data(metrics),
         "hasOtherCurves": _has_other_curves(reader, metrics),

@@ -26,21 +26,6 @@ CALM = {
 }
 
 
-def with_past_attacker(wins_now: float, wins_then: float) -> list[dict[str, float]]:
-    """An attacker that joined after some steps, by what it wins now and what attackers won when it was of today."""
-    before = CALM | {"opponent_wins/attacker/itself": wins_then, "opponent_games/attacker/itself": 20.0}
-    after = before | {"opponent_wins/attacker/step-000010": wins_now, "opponent_games/attacker/step-000010": 4.0}
-    return [before] * 10 + [after] * LONG
-
-
-def test_an_old_attacker_that_wins_more_than_in_its_own_time_is_an_alarm() -> None:
-    found = alarms(with_past_attacker(0.6, 0.3))
-    assert list(found) == ["cycling"]
-    assert "step-000010 wins 60% of its games against today's assessor; in its own time" in found["cycling"]
-    assert alarms(with_past_attacker(0.35, 0.3)) == {}
-    assert alarms(with_past_attacker(0.6, 0.3)[:12]) == {}
-
-
 def test_a_calm_run_gives_no_alarm() -> None:
     assert alarms([]) == {}
     nothing: dict[str, float] = {}

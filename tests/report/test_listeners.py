@@ -1,8 +1,14 @@
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from builders import a_game, a_pair, a_record, a_spec
+from medical_team.config import RunConfig
+from medical_team.game_config import OpponentConfig
+from medical_team.records import LIVING, DataType, Game, Verdict
 from medical_team.report.listeners import AlarmListener, TensorBoardListener
 from medical_team.runs.folder import RunFolder
 from needs import TENSORBOARD
@@ -19,6 +25,34 @@ def test_an_alarm_is_told_once_however_long_it_is_up(tmp_path):
 
     assert len(warnings) == 1
     assert "free on the run's disk" in warnings[0]
+
+
+def test_a_resumed_run_knows_who_attacked_before(tmp_path: Path) -> None:
+    def attack(step: int, number: int, version: str, *, has_won: bool) -> Game:
+        kind, name = DataType.ADVERSARIAL_HARMFUL, f"step-{step}-game-{number}-{version}"
+        pair = a_pair(near_duplicate_group=name)
+        spec = a_spec(kind, id=name, step=step, pair=pair, attacker_version=version)
+        game = a_game(kind, verdict=Verdict.SAFE if has_won else Verdict.HARMFUL, spec=spec)
+        attacker, assessor = game.turns
+        return replace(game, turns=(replace(attacker, version=version), assessor))
+
+    def played(step: int) -> list[Game]:
+        games = [attack(step, number, LIVING, has_won=number == 0) for number in range(4)]
+        past = [attack(step, number, "step-000010", has_won=True) for number in range(4)]
+        return games + past if step >= 10 else games
+
+    config = RunConfig(opponents=OpponentConfig(add_every=10))
+    run = RunFolder.create(tmp_path / "run", config, [a_record()])
+    for step in range(20):
+        run.append_games(played(step))
+    warnings: list[str] = []
+
+    listener = AlarmListener(warnings.append)
+    listener.run_started(RunFolder.open(run.path), 20)
+    listener.step_ended(20, played(20), {})
+
+    assert len(warnings) == 1
+    assert "The attacker step-000010 wins 100% of its games" in warnings[0]
 
 
 def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path, monkeypatch):
