@@ -57,6 +57,26 @@ def best_response_config(base: RunConfig, *, start: str, assessor: str, data: Pa
     )
 
 
+def attacker_settings(config: RunConfig) -> dict[str, object]:
+    """How attackers learn by ``config``, by the names of the options: where a value differs, it is another attacker."""
+    policy, training = config.policy, config.training
+    return {
+        "policy.adaptation": policy.adaptation,
+        "policy.lora_rank": policy.lora_rank if policy.adaptation == "lora" else None,
+        "rollout.temperature": config.rollout.temperature,
+        "training.games_per_step": training.games_per_step,
+        "training.learning_rate": config.learning_rate,
+        "training.learning_rate_schedule": training.learning_rate_schedule,
+        "training.kl_coefficient": training.kl_coefficient,
+        "training.clip_epsilon": training.clip_epsilon,
+        "training.loss_averaging": training.loss_averaging,
+        "training.minibatches_per_step": training.minibatches_per_step,
+        "training.epochs_per_step": training.epochs_per_step,
+        "training.max_gradient_norm": training.max_gradient_norm,
+        "training.weight_decay": training.weight_decay,
+    }
+
+
 def all_attacked(records: Sequence[TrainingRecord]) -> list[TrainingRecord]:
     """``records`` with an attacker in every one."""
     kinds = {True: DataType.ADVERSARIAL_HARMFUL, False: DataType.ADVERSARIAL_BENIGN}
@@ -91,8 +111,7 @@ def _asked(config: RunConfig) -> tuple[object, ...]:
         config.game,
         config.training.steps,
         config.training.seed,
-        config.training.games_per_step,
-        config.training.kl_coefficient,
+        attacker_settings(config),
     )
 
 

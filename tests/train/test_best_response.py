@@ -67,6 +67,10 @@ def test_a_complete_attacker_is_taken_as_it_is_and_another_one_refused(config, t
     assert (path / "games.jsonl").read_bytes() == before
     with pytest.raises(UsageError, match="was trained otherwise"):
         trained_attacker(replace(config, training=replace(config.training, seed=4)), path)
+    with pytest.raises(UsageError, match="was trained otherwise"):
+        trained_attacker(replace(config, training=replace(config.training, learning_rate=0.5)), path)
+    with pytest.raises(UsageError, match="was trained otherwise"):
+        trained_attacker(replace(config, training=replace(config.training, learning_rate_schedule="cosine")), path)
     elsewhere = shutil.copytree(config.policy.model, tmp_path / "elsewhere" / Path(config.policy.model).name)
     with pytest.raises(UsageError, match="was trained otherwise"):
         trained_attacker(replace(config, policy=replace(config.policy, model=str(elsewhere))), path)
