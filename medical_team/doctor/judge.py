@@ -13,7 +13,7 @@ from ..errors import MedicalTeamError
 from ..judge.client import base_url, privacy_warning
 from ..judge.wire import rulings_of
 from ..judging import make_judge
-from ..metrics.alarms import JUDGE_BATCH, JUDGE_SECONDS_PER_BATCH, MUCH_VOID
+from ..metrics.alarms import JUDGE_BATCH, MUCH_VOID
 from ..network.proxies import is_on_this_machine, proxy_for
 from ..network.secrets import bearer_token
 from ..records import NotePair, Ruling
@@ -113,10 +113,10 @@ def latency(subject: Subject) -> Seen:
     else:
         _, seconds = _rule_here(subject, queries)
     found = f"{seconds:.2f} s for a batch of {JUDGE_BATCH} games"
-    if seconds < JUDGE_SECONDS_PER_BATCH:
+    if seconds < subject.limits.judge_batch:
         return ok(found)
     return warning(
-        f"{found}; it should be less than {JUDGE_SECONDS_PER_BATCH:g} s",
+        f"{found}; it should be less than {subject.limits.judge_batch:g} s",
         "serve it from a GPU of its own, a smaller --model, or fewer --judge.votes; training waits for each batch",
     )
 

@@ -22,6 +22,7 @@ from ..config import JudgeKind, RunConfig
 from ..data.load import load_records
 from ..engines.installed import EnginePython, engine_executable, inspect_engine
 from ..jsonl import from_line
+from ..metrics.alarms import JUDGE_SECONDS_PER_BATCH
 from ..network.secrets import Secrets
 from ..planning.plan import Plan
 from ..planning.planner import plan_of
@@ -257,6 +258,8 @@ class Limits:
     ray: float = 30.0
     service: float = 10.0
     """For the first sign of a judge, or of a dashboard."""
+    judge_batch: float = JUDGE_SECONDS_PER_BATCH
+    """For the judge's rulings on a batch of games; one that takes longer slows training."""
 
 
 class Subject:

@@ -56,45 +56,40 @@ def choose_precision(
     return precision
 
 
-def bf16_speedup(model: torch.nn.Module, seconds: float = PROBE_SECONDS) -> float:
+def product_seconds(shape: tuple[int, int], dtype: torch.dtype) -> float:
+    """How long tokens times a weight take, and gradients times the same: what a frozen layer does in a step."""
+    weight = torch.ones(shape, dtype=dtype)
+    tokens = torch.ones(_ROWS, shape[1], dtype=dtype)
+    started = time.perf_counter()
+    with torch.no_grad():
+        _ = (tokens @ weight.T) @ weight
+    return time.perf_counter() - started
+
+
+def bf16_speedup(
+    model: torch.nn.Module,
+    seconds: float = PROBE_SECONDS,
+    timed: Callable[[tuple[int, int], torch.dtype], float] = product_seconds,
+) -> float:
     """How many times faster products with weights of the model's shapes are in bf16 than in fp32, to and fro.
 
     The two take turns, and the fastest of each one's turns counts, so that other work on the machine hardly matters.
     """
-    products = [
-        (count, _Product(shape, torch.float32), _Product(shape, torch.bfloat16))
-        for shape, count in _largest_shapes(model)
-    ]
-    fp32 = [float("inf")] * len(products)
-    bf16 = [float("inf")] * len(products)
+    shapes = _largest_shapes(model)
+    fp32 = [float("inf")] * len(shapes)
+    bf16 = [float("inf")] * len(shapes)
     end = time.perf_counter() + seconds
     # What is used for the first time is slow.
     for turn in range(1_000_000):
-        for place, (_, slow, fast) in enumerate(products):
-            times = slow.seconds(), fast.seconds()
+        for place, (shape, _) in enumerate(shapes):
+            times = timed(shape, torch.float32), timed(shape, torch.bfloat16)
             if turn:
                 fp32[place] = min(fp32[place], times[0])
                 bf16[place] = min(bf16[place], times[1])
         if turn and time.perf_counter() >= end:
             break
-    counts = [count for count, _, _ in products]
+    counts = [count for _, count in shapes]
     return _weighted(counts, fp32) / _weighted(counts, bf16)
-
-
-@dataclass(frozen=True)
-class _Product:
-    """Tokens times a weight, and gradients times the same: what a frozen layer does in a step."""
-
-    shape: tuple[int, int]
-    dtype: torch.dtype
-
-    def seconds(self) -> float:
-        weight = torch.ones(self.shape, dtype=self.dtype)
-        tokens = torch.ones(_ROWS, self.shape[1], dtype=self.dtype)
-        started = time.perf_counter()
-        with torch.no_grad():
-            _ = (tokens @ weight.T) @ weight
-        return time.perf_counter() - started
 
 
 def _largest_shapes(model: torch.nn.Module) -> list[tuple[tuple[int, int], int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,6 @@ from medical_team.doctor.subject import Limits
 from medical_team.engine_config import EngineConfig, EngineKind
 from medical_team.jsonl import write_jsonl
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.reference import ReferenceJudge
 from medical_team.judging import reference_judge
 from medical_team.records import DataType, JudgeFailure, Labels, Ruling
 from openai_server import a_completion, openai_server
@@ -144,16 +142,12 @@ def test_a_port_that_takes_connections_and_says_nothing_is_taken_too() -> None:
 
 
 def test_a_slow_judge_is_a_warning() -> None:
-    class Slow(ReferenceJudge):
-        def rule(self, queries: Sequence[JudgeQuery]):
-            time.sleep(1.1)
-            return super().rule(queries)
-
-    with serving(Slow()) as client:
-        finding = found("judge_latency", url_of(client))
+    with serving(reference_judge()) as client:
+        judge = JudgeConfig(kind="remote", url=url_of(client))
+        finding = look("judge_latency", a_subject(RunConfig(judge=judge), limits=Limits(judge_batch=0.0001)))
 
     assert finding.status is Status.WARNING
-    assert "for a batch of 64 games; it should be less than 1 s" in finding.found
+    assert "for a batch of 64 games; it should be less than 0.0001 s" in finding.found
 
 
 def test_a_judge_that_answers_too_late_fails() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ from medical_team.policy.decoding import (
     decode,
     left_padded,
 )
-from medical_team.policy.decoding_model import DecodingModel, PrefixCache, RoomyLayer
+from medical_team.policy.decoding_model import DecodingModel, PrefixCache
 
 each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
@@ -114,20 +115,34 @@ def test_rows_that_go_on_stay_whole_when_others_are_dropped(architecture: str):
     assert [reply.token_ids for reply in together] == [decoded(model, [request])[0].token_ids for request in requests]
 
 
-def test_rows_are_dropped_in_chunks(monkeypatch: pytest.MonkeyPatch):
+NEVER_ENDS = DecodingRules(1.0, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD, text_of=str)
+
+
+@contextmanager
+def rows_read_by(model: PreTrainedModel) -> Generator[list[int]]:
+    """How many rows the model is given in each of its passes, from the first to the last."""
+    rows: list[int] = []
+
+    def look(module: torch.nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
+        rows.append(len(named["input_ids"] if "input_ids" in named else positional[0]))
+
+    hook = model.register_forward_pre_hook(look, with_kwargs=True)
+    try:
+        yield rows
+    finally:
+        hook.remove()
+
+
+def test_rows_are_dropped_in_chunks() -> None:
     """Selecting rows copies the cache: of 32 rows that end one after another, an eighth goes at a time."""
-    left: list[int] = []
-    select = RoomyLayer.batch_select_indices
-    monkeypatch.setattr(
-        RoomyLayer,
-        "batch_select_indices",
-        lambda layer, rows: (left.append(len(rows)), select(layer, rows)),
-    )
-    never_ends = DecodingRules(1.0, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD, text_of=str)
-    decoded(model_of("llama"), [a_request(3, max_tokens=1 + row, seed=row) for row in range(32)], never_ends)
-    of_one_layer = left[::2]
-    assert of_one_layer[:4] == [28, 24, 21, 18]
-    assert of_one_layer[-1] == 1
+    model = model_of("llama")
+    with rows_read_by(model) as rows:
+        decoded(model, [a_request(3, max_tokens=1 + row, seed=row) for row in range(32)], NEVER_ENDS)
+
+    sizes = list(dict.fromkeys(rows))
+    assert sizes[:5] == [32, 28, 24, 21, 18]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 1
 
 
 @each_architecture
@@ -161,20 +176,13 @@ def test_who_takes_the_place_of_another_says_what_it_would_have_said_alone(
             assert reply.token_ids == alone.token_ids
 
 
-def test_the_batch_stays_full_while_requests_wait(monkeypatch: pytest.MonkeyPatch):
-    rows: list[int] = []
-    next_logits = DecodingModel.next_logits
-
-    def counted(model, input_ids_BT, *others):
-        rows.append(len(input_ids_BT))
-        return next_logits(model, input_ids_BT, *others)
-
-    monkeypatch.setattr(DecodingModel, "next_logits", counted)
+def test_the_batch_stays_full_while_requests_wait() -> None:
     requests = [a_request(4, max_tokens=3 + place % 11, seed=place) for place in range(40)]
-    never_ends = DecodingRules(1.0, is_greedy=False, eos_token_ids=frozenset(), pad_token_id=PAD, text_of=str)
     done: list[int] = []
-    model = DecodingModel(model_of("llama"))
-    replies = decode(model, requests, never_ends, batch_size=8, on_done=done.append)
+    model = model_of("llama")
+    with rows_read_by(model) as rows:
+        replies = decode(DecodingModel(model), requests, NEVER_ENDS, batch_size=8, on_done=done.append)
+
     tokens = sum(len(reply.token_ids) for reply in replies)
     assert max(rows) == 8
     # Eight at a time, each batch until its last row is done, would take 61 * 8 = 488.
