@@ -22,6 +22,7 @@ from .errors import EndpointError
 from .network.clients import make_client
 from .network.proxies import address_parts, holds_password
 from .network.secrets import bearer_token
+from .text_repair import whole_text
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 MAX_WAIT_SECONDS = 30.0
@@ -276,7 +277,7 @@ def _reply(content: bytes, url: str) -> ChatReply:
             f"{url} doesn't answer with chat completions ({type(error).__name__}: {error}; it said "
             f"{content[:100]!r}). Give the base of an OpenAI-compatible API."
         ) from error
-    return ChatReply(text, finish_reason != "length", cast("Mapping[str, Any]", choice))
+    return ChatReply(whole_text(text), finish_reason != "length", cast("Mapping[str, Any]", choice))
 
 
 def _text_of(content: Any) -> Any:

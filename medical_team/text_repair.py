@@ -23,6 +23,15 @@ _UNTOLD = re.compile(f"[\u0640\u064b-\u0652\u0670{DIRECTION_MARKS}]")
 _ALIKE = str.maketrans(dict.fromkeys("‘’‚‛´`", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("‐‑‒–—−", "-"))
 
 
+def whole_text(text: str) -> str:
+    """``text`` with a mark in the place of halves of characters, which JSON can hold and UTF-8 can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def unify_line_ends(text: str) -> str:
     """``text`` with every line end as a line feed."""
     return _LINE_END.sub("\n", text) if "\r" in text else text

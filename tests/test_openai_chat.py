@@ -84,6 +84,13 @@ def test_a_reply_of_thinking_alone_is_empty() -> None:
     assert texts_of(replies) == [""]
 
 
+def test_half_a_character_in_a_reply_is_a_mark_that_files_can_hold():
+    with openai_server(lambda body: a_completion("1 \ud800 Safe \U0001f600")) as server:
+        replies = ask(server.url, "a")
+
+    assert texts_of(replies) == ["1 \ufffd Safe \U0001f600"]
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_an_overloaded_server_is_asked_again(status: int) -> None:
     answers = itertools.chain([(status, {"error": "later"})], itertools.repeat(a_completion("Safe")))

@@ -145,11 +145,17 @@ def medec_figures(seed: int = DEFAULT_SEED) -> Metric:
 
 
 @scorer(metrics=[medec_figures()])
+@_with_errors_of_inspect
 def medec_reading(task: str, thinking: bool = False, prompt_style: str = "short") -> Scorer:
     """Reads each reply by the rules of ``eval medec``. The value says whether the flag is right."""
     asked = medec_task(task, thinking=thinking, prompt_style=prompt_style)
 
     async def score(state: TaskState, target: Target) -> Score:
+        if TEXT_KEY not in state.metadata:
+            raise PrerequisiteError(
+                f"sample {state.sample_id} has no {TEXT_KEY}: medec_reading reads replies to medical_team/medec and "
+                "medical_team/medec_verdict alone"
+            )
         text, output = text_of(state.metadata[TEXT_KEY]), state.output
         reply = None if output.stop_reason == "model_length" and not output.completion else output.completion
         vote = vote_on(asked, text, reply, is_finished=output.stop_reason != "max_tokens")

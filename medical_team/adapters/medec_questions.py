@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -23,6 +24,7 @@ from ..evaluation.tasks import MAX_TOKENS, AssessorTask, Task, TaskName, ThreePa
 from ..game.rollout import PromptTooLong, Reply
 from ..jsonl import from_line, to_line
 from ..records import Verdict
+from ..text_repair import whole_text
 
 DEFAULT_SEED = 42
 
@@ -87,7 +89,7 @@ def medec_texts(path: object, *, texts: int | None = None, seed: int = DEFAULT_S
         DataError: the file can't be evaluated on.
         UsageError: no file is named, or the number is not positive.
     """
-    if not path:
+    if not path or (isinstance(path, str) and not path.strip()):
         raise UsageError("medec is missing: name the MEDEC CSV (it is at github.com/abachaa/MEDEC)")
     if not isinstance(path, str | Path):
         raise UsageError(f"medec is {path!r}, expected the path of the MEDEC CSV, as a text")
@@ -95,6 +97,9 @@ def medec_texts(path: object, *, texts: int | None = None, seed: int = DEFAULT_S
     _check_number("seed", seed)
     if seed < 0:
         raise UsageError(f"seed is {seed}, expected 0 or more")
+    # No shell expands a home in JSON or in quotes, where harnesses want it.
+    with suppress(RuntimeError):
+        path = Path(path).expanduser()
     return choose_texts(load_medec(Path(path)).texts, texts, seed)
 
 
@@ -112,7 +117,7 @@ def vote_on(task: Task, text: MedecText, reply: str | None, *, is_finished: bool
         reply: None where the prompt didn't fit into the model.
         is_finished: whether the reply ended by itself, and not at the limit.
     """
-    drawn = PromptTooLong("") if reply is None else Reply(reply, (), (), (), is_finished)
+    drawn = PromptTooLong("") if reply is None else Reply(whole_text(reply), (), (), (), is_finished)
     return vote_of(task, text, drawn)
 
 

@@ -32,6 +32,7 @@ from pydantic import (
 from ..jsonl import validation_problems
 from ..parsing import parse_reply, parse_verdict
 from ..records import DataType, JudgeFailure, Labels, NotePair, Ruling, Source, Verdict
+from ..text_repair import whole_text
 from .protocol import JudgeQuery
 
 JUDGING_PATHS = ("/judge", "/classify")
@@ -180,15 +181,6 @@ _SAID = {verdict.value: verdict for verdict in Verdict}
 def _verdict_of_reply(response: str) -> Verdict | None:
     is_thinking = any(tag in response for tag in ("<think>", "</think>", "<answer>"))
     return parse_verdict(parse_reply(response, is_thinking=is_thinking, is_finished=True).answer)
-
-
-def whole_text(text: str) -> str:
-    """``text`` with a mark in the place of halves of characters, which JSON can hold and UTF-8 can't."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def label_of(query: WireQuery, verdict: Verdict | None, ruling: Ruling, judge: str) -> WireLabel:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+import re
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 from ..callbacks import Notify
 from ..engine_config import TrackerName, TrackingConfig
+from ..errors import MedicalTeamError, RunFolderError
 from ..files import atomic_text
 from ..network.proxies import privacy_warning
 from ..records import Game, Role
@@ -178,6 +180,7 @@ def _no_destination_of_the_environment() -> Generator[None]:
 
 _FOLDER = "tracking"
 _ID = "id"
+_ANY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EXTRA = "pip install 'medical-team[tracking]'"
 
 
@@ -204,9 +207,8 @@ class TrackingListener(Listener):
         self._config = run.config.tracking
         if not self._config.trackers:
             return
-        tracked = _tracked(run)
         for name in dict.fromkeys(self._config.trackers):
-            self._attempt(name, lambda name=name: self._start(name, tracked))
+            self._attempt(name, lambda name=name: self._start(name, _tracked(run)))
 
     def step_ended(self, step: int, games: Sequence[Game], metrics: Mapping[str, float]) -> None:
         """Keep the metrics of one step, and a table of its first games."""
@@ -236,6 +238,8 @@ class TrackingListener(Listener):
             work()
         except ModuleNotFoundError as error:
             self._give_up(name, f"{error.name} is not installed ({_EXTRA})")
+        except MedicalTeamError as error:
+            self._give_up(name, str(error).removesuffix("."))
         except Exception as error:  # noqa: BLE001 - whatever a tracker runs into, the run and the other one must go on
             self._give_up(name, f"it failed with {type(error).__name__}: {error}")
 
@@ -258,10 +262,20 @@ def _tracked(run: RunFolder) -> TrackedRun:
 
 
 def _run_id(run: RunFolder) -> str:
-    """The id under which trackers know the run: drawn once, and kept in its folder."""
+    """The id under which trackers know the run: drawn once, and kept in its folder.
+
+    Raises:
+        RunFolderError: the file of the id holds none.
+        OutputError: it can't be written.
+    """
     path = run.path / _FOLDER / _ID
     if not path.exists():
-        path.parent.mkdir(exist_ok=True)
         with atomic_text(path) as file:
             file.write(f"{uuid.uuid4().hex[:12]}\n")
-    return path.read_text(encoding="utf-8").strip()
+    try:
+        known = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError):
+        known = ""
+    if not _ANY_ID.fullmatch(known):
+        raise RunFolderError(f"{path} holds no id of a run: remove it, and trackers begin a new run at the next resume")
+    return known

@@ -13,7 +13,9 @@ from openai_server import openai_server
 
 inspect_ai = INSPECT.module("inspect_ai")
 
+from inspect_ai import Task  # noqa: E402
 from inspect_ai._util.error import PrerequisiteError  # noqa: E402
+from inspect_ai.dataset import Sample  # noqa: E402
 from inspect_ai.log import list_eval_logs, read_eval_log  # noqa: E402
 from inspect_ai.model import ModelOutput, ModelUsage, get_model  # noqa: E402
 
@@ -100,6 +102,25 @@ def test_a_text_that_does_not_fit_is_no_verdict_and_says_so(csv, tmp_path):
 def test_bad_input_is_what_inspect_prints_without_a_traceback(options, told, csv):
     with pytest.raises(PrerequisiteError, match=told):
         medec_verdict(**({"medec": str(csv)} if options and "medec" not in options else {}), **options)
+
+
+def test_half_a_character_in_a_reply_ends_no_evaluation(csv, tmp_path):
+    log = evaluate(medec_verdict(str(csv)), lambda prompt: a_reply("<answer>Safe</answer>\ud800"), tmp_path)
+
+    assert "unreadable_reply_rate" in figures_of(log)
+
+
+def test_samples_of_another_task_are_told_apart(tmp_path):
+    foreign = Task(dataset=[Sample("What is it?", target="it", id="7")], scorer=medec_reading(THREE_PART))
+    log = evaluate(foreign, lambda prompt: a_reply("CORRECT"), tmp_path)
+
+    assert log.status == "error"
+    assert "sample 7 has no medec_text" in log.error.message
+
+
+def test_a_scorer_with_bad_options_is_what_inspect_prints_without_a_traceback():
+    with pytest.raises(PrerequisiteError, match="task is 'four-part'"):
+        medec_reading("four-part")
 
 
 @pytest.mark.slow

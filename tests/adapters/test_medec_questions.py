@@ -3,7 +3,7 @@
 import pytest
 
 from medec_csv import some_rows, write_csv
-from medical_team.adapters.medec_questions import medec_task, medec_texts
+from medical_team.adapters.medec_questions import medec_task, medec_texts, to_row, vote_of_row, vote_on
 from medical_team.errors import UsageError
 
 
@@ -42,3 +42,25 @@ def test_a_number_of_texts_and_a_seed_are_whole_numbers(tmp_path, options, told)
 def test_what_is_no_path_is_told(path):
     with pytest.raises(UsageError, match="expected the path of the MEDEC CSV"):
         medec_texts(path)
+
+
+@pytest.mark.parametrize("path", ["", "  ", None])
+def test_a_path_that_is_blank_is_missing(path):
+    with pytest.raises(UsageError, match="medec is missing: name the MEDEC CSV"):
+        medec_texts(path)
+
+
+def test_a_home_is_found_where_no_shell_has_put_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_csv(tmp_path / "medec.csv", some_rows(1))
+
+    assert len(medec_texts("~/medec.csv")) == 2
+
+
+def test_half_a_character_in_a_reply_goes_through_a_harness_as_a_mark(tmp_path):
+    (text, _) = medec_texts(write_csv(tmp_path / "medec.csv", some_rows(1)))
+
+    vote = vote_on(medec_task("three-part"), text, "1 Patient 0 is given \ud800 500 mg.")
+
+    assert vote_of_row(to_row(vote)) == vote
+    assert "\ufffd 500 mg" in vote.reply

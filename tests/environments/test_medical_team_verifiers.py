@@ -177,7 +177,11 @@ def test_an_opponent_can_be_another_model(tmp_path):
 
 @pytest.mark.parametrize(
     ("rules", "told"),
-    [("[game]\nthinkng = true\n", "thinkng"), ("[judge]\nvotes = 0\n", "judge.votes")],
+    [
+        ("[game]\nthinkng = true\n", "thinkng"),
+        ("[judge]\nvotes = 0\n", "judge.votes"),
+        ('[judge]\nkind = "model"\nmodel = "a/b"\n', "judge.kind is model, .* name reference"),
+    ],
 )
 def test_bad_rules_are_told_when_the_environment_is_made(tmp_path, rules, told):
     with pytest.raises(ValueError, match=told):

@@ -147,6 +147,36 @@ def test_one_that_fails_is_named_once_and_the_other_goes_on(tmp_path, scripted, 
     assert len(scripted[1].logged) == 3
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"../../x\n", None])
+def test_an_id_that_is_none_is_told_and_the_run_goes_on(tmp_path, scripted, said, content):
+    run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
+    path = run.path / "tracking" / "id"
+    path.parent.mkdir()
+    path.mkdir() if content is None else path.write_bytes(content)
+
+    track(run, range(2), said, scripted)
+
+    assert scripted == []
+    assert said == [
+        (
+            "notice",
+            f"No wandb: {path} holds no id of a run: remove it, and trackers begin a new run at the next resume. "
+            "The metrics are in metrics.jsonl all the same.",
+        )
+    ]
+
+
+def test_a_file_in_the_place_of_the_trackers_folder_is_told_and_the_run_goes_on(tmp_path, scripted, said):
+    run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
+    (run.path / "tracking").write_text("notes")
+
+    track(run, range(2), said, scripted)
+
+    assert scripted == []
+    assert len(said) == 1
+    assert f"No wandb: can't write {run.path / 'tracking' / 'id'}" in said[0][1]
+
+
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
 def test_one_that_is_not_installed_is_told_with_the_remedy(tmp_path, monkeypatch, said, name):
     monkeypatch.setitem(sys.modules, name, None)

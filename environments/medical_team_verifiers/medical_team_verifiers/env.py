@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import verifiers.v1 as vf
 
 from medical_team.config import RunConfig
+from medical_team.errors import UsageError
 from medical_team.game.play import TurnRules, opened, score
 from medical_team.game.rollout import PromptTooLong, Reply, RolloutRequest
 from medical_team.judge.protocol import AsyncJudge, rule_games_async
@@ -36,11 +37,20 @@ class JudgeFailedError(RuntimeError):
 
 
 class MedicalGameEnv(vf.Env[MedicalGameEnvConfig]):
-    """The attacker speaks in adversarial games alone. The assessor is shown its public answer, never its thinking."""
+    """The attacker speaks in adversarial games alone. The assessor is shown its public answer, never its thinking.
+
+    Raises:
+        UsageError: the rules name a judge that can't be had here.
+    """
 
     def __init__(self, config: MedicalGameEnvConfig) -> None:
         super().__init__(config)
         self._config_of_run: RunConfig = self.taskset.rules
+        if self._config_of_run.judge.kind == "model":
+            raise UsageError(
+                "judge.kind is model, which would be loaded into this process and can't be had here: name reference, "
+                "openai, or remote with the address of `medical-team judge serve`"
+            )
         rollout = self._config_of_run.rollout
         self.config = config.model_copy(
             update={
