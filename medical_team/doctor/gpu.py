@@ -47,7 +47,7 @@ def there(subject: Subject) -> Seen:
             if subject.is_local
             else "launch it where there are GPUs, or train here with --engine local"
         )
-        return failed("there is no NVIDIA GPU (no nvidia-smi), and the run wants one", mend)
+        return failed("there is no NVIDIA GPU (nvidia-smi lists none, or is not there), and the run wants one", mend)
     return ok("none; the run computes on the CPU")
 
 

@@ -97,6 +97,8 @@ MIB = 2**20
 
 _PROGRAM = "nvidia-smi"
 _GPU_FIELDS = "index,name,memory.total,memory.used,driver_version"
+_NONE_THERE = "No devices were found"
+"""What a driver says, with status 0 or 6, where all GPUs were taken out or hidden."""
 _USER_FIELDS = "pid,process_name,used_memory"
 
 
@@ -144,6 +146,8 @@ def find_gpus(environment: Mapping[str, str], seconds: float) -> NvidiaGpus:
         seconds,
         environment=environment,
     )
+    if _NONE_THERE in asked.output:
+        return NvidiaGpus((), 0, (), "")
     if not asked.is_well:
         return NvidiaGpus((), 0, (), asked.problem or f"{_PROGRAM}: {asked.reason}")
     try:
@@ -155,12 +159,14 @@ def find_gpus(environment: Mapping[str, str], seconds: float) -> NvidiaGpus:
 
 
 def _gpu(line: str) -> Gpu:
-    index, name, total, used, driver = (cell.strip() for cell in line.split(","))
+    # A name may hold commas itself.
+    index, others = line.split(",", 1)
+    name, total, used, driver = (cell.strip() for cell in others.rsplit(",", 3))
     return Gpu(int(index), name, _mebibytes(total), _mebibytes(used), driver)
 
 
 def _mebibytes(cell: str) -> int | None:
-    return int(cell) * MIB if cell.isdigit() else None
+    return int(cell) * MIB if cell.isdecimal() else None
 
 
 def _is_visible(gpu: Gpu, variable: str | None) -> bool:
@@ -179,10 +185,12 @@ def _users(program: str, environment: Mapping[str, str], seconds: float) -> tupl
     )
     users: list[str] = []
     for line in asked.output.splitlines() if asked.is_well else ():
-        cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) == len(_USER_FIELDS.split(",")) and cells[0].isdigit():
-            size = f"{int(cells[2]) * MIB / 2**30:.1f} GiB" if cells[2].isdigit() else "size unknown"
-            users.append(f"{Path(cells[1]).name} (process {cells[0]}, {size})")
+        process, _, others = line.partition(",")
+        program_path, _, used = others.rpartition(",")
+        if program_path and process.strip().isdecimal():
+            taken = _mebibytes(used.strip())
+            size = "size unknown" if taken is None else f"{taken / 2**30:.1f} GiB"
+            users.append(f"{Path(program_path.strip()).name} (process {process.strip()}, {size})")
     return tuple(users)
 
 

@@ -47,6 +47,21 @@ def test_a_gpu_is_told_with_its_driver(tmp_path: Path) -> None:
     assert finding.found == "1 x NVIDIA H100 80GB HBM3, 80 GiB, driver 580.95.05"
 
 
+def test_commas_in_names_are_no_separators(tmp_path: Path) -> None:
+    nvidia_smi(tmp_path, "0, NVIDIA, of Vendor, Inc., 81559, 4000, 580.95.05", "12, /opt/a, b/train, 3072")
+
+    assert found("gpu", tmp_path).found == "1 x NVIDIA, of Vendor, Inc., 80 GiB, driver 580.95.05"
+    assert found("gpu_in_use", tmp_path).found.endswith("by train (process 12, 3.0 GiB)")
+
+
+@pytest.mark.parametrize("status", [0, 6])
+def test_a_driver_without_a_gpu_is_a_machine_without_one(tmp_path: Path, status: int) -> None:
+    program(tmp_path, "nvidia-smi", f"echo No devices were found; exit {status}")
+
+    assert found("gpu", tmp_path).found == "none; the run computes on the CPU"
+    assert found("gpu", tmp_path, RunConfig(policy=CUDA)).status is Status.FAILED
+
+
 def test_fewer_gpus_than_the_engine_wants_fail(tmp_path: Path) -> None:
     nvidia_smi(tmp_path)
     finding = found("gpu", tmp_path, RunConfig(engine=OPENRLHF))
