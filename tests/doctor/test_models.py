@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hub_server import hub_server
 from tiny_architectures import save_tiny_architecture
 
@@ -14,6 +16,7 @@ from medical_team.config import SMOLLM2_MODEL, JudgeConfig, PolicyConfig, Rollou
 from medical_team.doctor.findings import Finding, Status
 from medical_team.engine_config import EngineConfig
 from medical_team.errors import PolicyError
+from medical_team.policy.library_types import write_tensors
 from medical_team.policy.policy import Policy
 from medical_team.policy.probe import probe_policy
 from tiny_models import save_tiny_model
@@ -277,3 +280,17 @@ def test_what_is_not_here_or_trained_elsewhere_is_not_probed(tmp_path: Path) -> 
     finding = probe(NAME)
     assert (finding.status, "when the run starts" in finding.found) == (Status.SKIPPED, True)
     assert probe("tiny-random", engine=EngineConfig(kind="openrlhf")).status is Status.SKIPPED
+
+
+def test_an_adapter_whose_base_is_not_here_is_probed_when_the_run_starts(tmp_path: Path) -> None:
+    settings = {"peft_type": "LORA", "base_model_name_or_path": NAME, "r": 4, "target_modules": ["q_proj"]}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
+    write_tensors({"a": torch.zeros(1)}, tmp_path / "adapter_model.safetensors")
+    config = RunConfig(policy=PolicyConfig(model=str(tmp_path), device="cpu"))
+    home: dict[str, Any] = {"HF_HOME": tmp_path / "home", "OMP_NUM_THREADS": "1"}
+
+    later = look("policy_probe", a_subject(config, **home))
+    never = look("policy_probe", a_subject(config, **home, HF_HUB_OFFLINE="1"))
+
+    assert (later.status, "its base is not on this machine yet" in later.found) == (Status.SKIPPED, True)
+    assert (never.status, NAME in never.found) == (Status.FAILED, True)
