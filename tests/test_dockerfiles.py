@@ -32,9 +32,9 @@ def test_the_program_runs_as_an_ordinary_user_and_listens_to_nobody(instructions
 
 def test_what_is_copied_exists_and_is_let_in(instructions: list[list[str]], repository: Path) -> None:
     let_in = (repository / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    for copy in arguments(instructions, "COPY"):
-        if copy.startswith("--from"):
-            continue
+    copies = [copy for copy in arguments(instructions, "COPY") if not copy.startswith("--from")]
+    assert copies
+    for copy in copies:
         *sources, _ = shlex.split(copy)
         for source in sources:
             assert (repository / source).exists()

@@ -31,10 +31,13 @@ def test_the_configuration_page_is_up_to_date(repository: Path, load_script: Cal
 
 
 def test_every_link_to_a_file_leads_somewhere(documents: list[Path]) -> None:
+    links = 0
     for document in documents:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text(encoding="utf-8")):
             if "://" not in target:
+                links += 1
                 assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    assert links > 50
 
 
 def test_the_text_of_a_link_is_the_name_of_its_file(documents: list[Path]) -> None:
@@ -50,9 +53,12 @@ def test_the_text_of_a_link_is_the_name_of_its_file(documents: list[Path]) -> No
 
 def test_every_file_that_is_named_exists(repository: Path, documents: list[Path]) -> None:
     named = re.compile(r"`((?:medical_team|scripts|tests|docs|benchmarks)/[\w./-]+)`")
+    names = 0
     for document in documents:
         for path in named.findall(document.read_text(encoding="utf-8")):
+            names += 1
             assert (repository / path).exists(), f"{document.name} names {path}"
+    assert names > 20
 
 
 def test_every_module_that_is_named_exists_with_what_is_named_in_it(repository: Path, documents: list[Path]) -> None:

@@ -57,7 +57,9 @@ def test_each_error_case_gives_its_error_note_and_its_corrected_note(csv: Path, 
 def test_records_know_the_sentences_of_the_file(csv: Path, tmp_path: Path) -> None:
     build_data_set(csv, tmp_path / "data")
 
-    for record in records_in(tmp_path / "data"):
+    records = records_in(tmp_path / "data")
+    assert {record.data_type.is_harmful for record in records} == {True, False}
+    for record in records:
         sentences = NumberedNote(record.note, record.sentence_starts).sentences
         at_stake = record.error_sentence if record.data_type.is_harmful else record.corrected_sentence
         assert len(record.sentence_starts) == 3

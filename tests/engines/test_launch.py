@@ -434,10 +434,16 @@ def test_no_secret_reaches_the_cluster_or_the_run(ray, tmp_path, monkeypatch):
     monkeypatch.setenv("MEDICAL_TEAM_JUDGE_TOKEN", "a-secret-of-ours")
     monkeypatch.setenv("HF_TOKEN", "hf_another-secret")
 
-    launched(tmp_path / "run", "--engine.submission", "ray-job")
+    assert launched(tmp_path / "run", "--engine.submission", "ray-job") == 0
 
-    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert not any(b"a-secret-of-ours" in content or b"hf_another-secret" in content for content in written)
+    written = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    engine = Path("run", "engine")
+    assert {engine / "command.txt", engine / "log.txt", Path("run", "config.toml")} <= written.keys()
+    assert written[engine / "command.txt"]
+    assert written[engine / "log.txt"]
+    for path, content in written.items():
+        assert b"a-secret-of-ours" not in content, path
+        assert b"hf_another-secret" not in content, path
 
 
 def test_a_secret_among_the_extra_arguments_is_refused(tmp_path, capsys, monkeypatch):

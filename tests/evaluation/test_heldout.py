@@ -28,7 +28,7 @@ def test_notes_are_shown_as_they_are_half_of_them_with_an_error_and_read_greedil
 
     assert [game.spec.data_type.is_harmful for game in result.games] == [True, True, False, False]
     assert not any(game.spec.data_type.is_adversarial for game in result.games)
-    assert all(request.is_greedy for request in rollout.requests)
+    assert [request.is_greedy for request in rollout.requests] == [True] * 4
     assert result.games[0].spec.id == "heldout-000010-0000"
 
 

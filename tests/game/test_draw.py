@@ -83,7 +83,7 @@ def test_without_an_attacker_every_game_is_vanilla() -> None:
 def test_without_an_assessor_to_train_vanilla_records_are_skipped() -> None:
     draw = GameDraw(BALANCED, GameConfig(no_defender_turn=True), games_per_step=12, seed=3)
 
-    assert all(spec.data_type.is_adversarial for spec in draw.specs(0))
+    assert [spec.data_type.is_adversarial for spec in draw.specs(0)] == [True] * 12
 
 
 def test_data_with_nothing_to_play_is_refused() -> None:

@@ -51,7 +51,9 @@ def test_only_the_attacker_learns_by_the_usual_rules_against_the_frozen_assessor
     run = RunFolder.open(tmp_path / "attacker")
     rules = run.config.game
     assert (rules.undecidable, rules.coefficients.unfaithful, rules.no_attacker_turn) == ("attacker_loses", -2.0, False)
-    for game in run.games():
+    games = list(run.games())
+    assert len(games) == 8
+    for game in games:
         assert game.spec.data_type.is_adversarial
         assert game.spec.assessor_version == "fixed"
         assert all(reward.role is Role.ATTACKER for reward in game.rewards)

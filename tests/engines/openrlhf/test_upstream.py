@@ -99,6 +99,7 @@ def test_log_probs_fit_the_tokens_where_they_are_asked_for(play, tmp_path):
 
     samples = play(run, rows_of(run)[:4], is_correction_level="token")
 
+    assert len(samples) == 8
     for sample in samples:
         assert sample.rollout_log_probs.shape == sample.action_mask.shape
         assert (sample.rollout_log_probs[sample.action_mask.bool()] < 0).all()

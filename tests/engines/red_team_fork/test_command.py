@@ -68,7 +68,9 @@ def test_the_fork_has_every_option_that_is_used(name, is_resuming):
     config = load_preset(name)
     # What a preset passes on as it is belongs to upstream.
     config = replace(config, engine=replace(config.engine, extra_arguments=()))
-    for option, *values in command_of(config, is_resuming=is_resuming).options:
+    options = command_of(config, is_resuming=is_resuming).options
+    assert len(options) > 30
+    for option, *values in options:
         assert option.startswith("--")
         assert option[2:] in (VALUED if values else FLAGS)
         assert len(values) <= 1
