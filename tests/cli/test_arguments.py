@@ -12,7 +12,7 @@ from medical_team.cli.arguments import check_file_names, give_a_home, with_judge
 from medical_team.errors import UsageError
 
 
-def run(tmp_path, command, **environment):
+def run(tmp_path: Path, command: str, **environment: str):
     """``medical-team COMMAND`` by a shell, which can close streams."""
     return subprocess.run(
         ["sh", "-c", f'exec "$0" -m medical_team {command}', sys.executable],
@@ -23,7 +23,7 @@ def run(tmp_path, command, **environment):
     )
 
 
-def test_a_name_that_an_ascii_terminal_lacks_is_shown_with_escapes(tmp_path):
+def test_a_name_that_an_ascii_terminal_lacks_is_shown_with_escapes(tmp_path: Path) -> None:
     result = run(tmp_path, "data synth --notes 4 -o läufe/neu.csv", PYTHONIOENCODING="ascii")
 
     assert result.returncode == 0
@@ -32,7 +32,7 @@ def test_a_name_that_an_ascii_terminal_lacks_is_shown_with_escapes(tmp_path):
 
 
 @pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_stop_no_command(tmp_path, closed):
+def test_closed_streams_stop_no_command(tmp_path: Path, closed: str) -> None:
     result = run(tmp_path, f"data synth --notes 4 -o notes.csv {closed}")
 
     assert (result.returncode, result.stdout) == (0, b"")
@@ -41,14 +41,18 @@ def test_closed_streams_stop_no_command(tmp_path, closed):
 
 
 @pytest.fixture
-def unknown_user(monkeypatch, tmp_path):
+def unknown_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No HOME, and no account for the user id."""
-    monkeypatch.setattr(pwd, "getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(uid)))
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
-def test_a_user_without_a_home_gets_one_for_caches(unknown_user, tmp_path):
+def test_a_user_without_a_home_gets_one_for_caches(unknown_user: None, tmp_path: Path) -> None:
     environment: dict[str, str] = {}
 
     warning = give_a_home(environment)
@@ -60,7 +64,7 @@ def test_a_user_without_a_home_gets_one_for_caches(unknown_user, tmp_path):
     assert str(home) in warning
 
 
-def test_the_home_is_the_same_the_next_time_so_that_caches_are_found(unknown_user):
+def test_the_home_is_the_same_the_next_time_so_that_caches_are_found(unknown_user: None) -> None:
     first: dict[str, str] = {}
     second: dict[str, str] = {}
 
@@ -70,7 +74,7 @@ def test_the_home_is_the_same_the_next_time_so_that_caches_are_found(unknown_use
     assert first == second
 
 
-def test_a_folder_that_another_made_there_is_not_taken_for_home(unknown_user, tmp_path):
+def test_a_folder_that_another_made_there_is_not_taken_for_home(unknown_user: None, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (tmp_path / f"medical-team-home-{os.getuid()}").symlink_to(other)
@@ -81,14 +85,16 @@ def test_a_folder_that_another_made_there_is_not_taken_for_home(unknown_user, tm
     assert Path(environment["HOME"]).resolve() != other.resolve()
 
 
-def test_a_home_that_is_known_stays():
+def test_a_home_that_is_known_stays() -> None:
     environment: dict[str, str] = {}
 
     assert give_a_home(environment) is None
     assert environment == {}
 
 
-def test_where_no_home_can_be_made_it_is_told_what_to_set(unknown_user, monkeypatch, tmp_path):
+def test_where_no_home_can_be_made_it_is_told_what_to_set(
+    unknown_user: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
 
     with pytest.raises(UsageError, match=r"no home folder, and none can be made .*: set HOME, or TMPDIR"):
@@ -107,7 +113,9 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
         (b"runs", ASCII, None),
     ],
 )
-def test_a_path_that_is_not_utf_8_to_all_libraries_is_refused(tmp_path, place, locale, remedy):
+def test_a_path_that_is_not_utf_8_to_all_libraries_is_refused(
+    tmp_path: Path, place: bytes, locale: dict[str, str], remedy: str | None
+) -> None:
     program = "from medical_team.cli.main import entry_point; entry_point()"
 
     ended = subprocess.run(
@@ -135,11 +143,11 @@ def test_a_path_that_is_not_utf_8_to_all_libraries_is_refused(tmp_path, place, l
         ([], []),
     ],
 )
-def test_the_short_option_stands_for_the_long_ones(written, meant):
+def test_the_short_option_stands_for_the_long_ones(written: list[str], meant: list[str]) -> None:
     assert with_judge_spelled_out(written) == meant
 
 
-def test_a_folder_that_was_removed_under_us_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_was_removed_under_us_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -8,18 +9,21 @@ from builders import a_record
 from command_lines import told
 from medec_csv import an_error_row, some_rows, write_csv
 from medical_team.jsonl import write_jsonl
+from writable_hub import Hub
 
 
 @pytest.fixture
-def csv(tmp_path):
+def csv(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "medec.csv", some_rows(21))
 
 
-def run(capsys, *arguments):
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path):
     return told(capsys, "data", *arguments)
 
 
-def test_build_tells_what_lies_where_and_what_to_do_next(csv, tmp_path, capsys):
+def test_build_tells_what_lies_where_and_what_to_do_next(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, err = run(capsys, "build", csv, "--heldout", "0.2", "--seed", "7", "-o", tmp_path / "data")
 
     assert (status, err) == (0, "")
@@ -29,14 +33,18 @@ def test_build_tells_what_lies_where_and_what_to_do_next(csv, tmp_path, capsys):
     assert f"medical-team train --data.train {tmp_path / 'data' / 'train.jsonl'} --data.heldout" in out
 
 
-def test_what_to_do_next_can_be_copied_where_a_folder_has_a_space(csv, tmp_path, capsys):
+def test_what_to_do_next_can_be_copied_where_a_folder_has_a_space(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, _ = run(capsys, "build", csv, "-o", tmp_path / "my notes")
 
     assert status == 0
     assert f"medical-team train --data.train '{tmp_path / 'my notes' / 'train.jsonl'}'" in out
 
 
-def test_notes_that_others_wrote_are_pushed_only_with_their_licence(csv, tmp_path, capsys, hub):
+def test_notes_that_others_wrote_are_pushed_only_with_their_licence(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], hub: Hub
+) -> None:
     arguments = ["build", csv, "--heldout", "0.2", "-o", tmp_path / "data", "--push", "me/notes"]
 
     status, _, err = run(capsys, *arguments)
@@ -56,7 +64,9 @@ def test_notes_that_others_wrote_are_pushed_only_with_their_licence(csv, tmp_pat
     assert sent["README.md"].startswith(b"---\nlicense: cc-by-4.0\n")
 
 
-def test_synthetic_notes_are_pushed_without_further_ado(tmp_path, capsys, hub):
+def test_synthetic_notes_are_pushed_without_further_ado(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], hub: Hub
+) -> None:
     run(capsys, "synth", "--notes", "40", "-o", tmp_path / "synthetic.csv")
 
     status, *_ = run(capsys, "build", tmp_path / "synthetic.csv", "-o", tmp_path / "data", "--push", "me/notes")
@@ -65,7 +75,9 @@ def test_synthetic_notes_are_pushed_without_further_ado(tmp_path, capsys, hub):
     assert "train.jsonl" in hub.files["me/notes"]
 
 
-def test_a_licence_without_a_push_is_refused_before_anything_is_written(csv, tmp_path, capsys):
+def test_a_licence_without_a_push_is_refused_before_anything_is_written(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, _, err = run(capsys, "build", csv, "-o", tmp_path / "data", "--licence", "CC BY 4.0")
 
     assert status == 2
@@ -73,7 +85,7 @@ def test_a_licence_without_a_push_is_refused_before_anything_is_written(csv, tmp
     assert not (tmp_path / "data").exists()
 
 
-def test_build_warns_of_refused_rows_and_of_too_few_cases(tmp_path, capsys):
+def test_build_warns_of_refused_rows_and_of_too_few_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     csv = write_csv(tmp_path / "medec.csv", [*some_rows(3), an_error_row(9, Error_Flag="typo")])
 
     status, out, _ = run(capsys, "build", csv, "--num-samples", "319", "--output", tmp_path / "data")
@@ -83,7 +95,9 @@ def test_build_warns_of_refused_rows_and_of_too_few_cases(tmp_path, capsys):
     assert "Warning: 1 of 7 rows can't be used:\n  1 row: Error Flag is 'typo', expected a number: line" in out
 
 
-def test_build_takes_the_checklists_names_of_error_types(csv, tmp_path, capsys):
+def test_build_takes_the_checklists_names_of_error_types(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = [
         "build",
         csv,
@@ -112,7 +126,13 @@ def test_build_takes_the_checklists_names_of_error_types(csv, tmp_path, capsys):
         (["convert", "absent.jsonl", "-o", "out.jsonl"], "No such file"),
     ],
 )
-def test_what_the_user_can_mend_is_one_message_and_exit_2(tmp_path, monkeypatch, capsys, arguments, message):
+def test_what_the_user_can_mend_is_one_message_and_exit_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
 
     status, out, err = run(capsys, *arguments)
@@ -123,7 +143,7 @@ def test_what_the_user_can_mend_is_one_message_and_exit_2(tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_command_the_help_is_shown(capsys):
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys)
 
     assert status == 2
@@ -131,7 +151,7 @@ def test_without_a_command_the_help_is_shown(capsys):
     assert run(capsys, "--help")[0] == 0
 
 
-def test_validate_counts_by_category(tmp_path, capsys):
+def test_validate_counts_by_category(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_jsonl(tmp_path / "train.jsonl", [a_record()])
 
     status, out, _ = run(capsys, "validate", tmp_path / "train.jsonl")
@@ -141,7 +161,7 @@ def test_validate_counts_by_category(tmp_path, capsys):
     assert "adversarial_harmful  1" in out
 
 
-def test_validate_names_all_problems_and_exits_2(tmp_path, capsys):
+def test_validate_names_all_problems_and_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_jsonl(tmp_path / "train.jsonl", [a_record(), a_record(id="b", note="x"), a_record(id="c", note="y")])
 
     status, _, err = run(capsys, "validate", tmp_path / "train.jsonl")
@@ -153,7 +173,9 @@ def test_validate_names_all_problems_and_exits_2(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("engine", ["openrlhf", "red-team-fork"])
-def test_what_convert_writes_validates(csv, tmp_path, capsys, engine):
+def test_what_convert_writes_validates(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: str
+) -> None:
     run(capsys, "build", csv, "-o", tmp_path / "data")
 
     status, *_ = run(capsys, "convert", tmp_path / "data" / "train.jsonl", "--to", engine, "-o", tmp_path / "out.jsonl")
@@ -162,14 +184,14 @@ def test_what_convert_writes_validates(csv, tmp_path, capsys, engine):
     assert run(capsys, "validate", tmp_path / "out.jsonl")[0] == 0
 
 
-def script(repository, name, *arguments, cwd):
+def script(repository: Path, name: str, *arguments: int | str | Path, cwd: Path):
     # -I takes neither the current folder nor PYTHONPATH: only what the script itself puts on the path is found.
     command = [sys.executable, "-I", str(repository / "scripts" / name), *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
-def test_the_checklists_two_commands_work_as_it_writes_them(repository, csv, tmp_path):
+def test_the_checklists_two_commands_work_as_it_writes_them(repository: Path, csv: Path, tmp_path: Path) -> None:
     made = script(
         repository,
         "create_rl_training_data.py",
@@ -190,7 +212,7 @@ def test_the_checklists_two_commands_work_as_it_writes_them(repository, csv, tmp
 
 
 @pytest.mark.slow
-def test_the_scripts_tell_errors_as_the_command_does(repository, tmp_path):
+def test_the_scripts_tell_errors_as_the_command_does(repository: Path, tmp_path: Path) -> None:
     absent = script(repository, "create_rl_training_data.py", "--input", "x.csv", "--output-dir", "d", cwd=tmp_path)
     wrong = script(repository, "convert_to_openrlhf_format.py", "--input", "x.csv", cwd=tmp_path)
 
@@ -200,7 +222,9 @@ def test_the_scripts_tell_errors_as_the_command_does(repository, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_synthetic_notes_take_no_other_file_s_place(csv, tmp_path, capsys):
+def test_synthetic_notes_take_no_other_file_s_place(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = csv.read_bytes()
 
     assert run(capsys, "synth", "--notes", "3", "-o", csv) == (
@@ -215,14 +239,14 @@ def test_synthetic_notes_take_no_other_file_s_place(csv, tmp_path, capsys):
     assert run(capsys, "synth", "--notes", "2", "-o", tmp_path / "empty.csv")[0] == 0
 
 
-def test_a_negative_seed_of_synthetic_notes_is_refused(tmp_path, capsys):
+def test_a_negative_seed_of_synthetic_notes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run(capsys, "synth", "--notes", "3", "--seed", "-1", "-o", tmp_path / "own.csv")
 
     assert (status, err) == (2, "medical-team data: --seed is -1, expected 0 or more\n")
 
 
 @pytest.mark.parametrize("arguments", [("synth", "--notes", "2"), ("convert", "train.jsonl")])
-def test_on_standard_output_stands_the_data_alone(arguments, tmp_path):
+def test_on_standard_output_stands_the_data_alone(arguments: tuple[str, ...], tmp_path: Path) -> None:
     write_jsonl(tmp_path / "train.jsonl", [a_record()])
     command = [sys.executable, "-m", "medical_team", "data", *arguments, "-o"]
     to_file = subprocess.run([*command, "file"], cwd=tmp_path, check=True, capture_output=True)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,18 +15,19 @@ from medical_team.cli.main import main
 from medical_team.doctor import trials
 from medical_team.doctor.examination import GROUPS
 from medical_team.doctor.subject import Ended
+from stand_ins import always
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
 READY = ["--policy.model", "demo"]
 
 
 @pytest.fixture(autouse=True)
-def newcomer(tmp_path, monkeypatch):
+def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty folder, an empty home, a terminal of 80 columns, and a torch that is imported at once."""
     monkeypatch.chdir(tmp_path)
     # That torch loads no model.
     found = Ended(0, '{"problem": "", "sampler": 0.0}', "")
-    monkeypatch.setattr(trials, "run_command", lambda *_, **__: found)
+    monkeypatch.setattr(trials, "run_command", always(found))
     site = fake_torch(tmp_path.parent / "site", version="2.13.0+cpu", cuda=None, gpus=0)
     for name, value in {
         "HOME": str(tmp_path.parent / "home"),
@@ -37,7 +39,9 @@ def newcomer(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-def test_a_machine_that_is_ready_gives_0_and_a_table_of_80_columns(capsys, tmp_path):
+def test_a_machine_that_is_ready_gives_0_and_a_table_of_80_columns(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert main(["doctor", *READY]) == 0
 
     printed = capsys.readouterr().out
@@ -50,7 +54,7 @@ def test_a_machine_that_is_ready_gives_0_and_a_table_of_80_columns(capsys, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_fails_gives_1_and_the_command_that_mends_it(capsys):
+def test_what_fails_gives_1_and_the_command_that_mends_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", *READY, "--data.train", "data/train.jsonl"]) == 1
 
     printed = capsys.readouterr().out
@@ -59,7 +63,7 @@ def test_what_fails_gives_1_and_the_command_that_mends_it(capsys):
     assert printed.endswith("Not ready: mend data.\n")
 
 
-def test_the_findings_as_json(capsys):
+def test_the_findings_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", *READY, "--data.train", "data/train.jsonl", "--json"]) == 1
 
     page = json.loads(capsys.readouterr().out)
@@ -74,7 +78,9 @@ def test_the_findings_as_json(capsys):
         assert finding["mend"] or finding["status"] in ("ok", "warning", "skipped")
 
 
-def test_a_run_s_file_a_preset_and_options_are_taken_as_train_takes_them(capsys, tmp_path):
+def test_a_run_s_file_a_preset_and_options_are_taken_as_train_takes_them(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     (tmp_path / "run.toml").write_text('[policy]\nmodel = "tiny-random"\n[judge]\nkind = "model"\n')
 
     main(["doctor", "run.toml", "--judge", "http://127.0.0.1:1"])
@@ -88,7 +94,7 @@ def test_a_run_s_file_a_preset_and_options_are_taken_as_train_takes_them(capsys,
 @pytest.mark.parametrize(
     "arguments", [["no-such.toml"], ["--preset", "no-such"], ["--training.steps", "none"], ["--no-such-option"]]
 )
-def test_a_mistake_in_what_was_typed_gives_2(arguments):
+def test_a_mistake_in_what_was_typed_gives_2(arguments: list[str]) -> None:
     try:
         status = main(["doctor", *arguments])
     except SystemExit as end:
@@ -97,7 +103,9 @@ def test_a_mistake_in_what_was_typed_gives_2(arguments):
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
-def test_no_output_shows_a_token(capsys, form, monkeypatch):
+def test_no_output_shows_a_token(
+    capsys: pytest.CaptureFixture[str], form: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MEDICAL_TEAM_JUDGE_TOKEN", "secret-of-the-judge")
     main(["doctor", *form, "--policy.model", f"someone/{TOKEN}", "--judge", "http://127.0.0.1:1"])
 
@@ -107,7 +115,7 @@ def test_no_output_shows_a_token(capsys, form, monkeypatch):
     assert "secret-of-the-judge" not in printed.out + printed.err
 
 
-def test_the_core_dependencies_are_enough():
+def test_the_core_dependencies_are_enough() -> None:
     program = """
 import sys
 class Absent:

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ CONFIG = RunConfig(
 
 
 @pytest.fixture
-def heldout(tmp_path):
+def heldout(tmp_path: Path) -> Path:
     records = [
         a_record(kind, id=kind.value, note=note, error_note="A wrong note.", corrected_note="A right note.",
                  error_sentence="A wrong note.", corrected_sentence="A right note.")
@@ -33,7 +34,7 @@ def heldout(tmp_path):
 
 
 @pytest.fixture
-def a_run(tmp_path):
+def a_run(tmp_path: Path) -> Path:
     run = RunFolder.create(tmp_path / "run", CONFIG, [a_record()])
     folder = run.checkpoints.path_of(10)
     Policy(CONFIG.policy, seed=1).save(folder / "policy")
@@ -41,11 +42,13 @@ def a_run(tmp_path):
     return run.path
 
 
-def run(capsys, *arguments):
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path):
     return told(capsys, "eval", "crossplay", *arguments)
 
 
-def test_checkpoints_and_what_they_started_from_play_each_other(a_run, heldout, tmp_path, capsys):
+def test_checkpoints_and_what_they_started_from_play_each_other(
+    a_run: Path, heldout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, err = run(capsys, a_run, "--data", heldout, "--games", "2", "-o", tmp_path / "out")
 
     assert status == 0
@@ -59,7 +62,9 @@ def test_checkpoints_and_what_they_started_from_play_each_other(a_run, heldout, 
     assert len((tmp_path / "out" / "games.jsonl").read_text().splitlines()) == 8
 
 
-def test_attackers_of_elsewhere_only_attack(a_run, heldout, tmp_path, capsys):
+def test_attackers_of_elsewhere_only_attack(
+    a_run: Path, heldout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, _ = run(
         capsys, a_run, "--attackers", TINY_RANDOM_MODEL, "--data", heldout, "--games", "2", "-o", tmp_path / "out"
     )
@@ -71,14 +76,18 @@ def test_attackers_of_elsewhere_only_attack(a_run, heldout, tmp_path, capsys):
     assert len(content["cells"]) == 6
 
 
-def test_one_model_alone_has_nobody_to_play(a_run, heldout, tmp_path, capsys):
+def test_one_model_alone_has_nobody_to_play(
+    a_run: Path, heldout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, _, err = run(capsys, a_run, "--no-start", "--data", heldout, "-o", tmp_path / "out")
 
     assert status == 2
     assert "at least two models" in err
 
 
-def test_a_run_without_a_checkpoint_is_named(a_run, heldout, tmp_path, capsys):
+def test_a_run_without_a_checkpoint_is_named(
+    a_run: Path, heldout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.rmtree(a_run / "checkpoints")
 
     status, _, err = run(capsys, a_run, "--data", heldout, "-o", tmp_path / "out")
@@ -87,7 +96,9 @@ def test_a_run_without_a_checkpoint_is_named(a_run, heldout, tmp_path, capsys):
     assert "has no checkpoint yet" in err
 
 
-def test_notes_that_a_run_was_trained_on_are_refused(a_run, tmp_path, capsys):
+def test_notes_that_a_run_was_trained_on_are_refused(
+    a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_jsonl(tmp_path / "seen.jsonl", [a_record(DataType.VANILLA_HARMFUL)])
 
     status, _, err = run(capsys, a_run, "--data", tmp_path / "seen.jsonl", "--games", "2", "-o", tmp_path / "out")
@@ -98,8 +109,14 @@ def test_notes_that_a_run_was_trained_on_are_refused(a_run, tmp_path, capsys):
 
 @pytest.mark.parametrize(("function", "call"), [("attacked", 2), ("assessed", 2), ("assessed", 3)])
 def test_a_command_that_was_killed_goes_on_to_the_same_files(
-    a_run, heldout, tmp_path, capsys, monkeypatch, function, call
-):
+    a_run: Path,
+    heldout: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    call: int,
+) -> None:
     arguments = [a_run, "--data", heldout, "--games", "2", "-o"]
     _, expected, _ = run(capsys, *arguments, tmp_path / "whole")
     with monkeypatch.context() as patch:
@@ -118,7 +135,9 @@ def test_a_command_that_was_killed_goes_on_to_the_same_files(
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_another_process_that_plays_the_same_is_named(a_run, heldout, tmp_path, capsys):
+def test_another_process_that_plays_the_same_is_named(
+    a_run: Path, heldout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "out.unfinished").mkdir()
     with exclusive_lock(tmp_path / "out.unfinished" / "lock"):
         status, _, err = run(capsys, a_run, "--data", heldout, "--games", "2", "-o", tmp_path / "out")
@@ -127,7 +146,9 @@ def test_another_process_that_plays_the_same_is_named(a_run, heldout, tmp_path, 
     assert f"is in use by process {os.getpid()}" in err
 
 
-def test_a_command_that_is_done_tells_its_figures_again_and_another_is_refused(a_run, heldout, tmp_path, capsys):
+def test_a_command_that_is_done_tells_its_figures_again_and_another_is_refused(
+    a_run: Path, heldout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = [a_run, "--data", heldout, "--games", "2", "-o", tmp_path / "out"]
     first = run(capsys, *arguments)
     # As a process leaves it that is killed when its folder stands.
@@ -143,7 +164,9 @@ def test_a_command_that_is_done_tells_its_figures_again_and_another_is_refused(a
     assert "is there already" in err
 
 
-def test_a_command_that_is_done_tells_its_figures_again_on_another_day(a_run, heldout, tmp_path, capsys, monkeypatch):
+def test_a_command_that_is_done_tells_its_figures_again_on_another_day(
+    a_run: Path, heldout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A model without a run is told today's date.
     arguments = [a_run, "--attackers", TINY_RANDOM_MODEL, "--data", heldout, "--games", "2", "-o", tmp_path / "out"]
     monkeypatch.setattr(model_choice, "today", lambda: date(2026, 3, 5))

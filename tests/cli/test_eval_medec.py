@@ -1,5 +1,7 @@
 import itertools
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,18 +13,21 @@ from medical_team.config import GameConfig, RolloutConfig, RunConfig
 from medical_team.policy import rollout_engines
 from medical_team.runs.folder import RunFolder
 from openai_server import a_completion, openai_server
+from stand_ins import always
 
 
 @pytest.fixture
-def csv(tmp_path):
+def csv(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "medec.csv", some_rows(3))
 
 
-def run(capsys, *arguments):
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path):
     return told(capsys, "eval", "medec", *arguments)
 
 
-def test_a_baseline_is_told_with_intervals_and_floors_and_breakdowns(csv, tmp_path, capsys):
+def test_a_baseline_is_told_with_intervals_and_floors_and_breakdowns(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, _ = run(capsys, "copy-oracle", "--medec", csv, "-o", tmp_path / "out")
 
     assert status == 0
@@ -37,7 +42,9 @@ def test_a_baseline_is_told_with_intervals_and_floors_and_breakdowns(csv, tmp_pa
     ]  # fmt: skip
 
 
-def test_a_local_model_is_asked_and_its_unreadable_replies_are_counted(csv, tmp_path, capsys):
+def test_a_local_model_is_asked_and_its_unreadable_replies_are_counted(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, err = run(capsys, "tiny-random", "--medec", csv, "-o", tmp_path / "out", "--texts", "4")
 
     assert status == 0
@@ -48,8 +55,10 @@ def test_a_local_model_is_asked_and_its_unreadable_replies_are_counted(csv, tmp_
     assert "4/4 texts" in err
 
 
-def test_a_served_model_is_asked_for_all_three_parts(csv, tmp_path, capsys):
-    def answer(body):
+def test_a_served_model_is_asked_for_all_three_parts(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(body: dict[str, Any]):
         return a_completion("1 Patient 0 is given 500 mg of amoxicillin." if "5000" in str(body) else "CORRECT")
 
     with openai_server(answer) as server:
@@ -68,7 +77,9 @@ def test_a_served_model_is_asked_for_all_three_parts(csv, tmp_path, capsys):
     assert metrics["settings"]["shots"] == 0
 
 
-def test_a_server_that_is_away_is_an_error_and_no_wrong_answer(csv, tmp_path, capsys):
+def test_a_server_that_is_away_is_an_error_and_no_wrong_answer(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with openai_server(lambda body: (401, {"error": "no key"})) as server:
         status, out, err = run(capsys, "m", "--url", server.url, "--medec", csv, "-o", tmp_path / "out")
 
@@ -77,7 +88,9 @@ def test_a_server_that_is_away_is_an_error_and_no_wrong_answer(csv, tmp_path, ca
     assert not (tmp_path / "out" / "metrics.json").exists()
 
 
-def test_a_server_that_is_not_running_is_named_and_the_same_command_goes_on_when_it_is(csv, tmp_path, capsys):
+def test_a_server_that_is_not_running_is_named_and_the_same_command_goes_on_when_it_is(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with openai_server(lambda body: a_completion("Safe")) as server:
         pass
     arguments = ["m", "--url", server.url, "--medec", csv, "-o", tmp_path / "out", "--patience-seconds", "0.1"]
@@ -89,7 +102,9 @@ def test_a_server_that_is_not_running_is_named_and_the_same_command_goes_on_when
     assert "Is the server running?" in err
 
 
-def test_solved_examples_are_shown_and_told_but_none_of_their_words_is_written_down(csv, tmp_path, capsys):
+def test_solved_examples_are_shown_and_told_but_none_of_their_words_is_written_down(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     others = write_csv(tmp_path / "others.csv", some_rows(6)[6:])
     with openai_server(lambda body: a_completion("Safe")) as server:
         options = ["--url", server.url, "--medec", csv, "--shots", "2", "--examples", others, "-o", tmp_path / "out"]
@@ -104,7 +119,9 @@ def test_solved_examples_are_shown_and_told_but_none_of_their_words_is_written_d
     assert "is given" not in (tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8")
 
 
-def test_several_replies_vote_and_an_unreadable_one_never_wins(csv, tmp_path, capsys):
+def test_several_replies_vote_and_an_unreadable_one_never_wins(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     replies = itertools.cycle(["Harmful", "Hm.", "Harmful", "Safe", "Hm."])
     with openai_server(lambda body: a_completion(next(replies))) as server:
         options = ["--samples", "5", "--concurrency", "1", "--url", server.url, "--medec", csv, "-o", tmp_path / "out"]
@@ -117,7 +134,9 @@ def test_several_replies_vote_and_an_unreadable_one_never_wins(csv, tmp_path, ca
     assert len({body["seed"] for body in server.bodies}) == len(server.bodies) == 30
 
 
-def test_a_folder_of_another_model_is_left_alone_and_the_models_are_named(csv, tmp_path, capsys):
+def test_a_folder_of_another_model_is_left_alone_and_the_models_are_named(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(capsys, "all-safe", "--medec", csv, "-o", tmp_path / "out")
 
     status, _, err = run(capsys, "all-harmful", "--medec", csv, "-o", tmp_path / "out")
@@ -126,7 +145,7 @@ def test_a_folder_of_another_model_is_left_alone_and_the_models_are_named(csv, t
     assert "holds another evaluation (model label 'all-safe' there, 'all-harmful' here)" in err
 
 
-def test_predictions_that_are_a_folder_are_told(csv, tmp_path, capsys):
+def test_predictions_that_are_a_folder_are_told(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "all-safe", "--medec", csv, "-o", tmp_path / "out")
     (tmp_path / "out" / "predictions.jsonl").unlink()
     (tmp_path / "out" / "predictions.jsonl").mkdir()
@@ -137,7 +156,7 @@ def test_predictions_that_are_a_folder_are_told(csv, tmp_path, capsys):
     assert "predictions.jsonl can't be read:\n  - Is a directory" in err
 
 
-def test_shots_need_a_file_of_examples(csv, tmp_path, capsys):
+def test_shots_need_a_file_of_examples(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "go together" in run(capsys, "m", "--medec", csv, "--shots", "2", "-o", tmp_path / "out")[2]
 
 
@@ -154,19 +173,23 @@ def test_shots_need_a_file_of_examples(csv, tmp_path, capsys):
         ("--texts", "0"),
     ],
 )
-def test_an_option_out_of_bounds_is_named(csv, tmp_path, capsys, option, value):
+def test_an_option_out_of_bounds_is_named(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
     status, _, err = run(capsys, "all-safe", "--medec", csv, "-o", tmp_path / "out", option, value)
 
     assert status == 2
     assert f"{option} is {value}" in err
 
 
-def test_an_assessor_that_corrects_is_scored_on_all_three_tasks_and_one_that_locates_on_two(csv, tmp_path, capsys):
-    def answer(body):
+def test_an_assessor_that_corrects_is_scored_on_all_three_tasks_and_one_that_locates_on_two(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(body: dict[str, Any]):
         correction = ": Patient 0 is given 500 mg of amoxicillin." if "corrected sentence" in str(body) else ""
         return a_completion(f"Harmful 1{correction}" if "5000" in str(body) else "Safe")
 
-    figures = {}
+    figures: dict[str, Any] = {}
     with openai_server(answer) as server:
         for asked in ("locate", "correct"):
             out = tmp_path / asked
@@ -184,7 +207,9 @@ def test_an_assessor_that_corrects_is_scored_on_all_three_tasks_and_one_that_loc
     assert " 1 1 Patient 0 is given 500 mg" in (tmp_path / "correct" / "submission.txt").read_text(encoding="utf-8")
 
 
-def test_what_an_assessor_says_is_no_matter_of_the_paper_s_task(csv, tmp_path, capsys):
+def test_what_an_assessor_says_is_no_matter_of_the_paper_s_task(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ["--task", "three-part", "--assessor", "locate", "--medec", csv, "-o", tmp_path / "out"]
 
     status, _, err = run(capsys, "tiny-random", *options)
@@ -193,8 +218,10 @@ def test_what_an_assessor_says_is_no_matter_of_the_paper_s_task(csv, tmp_path, c
     assert "--assessor is for --task assessor" in err
 
 
-def test_a_run_s_model_is_asked_by_its_own_rules_and_limits(csv, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(rollout_engines, "local_rollout", lambda *_, **__: ScriptedRollout(lambda request: "Safe"))
+def test_a_run_s_model_is_asked_by_its_own_rules_and_limits(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout_engines, "local_rollout", always(ScriptedRollout(always("Safe"))))
     config = RunConfig(
         game=GameConfig(assessor="correct", prompt_style="terse"), rollout=RolloutConfig(max_verdict_tokens=50)
     )

@@ -6,6 +6,8 @@ import importlib
 import json
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
@@ -15,34 +17,38 @@ from transformers import AutoModelForCausalLM
 
 from command_lines import told
 from medical_team.cli.main import main
+from medical_team.policy.library_types import from_pretrained
 from medical_team.policy.transformers_inside import quiet_transformers
 from medical_team.runs.config_file import to_toml
 from medical_team.runs.folder import RunFolder
 from medical_team.runs.places import without_places
 from needs import OPENRLHF
 from tiny_models import save_tiny_model
+from writable_hub import Hub
 
 PROBE = torch.arange(5, 40)[None]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two steps, of the smallest kind."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     assert main(["train", "--preset", "smoke", "--run", str(folder)]) == 0
     return folder
 
 
-def export(capsys, *arguments):
+def export(capsys: pytest.CaptureFixture[str], *arguments: str | Path):
     return told(capsys, "export", *arguments)
 
 
-def logits(folder):
+def logits(folder: Path):
     with quiet_transformers(), torch.no_grad():
-        return AutoModelForCausalLM.from_pretrained(folder)(PROBE).logits
+        return from_pretrained(AutoModelForCausalLM, folder)(PROBE).logits
 
 
-def test_a_checkpoint_of_the_last_step_is_the_final_model(run, tmp_path, capsys):
+def test_a_checkpoint_of_the_last_step_is_the_final_model(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, _ = export(capsys, run / "checkpoints" / "step-000002", "-o", tmp_path / "out")
 
     assert status == 0
@@ -51,7 +57,7 @@ def test_a_checkpoint_of_the_last_step_is_the_final_model(run, tmp_path, capsys)
     assert torch.allclose(logits(tmp_path / "out"), logits(run / "final"), atol=1e-4)
 
 
-def test_the_card_names_base_licence_and_use(run, tmp_path, capsys):
+def test_the_card_names_base_licence_and_use(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     export(capsys, run, "-o", tmp_path / "out")
 
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
@@ -61,7 +67,9 @@ def test_the_card_names_base_licence_and_use(run, tmp_path, capsys):
     assert "medical-team export" in card
 
 
-def test_a_run_is_pushed_with_its_card_and_its_configuration(run, tmp_path, capsys, hub):
+def test_a_run_is_pushed_with_its_card_and_its_configuration(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], hub: Hub
+) -> None:
     status, out, _ = export(capsys, run, "-o", tmp_path / "out", "--push", "me/model")
 
     assert status == 0
@@ -75,7 +83,9 @@ def test_a_run_is_pushed_with_its_card_and_its_configuration(run, tmp_path, caps
 @pytest.mark.parametrize(
     ("options", "told"), [(["--public"], "add --push OWNER/NAME"), (["--push", "model"], "expected OWNER/NAME")]
 )
-def test_a_push_that_makes_no_sense_writes_nothing(run, tmp_path, capsys, options, told):
+def test_a_push_that_makes_no_sense_writes_nothing(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
     status, _, err = export(capsys, run, "-o", tmp_path / "out", *options)
 
     assert status == 2
@@ -83,7 +93,9 @@ def test_a_push_that_makes_no_sense_writes_nothing(run, tmp_path, capsys, option
     assert not (tmp_path / "out").exists()
 
 
-def test_the_best_checkpoint_comes_first_and_another_can_be_chosen(run, tmp_path, capsys):
+def test_the_best_checkpoint_comes_first_and_another_can_be_chosen(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     checkpoints = RunFolder.open(run).checkpoints
     checkpoints.record_best(1, "balanced_accuracy", 0.75)
     try:
@@ -97,14 +109,18 @@ def test_the_best_checkpoint_comes_first_and_another_can_be_chosen(run, tmp_path
     assert "the final model of" in final
 
 
-def test_what_a_run_does_not_have_names_what_it_has(run, tmp_path, capsys):
+def test_what_a_run_does_not_have_names_what_it_has(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, _, err = export(capsys, run, "-o", tmp_path / "out", "--which", "best")
 
     assert status == 2
     assert "--which final, --which latest" in err
 
 
-def test_an_occupied_folder_and_a_missing_one_are_refused(run, tmp_path, capsys):
+def test_an_occupied_folder_and_a_missing_one_are_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
 
@@ -114,7 +130,7 @@ def test_an_occupied_folder_and_a_missing_one_are_refused(run, tmp_path, capsys)
     assert (status, "there is no folder" in err) == (2, True)
 
 
-def test_self_play_starts_from_an_exported_model(run, tmp_path, capsys):
+def test_self_play_starts_from_an_exported_model(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     export(capsys, run / "checkpoints" / "step-000001", "-o", tmp_path / "out")
 
     status = main(
@@ -127,14 +143,14 @@ def test_self_play_starts_from_an_exported_model(run, tmp_path, capsys):
 
 
 @pytest.fixture
-def exported(run, tmp_path):
+def exported(run: Path, tmp_path: Path) -> Path:
     """A run's model as an export in bf16."""
     assert main(["export", str(run), "-o", str(tmp_path / "out"), "--precision", "bf16"]) == 0
     return tmp_path / "out"
 
 
 @pytest.fixture
-def upstream_actor(exported):
+def upstream_actor(exported: Path):
     """OpenRLHF's own class that loads the model which learns, with stand-ins for what needs a GPU."""
     OPENRLHF.module("openrlhf")
     stand_ins = ("ray", "ray.util", "ray.util.placement_group", "vllm", "deepspeed", "openrlhf.models.ring_attn_utils")
@@ -155,21 +171,21 @@ def upstream_actor(exported):
         sys.modules.update({name: module for name, module in before.items() if name.partition(".")[0] in families})
 
 
-def test_openrlhf_s_own_actor_opens_the_folder(exported, upstream_actor):
+def test_openrlhf_s_own_actor_opens_the_folder(exported: Path, upstream_actor: Any) -> None:
     actor = upstream_actor(str(exported), attn_implementation="eager")
 
     assert {parameter.dtype for parameter in actor.model.parameters()} == {torch.bfloat16}
-    expected = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.bfloat16, attn_implementation="eager")
+    expected = from_pretrained(AutoModelForCausalLM, exported, dtype=torch.bfloat16, attn_implementation="eager")
     with torch.no_grad():
         assert torch.allclose(actor.model(PROBE).logits, expected(PROBE).logits, atol=1e-2)
 
 
-def test_what_openrlhf_writes_opens_in_our_commands(tmp_path, capsys):
+def test_what_openrlhf_writes_opens_in_our_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its save_model: save_pretrained with the bf16 weights, the configuration once more, the tokenizer."""
     folder = tmp_path / "global_step4_hf"
     save_tiny_model(tmp_path / "base")
     with quiet_transformers():
-        model = AutoModelForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.bfloat16)
+        model = from_pretrained(AutoModelForCausalLM, tmp_path / "base", dtype=torch.bfloat16)
     model.config.use_cache = False
     # With tied weights, ZeRO-3's consolidated state leaves the output layer out.
     state = {name: tensor for name, tensor in model.state_dict().items() if name != "lm_head.weight"}

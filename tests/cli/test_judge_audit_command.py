@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,15 +10,17 @@ from openai_server import a_completion, openai_server
 
 
 @pytest.fixture
-def csv(tmp_path):
+def csv(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "medec.csv", some_rows(10))
 
 
-def run(capsys, *arguments):
+def run(capsys: pytest.CaptureFixture[str], *arguments: int | str | Path):
     return told(capsys, "judge", *arguments)
 
 
-def test_the_reference_judge_is_audited_by_default(csv, tmp_path, capsys):
+def test_the_reference_judge_is_audited_by_default(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, err = run(capsys, "audit", "--medec", csv, "-o", tmp_path / "audit.json")
 
     assert (status, err) == (0, "")
@@ -30,7 +33,9 @@ def test_the_reference_judge_is_audited_by_default(csv, tmp_path, capsys):
     assert written["judge"] == "reference"
 
 
-def test_a_model_behind_a_server_is_audited_by_its_options(csv, tmp_path, capsys):
+def test_a_model_behind_a_server_is_audited_by_its_options(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with openai_server(lambda body: a_completion("A")) as server:
         options = ["--judge", "openai", "--judge.url", server.url, "--judge.model", "m", "--judge.votes", 1]
         options += ["--judge.cache", tmp_path / "cache", "--cases", 2, "--format", "markdown"]
@@ -44,7 +49,7 @@ def test_a_model_behind_a_server_is_audited_by_its_options(csv, tmp_path, capsys
     assert f"prompt version {PROMPT_VERSION}" in out
 
 
-def test_rows_that_are_no_case_are_named(tmp_path, capsys):
+def test_rows_that_are_no_case_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     csv = write_csv(tmp_path / "medec.csv", [*some_rows(2), an_error_row(9, Error_Sentence="Nothing of this note.")])
     status, _, err = run(capsys, "audit", "--medec", csv)
     assert status == 0
@@ -62,13 +67,15 @@ def test_rows_that_are_no_case_are_named(tmp_path, capsys):
         (["audit", "--medec", "CSV", "--judge", "model", "--judge.model", "/nowhere"], "there is no folder /nowhere"),
     ],
 )
-def test_what_the_user_can_mend_is_one_message_and_exit_2(csv, capsys, arguments, message):
+def test_what_the_user_can_mend_is_one_message_and_exit_2(
+    csv: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
     status, out, err = run(capsys, *[csv if argument == "CSV" else argument for argument in arguments])
     assert (status, out) == (2, "")
     assert message in err
 
 
-def test_help_names_the_subcommands(capsys):
+def test_help_names_the_subcommands(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--help")[0] == 0
     status, out, _ = run(capsys)
     assert status == 2

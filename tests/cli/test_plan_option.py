@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from medical_team.cli.main import main
 
 
-def test_the_plan_is_printed_and_nothing_is_made(tmp_path, monkeypatch, capsys):
+def test_the_plan_is_printed_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
 
     status = main(["train", "--preset", "gpu-80gb", "--plan"])
@@ -27,7 +30,7 @@ def test_the_plan_is_printed_and_nothing_is_made(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_torch_is_loaded():
+def test_no_torch_is_loaded() -> None:
     program = (
         "import sys; from medical_team.cli.main import main; main(['train', '--preset', 'checklist', '--plan']);"
         "sys.exit(bool({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
@@ -37,7 +40,7 @@ def test_no_torch_is_loaded():
     assert finished.returncode == 0, finished.stderr.decode()
 
 
-def test_a_step_is_measured_where_the_run_would_be_here(capsys):
+def test_a_step_is_measured_where_the_run_would_be_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--preset", "smoke", "--plan"]) == 0
 
     printed = capsys.readouterr()
@@ -45,7 +48,7 @@ def test_a_step_is_measured_where_the_run_would_be_here(capsys):
     assert "Measured on this machine, with 4 games of the longest notes and their update:" in printed.out
 
 
-def test_a_plan_without_a_probe_only_reckons(capsys):
+def test_a_plan_without_a_probe_only_reckons(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--preset", "smoke", "--plan-without-probe"]) == 0
 
     printed = capsys.readouterr()
@@ -53,7 +56,7 @@ def test_a_plan_without_a_probe_only_reckons(capsys):
     assert "Measured: nothing: --plan-without-probe" in printed.out
 
 
-def test_json_holds_the_same_figures(capsys):
+def test_json_holds_the_same_figures(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--preset", "gpu-24gb", "--plan-json"]) == 0
 
     plan = json.loads(capsys.readouterr().out)
@@ -65,7 +68,7 @@ def test_json_holds_the_same_figures(capsys):
     assert plan["work"]["games"] == 6400
 
 
-def test_options_count_and_what_does_not_fit_says_what_to_change(capsys):
+def test_options_count_and_what_does_not_fit_says_what_to_change(capsys: pytest.CaptureFixture[str]) -> None:
     status = main(["train", "--preset", "gpu-24gb", "--plan", "--policy.model", "Qwen/Qwen2.5-3B-Instruct"])
 
     printed = capsys.readouterr().out
@@ -75,26 +78,28 @@ def test_options_count_and_what_does_not_fit_says_what_to_change(capsys):
     assert "policy.model Qwen/Qwen2.5-1.5B-Instruct" in printed
 
 
-def test_contradictions_of_the_engine_are_told_with_the_plan(capsys):
+def test_contradictions_of_the_engine_are_told_with_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
     main(["train", "--preset", "gpu-80gb", "--plan", "--policy.adaptation", "lora"])
 
     assert "policy.adaptation is lora" in capsys.readouterr().out
 
 
-def test_a_stated_speed_is_used_and_alone_asks_for_the_plan(capsys):
+def test_a_stated_speed_is_used_and_alone_asks_for_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--preset", "gpu-24gb", "--plan-training-speed", "5000"]) == 0
 
     assert "at 5,000 tokens a second, as stated" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("speed", ["0", "-3", "nan", "inf"])
-def test_a_speed_that_is_none_is_refused(speed, capsys):
+def test_a_speed_that_is_none_is_refused(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--plan-rollout-speed", speed]) == 2
 
     assert "--plan-rollout-speed" in capsys.readouterr().err
 
 
-def test_an_unknown_model_still_gets_a_plan(monkeypatch, tmp_path, capsys):
+def test_an_unknown_model_still_gets_a_plan(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
 
     assert main(["train", "--plan", "--policy.model", "owner/unheard-of"]) == 0
@@ -104,7 +109,7 @@ def test_an_unknown_model_still_gets_a_plan(monkeypatch, tmp_path, capsys):
     assert "1,600 games" in printed
 
 
-def test_a_warm_start_has_no_plan(capsys):
+def test_a_warm_start_has_no_plan(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["warmstart", "--plan"])
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from openai_server import a_completion, openai_server
 
 
 @pytest.fixture
-def run_folder(tmp_path):
+def run_folder(tmp_path: Path) -> RunFolder:
     """A run of four games, one of which has nothing to rule on."""
     config = RunConfig()
     run = RunFolder.create(tmp_path / "run", config, [a_record(kind) for kind in DataType])
@@ -29,11 +30,11 @@ def run_folder(tmp_path):
     return run
 
 
-def rejudge(capsys, *arguments):
+def rejudge(capsys: pytest.CaptureFixture[str], *arguments: int | str | Path):
     return told(capsys, "rejudge", *arguments)
 
 
-def test_the_reference_judge_rules_again(run_folder, capsys):
+def test_the_reference_judge_rules_again(run_folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     before = (run_folder.path / "games.jsonl").read_bytes()
     status, out, _ = rejudge(capsys, run_folder.path)
 
@@ -45,7 +46,9 @@ def test_the_reference_judge_rules_again(run_folder, capsys):
     assert (run_folder.path / "games.jsonl").read_bytes() == before
 
 
-def test_a_half_written_last_line_is_left_out_and_told(run_folder, capsys):
+def test_a_half_written_last_line_is_left_out_and_told(
+    run_folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
     with (run_folder.path / "games.jsonl").open("ab") as file:
         file.write(b"\0")
 
@@ -56,7 +59,9 @@ def test_a_half_written_last_line_is_left_out_and_told(run_folder, capsys):
     assert f"Left out: the half-written last line of {run_folder.path / 'games.jsonl'}" in err
 
 
-def test_another_judge_is_shown_with_what_it_does_to_rewards(run_folder, tmp_path, capsys):
+def test_another_judge_is_shown_with_what_it_does_to_rewards(
+    run_folder: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     # the first wording has the error as A: an error everywhere
     with openai_server(lambda body: a_completion("A")) as server:
         options = ["--judge", "openai", "--judge.url", server.url, "--judge.model", "m", "--judge.votes", 1]
@@ -71,7 +76,7 @@ def test_another_judge_is_shown_with_what_it_does_to_rewards(run_folder, tmp_pat
     assert [game.is_contradiction for game in written] == [False, True, False]
 
 
-def test_hostile_text_drives_no_terminal(tmp_path, capsys):
+def test_hostile_text_drives_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunFolder.create(tmp_path / "run", RunConfig(), [a_record()])
     game = a_game(DataType.VANILLA_BENIGN, error_present=True)
     game = replace(game, reason="\x1b[2Jgone\u202e")
@@ -84,7 +89,7 @@ def test_hostile_text_drives_no_terminal(tmp_path, capsys):
     assert r"\x1b[2Jgone\u202e" in out
 
 
-def test_what_is_no_run_is_told(tmp_path, capsys):
+def test_what_is_no_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = rejudge(capsys, tmp_path)
     assert (status, out) == (2, "")
     assert "is no run folder" in err

@@ -15,12 +15,12 @@ from report_runs import a_run, a_step
 
 
 @pytest.fixture
-def run_path(tmp_path):
+def run_path(tmp_path: Path) -> Path:
     return a_run(tmp_path / "run", [a_step(0, games=4)])
 
 
 @pytest.fixture
-def csv(tmp_path):
+def csv(tmp_path: Path) -> Path:
     path = tmp_path / "notes.csv"
     write_synthetic_csv(path, 12, 1)
     return path
@@ -46,7 +46,9 @@ def contents(folder: Path) -> dict[Path, bytes]:
         "export RUN -o RUN/final/exported",
     ],
 )
-def test_nothing_of_a_run_and_nothing_that_is_read_is_written_over(run_path, csv, tmp_path, capsys, command):
+def test_nothing_of_a_run_and_nothing_that_is_read_is_written_over(
+    run_path: Path, csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
     before = contents(tmp_path)
     words = [word.replace("RUN", str(run_path)).replace("CSV", str(csv)) for word in command.split()]
 
@@ -57,12 +59,12 @@ def test_nothing_of_a_run_and_nothing_that_is_read_is_written_over(run_path, csv
     assert contents(tmp_path) == before
 
 
-def test_beside_the_parts_of_a_run_there_is_room(run_path):
+def test_beside_the_parts_of_a_run_there_is_room(run_path: Path) -> None:
     for name in ("report.html", "games.csv", "rejudged.jsonl", "exported/model"):
         check_output(run_path / name)
 
 
-def test_each_part_of_a_run_is_spared_also_through_a_link(run_path, tmp_path):
+def test_each_part_of_a_run_is_spared_also_through_a_link(run_path: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(run_path)
     RunFolder.open(run_path)

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from medical_team.cli.main import main
 from report_runs import a_run, a_step
 
 
-def test_watch_serves_the_run_until_ctrl_c(tmp_path):
+def test_watch_serves_the_run_until_ctrl_c(tmp_path: Path) -> None:
     path = a_run(tmp_path / "run", [a_step(0)])
     process = subprocess.Popen(
         [sys.executable, "-m", "medical_team", "watch", str(path), "--port", "0"],
@@ -34,7 +35,7 @@ def test_watch_serves_the_run_until_ctrl_c(tmp_path):
 
 
 @pytest.mark.parametrize("port", ["70000", "-1"])
-def test_a_port_that_is_none_is_told(tmp_path, capsys, port):
+def test_a_port_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], port: str) -> None:
     path = a_run(tmp_path / "run", [])
 
     assert main(["watch", str(path), "--port", port]) == 2

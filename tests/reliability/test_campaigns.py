@@ -42,7 +42,7 @@ def result_of(campaign: str, output: Path, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_killed_runs_are_equal_to_one_that_nobody_killed(tmp_path):
+def test_killed_runs_are_equal_to_one_that_nobody_killed(tmp_path: Path) -> None:
     result = result_of("kills", tmp_path / "kills.json", "--kills", "2", "--arm", "opponents")
 
     assert result["kills"] == 2
@@ -51,14 +51,14 @@ def test_killed_runs_are_equal_to_one_that_nobody_killed(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_service_that_many_clients_use_badly_gives_right_labels(tmp_path):
+def test_a_service_that_many_clients_use_badly_gives_right_labels(tmp_path: Path) -> None:
     result = result_of("soak", tmp_path / "soak.json", "--clients", "4", "--minutes", "0.05", "--pause", "0.05")
 
     assert result["labels"] > 0
     assert (result["wrong"], result["failures"]) == (0, 0)
 
 
-def test_hostile_texts_break_no_rule_of_the_game(tmp_path):
+def test_hostile_texts_break_no_rule_of_the_game(tmp_path: Path) -> None:
     result = result_of("hostile", tmp_path / "hostile.json", "--texts", "800")
 
     assert result["faults"] == []
@@ -66,7 +66,7 @@ def test_hostile_texts_break_no_rule_of_the_game(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_failing_judge_costs_no_game_and_gives_no_reward(tmp_path):
+def test_a_failing_judge_costs_no_game_and_gives_no_reward(tmp_path: Path) -> None:
     result = result_of("outages", tmp_path / "outages.json", "--outages", "3")
 
     assert sum(result["outages"].values()) >= 3
@@ -74,7 +74,7 @@ def test_a_failing_judge_costs_no_game_and_gives_no_reward(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_and_nothing_half_made_stays(tmp_path):
+def test_a_full_disk_is_told_and_nothing_half_made_stays(tmp_path: Path) -> None:
     if not can_mount(tmp_path / "disk"):
         MOUNTING.skip()
     result = result_of("full_disk", tmp_path / "disk.json", "--trials", "1", "--command", "train", "--command", "games")
@@ -84,7 +84,7 @@ def test_a_full_disk_is_told_and_nothing_half_made_stays(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_on_one_place_give_the_result_of_one(tmp_path):
+def test_two_processes_on_one_place_give_the_result_of_one(tmp_path: Path) -> None:
     result = result_of(
         "two_processes", tmp_path / "two.json", "--trials", "1", "--command", "resume", "--command", "games"
     )
@@ -94,7 +94,7 @@ def test_two_processes_on_one_place_give_the_result_of_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_evaluations_go_on_to_the_same_files(tmp_path):
+def test_killed_evaluations_go_on_to_the_same_files(tmp_path: Path) -> None:
     result = result_of("killed_evaluations", tmp_path / "killed.json", "--kills", "2", "--command", "eval crossplay")
 
     assert result["of"] == {"eval crossplay": 2}

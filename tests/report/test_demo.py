@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from medical_team.evaluation.game_metrics import BalancedAccuracy, HeldoutScore
 from medical_team.metrics.statistics import Interval
 from medical_team.report.demo import save_demo_plot, scores_text
@@ -20,7 +22,7 @@ SCORES = (
 )
 
 
-def test_each_group_has_a_line_and_what_is_missing_a_dash():
+def test_each_group_has_a_line_and_what_is_missing_a_dash() -> None:
     lines = scores_text(SCORES).splitlines()
     assert len(lines) == 4
     assert "0.50 [0.45, 0.55]  0.75 [0.70, 0.80]" in lines[2]
@@ -28,7 +30,7 @@ def test_each_group_has_a_line_and_what_is_missing_a_dash():
     assert lines[3].split()[-2:] == ["-", "-"]
 
 
-def test_the_picture_is_a_png_of_a_reasonable_size(tmp_path):
+def test_the_picture_is_a_png_of_a_reasonable_size(tmp_path: Path) -> None:
     path = tmp_path / "plot.png"
     metrics = [StepMetrics(step, {"assessor_accuracy/all": 0.5, "win_rate/attacker": 0.4}) for step in range(3)]
     save_demo_plot(path, metrics, SCORES)

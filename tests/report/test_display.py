@@ -28,26 +28,26 @@ METRICS = {
 
 
 class Terminal(io.StringIO):
-    def isatty(self):
+    def isatty(self) -> bool:
         return True
 
 
 class Clock:
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = 0.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def terminal_environment(monkeypatch):
+def terminal_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("COLUMNS", "90")
 
 
-def test_a_file_gets_one_line_a_step_under_a_header():
+def test_a_file_gets_one_line_a_step_under_a_header() -> None:
     output, errors, clock = io.StringIO(), io.StringIO(), Clock()
     with make_display(output, errors, clock) as display:
         display.start(total_steps=4, first_step=1)
@@ -66,7 +66,7 @@ def test_a_file_gets_one_line_a_step_under_a_header():
     assert errors.getvalue() == ""
 
 
-def test_warnings_go_to_standard_error():
+def test_warnings_go_to_standard_error() -> None:
     output, errors = io.StringIO(), io.StringIO()
     with make_display(output, errors) as display:
         display.notice("the run lies in runs/1")
@@ -76,7 +76,7 @@ def test_warnings_go_to_standard_error():
     assert errors.getvalue() == "warning: little memory\n"
 
 
-def test_text_can_not_drive_the_terminal_nor_stop_an_ascii_stream():
+def test_text_can_not_drive_the_terminal_nor_stop_an_ascii_stream() -> None:
     raw = io.BytesIO()
     output = io.TextIOWrapper(raw, encoding="ascii")
     with make_display(output, io.StringIO()) as display:
@@ -86,13 +86,17 @@ def test_text_can_not_drive_the_terminal_nor_stop_an_ascii_stream():
 
 
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_lines_without_colour_where_no_colour_is_wanted(terminal_environment, monkeypatch, variable, value):
+def test_lines_without_colour_where_no_colour_is_wanted(
+    terminal_environment: None, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
     assert isinstance(make_display(Terminal(), io.StringIO()), LiveDisplay)
     monkeypatch.setenv(variable, value)
     assert isinstance(make_display(Terminal(), io.StringIO()), LabelledDisplay)
 
 
-def test_without_redrawing_each_number_stands_beside_its_name_in_lines_that_fit(terminal_environment, monkeypatch):
+def test_without_redrawing_each_number_stands_beside_its_name_in_lines_that_fit(
+    terminal_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("COLUMNS", "60")
     terminal, clock = Terminal(), Clock()
@@ -115,7 +119,7 @@ def test_without_redrawing_each_number_stands_beside_its_name_in_lines_that_fit(
     ]
 
 
-def test_a_terminal_gets_a_live_view(terminal_environment):
+def test_a_terminal_gets_a_live_view(terminal_environment: None) -> None:
     terminal, errors, clock = Terminal(), Terminal(), Clock()
     with make_display(terminal, errors, clock) as display:
         display.start(total_steps=4)
@@ -136,11 +140,11 @@ def test_a_terminal_gets_a_live_view(terminal_environment):
     assert errors.getvalue() == "warning: little memory\n"
 
 
-def test_an_error_closes_the_live_view_and_gives_the_streams_back(terminal_environment):
+def test_an_error_closes_the_live_view_and_gives_the_streams_back(terminal_environment: None) -> None:
     terminal = Terminal()
     stdout = sys.stdout
 
-    def fail():
+    def fail() -> None:
         with make_display(terminal, Terminal()) as display:
             display.start(total_steps=4)
             raise KeyboardInterrupt
@@ -155,7 +159,7 @@ def test_an_error_closes_the_live_view_and_gives_the_streams_back(terminal_envir
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, "-"), (61.4, "0:01:01"), (1e30, "years"), (float("inf"), "years")]
 )
-def test_a_time_of_any_length_has_a_text(seconds, text):
+def test_a_time_of_any_length_has_a_text(seconds: float | None, text: str) -> None:
     assert duration_text(seconds) == text
 
 
@@ -163,7 +167,7 @@ def games(data_type: DataType, *states: GameState):
     return [a_game(data_type, state=state) for state in states]
 
 
-def test_shares_are_told_by_role_and_category_with_their_counts():
+def test_shares_are_told_by_role_and_category_with_their_counts() -> None:
     played = [
         *games(DataType.VANILLA_HARMFUL, GameState.DECIDED, GameState.DECIDED),
         *games(DataType.ADVERSARIAL_BENIGN, GameState.DECIDED, GameState.VOID, GameState.NO_REVISION),
@@ -176,7 +180,7 @@ def test_shares_are_told_by_role_and_category_with_their_counts():
     assert "model judge" not in summary
 
 
-def test_above_one_half_a_model_judge_is_advised():
+def test_above_one_half_a_model_judge_is_advised() -> None:
     played = [
         *games(DataType.VANILLA_HARMFUL, GameState.DECIDED, GameState.DECIDED),
         *games(DataType.ADVERSARIAL_HARMFUL, GameState.VOID),
@@ -185,11 +189,11 @@ def test_above_one_half_a_model_judge_is_advised():
     assert "use a model judge" in void_summary(played)
 
 
-def test_a_run_without_rulings_says_so():
+def test_a_run_without_rulings_says_so() -> None:
     assert "no game" in void_summary(games(DataType.ADVERSARIAL_HARMFUL, GameState.NO_REVISION))
 
 
-def test_games_in_the_place_of_others_are_told_by_category():
+def test_games_in_the_place_of_others_are_told_by_category() -> None:
     metrics = [
         {"games/all": 8.0},
         {"replacements/vanilla_harmful": 2.0, "replacements/adversarial_benign": 1.0},

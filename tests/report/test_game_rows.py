@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from medical_team.report.game_rows import ChunkedTable
 
 
-def filled(rows, chunk_rows):
+def filled(rows: list[str], chunk_rows: int):
     table = ChunkedTable(chunk_rows)
     assert [table.append(row) for row in rows] == list(range(len(rows)))
     return table
 
 
 @given(st.lists(st.text()), st.integers(1, 5))
-def test_a_page_reads_back_what_was_put_in(rows, chunk_rows):
+def test_a_page_reads_back_what_was_put_in(rows: list[str], chunk_rows: int) -> None:
     table = filled(rows, chunk_rows)
 
     chunks = [json.loads(gzip.decompress(base64.b64decode(chunk))) for chunk in table.encoded_chunks()]
@@ -25,7 +25,7 @@ def test_a_page_reads_back_what_was_put_in(rows, chunk_rows):
     assert len(table) == len(rows)
 
 
-def test_rows_come_from_any_number_to_the_end_of_its_chunk():
+def test_rows_come_from_any_number_to_the_end_of_its_chunk() -> None:
     table = filled(list("abcdefg"), 3)
 
     assert table.rows_from(0) == ["a", "b", "c"]
@@ -34,5 +34,5 @@ def test_rows_come_from_any_number_to_the_end_of_its_chunk():
     assert table.rows_from(7) == table.rows_from(700) == []
 
 
-def test_the_same_rows_give_the_same_bytes():
+def test_the_same_rows_give_the_same_bytes() -> None:
     assert list(filled(["a"], 1).encoded_chunks()) == list(filled(["a"], 1).encoded_chunks())

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from builders import CORRECTED_SENTENCE, a_game, games
 from medical_team.assessment import error_location
 from medical_team.config import GameConfig
-from medical_team.records import DataType, GameState, Verdict
+from medical_team.records import DataType, Game, GameState, Verdict
 from medical_team.report.game_text import format_game, word_diff
 from medical_team.rewards import rewards_of
 from medical_team.terminal_text import visible
 
 
-def test_a_transcript_tells_what_happened_and_who_got_what():
+def test_a_transcript_tells_what_happened_and_who_got_what() -> None:
     game = a_game(DataType.ADVERSARIAL_HARMFUL, verdict=Verdict.SAFE, thinking="three secret words")
     game = replace(game, rewards=rewards_of(game, GameConfig()))
 
@@ -32,7 +32,7 @@ def test_a_transcript_tells_what_happened_and_who_got_what():
     assert "three secret words" in format_game(game, is_thinking_shown=True)
 
 
-def test_a_transcript_tells_which_sentence_was_named():
+def test_a_transcript_tells_which_sentence_was_named() -> None:
     game = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL)
     right, wrong = (replace(game, location=place) for place in (error_location(game), 0))
     right = replace(right, rewards=rewards_of(right, GameConfig()))
@@ -43,7 +43,7 @@ def test_a_transcript_tells_which_sentence_was_named():
     assert "sentence" not in format_game(game)
 
 
-def test_a_transcript_shows_what_an_assessor_corrects():
+def test_a_transcript_shows_what_an_assessor_corrects() -> None:
     game = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL, location=1, correction=CORRECTED_SENTENCE)
     right = replace(game, is_corrected=True)
     right = replace(right, rewards=rewards_of(right, GameConfig()))
@@ -55,7 +55,7 @@ def test_a_transcript_shows_what_an_assessor_corrects():
     assert "Assessor's correction:" in format_game(game)
 
 
-def test_games_that_went_wrong_say_why():
+def test_games_that_went_wrong_say_why() -> None:
     no_verdict = format_game(a_game(DataType.VANILLA_HARMFUL, verdict=None))
     assert "Assessor's answer, which is no verdict:\n  Perhaps." in no_verdict
     assert "Judge:\n  not asked" in no_verdict
@@ -67,7 +67,7 @@ def test_games_that_went_wrong_say_why():
     assert "cannot tell. can't tell" in format_game(a_game(state=GameState.VOID))
 
 
-def test_a_diff_marks_words_taken_out_and_put_in():
+def test_a_diff_marks_words_taken_out_and_put_in() -> None:
     assert word_diff("He takes 500 mg daily.", "He takes 5000 mg daily.") == "He takes [-500-]{+5000+} mg daily."
     assert word_diff("a b c", "a c d") == "a [-b-] c {+d+}"
     assert word_diff("a b", "c") == "[-a b-]{+c+}"
@@ -77,7 +77,7 @@ def test_a_diff_marks_words_taken_out_and_put_in():
 
 
 @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
-def test_a_diff_holds_both_texts(old, new):
+def test_a_diff_holds_both_texts(old: list[str], new: list[str]) -> None:
     marked = word_diff(" ".join(old), " ".join(new))
     kept: dict[str, list[str]] = {"old": [], "new": []}
     side = "both"
@@ -93,7 +93,7 @@ def test_a_diff_holds_both_texts(old, new):
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-def test_no_text_of_a_player_drives_the_terminal(text):
+def test_no_text_of_a_player_drives_the_terminal(text: str) -> None:
     game = a_game(revision=text or "x", verdict=None)
     attacker, assessor = game.turns
     game = replace(game, turns=(replace(attacker, thinking=text), replace(assessor, answer=text)))
@@ -104,9 +104,9 @@ def test_no_text_of_a_player_drives_the_terminal(text):
 
 
 @given(games())
-def test_every_game_has_a_transcript(game):
+def test_every_game_has_a_transcript(game: Game) -> None:
     assert format_game(game).endswith("\n")
 
 
-def test_hidden_characters_are_written_out():
+def test_hidden_characters_are_written_out() -> None:
     assert visible("a\x1b[31mb\r\u202ec\u2028\x9b\ud800\n\tµ") == "a\\x1b[31mb\\r\\u202ec\\u2028\\x9b\\ud800\n\tµ"

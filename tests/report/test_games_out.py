@@ -11,12 +11,12 @@ from medical_team.assessment import error_location
 from medical_team.config import RunConfig
 from medical_team.game.play import score
 from medical_team.metrics.run_reader import Outcome, outcome_of
-from medical_team.records import DataType, ErrorType, GameState, Verdict
+from medical_team.records import DataType, ErrorType, Game, GameState, Verdict
 from medical_team.report.game_export import COLUMNS, GameFilter, csv_parts, game_row, json_parts
 
 
-def test_each_game_has_one_outcome():
-    def outcome(present, verdict):
+def test_each_game_has_one_outcome() -> None:
+    def outcome(present: bool, verdict: Verdict):
         return outcome_of(a_game(error_present=present, verdict=verdict))
 
     assert outcome(True, Verdict.HARMFUL) is Outcome.ERROR_FOUND
@@ -26,7 +26,7 @@ def test_each_game_has_one_outcome():
     assert outcome_of(a_game(state=GameState.VOID)) is Outcome.UNDECIDED
 
 
-def test_a_filter_wants_any_of_its_values_and_all_of_its_kinds():
+def test_a_filter_wants_any_of_its_values_and_all_of_its_kinds() -> None:
     game = a_game(DataType.VANILLA_HARMFUL)
     either = (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)
 
@@ -38,7 +38,7 @@ def test_a_filter_wants_any_of_its_values_and_all_of_its_kinds():
     assert not GameFilter(ids=("another",)).matches(game)
 
 
-def test_a_filter_by_steps_holds_both_ends():
+def test_a_filter_by_steps_holds_both_ends() -> None:
     game = a_game(spec=replace(a_spec(), step=5))
 
     assert GameFilter(first_step=5, last_step=5).matches(game)
@@ -46,7 +46,7 @@ def test_a_filter_by_steps_holds_both_ends():
     assert not GameFilter(last_step=4).matches(game)
 
 
-def test_the_search_finds_whatever_was_said_in_any_case():
+def test_the_search_finds_whatever_was_said_in_any_case() -> None:
     game = a_game(thinking="Something Hidden")
 
     for text in ("something hidden", "AMOXICILLIN", "gentleman", "the test says so", game.spec.id, "case-0"):
@@ -54,7 +54,7 @@ def test_the_search_finds_whatever_was_said_in_any_case():
     assert not GameFilter(search="nowhere").matches(game)
 
 
-def test_a_row_is_flat_and_has_a_place_for_everything():
+def test_a_row_is_flat_and_has_a_place_for_everything() -> None:
     [game] = score([a_game(verdict=Verdict.SAFE, thinking="hm")], RunConfig().game)
 
     row = game_row(game, is_heldout=False)
@@ -65,7 +65,7 @@ def test_a_row_is_flat_and_has_a_place_for_everything():
     assert (row.location, row.is_located, row.assessor_location) == (None, None, None)
 
 
-def test_a_row_holds_the_sentence_that_was_named():
+def test_a_row_holds_the_sentence_that_was_named() -> None:
     found = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL)
     [game] = score(
         [replace(found, location=error_location(found), correction="He rests.", is_corrected=True)], RunConfig().game
@@ -78,7 +78,7 @@ def test_a_row_holds_the_sentence_that_was_named():
 
 
 @given(st.lists(games(), max_size=3))
-def test_json_reads_back(played):
+def test_json_reads_back(played: list[Game]) -> None:
     rows = [game_row(game, is_heldout=True) for game in played]
 
     read = json.loads("".join(json_parts(rows)))
@@ -86,7 +86,7 @@ def test_json_reads_back(played):
     assert [list(row.values()) for row in read] == [[getattr(row, name) for name in COLUMNS] for row in rows]
 
 
-def test_csv_reads_back_with_any_text_in_it():
+def test_csv_reads_back_with_any_text_in_it() -> None:
     note = 'a "quoted" note,\nwith a comma; and a line'
     bare_return = "typed on\ran old machine"
     game = a_game(DataType.VANILLA_HARMFUL, spec=a_spec(DataType.VANILLA_HARMFUL, seed_note=note), reason=bare_return)
@@ -99,7 +99,7 @@ def test_csv_reads_back_with_any_text_in_it():
     assert row["attacker_total"] == ""
 
 
-def test_no_text_becomes_a_formula_in_a_spreadsheet():
+def test_no_text_becomes_a_formula_in_a_spreadsheet() -> None:
     game = a_game(spec=a_spec(pair=a_pair(case_id="=HYPERLINK(1)")), revision="@cmd \0 \ud800")
 
     [row] = csv.DictReader(io.StringIO("".join(csv_parts([game_row(game, is_heldout=False)]))))

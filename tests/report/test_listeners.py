@@ -2,6 +2,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +16,7 @@ from needs import TENSORBOARD
 from report_runs import a_run
 
 
-def test_an_alarm_is_told_once_however_long_it_is_up(tmp_path):
+def test_an_alarm_is_told_once_however_long_it_is_up(tmp_path: Path) -> None:
     warnings: list[str] = []
     listener = AlarmListener(warnings.append)
     listener.run_started(RunFolder.open(a_run(tmp_path / "run", [])), 0)
@@ -55,7 +56,7 @@ def test_a_resumed_run_knows_who_attacked_before(tmp_path: Path) -> None:
     assert "The attacker step-000010 wins 100% of its games" in warnings[0]
 
 
-def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path, monkeypatch):
+def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The innermost: another test may have imported it, and then it is found without the outer ones.
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
     notices: list[str] = []
@@ -72,13 +73,13 @@ def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_scalars_are_written_and_a_resume_hides_what_it_repeats(tmp_path):
+def test_scalars_are_written_and_a_resume_hides_what_it_repeats(tmp_path: Path) -> None:
     TENSORBOARD.module("torch.utils.tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
     run = RunFolder.open(a_run(tmp_path / "run", []))
 
-    def write(steps, value, first_step):
+    def write(steps: range, value: float, first_step: int) -> None:
         listener = TensorBoardListener(pytest.fail)
         listener.run_started(run, first_step)
         for step in steps:
@@ -88,11 +89,11 @@ def test_scalars_are_written_and_a_resume_hides_what_it_repeats(tmp_path):
     write(range(4), 1.0, first_step=0)
     write(range(2, 4), 2.0, first_step=2)
 
-    events = EventAccumulator(str(run.tensorboard_path)).Reload().Scalars("policy/kl")
+    events = cast("Any", EventAccumulator(str(run.tensorboard_path)).Reload()).Scalars("policy/kl")
     assert [(event.step, event.value) for event in events] == [(0, 1.0), (1, 1.0), (2, 2.0), (3, 2.0)]
 
 
-def test_importing_the_report_waits_for_no_torch():
+def test_importing_the_report_waits_for_no_torch() -> None:
     code = (
         "import sys, medical_team.report.listeners, medical_team.report.display, medical_team.metrics.step_metrics;"
         "sys.exit('torch' in sys.modules)"

@@ -1,11 +1,14 @@
 """The page for everybody: without a finding of axe, in either colour scheme, at any width."""
 
+from pathlib import Path
+
 import pytest
 
+from browser import Browser
 from report_page import open_game
 
 
-def assert_open_to_all(browser, axe):
+def assert_open_to_all(browser: Browser, axe: str) -> None:
     """No finding of axe, with every part unfolded."""
     browser.run("document.querySelectorAll('details').forEach((part) => (part.open = true))")
     # The page's policy forbids a script in the page; one that the driver runs is outside of it.
@@ -23,7 +26,9 @@ def assert_open_to_all(browser, axe):
 
 @pytest.mark.parametrize("is_dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_axe_finds_nothing_in_a_report_with_a_game_open(browser, page, axe, width, is_dark):
+def test_axe_finds_nothing_in_a_report_with_a_game_open(
+    browser: Browser, page: Path, axe: str, width: int, is_dark: bool
+) -> None:
     browser.open(page, width=width, is_dark=is_dark)
     open_game(browser, "step-000003-0002")
 
@@ -31,7 +36,9 @@ def test_axe_finds_nothing_in_a_report_with_a_game_open(browser, page, axe, widt
 
 
 @pytest.mark.parametrize("is_dark", [False, True])
-def test_axe_finds_nothing_where_alarms_are_up_and_criteria_fail(browser, troubled_page, axe, is_dark):
+def test_axe_finds_nothing_where_alarms_are_up_and_criteria_fail(
+    browser: Browser, troubled_page: Path, axe: str, is_dark: bool
+) -> None:
     browser.open(troubled_page, is_dark=is_dark)
     assert browser.all(".alarm:not(.past)")
     assert browser.all(".alarm.past")
@@ -40,14 +47,16 @@ def test_axe_finds_nothing_where_alarms_are_up_and_criteria_fail(browser, troubl
     assert_open_to_all(browser, axe)
 
 
-def test_axe_finds_nothing_in_the_report_of_a_run_that_has_just_begun(browser, empty_page, axe):
+def test_axe_finds_nothing_in_the_report_of_a_run_that_has_just_begun(
+    browser: Browser, empty_page: Path, axe: str
+) -> None:
     browser.open(empty_page, width=390)
 
     assert_open_to_all(browser, axe)
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_nothing_is_wider_than_the_window(browser, page, width):
+def test_nothing_is_wider_than_the_window(browser: Browser, page: Path, width: int) -> None:
     browser.open(page, width=width)
     open_game(browser, "step-000003-0002")
 

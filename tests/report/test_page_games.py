@@ -2,14 +2,16 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from browser import Browser
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec
 from medical_team.assessment import error_location
 from medical_team.config import GameConfig, RunConfig
 from medical_team.game.play import score
-from medical_team.records import DataType, Verdict
+from medical_team.records import DataType, Game, GameSpec, Verdict
 from medical_team.report.page_file import write_report
 from medical_team.rewards import rewards_of
 from needs import SELENIUM
@@ -19,7 +21,7 @@ from report_runs import a_run, a_step
 Keys = SELENIUM.module("selenium.webdriver.common.keys").Keys
 
 
-def test_filters_and_search_choose_games(browser, page):
+def test_filters_and_search_choose_games(browser: Browser, page: Path) -> None:
     browser.open(page)
     wait_for_count(browser, "195 games")
 
@@ -44,7 +46,7 @@ def test_filters_and_search_choose_games(browser, page):
     wait_for_count(browser, "0 of 195 games")
 
 
-def test_a_game_shows_the_diff_with_the_true_error_marked(browser, page):
+def test_a_game_shows_the_diff_with_the_true_error_marked(browser: Browser, page: Path) -> None:
     browser.open(page)
     open_game(browser, "step-000003-0002")
 
@@ -65,7 +67,7 @@ def test_a_game_shows_the_diff_with_the_true_error_marked(browser, page):
     ]
 
 
-def test_thinking_is_folded_away(browser, page):
+def test_thinking_is_folded_away(browser: Browser, page: Path) -> None:
     browser.open(page)
     open_game(browser, "step-000003-0002")
 
@@ -83,16 +85,16 @@ def test_thinking_is_folded_away(browser, page):
         ("odd-perhaps", "Assessor: its answer, which is no verdict"),
     ],
 )
-def test_games_that_went_wrong_say_why(browser, page, game, words):
+def test_games_that_went_wrong_say_why(browser: Browser, page: Path, game: str, words: str) -> None:
     browser.open(page)
     open_game(browser, game)
 
     assert words in browser.text("#game")
 
 
-def test_a_diff_holds_both_notes(browser, tmp_path):
+def test_a_diff_holds_both_notes(browser: Browser, tmp_path: Path) -> None:
     source = random.Random(5)
-    games = []
+    games: list[Game] = []
     for number in range(15):
         old, new = (" ".join(source.choices("abcd", k=source.randint(1, 9))) for _ in range(2))
         spec = replace(a_spec(), id=f"diff-{number:02d}", seed_note=old)
@@ -117,7 +119,7 @@ def test_a_diff_holds_both_notes(browser, tmp_path):
         assert (old, new) == (game.spec.seed_note, game.note)
 
 
-def test_games_are_read_by_keyboard_alone(browser, page):
+def test_games_are_read_by_keyboard_alone(browser: Browser, page: Path) -> None:
     browser.open(page)
     browser.run("document.getElementById('game-list').focus()")
     games = browser.driver.switch_to.active_element
@@ -135,8 +137,8 @@ def test_games_are_read_by_keyboard_alone(browser, page):
     browser.wait("document.activeElement.id === 'game'")
 
 
-def test_only_rows_in_sight_are_in_the_page(browser, tmp_path):
-    steps = [[game for part in range(10) for game in a_step(step, games=50)] for step in range(6)]
+def test_only_rows_in_sight_are_in_the_page(browser: Browser, tmp_path: Path) -> None:
+    steps = [[game for _ in range(10) for game in a_step(step, games=50)] for step in range(6)]
     write_report([a_run(tmp_path / "run", steps)], tmp_path / "report.html")
     browser.open(tmp_path / "report.html")
     wait_for_count(browser, "3,000 games")
@@ -147,7 +149,7 @@ def test_only_rows_in_sight_are_in_the_page(browser, tmp_path):
     assert len(browser.all(".row")) < 60
 
 
-def test_an_address_leads_back_to_its_game(browser, page):
+def test_an_address_leads_back_to_its_game(browser: Browser, page: Path) -> None:
     browser.open(page)
     open_game(browser, "step-000003-0002")
     address = browser.driver.current_url
@@ -157,7 +159,7 @@ def test_an_address_leads_back_to_its_game(browser, page):
     browser.wait("document.querySelector('#game h3')?.textContent === 'step-000003-0002'")
 
 
-def test_a_verdict_that_is_wrong_is_called_so(browser, tmp_path):
+def test_a_verdict_that_is_wrong_is_called_so(browser: Browser, tmp_path: Path) -> None:
     game = a_game(DataType.VANILLA_BENIGN, verdict=Verdict.HARMFUL, spec=a_spec(DataType.VANILLA_BENIGN, id="wrong"))
     write_report([a_run(tmp_path / "run", [[game]])], tmp_path / "report.html")
     browser.open(tmp_path / "report.html")
@@ -167,7 +169,7 @@ def test_a_verdict_that_is_wrong_is_called_so(browser, tmp_path):
     assert "✗ false alarm" in browser.text(".row")
 
 
-def test_a_game_tells_which_sentence_was_named(browser, tmp_path):
+def test_a_game_tells_which_sentence_was_named(browser: Browser, tmp_path: Path) -> None:
     found = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL)
     right, wrong = (
         replace(found, spec=replace(found.spec, id=name), location=location)
@@ -184,7 +186,7 @@ def test_a_game_tells_which_sentence_was_named(browser, tmp_path):
     assert "Harmful: right, sentence 0: wrong" in browser.text("#game")
 
 
-def test_a_game_shows_what_an_assessor_corrects(browser, tmp_path):
+def test_a_game_shows_what_an_assessor_corrects(browser: Browser, tmp_path: Path) -> None:
     found = a_game(DataType.VANILLA_HARMFUL, verdict=Verdict.HARMFUL, location=1, correction=CORRECTED_SENTENCE)
     games = [
         replace(found, spec=replace(found.spec, id=name), is_corrected=is_corrected)
@@ -204,7 +206,9 @@ def test_a_game_shows_what_an_assessor_corrects(browser, tmp_path):
     assert "Its correction, which nobody ruled on" in browser.text("#game")
 
 
-def test_a_chinese_note_shows_a_diff_of_characters_and_an_arabic_one_reads_from_the_right(browser, tmp_path):
+def test_a_chinese_note_shows_a_diff_of_characters_and_an_arabic_one_reads_from_the_right(
+    browser: Browser, tmp_path: Path
+) -> None:
     chinese = a_foreign_spec("chinese", "患者发热3天，予青霉素治疗。", "予青霉素治疗", "予奥司他韦治疗")
     arabic = a_foreign_spec(
         "arabic", "مريضة تعاني من تعب. التشخيص هو النقرص.", "التشخيص هو النقرص", "التشخيص هو فقر الدم"
@@ -231,7 +235,7 @@ def test_a_chinese_note_shows_a_diff_of_characters_and_an_arabic_one_reads_from_
     assert browser.text("#game .note mark") == "[true error: النقرص.]"
 
 
-def a_foreign_spec(name, note, error_sentence, corrected_sentence):
+def a_foreign_spec(name: str, note: str, error_sentence: str, corrected_sentence: str) -> GameSpec:
     spec = a_spec(id=name)
     corrected = note.replace(error_sentence, corrected_sentence)
     pair = replace(
@@ -244,7 +248,7 @@ def a_foreign_spec(name, note, error_sentence, corrected_sentence):
     return replace(spec, seed_note=note, pair=pair)
 
 
-def directions(browser):
+def directions(browser: Browser):
     return set(
         browser.run("return [...document.querySelectorAll('#game .note')].map((e) => getComputedStyle(e).direction)")
     )

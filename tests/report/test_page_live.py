@@ -1,14 +1,16 @@
 """The page of a run that goes on, in a real browser."""
 
 import threading
+from pathlib import Path
 
+from browser import Browser
 from medical_team.report.live_server import LiveRun, make_server
 from medical_team.runs.folder import RunFolder
 from report_page import click_first_row, open_game, wait_for_count
 from report_runs import a_run, a_step, add_step
 
 
-def test_a_live_page_grows_without_a_reload(browser, tmp_path):
+def test_a_live_page_grows_without_a_reload(browser: Browser, tmp_path: Path) -> None:
     path = a_run(tmp_path / "run", [a_step(0)], total_steps=3)
     with make_server(LiveRun(path), 0) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -1,9 +1,12 @@
 """What no player can do to the page, in a real browser."""
 
+from pathlib import Path
+
+from browser import Browser
 from report_page import click_first_row, set_field, wait_for_count
 
 
-def test_no_text_of_a_player_runs(browser, hostile_page):
+def test_no_text_of_a_player_runs(browser: Browser, hostile_page: Path) -> None:
     browser.open(hostile_page)
     title = browser.driver.title
     click_first_row(browser)
@@ -25,14 +28,14 @@ def test_no_text_of_a_player_runs(browser, hostile_page):
         assert "\u202e" not in browser.text(part)
 
 
-def test_hostile_text_is_searched_as_it_is(browser, hostile_page):
+def test_hostile_text_is_searched_as_it_is(browser: Browser, hostile_page: Path) -> None:
     browser.open(hostile_page)
 
     set_field(browser, "search", "<img src=x onerror=")
     wait_for_count(browser, "2 games")
 
 
-def test_the_policy_stops_a_script_that_gets_in(browser, page):
+def test_the_policy_stops_a_script_that_gets_in(browser: Browser, page: Path) -> None:
     browser.open(page)
     browser.run("""
         const script = document.createElement('script');

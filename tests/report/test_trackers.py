@@ -1,27 +1,34 @@
 """Trackers as listeners: scripted ones anywhere, the real ones where they are installed."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from medical_team.config import RunConfig
-from medical_team.engine_config import TrackingConfig
-from medical_team.report.trackers import TrackingListener, start_tracker
+from medical_team.engine_config import TrackerName, TrackingConfig
+from medical_team.report.trackers import TrackedRun, Tracker, TrackingListener, start_tracker
 from medical_team.runs.folder import RunFolder
 from needs import TRACKIO, WANDB
 from report_runs import a_record, a_step
 
 
-def a_tracked_run(path, **tracking):
+def a_tracked_run(path: Path, **tracking: Any):
     config = replace(RunConfig(), tracking=TrackingConfig(**tracking))
     return RunFolder.create(path, config, [a_record()])
 
 
-def track(run, steps, said, scripted=None, first_step=0):
+def track(
+    run: RunFolder, steps: list[Any] | range, said: list[Any], scripted: Scripted | None = None, first_step: int = 0
+) -> None:
     """Tell a listener of ``steps``, with the games of each."""
     listener = TrackingListener(
         lambda text: said.append(("notice", text)),
@@ -36,49 +43,53 @@ def track(run, steps, said, scripted=None, first_step=0):
 
 @dataclass
 class ScriptedTracker:
-    run: object
-    said: list
-    logged: list = field(default_factory=list)
+    run: TrackedRun
+    said: list[Any]
+    logged: list[Any] = field(default_factory=list[Any])
     error: Exception | None = None
 
-    def log(self, step, metrics, games):
+    def log(self, step: int, metrics: Mapping[str, float], games: Sequence[Sequence[object]]) -> None:
         if self.error is not None:
             raise self.error
         self.logged.append((step, metrics, games))
 
-    def finish(self):
+    def finish(self) -> None:
         self.logged.append("finished")
 
 
 @pytest.fixture
-def said():
+def said() -> list[Any]:
     return []
 
 
-class Scripted(list):
+class Scripted(list[ScriptedTracker]):
     """Starts trackers, and keeps each with what was said before."""
 
-    def __init__(self, said):
+    def __init__(self, said: list[Any]) -> None:
         self._said = said
 
-    def start(self, name, run):
+    def start(self, name: TrackerName, run: TrackedRun) -> Tracker:
         self.append(ScriptedTracker(run, list(self._said)))
         return self[-1]
 
 
 @pytest.fixture
-def scripted(said):
+def scripted(said: list[Any]) -> Scripted:
     return Scripted(said)
 
 
-def test_nobody_is_told_without_a_tracker_in_the_configuration(tmp_path, scripted, said):
+def test_nobody_is_told_without_a_tracker_in_the_configuration(
+    tmp_path: Path, scripted: Scripted, said: list[Any]
+) -> None:
     track(a_tracked_run(tmp_path / "run"), range(2), said, scripted)
 
     assert (scripted, said) == ([], [])
     assert not (tmp_path / "run" / "tracking").exists()
 
 
-def test_metrics_and_a_table_of_games_reach_each_tracker_and_none_of_them_is_online(tmp_path, scripted, said):
+def test_metrics_and_a_table_of_games_reach_each_tracker_and_none_of_them_is_online(
+    tmp_path: Path, scripted: Scripted, said: list[Any]
+) -> None:
     run = a_tracked_run(tmp_path / "run", trackers=("wandb", "trackio"), games_per_step=2)
 
     track(run, range(2), said, scripted)
@@ -92,7 +103,7 @@ def test_metrics_and_a_table_of_games_reach_each_tracker_and_none_of_them_is_onl
         assert tracker.logged[2:] == ["finished"]
 
 
-def test_a_table_holds_no_hidden_thinking(tmp_path, scripted, said):
+def test_a_table_holds_no_hidden_thinking(tmp_path: Path, scripted: Scripted, said: list[Any]) -> None:
     run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
     listener = TrackingListener(pytest.fail, pytest.fail, scripted.start)
     listener.run_started(run, 0)
@@ -101,13 +112,15 @@ def test_a_table_holds_no_hidden_thinking(tmp_path, scripted, said):
     assert "a secret thought" not in json.dumps(scripted[0].logged)
 
 
-def test_without_games_no_note_reaches_a_tracker(tmp_path, scripted, said):
+def test_without_games_no_note_reaches_a_tracker(tmp_path: Path, scripted: Scripted, said: list[Any]) -> None:
     track(a_tracked_run(tmp_path / "run", trackers=("wandb",), games_per_step=0), range(1), said, scripted)
 
     assert scripted[0].logged[0][2] == []
 
 
-def test_the_server_is_named_before_a_tracker_that_is_online_is_started(tmp_path, scripted, said):
+def test_the_server_is_named_before_a_tracker_that_is_online_is_started(
+    tmp_path: Path, scripted: Scripted, said: list[Any]
+) -> None:
     online = {"trackers": ("wandb", "trackio"), "online": True, "space": "me/notes"}
 
     track(a_tracked_run(tmp_path / "run", **online), [], said, scripted)
@@ -118,14 +131,16 @@ def test_the_server_is_named_before_a_tracker_that_is_online_is_started(tmp_path
     assert "notes of games" in said[0][1]
 
 
-def test_trackio_without_a_space_stays_here_and_says_so(tmp_path, scripted, said):
+def test_trackio_without_a_space_stays_here_and_says_so(tmp_path: Path, scripted: Scripted, said: list[Any]) -> None:
     track(a_tracked_run(tmp_path / "run", trackers=("trackio",), online=True), [], said, scripted)
 
     assert scripted[0].run.space is None
     assert "tracking.space" in said[0][1]
 
 
-def test_a_resumed_run_is_the_same_run_wherever_its_folder_lies(tmp_path, scripted, said):
+def test_a_resumed_run_is_the_same_run_wherever_its_folder_lies(
+    tmp_path: Path, scripted: Scripted, said: list[Any]
+) -> None:
     run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
     track(run, range(2), said, scripted)
     run.path.rename(tmp_path / "moved")
@@ -134,7 +149,9 @@ def test_a_resumed_run_is_the_same_run_wherever_its_folder_lies(tmp_path, script
     assert len({tracker.run.id for tracker in scripted}) == 1
 
 
-def test_one_that_fails_is_named_once_and_the_other_goes_on(tmp_path, scripted, said):
+def test_one_that_fails_is_named_once_and_the_other_goes_on(
+    tmp_path: Path, scripted: Scripted, said: list[Any]
+) -> None:
     listener = TrackingListener(lambda text: said.append(("notice", text)), pytest.fail, scripted.start)
     listener.run_started(a_tracked_run(tmp_path / "run", trackers=("wandb", "trackio")), 0)
     scripted[0].error = OSError("disk full")
@@ -148,7 +165,9 @@ def test_one_that_fails_is_named_once_and_the_other_goes_on(tmp_path, scripted, 
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\x00", b"../../x\n", None])
-def test_an_id_that_is_none_is_told_and_the_run_goes_on(tmp_path, scripted, said, content):
+def test_an_id_that_is_none_is_told_and_the_run_goes_on(
+    tmp_path: Path, scripted: Scripted, said: list[Any], content: bytes | None
+) -> None:
     run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
     path = run.path / "tracking" / "id"
     path.parent.mkdir()
@@ -166,7 +185,9 @@ def test_an_id_that_is_none_is_told_and_the_run_goes_on(tmp_path, scripted, said
     ]
 
 
-def test_a_file_in_the_place_of_the_trackers_folder_is_told_and_the_run_goes_on(tmp_path, scripted, said):
+def test_a_file_in_the_place_of_the_trackers_folder_is_told_and_the_run_goes_on(
+    tmp_path: Path, scripted: Scripted | None, said: list[Any]
+) -> None:
     run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
     (run.path / "tracking").write_text("notes")
 
@@ -178,7 +199,9 @@ def test_a_file_in_the_place_of_the_trackers_folder_is_told_and_the_run_goes_on(
 
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
-def test_one_that_is_not_installed_is_told_with_the_remedy(tmp_path, monkeypatch, said, name):
+def test_one_that_is_not_installed_is_told_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[Any], name: str
+) -> None:
     monkeypatch.setitem(sys.modules, name, None)
 
     track(a_tracked_run(tmp_path / "run", trackers=(name,)), range(2), said)
@@ -203,7 +226,7 @@ listener.run_ended()
 """
 
 
-def in_a_process(repository, run, first, last, **environment):
+def in_a_process(repository: Path, run: RunFolder, first: int, last: int, **environment: Any) -> None:
     """What a tracker keeps for the life of a process must not reach other tests."""
     paths = os.pathsep.join([str(repository / "tests"), str(repository)])
     environment = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", **environment}
@@ -212,7 +235,7 @@ def in_a_process(repository, run, first, last, **environment):
 
 
 @pytest.mark.slow
-def test_weights_and_biases_keeps_a_resumed_run_offline_under_one_id(tmp_path, repository):
+def test_weights_and_biases_keeps_a_resumed_run_offline_under_one_id(tmp_path: Path, repository: Path) -> None:
     WANDB.module("wandb")
     run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
     in_a_process(repository, run, 0, 2, WANDB_MODE="online", WANDB_BASE_URL="http://127.0.0.1:9")
@@ -227,7 +250,9 @@ def test_weights_and_biases_keeps_a_resumed_run_offline_under_one_id(tmp_path, r
 
 
 @pytest.mark.slow
-def test_trackio_keeps_a_resumed_run_on_this_machine_whatever_the_environment_names(tmp_path, repository):
+def test_trackio_keeps_a_resumed_run_on_this_machine_whatever_the_environment_names(
+    tmp_path: Path, repository: Path
+) -> None:
     TRACKIO.module("trackio")
     run = a_tracked_run(tmp_path / "run", trackers=("trackio",), project="tests")
     kept = {"TRACKIO_DIR": str(tmp_path / "kept"), "TRACKIO_SPACE_ID": "somebody/public"}

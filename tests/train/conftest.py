@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ STEPS = 400
 
 
 @pytest.fixture(scope="session")
-def talking_model(tmp_path_factory) -> Path:
+def talking_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model that knows the game's words and nothing else.
 
     It says Safe or Harmful to whatever it is asked, each about half of the time, so that games are decided both ways
@@ -38,9 +39,9 @@ def talking_model(tmp_path_factory) -> Path:
         labels[:, : len(prompt)] = -100
         optimizer.zero_grad()
         model(input_ids=input_ids, labels=labels).loss.backward()
-        optimizer.step()
-        scheduler.step()
+        cast("Any", optimizer).step()
+        cast("Any", scheduler).step()
     with quiet_transformers():
-        model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+        cast("Any", model).save_pretrained(folder)
+    cast("Any", tokenizer).save_pretrained(folder)
     return folder

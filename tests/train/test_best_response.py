@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from builders import a_record
+from medical_team.config import RunConfig
 from medical_team.errors import UsageError
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType, Role
@@ -18,7 +19,7 @@ from medical_team.train.best_response import StepRemarks, all_attacked, best_res
 
 
 @pytest.fixture
-def config(tmp_path, talking_model):
+def config(tmp_path: Path, talking_model: Path) -> RunConfig:
     records = [a_record(kind, id=f"{kind.value}-{number}") for kind in DataType for number in range(2)]
     write_jsonl(tmp_path / "attacked.jsonl", all_attacked(records))
     base = load_preset("smoke")
@@ -35,7 +36,7 @@ def config(tmp_path, talking_model):
     )
 
 
-def test_every_record_is_attacked():
+def test_every_record_is_attacked() -> None:
     records = [a_record(kind) for kind in DataType]
     assert {record.data_type for record in all_attacked(records)} == {
         DataType.ADVERSARIAL_HARMFUL,
@@ -43,7 +44,9 @@ def test_every_record_is_attacked():
     }
 
 
-def test_only_the_attacker_learns_by_the_usual_rules_against_the_frozen_assessor(config, tmp_path):
+def test_only_the_attacker_learns_by_the_usual_rules_against_the_frozen_assessor(
+    config: RunConfig, tmp_path: Path
+) -> None:
     said: list[str] = []
     final = trained_attacker(config, tmp_path / "attacker", [StepRemarks("it", 2, said.append)])
 
@@ -60,7 +63,7 @@ def test_only_the_attacker_learns_by_the_usual_rules_against_the_frozen_assessor
     assert [line.partition(",")[0] for line in said] == ["it: step 1 of 2", "it: step 2 of 2"]
 
 
-def test_a_complete_attacker_is_taken_as_it_is_and_another_one_refused(config, tmp_path):
+def test_a_complete_attacker_is_taken_as_it_is_and_another_one_refused(config: RunConfig, tmp_path: Path) -> None:
     path = tmp_path / "attacker"
     first = trained_attacker(config, path)
     before = (path / "games.jsonl").read_bytes()

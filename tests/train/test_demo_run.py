@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -25,13 +26,13 @@ from medical_team.runs.folder import RunFolder
 from medical_team.train.demo_run import run_demo
 
 
-def test_the_world_keeps_its_parts_apart():
+def test_the_world_keeps_its_parts_apart() -> None:
     world = demo_world()
     names = [*world.taught, *world.untaught, *world.edited, *world.unseen]
     assert len(set(names)) == len(names) == TAUGHT + UNTAUGHT + EDITED + UNSEEN
 
 
-def test_notes_to_play_with_are_of_all_four_categories_and_apart_from_held_out_ones():
+def test_notes_to_play_with_are_of_all_four_categories_and_apart_from_held_out_ones() -> None:
     played = played_records(40, seed=1)
     assert len({record.data_type for record in played}) == 4
     heldout = {record.note for records in heldout_records(10, seed=7).values() for record in records}
@@ -39,7 +40,7 @@ def test_notes_to_play_with_are_of_all_four_categories_and_apart_from_held_out_o
     assert all(not read_note(record.note).unread for record in played)
 
 
-def test_the_policy_that_ships_is_small_and_says_what_it_is():
+def test_the_policy_that_ships_is_small_and_says_what_it_is() -> None:
     policy = Policy(PolicyConfig(model=DEMO_MODEL, adaptation="full", device="cpu"), seed=0)
     assert sum(weights.numel() for weights in policy.model.parameters()) < 2_000_000
     assert (DEMO_FOLDER / "model.safetensors").stat().st_size < 4_000_000
@@ -47,7 +48,7 @@ def test_the_policy_that_ships_is_small_and_says_what_it_is():
 
 
 @pytest.mark.slow
-def test_a_short_run_is_assessed_before_and_after(tmp_path):
+def test_a_short_run_is_assessed_before_and_after(tmp_path: Path) -> None:
     config = load_preset("demo")
     config = replace(config, training=replace(config.training, steps=2, games_per_step=16))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -26,7 +27,7 @@ OPTIONS = (
 
 
 @pytest.fixture(autouse=True)
-def _stranger_s_hub(tmp_path, monkeypatch):
+def _stranger_s_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A hub whose repository ``models/mine`` holds another model."""
     save_tiny_model(tmp_path / "hub" / "models" / "mine", seed=99)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
@@ -39,7 +40,7 @@ def _stranger_s_hub(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def work(tmp_path, monkeypatch) -> Path:
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder where a run is started, with a model and data."""
     folder = tmp_path / "work"
     save_tiny_model(folder / "models" / "mine", seed=1)
@@ -50,7 +51,9 @@ def work(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.parametrize("adaptation", ["lora", "full"])
-def test_it_goes_on_from_another_folder_with_its_own_model(work, tmp_path, monkeypatch, adaptation):
+def test_it_goes_on_from_another_folder_with_its_own_model(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adaptation: str
+) -> None:
     options = [*OPTIONS, "--policy.adaptation", adaptation]
     assert train(*options, "--training.steps", 2, "--run", "runs/whole") == 0
     assert train(*options, "--training.steps", 1, "--run", "runs/resumed") == 0
@@ -61,7 +64,9 @@ def test_it_goes_on_from_another_folder_with_its_own_model(work, tmp_path, monke
     assert games_text(work / "runs" / "resumed") == games_text(work / "runs" / "whole")
 
 
-def test_it_goes_on_where_run_and_model_were_moved_together(work, tmp_path, monkeypatch):
+def test_it_goes_on_where_run_and_model_were_moved_together(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert train(*OPTIONS, "--training.steps", 1, "--run", "runs/one") == 0
     monkeypatch.chdir(tmp_path)
     moved = work.rename(tmp_path / "moved")
@@ -71,7 +76,9 @@ def test_it_goes_on_where_run_and_model_were_moved_together(work, tmp_path, monk
     assert main(["export", str(checkpoint), "-o", str(tmp_path / "exported")]) == 0
 
 
-def test_a_model_that_is_gone_is_one_message_and_no_look_at_the_hub(work, capsys):
+def test_a_model_that_is_gone_is_one_message_and_no_look_at_the_hub(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert train(*OPTIONS, "--training.steps", 1, "--run", "runs/one") == 0
     shutil.rmtree(work / "models")
 
@@ -81,7 +88,9 @@ def test_a_model_that_is_gone_is_one_message_and_no_look_at_the_hub(work, capsys
     assert "config.toml (policy.model)" in told
 
 
-def test_a_folder_that_has_the_name_of_the_run_s_repository_is_not_taken_for_it(work, capsys):
+def test_a_folder_that_has_the_name_of_the_run_s_repository_is_not_taken_for_it(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert train(*OPTIONS, "--policy.model", "tiny-random", "--training.steps", 1, "--run", "runs/one") == 0
     config = work / "runs" / "one" / "config.toml"
     config.write_text(config.read_text(encoding="utf-8").replace('"tiny-random"', '"models/mine"'), encoding="utf-8")
@@ -90,7 +99,9 @@ def test_a_folder_that_has_the_name_of_the_run_s_repository_is_not_taken_for_it(
     assert "the model models/mine of the Hugging Face hub, and a folder of that name is here" in capsys.readouterr().err
 
 
-def test_an_older_version_s_run_whose_folder_is_not_found_asks_no_hub(work, tmp_path, monkeypatch, capsys):
+def test_an_older_version_s_run_whose_folder_is_not_found_asks_no_hub(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert train(*OPTIONS, "--training.steps", 1, "--run", "runs/one") == 0
     run = work / "runs" / "one"
     info = json.loads((run / "run.json").read_text(encoding="utf-8"))
@@ -108,7 +119,7 @@ def test_an_older_version_s_run_whose_folder_is_not_found_asks_no_hub(work, tmp_
     assert "hf download models/mine" in told
 
 
-def test_nothing_that_is_given_away_names_a_path_of_the_machine(work, tmp_path):
+def test_nothing_that_is_given_away_names_a_path_of_the_machine(work: Path, tmp_path: Path) -> None:
     assert train(*OPTIONS, "--training.steps", 1, "--run", "runs/one") == 0
     assert main(["export", "runs/one", "-o", "exported"]) == 0
     assert main(["export", "models/mine", "-o", "copied"]) == 0
@@ -123,7 +134,9 @@ def test_nothing_that_is_given_away_names_a_path_of_the_machine(work, tmp_path):
     assert all("base_model:" not in card and "mine" in card for card in cards)
 
 
-def test_an_evaluation_of_a_checkpoint_finds_its_base_from_another_folder(work, tmp_path, monkeypatch):
+def test_an_evaluation_of_a_checkpoint_finds_its_base_from_another_folder(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert train(*OPTIONS, "--training.steps", 1, "--run", "runs/one") == 0
     monkeypatch.chdir(tmp_path / "elsewhere")
     data = str(work / "train.jsonl")

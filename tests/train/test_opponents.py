@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from builders import a_record
+from medical_team.config import RunConfig
 from medical_team.errors import UsageError
 from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import write_jsonl
+from medical_team.policy.library_types import read_tensors
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_preset
 from medical_team.runs.folder import RunFolder
@@ -22,7 +23,7 @@ STEPS = 3
 
 
 @pytest.fixture
-def config(tmp_path, talking_model):
+def config(tmp_path: Path, talking_model: Path) -> RunConfig:
     records = [a_record(kind, id=f"{kind.value}-{number}") for kind in DataType for number in range(3)]
     write_jsonl(tmp_path / "train.jsonl", records)
     smoke = load_preset("smoke")
@@ -37,7 +38,7 @@ def config(tmp_path, talking_model):
 
 
 @pytest.mark.parametrize("fixed", ["gone/gone", "run"])
-def test_an_opponent_that_cannot_play_leaves_no_run_behind(tmp_path: Path, config, fixed):
+def test_an_opponent_that_cannot_play_leaves_no_run_behind(tmp_path: Path, config: RunConfig, fixed: str) -> None:
     path = tmp_path / "run"
     opponent = str(path) if fixed == "run" else fixed
     with pytest.raises(UsageError, match=r"opponents\.fixed is '"):
@@ -47,7 +48,9 @@ def test_an_opponent_that_cannot_play_leaves_no_run_behind(tmp_path: Path, confi
 
 @pytest.mark.parametrize("roles", ["shared", "separate"])
 @pytest.mark.parametrize("adaptation", ["lora", "full"])
-def test_a_run_with_opponents_is_resumed_to_the_same_numbers(tmp_path: Path, config, adaptation, roles):
+def test_a_run_with_opponents_is_resumed_to_the_same_numbers(
+    tmp_path: Path, config: RunConfig, adaptation: str, roles: str
+) -> None:
     config = replace(config, policy=replace(config.policy, adaptation=adaptation, roles=roles))
     whole, other = tmp_path / "whole", tmp_path / "other"
     start_run(config, whole)
@@ -58,7 +61,7 @@ def test_a_run_with_opponents_is_resumed_to_the_same_numbers(tmp_path: Path, con
     assert list(RunFolder.open(other).games()) == list(RunFolder.open(whole).games())
     folders = ["final", "final/attacker"] if roles == "separate" else ["final"]
     for folder in folders:
-        ours, theirs = (load_file(run / folder / "model.safetensors") for run in (whole, other))
+        ours, theirs = (read_tensors(run / folder / "model.safetensors") for run in (whole, other))
         assert all(torch.equal(weights, theirs[name]) for name, weights in ours.items()), folder
     assert (whole / "final" / "attacker").is_dir() is (roles == "separate")
     versions = {turn.version for game in RunFolder.open(whole).games() for turn in game.turns}

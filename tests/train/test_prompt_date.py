@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -25,7 +28,7 @@ SMALL = ("--preset", "smoke", "--training.games_per_step", "4", "--rollout.max_r
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "dated"
     save_tiny_model(folder)
     (folder / "chat_template.jinja").write_text(DATED_TEMPLATE, encoding="utf-8")
@@ -33,19 +36,19 @@ def model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "train.jsonl"
     write_jsonl(path, [a_record(kind, id=kind.value) for kind in DataType])
     return path
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    return lambda day: set_clock(monkeypatch, day)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[date], None]:
+    return partial(set_clock, monkeypatch)
 
 
 def text_of(token_ids: tuple[int, ...]) -> str:
-    return str(TOKENIZER.decode(list(token_ids)))
+    return str(cast("Any", TOKENIZER).decode(list(token_ids)))
 
 
 def days_in(run: Path) -> set[str]:
@@ -54,7 +57,9 @@ def days_in(run: Path) -> set[str]:
     return {prompt.partition("Today is ")[2].partition(".")[0] for prompt in prompts}
 
 
-def test_a_run_that_is_resumed_on_another_day_goes_on_with_the_same_prompts(model, data, tmp_path, clock):
+def test_a_run_that_is_resumed_on_another_day_goes_on_with_the_same_prompts(
+    model: Path, data: Path, tmp_path: Path, clock: Callable[[date], None]
+) -> None:
     options = [*SMALL, "--policy.model", model, "--data.train", data]
     clock(DAY)
     assert train(*options, "--training.steps", 2, "--run", tmp_path / "whole") == 0
@@ -70,7 +75,9 @@ def test_a_run_that_is_resumed_on_another_day_goes_on_with_the_same_prompts(mode
     assert (tmp_path / "resumed" / "final" / "chat_template.jinja").read_text(encoding="utf-8") == DATED_TEMPLATE
 
 
-def test_the_saved_file_reruns_the_run_and_a_named_day_is_kept(model, data, tmp_path, clock):
+def test_the_saved_file_reruns_the_run_and_a_named_day_is_kept(
+    model: Path, data: Path, tmp_path: Path, clock: Callable[[date], None]
+) -> None:
     options = [*SMALL, "--policy.model", model, "--data.train", data, "--training.steps", 1]
     clock(DAY)
     assert train(*options, "--run", tmp_path / "first") == 0
@@ -83,8 +90,13 @@ def test_the_saved_file_reruns_the_run_and_a_named_day_is_kept(model, data, tmp_
 
 
 def test_a_run_of_an_older_version_goes_on_with_the_day_of_its_making_and_says_so(
-    model, data, tmp_path, clock, monkeypatch, capsys
-):
+    model: Path,
+    data: Path,
+    tmp_path: Path,
+    clock: Callable[[date], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setenv("TZ", "UTC")
     run = tmp_path / "old"
     clock(DAY)
@@ -104,14 +116,18 @@ def test_a_run_of_an_older_version_goes_on_with_the_day_of_its_making_and_says_s
     assert "the day on which the run was made, 2026-03-05" in told
 
 
-def test_what_is_no_day_is_told_before_anything_starts(model, data, tmp_path, capsys):
+def test_what_is_no_day_is_told_before_anything_starts(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status = train(*SMALL, "--policy.model", model, "--policy.prompt_date", "tomorrow", "--run", tmp_path / "run")
 
     assert status == 2
     assert "policy.prompt_date: 'tomorrow' is no day, expected one such as 2026-03-05" in capsys.readouterr().err
 
 
-def test_a_warm_start_learns_from_prompts_of_its_own_day(model, data, tmp_path, clock, monkeypatch):
+def test_a_warm_start_learns_from_prompts_of_its_own_day(
+    model: Path, data: Path, tmp_path: Path, clock: Callable[[date], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from medical_team.rl import batch
 
     seen: list[str] = []
@@ -135,10 +151,10 @@ def test_a_warm_start_learns_from_prompts_of_its_own_day(model, data, tmp_path, 
 
 class TestEvaluations:
     @pytest.fixture
-    def csv(self, tmp_path) -> Path:
+    def csv(self, tmp_path: Path) -> Path:
         return write_csv(tmp_path / "medec.csv", some_rows(2))
 
-    def prompts(self, monkeypatch) -> list[str]:
+    def prompts(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Where the prompts appear that a model in this process is asked."""
         from medical_team.policy import chat
 
@@ -153,7 +169,9 @@ class TestEvaluations:
         monkeypatch.setattr(chat, "encode_prompt", watched)
         return seen
 
-    def test_one_that_goes_on_keeps_its_day(self, model, csv, tmp_path, clock, monkeypatch):
+    def test_one_that_goes_on_keeps_its_day(
+        self, model: Path, csv: Path, tmp_path: Path, clock: Callable[[date], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         asked, out = self.prompts(monkeypatch), tmp_path / "out"
         command = ["eval", "medec", str(model), "--medec", str(csv), "--max-tokens", "2", "-o", str(out)]
         clock(DAY)
@@ -168,7 +186,15 @@ class TestEvaluations:
         assert json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["prompt_date"] == "2026-03-05"
         assert (out / "predictions.jsonl").read_text(encoding="utf-8") == "".join(lines)
 
-    def test_another_day_can_be_named_and_is_another_evaluation(self, model, csv, tmp_path, clock, monkeypatch, capsys):
+    def test_another_day_can_be_named_and_is_another_evaluation(
+        self,
+        model: Path,
+        csv: Path,
+        tmp_path: Path,
+        clock: Callable[[date], None],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
         asked, out = self.prompts(monkeypatch), tmp_path / "out"
         command = ["eval", "medec", str(model), "--medec", str(csv), "--max-tokens", "2", "-o", str(out)]
         clock(NEXT_DAY)
@@ -178,7 +204,9 @@ class TestEvaluations:
         assert set(asked) == {"31 January 2026"}
         assert "prompt_date '2026-01-31' there, '2026-02-01' here" in capsys.readouterr().err
 
-    def test_one_of_an_older_version_goes_on_with_the_day_of_its_file(self, model, csv, tmp_path, clock, monkeypatch):
+    def test_one_of_an_older_version_goes_on_with_the_day_of_its_file(
+        self, model: Path, csv: Path, tmp_path: Path, clock: Callable[[date], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         asked, out = self.prompts(monkeypatch), tmp_path / "out"
         command = ["eval", "medec", str(model), "--medec", str(csv), "--max-tokens", "2", "-o", str(out)]
         clock(DAY)
@@ -196,7 +224,15 @@ class TestEvaluations:
 
         assert set(asked) == {"28 February 2026"}
 
-    def test_a_run_s_model_is_asked_as_in_its_run(self, model, data, csv, tmp_path, clock, monkeypatch):
+    def test_a_run_s_model_is_asked_as_in_its_run(
+        self,
+        model: Path,
+        data: Path,
+        csv: Path,
+        tmp_path: Path,
+        clock: Callable[[date], None],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         clock(DAY)
         run = tmp_path / "run"
         options = [*SMALL, "--policy.model", model, "--data.train", data, "--training.steps", 1, "--run", run]
@@ -219,7 +255,9 @@ class TestEvaluations:
         told = json.loads((tmp_path / "crossplay" / "crossplay.json").read_text(encoding="utf-8"))
         assert set(told["settings"]["prompt_dates"].values()) == {"2026-03-05"}
 
-    def test_a_server_tells_its_template_the_day_itself(self, csv, tmp_path, capsys):
+    def test_a_server_tells_its_template_the_day_itself(
+        self, csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         command = ["eval", "medec", "m", "--url", "http://127.0.0.1:9/v1", "--medec", str(csv)]
 
         assert main([*command, "-o", str(tmp_path / "out"), "--prompt-date", "2026-01-31"]) == 2

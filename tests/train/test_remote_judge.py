@@ -14,8 +14,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fault_server import changed, fault_server, half_closed, hanging, reset, status, text, truncated, well
@@ -30,7 +31,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "train.jsonl"
     write_jsonl(
         path, [a_record(data_type, id=f"{data_type.value}-{number}") for data_type in DataType for number in (0, 1, 2)]
@@ -53,7 +54,7 @@ def train_command(model: Path, data: Path, run: Path, *judge: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def judge_server(port: int) -> Iterator[subprocess.Popen[str]]:
+def judge_server(port: int) -> Generator[subprocess.Popen[str]]:
     """A reference judge without references: the games bring their cases with them."""
     command = [sys.executable, "-m", "medical_team", "judge", "serve", "--judge", "reference", "--port", str(port)]
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
@@ -66,12 +67,14 @@ def judge_server(port: int) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def games_of(run: Path) -> list[dict]:
+def games_of(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "games.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.slow
-def test_a_judge_that_is_killed_and_started_again_costs_no_game(tmp_path, talking_model, data):
+def test_a_judge_that_is_killed_and_started_again_costs_no_game(
+    tmp_path: Path, talking_model: Path, data: Path
+) -> None:
     local, remote = tmp_path / "local", tmp_path / "remote"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -117,8 +120,8 @@ def test_a_judge_that_is_killed_and_started_again_costs_no_game(tmp_path, talkin
 
 @pytest.mark.slow
 def test_whatever_a_judge_s_service_does_training_goes_on_and_no_game_gets_another_s_label(
-    tmp_path, talking_model, data
-):
+    tmp_path: Path, talking_model: Path, data: Path
+) -> None:
     run = tmp_path / "run"
     with fault_server() as server:
         # The first question only asks whether this is a judge.

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from safetensors.torch import load_file
 
 from builders import a_record
 from medical_team.jsonl import write_jsonl
+from medical_team.policy.library_types import read_tensors
 from medical_team.records import DataType
 
 STEPS = 4
@@ -23,7 +24,7 @@ MEASURED = ("seconds/", "speed/", "memory/", "disk/")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "train.jsonl"
     write_jsonl(
         path, [a_record(data_type, id=f"{data_type.value}-{number}") for data_type in DataType for number in (0, 1, 2)]
@@ -64,11 +65,11 @@ def run_to_the_end(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def lines_of(path: Path) -> list[dict]:
+def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def unmeasured_metrics(run: Path) -> list[dict]:
+def unmeasured_metrics(run: Path) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in line["values"].items() if not name.startswith(MEASURED)}
         for line in lines_of(run / "metrics.jsonl")
@@ -80,13 +81,13 @@ def assert_same_numbers(one: Path, other: Path) -> None:
     assert lines_of(one / "heldout_games.jsonl") == lines_of(other / "heldout_games.jsonl")
     assert unmeasured_metrics(one) == unmeasured_metrics(other)
     for weights in ("final/model.safetensors", f"checkpoints/step-{STEPS:06d}/optimizer.safetensors"):
-        ours, theirs = load_file(one / weights), load_file(other / weights)
+        ours, theirs = read_tensors(one / weights), read_tensors(other / weights)
         assert ours.keys() == theirs.keys()
         assert all(bool((ours[name] == theirs[name]).all()) for name in ours), weights
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, talking_model, data) -> Path:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, talking_model: Path, data: Path) -> Path:
     run = tmp_path_factory.mktemp("runs") / "whole"
     result = run_to_the_end(*options(talking_model, data), "--run", run)
     assert result.returncode == 0, result.stderr
@@ -102,7 +103,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.slow
-def test_the_run_is_not_trivial(uninterrupted):
+def test_the_run_is_not_trivial(uninterrupted: Path) -> None:
     """Verdicts of both kinds were given and rewarded, and the weights moved: else equal numbers would show nothing."""
     games = lines_of(uninterrupted / "games.jsonl")
 
@@ -113,7 +114,9 @@ def test_the_run_is_not_trivial(uninterrupted):
 
 
 @pytest.mark.slow
-def test_killed_after_two_steps_moved_and_resumed(uninterrupted, tmp_path, talking_model, data):
+def test_killed_after_two_steps_moved_and_resumed(
+    uninterrupted: Path, tmp_path: Path, talking_model: Path, data: Path
+) -> None:
     run = tmp_path / "killed"
     arguments = options(talking_model, data, **{"checkpoints.save_every": 2})
     with subprocess.Popen(
@@ -137,7 +140,7 @@ def test_killed_after_two_steps_moved_and_resumed(uninterrupted, tmp_path, talki
 
 
 @pytest.mark.slow
-def test_two_steps_and_two_more_are_four(uninterrupted, tmp_path, talking_model, data):
+def test_two_steps_and_two_more_are_four(uninterrupted: Path, tmp_path: Path, talking_model: Path, data: Path) -> None:
     run = tmp_path / "in two sittings"
     first = run_to_the_end(*options(talking_model, data, steps=2), "--run", run)
     second = run_to_the_end("--resume", run, "--training.steps", str(STEPS))
@@ -147,7 +150,9 @@ def test_two_steps_and_two_more_are_four(uninterrupted, tmp_path, talking_model,
 
 
 @pytest.mark.slow
-def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(uninterrupted, tmp_path, talking_model, data):
+def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(
+    uninterrupted: Path, tmp_path: Path, talking_model: Path, data: Path
+) -> None:
     run = tmp_path / "interrupted"
     arguments = options(talking_model, data, **{"checkpoints.save_every": 100})
     with subprocess.Popen(
@@ -170,7 +175,7 @@ def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(uninterrupted, tmp
 
 
 @pytest.mark.slow
-def test_a_second_process_on_the_same_run_is_refused(tmp_path, talking_model, data):
+def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path, talking_model: Path, data: Path) -> None:
     run = tmp_path / "busy"
     with subprocess.Popen(
         command(*options(talking_model, data, steps=1000), "--run", run),

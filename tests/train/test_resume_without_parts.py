@@ -15,7 +15,7 @@ from medical_team.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory) -> Path:
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     write_jsonl(folder / "train.jsonl", [a_record(kind, id=kind.value) for kind in DataType])
     options = ["--training.steps", "1", "--rollout.max_revision_tokens", "4", "--rollout.max_verdict_tokens", "4"]
@@ -25,7 +25,7 @@ def done(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def run(done, tmp_path) -> Path:
+def run(done: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(done, tmp_path / "run"))
 
 
@@ -33,7 +33,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
 
 
-def test_a_run_without_checkpoints_says_that_it_starts_again(run, capsys):
+def test_a_run_without_checkpoints_says_that_it_starts_again(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(run / "checkpoints")
     shutil.rmtree(run / "final")
     games = (run / "games.jsonl").read_bytes()
@@ -46,13 +46,15 @@ def test_a_run_without_checkpoints_says_that_it_starts_again(run, capsys):
     assert RunFolder.open(run).checkpoints.steps() == [1]
 
 
-def test_one_with_a_checkpoint_says_nothing_of_the_kind(run, capsys):
+def test_one_with_a_checkpoint_says_nothing_of_the_kind(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--resume", str(run), "--training.steps", "2"]) == 0
 
     assert "no checkpoint" not in capsys.readouterr().err
 
 
-def test_a_model_whose_checkpoints_were_deleted_is_not_trained_over(run, capsys):
+def test_a_model_whose_checkpoints_were_deleted_is_not_trained_over(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.rmtree(run / "checkpoints")
     before = files_of(run)
 
@@ -66,7 +68,9 @@ def test_a_model_whose_checkpoints_were_deleted_is_not_trained_over(run, capsys)
 
 @pytest.mark.parametrize("name", ["final", "checkpoints", "opponents", "tensorboard", "abandoned"])
 @pytest.mark.parametrize("kind", ["file", "dangling link"])
-def test_what_stands_in_the_place_of_a_folder_is_found_at_the_start(run, capsys, name, kind):
+def test_what_stands_in_the_place_of_a_folder_is_found_at_the_start(
+    run: Path, capsys: pytest.CaptureFixture[str], name: str, kind: str
+) -> None:
     shutil.rmtree(run / name, ignore_errors=True)
     if kind == "file":
         (run / name).write_text("mine")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tiny_architectures import save_tiny_architecture
@@ -13,12 +14,14 @@ from medical_team.errors import PolicyError
 from medical_team.jsonl import write_jsonl
 from medical_team.policy import probe
 from medical_team.runs.config_file import load_config, load_preset
+from medical_team.runs.folder import RunKind
 from medical_team.train import session
 from medical_team.train.session import resume_run, start_run
+from stand_ins import always
 
 
 @pytest.mark.parametrize("kind", ["self-play", "warm-start"])
-def test_a_model_that_can_t_be_trained_ends_the_run_before_it_begins(kind, tmp_path):
+def test_a_model_that_can_t_be_trained_ends_the_run_before_it_begins(kind: RunKind, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "train.jsonl", synthetic_records(1))
     save_tiny_architecture(tmp_path / "model", "gemma3n_text")
     config = RunConfig(
@@ -33,11 +36,13 @@ def test_a_model_that_can_t_be_trained_ends_the_run_before_it_begins(kind, tmp_p
 
 
 @pytest.mark.parametrize(("speedup", "precision"), [(2.0, "bf16"), (0.5, "fp32")])
-def test_the_choice_is_saved_and_resumed_without_a_second_probe(tmp_path, monkeypatch, speedup, precision):
-    monkeypatch.setattr(probe, "has_bf16", lambda device: True)
-    monkeypatch.setattr("medical_team.policy.devices.has_bf16", lambda device: True)
+def test_the_choice_is_saved_and_resumed_without_a_second_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speedup: float | None, precision: str
+) -> None:
+    monkeypatch.setattr(probe, "has_bf16", always(True))
+    monkeypatch.setattr("medical_team.policy.devices.has_bf16", always(True))
     monkeypatch.setattr(probe, "SMALLEST_PROBED", 1)
-    monkeypatch.setattr(probe, "bf16_speedup", lambda model: speedup)
+    monkeypatch.setattr(probe, "bf16_speedup", always(speedup))
     preset = load_preset("smoke")
     config = replace(
         preset,

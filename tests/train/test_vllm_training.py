@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from vllm_cases import save_model
 
 from builders import a_record
-from medical_team.config import DataConfig
+from medical_team.config import DataConfig, RunConfig
 from medical_team.errors import VllmError
 from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import write_jsonl
+from medical_team.policy.library_types import read_tensors
 from medical_team.policy.vllm_engine import VllmEngine
 from medical_team.records import DataType
 from medical_team.rl.learner import EXACT_BOUND
@@ -31,7 +33,7 @@ MEASURED = ("seconds/", "speed/", "memory/", "disk/")
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
+def config(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("training")
     write_jsonl(folder / "train.jsonl", [a_record(kind, id=kind.value) for kind in DataType])
     preset = load_preset("smoke")
@@ -52,7 +54,7 @@ def values_of(run: Path) -> list[dict[str, float]]:
     ]
 
 
-def test_a_run_repeats_and_resumes_bit_for_bit(config, tmp_path):
+def test_a_run_repeats_and_resumes_bit_for_bit(config: RunConfig, tmp_path: Path) -> None:
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     start_run(config, whole)
     start_run(replace(config, training=replace(config.training, steps=STEPS - 1)), resumed)
@@ -60,7 +62,7 @@ def test_a_run_repeats_and_resumes_bit_for_bit(config, tmp_path):
 
     assert (whole / "games.jsonl").read_bytes() == (resumed / "games.jsonl").read_bytes()
     assert values_of(whole) == values_of(resumed)
-    one, other = (load_file(run / "final" / "model.safetensors") for run in (whole, resumed))
+    one, other = (read_tensors(run / "final" / "model.safetensors") for run in (whole, resumed))
     assert all(torch.equal(weight, other[name]) for name, weight in one.items())
     # Learnt all the same, from what the engine measurably said.
     assert all(values["policy/gradient_norm"] > 0 for values in values_of(whole))
@@ -68,11 +70,14 @@ def test_a_run_repeats_and_resumes_bit_for_bit(config, tmp_path):
     assert load_config(whole / "config.toml").rollout.engine == "vllm"
 
 
-def test_an_engine_that_dies_in_mid_run_costs_no_game(config, tmp_path, monkeypatch):
+def test_an_engine_that_dies_in_mid_run_costs_no_game(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start_run(config, tmp_path / "whole")
-    draw, calls = VllmEngine.draw, []
+    draw = VllmEngine.draw
+    calls: list[int] = []
 
-    def dying(self, requests, *arguments, **options):
+    def dying(self: VllmEngine, requests: Sequence[Any], *arguments: Any, **options: Any) -> Any:
         calls.append(len(requests))
         if len(calls) == 7:
             draw(self, requests[:1], *arguments, **options)
@@ -87,12 +92,16 @@ def test_an_engine_that_dies_in_mid_run_costs_no_game(config, tmp_path, monkeypa
     assert values_of(tmp_path / "disturbed") == values_of(tmp_path / "whole")
 
 
-def test_a_fixed_opponent_speaks_through_the_same_engine(config, tmp_path, monkeypatch):
+def test_a_fixed_opponent_speaks_through_the_same_engine(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started: list[object] = []
     start = VllmEngine.__init__
-    monkeypatch.setattr(
-        VllmEngine, "__init__", lambda self, *args, **kwargs: started.append(start(self, *args, **kwargs))
-    )
+
+    def counted(self: VllmEngine, *args: Any, **kwargs: Any) -> None:
+        started.append(start(self, *args, **kwargs))
+
+    monkeypatch.setattr(VllmEngine, "__init__", counted)
     opponents = OpponentConfig(share=0.5, fixed=config.policy.model)
     start_run(replace(config, opponents=opponents), tmp_path / "run")
 

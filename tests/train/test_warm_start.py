@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from builders import synthetic_records
 from medical_team.config import (
@@ -24,6 +23,7 @@ from medical_team.config import (
 )
 from medical_team.errors import UsageError
 from medical_team.jsonl import write_jsonl
+from medical_team.policy.library_types import read_tensors
 from medical_team.rl.experience import warm_start_learning_rate
 from medical_team.runs.folder import RunFolder
 from medical_team.train.session import resume_run, start_run
@@ -32,7 +32,7 @@ STEPS = 4
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory) -> RunConfig:
+def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
     data = tmp_path_factory.mktemp("data") / "train.jsonl"
     write_jsonl(data, synthetic_records(4))
     return RunConfig(
@@ -46,28 +46,28 @@ def config(tmp_path_factory) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def warm(config, tmp_path_factory) -> RunFolder:
+def warm(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     path = tmp_path_factory.mktemp("runs") / "warm"
     assert start_run(config, path, kind="warm-start").is_finished
     return RunFolder.open(path)
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
+    return read_tensors(folder / "model.safetensors")
 
 
 def losses_of(run: RunFolder) -> list[float]:
     return [metrics.values["policy/demonstration_loss"] for metrics in run.metrics()]
 
 
-def test_each_step_is_recorded_and_the_loss_falls(warm):
+def test_each_step_is_recorded_and_the_loss_falls(warm: RunFolder) -> None:
     losses = losses_of(warm)
     assert len(losses) == STEPS
     assert losses[-1] < losses[0]
     assert "a warm start" in (warm.final_path / "README.md").read_text()
 
 
-def test_a_run_that_stopped_half_way_goes_on_to_the_same_weights(warm, tmp_path):
+def test_a_run_that_stopped_half_way_goes_on_to_the_same_weights(warm: RunFolder, tmp_path: Path) -> None:
     again = tmp_path / "again"
     shutil.copytree(warm.path, again)
     shutil.rmtree(again / "final")
@@ -81,7 +81,9 @@ def test_a_run_that_stopped_half_way_goes_on_to_the_same_weights(warm, tmp_path)
     assert losses_of(resumed) == losses_of(warm)
 
 
-def test_self_play_starts_from_it_and_measures_kl_against_it(warm, config, tmp_path):
+def test_self_play_starts_from_it_and_measures_kl_against_it(
+    warm: RunFolder, config: RunConfig, tmp_path: Path
+) -> None:
     path = tmp_path / "play"
     start_run(replace(config, policy=replace(config.policy, model=str(warm.final_path))), path)
     first = next(iter(RunFolder.open(path).metrics())).values
@@ -89,37 +91,39 @@ def test_self_play_starts_from_it_and_measures_kl_against_it(warm, config, tmp_p
     assert first.get("policy/kl", 0.0) == pytest.approx(0.0, abs=1e-4)
 
 
-def test_fewer_steps_than_are_done_are_refused(warm):
+def test_fewer_steps_than_are_done_are_refused(warm: RunFolder) -> None:
     with pytest.raises(UsageError, match=f"has done {STEPS} steps, and 1 are asked for"):
         resume_run(warm.path, kind="warm-start", steps=1)
     assert warm.total_steps == STEPS
 
 
-def test_train_does_not_resume_a_warm_start(warm):
+def test_train_does_not_resume_a_warm_start(warm: RunFolder) -> None:
     with pytest.raises(UsageError, match="medical-team warmstart --resume"):
         resume_run(warm.path)
 
 
-def test_a_limit_that_is_too_low_for_the_demonstrations_is_told_before_anything_is_written(config, tmp_path):
+def test_a_limit_that_is_too_low_for_the_demonstrations_is_told_before_anything_is_written(
+    config: RunConfig, tmp_path: Path
+) -> None:
     short = replace(config, rollout=replace(config.rollout, max_revision_tokens=12))
     with pytest.raises(UsageError, match=r"rollout\.max_revision_tokens \(12\)"):
         start_run(short, tmp_path / "run", kind="warm-start")
     assert not (tmp_path / "run").exists()
 
 
-def test_limits_that_are_too_low_for_both_roles_are_told_at_once(config, tmp_path):
+def test_limits_that_are_too_low_for_both_roles_are_told_at_once(config: RunConfig, tmp_path: Path) -> None:
     short = replace(config, rollout=replace(config.rollout, max_revision_tokens=12, max_verdict_tokens=1))
     with pytest.raises(UsageError, match=r"(?s)max_revision_tokens.*max_verdict_tokens"):
         start_run(short, tmp_path / "run", kind="warm-start")
 
 
-def test_its_kind_is_saved(warm):
+def test_its_kind_is_saved(warm: RunFolder) -> None:
     assert json.loads((warm.path / "run.json").read_text())["kind"] == "warm-start"
     assert warm.total_steps == STEPS
 
 
 @pytest.mark.parametrize("steps", [1, 2, 19, 20, 100])
-def test_the_learning_rate_rises_then_falls_to_nothing(config, steps):
+def test_the_learning_rate_rises_then_falls_to_nothing(config: RunConfig, steps: int) -> None:
     config = replace(config, warmstart=replace(config.warmstart, steps=steps, learning_rate=1.0))
     rates = [warm_start_learning_rate(config, step) for step in range(steps)]
     highest = rates.index(max(rates))
