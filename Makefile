@@ -24,6 +24,7 @@ LATEST_VENV := .venv-latest
 LOCK_VENV := .venv-lock
 MEDHELM_VENV := .venv-medhelm
 OPENRLHF_VENV := .venv-openrlhf
+ADAPTERS := medical_team/adapters
 VERIFIERS_VENV := .venv-verifiers
 VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
@@ -129,7 +130,8 @@ $(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
 	$(HARNESSES_PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-test-adapters: $(HARNESSES_VENV)/.package
+test-adapters: $(HARNESSES_VENV)/.package $(VENV)/.dev
+	$(BIN)/pyright --pythonpath $(HARNESSES_VENV)/bin/python $(ADAPTERS)/inspect_tasks.py $(ADAPTERS)/lm_eval_task.py
 	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters tests/report/test_trackers.py
 
 # And verifiers wants an older client of OpenAI's protocol than Inspect does.
@@ -150,7 +152,8 @@ $(MEDHELM_VENV)/.package: pyproject.toml requirements/medhelm.txt
 	$(MEDHELM_PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-test-medhelm: $(MEDHELM_VENV)/.package
+test-medhelm: $(MEDHELM_VENV)/.package $(VENV)/.dev
+	$(BIN)/pyright --pythonpath $(MEDHELM_VENV)/bin/python $(ADAPTERS)/medhelm.py
 	$(MEDHELM_VENV)/bin/python -m pytest -n 0 tests/adapters/test_medhelm.py
 
 lock:

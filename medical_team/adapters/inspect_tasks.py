@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """MEDEC as tasks of Inspect (``inspect_ai``): ``inspect eval medical_team/medec -T medec=MEDEC.csv --model ...``.
 
 Several epochs are several votes, of which the majority counts, as ``eval medec --samples`` has it.

@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """MEDEC as tasks of lm-evaluation-harness (``lm_eval``); the folder ``lm_eval_tasks`` is their ``--include_path``.
 
 The harness hands a metric one value of each document and asks for one number, so every figure gets the same values:
@@ -56,8 +55,9 @@ class _Medec(ConfigurableTask):
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         config = dict(config or {})
+        metadata: Mapping[str, Any] = config.get("metadata") or {}
         # The harness adds the model's own arguments.
-        self._options = {name: value for name, value in (config.get("metadata") or {}).items() if name in _OPTIONS}
+        self._options = {name: value for name, value in metadata.items() if name in _OPTIONS}
         if config.get("num_fewshot"):
             raise UsageError("num_fewshot is for tasks with examples: MEDEC is zero-shot here (eval medec has --shots)")
         self._asked = medec_task(
@@ -66,10 +66,10 @@ class _Medec(ConfigurableTask):
             max_tokens=self._options.get("max_tokens"),
             prompt_style=self._options.get("prompt_style", "short"),
         )
-        super().__init__(
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
             config={
                 "task": config.get("task"),
-                "metadata": {"version": self.VERSION, **(config.get("metadata") or {})},
+                "metadata": {"version": self.VERSION, **metadata},
                 "custom_dataset": self._dataset,
                 "test_split": "test",
                 "output_type": "generate_until",
@@ -100,7 +100,7 @@ class _Medec(ConfigurableTask):
             }
             for text in texts
         ]
-        return {"test": Dataset.from_list(rows)}
+        return {"test": Dataset.from_list(rows)}  # pyright: ignore[reportUnknownMemberType]
 
     def process_results(self, doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, str]:
         """What scoring needs of one document, under the name of every figure."""

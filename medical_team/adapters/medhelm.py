@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """MEDEC as a run spec of MedHELM (``medhelm``): ``medhelm-run -r "medec_official:medec=MEDEC.csv,model=..." ...``.
 
 MedHELM has a run spec ``medec`` of its own, whose figures are others: it reads a text's true sentence id as a number
@@ -104,7 +103,7 @@ class MedecScenario(Scenario):
 
     name = "medec_official"
     description = "Clinical notes, each correct or with one error (Ben Abacha et al., arXiv 2412.19260)"
-    tags = ("error_detection", "error_correction", "biomedical")
+    tags = ["error_detection", "error_correction", "biomedical"]  # noqa: RUF012, as the base class declares them
 
     def __init__(self, medec: str, texts: int | None, task: str, thinking: bool, prompt_style: str, seed: int) -> None:
         super().__init__()
@@ -155,7 +154,7 @@ class MedecMetric(EvaluateInstancesMetric):
         """One statistic for each figure."""
         outcomes = [self._outcome(state) for state in request_states]
         found = figures(outcomes, has_sentences=self._asked.has_sentences, seed=self._seed)
-        return [Stat(MetricName(name)).add(value) for name, value in found.items()]
+        return [_stat(name, value) for name, value in found.items()]
 
     def get_metadata(self) -> list[MetricMetadata]:
         """What MedHELM shows of the figures."""
@@ -172,6 +171,10 @@ class MedecMetric(EvaluateInstancesMetric):
         completions = state.result.completions if state.result is not None else []
         vote = vote_on(self._asked, text, completions[0].text if completions else "")
         return Outcome(text, (vote,))
+
+
+def _stat(name: str, value: float) -> Stat:
+    return Stat(MetricName(name)).add(value)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _truth(name: str, value: bool | str) -> bool:
