@@ -23,10 +23,7 @@ def trained(policy, tmp_path_factory):
     run = WholeRun(tmp_path_factory.mktemp("opponent") / "run", policy)
     with openai_server(rewriting_the_first_sentence) as server:
         opponent = f'[opponents]\nfixed = "frozen"\nurl = "{server.url}"\nshare = 1.0\nsides = "attacker"'
-        run.changes = {
-            "[engine]": f"{opponent}\n\n[engine]",
-            'prompt_style = "terse"': 'prompt_style = "terse"\nrevision = "sentences"',
-        }
+        run.changes = {"[engine]": f"{opponent}\n\n[engine]"}
         status = run.train()
     assert status == 0, run.words[-4000:]
     assert "the opponent frozen answers" in run.words

@@ -21,9 +21,9 @@ def smollm2(policy):
 def test_smollm2_learns_from_two_steps(smollm2, tmp_path):
     changes = {
         'train = "demo"\nheldout = "demo-heldout"': 'train = "sample"',
-        'prompt_style = "terse"\nthinking = false': "thinking = false",
+        'prompt_style = "terse"\nrevision = "sentences"\nmax_edits = 1\ntells_sentence_at_stake = true\n': "",
         "max_prompt_tokens = 256": "max_prompt_tokens = 768",
-        "max_revision_tokens = 120": "max_revision_tokens = 160",
+        "max_revision_tokens = 40": "max_revision_tokens = 160",
         "max_verdict_tokens = 4": "max_verdict_tokens = 8",
         "steps = 3\ngames_per_step = 8": "steps = 2\ngames_per_step = 4",
         "learning_rate = 2e-3": "learning_rate = 1e-4",

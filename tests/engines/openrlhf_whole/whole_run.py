@@ -34,12 +34,15 @@ heldout = "demo-heldout"
 
 [game]
 prompt_style = "terse"
+revision = "sentences"
+max_edits = 1
+tells_sentence_at_stake = true
 thinking = false
 
 [rollout]
 temperature = 0.8
 max_prompt_tokens = 256
-max_revision_tokens = 120
+max_revision_tokens = 40
 max_verdict_tokens = 4
 
 [training]
