@@ -117,7 +117,8 @@ def main() -> None:
         chosen.steps, chosen.assessor_samples, chosen.heldout_cases, chosen.runs, chosen.results, chosen.kl_coefficient
     )
     if chosen.compare is not None:
-        sys.stdout.write(comparison(plan.results, *chosen.compare, chosen.base_results or plan.results))
+        arm, base = chosen.compare
+        sys.stdout.write(comparison(plan.results, arm, base, chosen.base_results or plan.results))
         return
     if not chosen.table:
         for seed in chosen.seed:
