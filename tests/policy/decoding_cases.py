@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from medical_team.game.rollout import Reply, RolloutRequest, Speaker
 from medical_team.policy.chat import EncodedRequest
 from medical_team.policy.decoding import DecodingRules
 from medical_team.records import Role
+from tensors import numbers
 from tiny_models import make_tiny_model
 
 ARCHITECTURES = ("llama", "qwen2", "gemma3")
@@ -46,7 +47,7 @@ def llama_config() -> LlamaConfig:
 
 def a_prompt(length: int, *, seed: int = 0) -> tuple[int, ...]:
     generator = torch.Generator().manual_seed(seed * 1000 + length)
-    return tuple(torch.randint(10, VOCABULARY, (length,), generator=generator).tolist())
+    return tuple(numbers(torch.randint(10, VOCABULARY, (length,), generator=generator)))
 
 
 def request_of(prompt_token_ids: tuple[int, ...], max_tokens: int, seed: int) -> EncodedRequest:
@@ -91,7 +92,7 @@ def requests_of(prompts: Sequence[int], replies: Sequence[int]) -> list[EncodedR
     """Prompts and replies of these lengths."""
     generator = torch.Generator().manual_seed(3)
     return [
-        request_of(tuple(torch.randint(10, 200, (prompt,), generator=generator).tolist()), reply, seed)
+        request_of(tuple(numbers(torch.randint(10, 200, (prompt,), generator=generator))), reply, seed)
         for seed, (prompt, reply) in enumerate(zip(prompts, replies, strict=True))
     ]
 
@@ -107,8 +108,10 @@ def generated_alone(model: PreTrainedModel, request: EncodedRequest) -> tuple[in
     )
     prompt = torch.tensor([request.prompt_token_ids])
     with torch.inference_mode():
-        sequence = model.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=settings)  # type: ignore[operator]
-    return tuple(sequence[0, prompt.shape[1] :].tolist())
+        sequence = cast("Any", model).generate(
+            prompt, attention_mask=torch.ones_like(prompt), generation_config=settings
+        )
+    return tuple(numbers(sequence[0, prompt.shape[1] :]))
 
 
 def logits_of(model: PreTrainedModel, request: EncodedRequest, token_ids: Sequence[int]) -> torch.Tensor:
@@ -125,7 +128,7 @@ def assert_same_unless_nearly_equal(
     """The same tokens, up to a place where the two likeliest are so close that rounding may decide."""
     for place, (our_token, their_token) in enumerate(zip(ours, theirs, strict=False)):
         if our_token != their_token:
-            first, second = logits_of(model, request, ours)[place].topk(2).values.tolist()
+            first, second = numbers(logits_of(model, request, ours)[place].topk(2).values)
             assert first - second < NEARLY_EQUAL, (place, ours, theirs)
             return
     assert len(ours) == len(theirs)

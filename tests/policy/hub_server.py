@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from local_server import QuietHandler, local_server, running
@@ -13,7 +13,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextlib.contextmanager
-def hub_server(models: Path, gated: frozenset[str] = frozenset()) -> Iterator[str]:
+def hub_server(models: Path, gated: frozenset[str] = frozenset()) -> Generator[str]:
     """Serve each ``models/OWNER/NAME`` as a repository; those in ``gated`` show their files and give none."""
 
     class Handler(QuietHandler):

@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from peft import LoraConfig, LoraModel, PeftModel, TaskType, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors import torch as safetensors_torch
 from tiny_architectures import save_tiny_architecture, tiny_model
 from transformers import AutoModelForCausalLM
 
@@ -19,19 +19,22 @@ from medical_team.game.rollout import REFERENCE
 from medical_team.policy import adapter
 from medical_team.policy.adapter import adaptable_layers, attach_adapter
 from medical_team.policy.export import export_model
+from medical_team.policy.library_types import from_pretrained, read_tensors
 from medical_team.policy.loading import load_language_model
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_inside import quiet_transformers
-from tiny_models import make_tiny_model, save_tiny_model
+from tiny_models import Architecture, make_tiny_model, save_tiny_model
 
 PROBE = torch.arange(5, 40)[None]
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma3"])
-def test_in_a_plain_transformer_all_linear_layers_but_the_head_are_adapted_as_peft_would(architecture):
+def test_in_a_plain_transformer_all_linear_layers_but_the_head_are_adapted_as_peft_would(
+    architecture: Architecture,
+) -> None:
     model, _ = make_tiny_model(architecture=architecture)
     ours = attach_adapter(model, name="tiny", rank=4, generator_seed=7)
-    torch.manual_seed(7)
+    torch.default_generator.manual_seed(7)
     theirs = get_peft_model(
         make_tiny_model(architecture=architecture)[0],
         LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type=TaskType.CAUSAL_LM),
@@ -57,7 +60,7 @@ def test_in_a_plain_transformer_all_linear_layers_but_the_head_are_adapted_as_pe
         ("deepseek_v3", {"q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"}),
     ],
 )
-def test_what_can_t_carry_an_adapter_is_left_out(model_type, adapted):
+def test_what_can_t_carry_an_adapter_is_left_out(model_type: str, adapted: set[str]) -> None:
     model: Any = attach_adapter(tiny_model(model_type), name=model_type, rank=2, generator_seed=0)
 
     names = [name.partition(".lora_A")[0] for name, _ in model.named_parameters() if ".lora_A" in name]
@@ -65,7 +68,7 @@ def test_what_can_t_carry_an_adapter_is_left_out(model_type, adapted):
     assert not model.peft_config["default"].target_parameters
 
 
-def test_weights_that_stand_in_several_places_are_left_out():
+def test_weights_that_stand_in_several_places_are_left_out() -> None:
     # Zamba2 uses one block of attention at several depths.
     once = adaptable_layers(tiny_model("zamba2", layers_block_type=["mamba", "hybrid"], num_hidden_layers=2))
     twice = adaptable_layers(tiny_model("zamba2"))
@@ -75,23 +78,23 @@ def test_weights_that_stand_in_several_places_are_left_out():
     assert any(name.endswith("in_proj") for name in twice)
 
 
-def test_an_expert_that_no_probe_token_meets_is_adapted_as_the_others_are():
+def test_an_expert_that_no_probe_token_meets_is_adapted_as_the_others_are() -> None:
     class Chooser(torch.nn.Module):
         def __init__(self, inner: torch.nn.Module) -> None:
             super().__init__()
             self.experts = torch.nn.ModuleList([inner, torch.nn.Linear(16, 32, bias=False)])
 
-        def forward(self, hidden):
+        def forward(self, hidden: torch.Tensor):
             return self.experts[0](hidden)
 
-    model, _ = make_tiny_model()
+    model: Any = make_tiny_model()[0]
     model.model.layers[0].mlp.up_proj = Chooser(model.model.layers[0].mlp.up_proj)
 
     assert "model.layers.0.mlp.up_proj.experts.1" in adaptable_layers(model)
 
 
 @pytest.mark.parametrize("model_type", ["falcon", "falcon_h1", "gpt2", "jamba", "llama4_text", "mamba", "zamba2"])
-def test_every_adapted_layer_learns_and_can_be_merged(model_type):
+def test_every_adapted_layer_learns_and_can_be_merged(model_type: str) -> None:
     model: Any = attach_adapter(tiny_model(model_type), name=model_type, rank=2, generator_seed=0)
 
     model(input_ids=PROBE, use_cache=False).logits.square().mean().backward()
@@ -107,10 +110,14 @@ def test_every_adapted_layer_learns_and_can_be_merged(model_type):
     torch.testing.assert_close(merged, apart, rtol=1e-4, atol=1e-4)
 
 
-def test_a_model_without_a_linear_layer_says_so():
-    model, _ = make_tiny_model()
+def unchanged(hidden_states: torch.Tensor, **_: object) -> torch.Tensor:
+    return hidden_states
+
+
+def test_a_model_without_a_linear_layer_says_so() -> None:
+    model: Any = make_tiny_model()[0]
     for layer in model.model.layers:
-        layer.forward = lambda hidden_states, **_: hidden_states
+        layer.forward = unchanged
 
     with pytest.raises(PolicyError, match=r"tiny .*has no linear layer.*policy\.adaptation to full"):
         attach_adapter(model, name="tiny", rank=2, generator_seed=0)
@@ -167,20 +174,22 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])
 @pytest.mark.parametrize("case", TIED)
-def test_where_head_and_embeddings_are_tied_the_merged_model_is_the_adapters(case, architecture, tmp_path):
+def test_where_head_and_embeddings_are_tied_the_merged_model_is_the_adapters(
+    case: str, architecture: Architecture, tmp_path: Path
+) -> None:
     unmerged = save_tied_adapter(tmp_path, architecture, **TIED[case])
     assert not torch.allclose(unmerged, logits(make_tiny_model(architecture=architecture)[0]), atol=0.1)
 
     merged = load(tmp_path / "adapter")
     with quiet_transformers():
         merged.save_pretrained(tmp_path / "merged")
-        reloaded = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+        reloaded = from_pretrained(AutoModelForCausalLM, tmp_path / "merged")
 
     torch.testing.assert_close(logits(merged), unmerged, rtol=0, atol=1e-4)
     torch.testing.assert_close(logits(reloaded), unmerged, rtol=0, atol=1e-4)
 
 
-def test_in_bf16_too_the_head_alone_changes(tmp_path):
+def test_in_bf16_too_the_head_alone_changes(tmp_path: Path) -> None:
     unmerged = save_tied_adapter(tmp_path, target_modules=["lm_head"])
 
     merged = load(tmp_path / "adapter", torch.bfloat16)
@@ -191,7 +200,7 @@ def test_in_bf16_too_the_head_alone_changes(tmp_path):
     torch.testing.assert_close(logits(merged).float(), unmerged, rtol=0, atol=0.1)
 
 
-def test_a_policy_on_such_an_adapter_starts_from_it_and_is_saved_and_exported_right(tmp_path):
+def test_a_policy_on_such_an_adapter_starts_from_it_and_is_saved_and_exported_right(tmp_path: Path) -> None:
     unmerged = save_tied_adapter(tmp_path, **TIED["a LoRA on the head"])
     policy = Policy(PolicyConfig(model=str(tmp_path / "adapter"), lora_rank=4, device="cpu"), seed=0)
     with policy.inference_context(REFERENCE) as reference:
@@ -209,7 +218,7 @@ def test_a_policy_on_such_an_adapter_starts_from_it_and_is_saved_and_exported_ri
         torch.testing.assert_close(logits(load(tmp_path / folder)), learnt, rtol=0, atol=1e-4)
 
 
-def test_a_weight_in_several_places_can_t_be_merged_and_that_is_said(tmp_path):
+def test_a_weight_in_several_places_can_t_be_merged_and_that_is_said(tmp_path: Path) -> None:
     # Zamba2 uses one block of attention at several depths.
     save_tiny_architecture(tmp_path / "base", "zamba2")
     save_adapter(tmp_path / "adapter", tiny_model("zamba2"), tmp_path / "base", target_modules=["q_proj"])
@@ -219,17 +228,23 @@ def test_a_weight_in_several_places_can_t_be_merged_and_that_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_a_merge_that_gives_another_model_is_refused(dtype, tmp_path, monkeypatch):
+def test_a_merge_that_gives_another_model_is_refused(
+    dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_tied_adapter(tmp_path, **TIED["a LoRA on the head"])
+
+    def unmerged(adapted: Any, **_: object) -> Any:
+        return adapted.unload()
+
     # PEFT takes the adapter off without adding it to the weights.
-    monkeypatch.setattr(LoraModel, "merge_and_unload", lambda self, **options: self.unload())
+    monkeypatch.setattr(LoraModel, "merge_and_unload", unmerged)
 
     with pytest.raises(PolicyError, match="the merged model's logits differ"):
         load(tmp_path / "adapter", dtype)
 
 
 @pytest.mark.parametrize("case", TIED)
-def test_in_bf16_a_right_merge_is_accepted(case, tmp_path):
+def test_in_bf16_a_right_merge_is_accepted(case: str, tmp_path: Path) -> None:
     unmerged = save_tied_adapter(tmp_path, **TIED[case])
 
     merged = load(tmp_path / "adapter", torch.bfloat16)
@@ -237,7 +252,7 @@ def test_in_bf16_a_right_merge_is_accepted(case, tmp_path):
     assert adapter.relative_difference(logits(merged).float(), unmerged) < 0.1
 
 
-def test_a_head_that_nobody_adapted_stays_tied(tmp_path):
+def test_a_head_that_nobody_adapted_stays_tied(tmp_path: Path) -> None:
     save_tied_adapter(tmp_path, target_modules=ATTENTION)
 
     merged = load(tmp_path / "adapter")
@@ -250,21 +265,23 @@ def test_a_head_that_nobody_adapted_stays_tied(tmp_path):
     ("change", "message"),
     [("drop", "has no weights for 1 layers of Llama"), ("rename", "has weights for unknown 1 layers of Llama")],
 )
-def test_weights_that_are_missing_or_have_no_place_are_not_passed_over(change, message, tmp_path):
+def test_weights_that_are_missing_or_have_no_place_are_not_passed_over(
+    change: str, message: str, tmp_path: Path
+) -> None:
     save_tied_adapter(tmp_path, target_modules=ATTENTION)
     path = tmp_path / "adapter" / "adapter_model.safetensors"
-    weights = load_file(path)
+    weights = read_tensors(path)
     name = sorted(weights)[0]
     tensor = weights[name] if change == "rename" else weights.pop(name)
     if change == "rename":
         weights[name.replace("q_proj", "k_proj").replace("v_proj", "k_proj")] = tensor.clone()
-    save_file(weights, path, metadata={"format": "pt"})
+    cast("Any", safetensors_torch).save_file(weights, path, metadata={"format": "pt"})
 
     with pytest.raises(PolicyError, match=message):
         load(tmp_path / "adapter")
 
 
-def test_a_configuration_of_another_adapter_is_noticed(tmp_path):
+def test_a_configuration_of_another_adapter_is_noticed(tmp_path: Path) -> None:
     save_tied_adapter(tmp_path, target_modules=["q_proj", "lm_head"])
     path = tmp_path / "adapter" / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
@@ -274,7 +291,7 @@ def test_a_configuration_of_another_adapter_is_noticed(tmp_path):
         load(tmp_path / "adapter")
 
 
-def test_the_adapter_is_loaded_as_peft_loads_it(tmp_path):
+def test_the_adapter_is_loaded_as_peft_loads_it(tmp_path: Path) -> None:
     unmerged = save_tied_adapter(tmp_path, target_modules=ATTENTION)
 
     adapted = adapter.load_adapter(make_tiny_model()[0], tmp_path / "adapter", "adapter")

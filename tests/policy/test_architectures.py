@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from architecture_trial import try_architecture
@@ -18,19 +19,19 @@ ROW = re.compile(r"^\| \S+ \| `(?P<model_type>[\w-]+)` \| (?P<lora>\w+) \| (?P<f
 
 
 @pytest.fixture(scope="module")
-def page(repository) -> dict[str, re.Match[str]]:
+def page(repository: Path) -> dict[str, re.Match[str]]:
     """The rows of the table by model_type."""
     text = (repository / "docs" / "architectures.md").read_text(encoding="utf-8")
     return {row["model_type"]: row for row in ROW.finditer(text)}
 
 
-def test_the_page_lists_every_architecture_that_is_tried(page):
+def test_the_page_lists_every_architecture_that_is_tried(page: dict[str, re.Match[str]]) -> None:
     assert len(page) >= 25
     assert page.keys() == SHAPES.keys()
 
 
 @pytest.mark.parametrize("model_type", EACH)
-def test_with_lora_it_is_as_the_page_says(model_type, page, tmp_path):
+def test_with_lora_it_is_as_the_page_says(model_type: str, page: dict[str, re.Match[str]], tmp_path: Path) -> None:
     trial = try_architecture(model_type, "lora", tmp_path)
 
     assert trial.works == (page[model_type]["lora"] == "works"), trial
@@ -38,7 +39,9 @@ def test_with_lora_it_is_as_the_page_says(model_type, page, tmp_path):
 
 
 @pytest.mark.parametrize("model_type", QUICK)
-def test_with_all_weights_it_is_as_the_page_says(model_type, page, tmp_path):
+def test_with_all_weights_it_is_as_the_page_says(
+    model_type: str, page: dict[str, re.Match[str]], tmp_path: Path
+) -> None:
     trial = try_architecture(model_type, "full", tmp_path)
 
     assert trial.works == (page[model_type]["full"] == "works"), trial
@@ -46,5 +49,5 @@ def test_with_all_weights_it_is_as_the_page_says(model_type, page, tmp_path):
 
 
 @pytest.mark.parametrize("model_type", ["falcon_h1", "opt"])
-def test_so_it_is_with_recomputed_activations(model_type, tmp_path):
+def test_so_it_is_with_recomputed_activations(model_type: str, tmp_path: Path) -> None:
     assert try_architecture(model_type, "lora", tmp_path, gradient_checkpointing=True).works

@@ -39,6 +39,7 @@ from medical_team.policy.decoding import (
     left_padded,
 )
 from medical_team.policy.decoding_model import DecodingModel, PrefixCache
+from tensors import numbers
 
 each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
@@ -60,7 +61,7 @@ def decoded(
 @each_architecture
 @settings(max_examples=25)
 @given(requests=st.lists(REQUESTS, min_size=1, max_size=9))
-def test_greedy_replies_are_those_of_generate(architecture: str, requests: list[EncodedRequest]):
+def test_greedy_replies_are_those_of_generate(architecture: str, requests: list[EncodedRequest]) -> None:
     """Each prompt in a batch against ``generate`` on the prompt alone, also where it is longer than the window."""
     model = model_of(architecture)
     for request, reply in zip(requests, decoded(model, requests, GREEDY), strict=True):
@@ -72,7 +73,7 @@ def test_greedy_replies_are_those_of_generate(architecture: str, requests: list[
 @given(requests=st.lists(REQUESTS, min_size=2, max_size=9), data=st.data())
 def test_a_sampled_reply_does_not_depend_on_its_batch(
     architecture: str, requests: list[EncodedRequest], data: st.DataObject
-):
+) -> None:
     model = model_of(architecture)
     together = decoded(model, requests)
     others = data.draw(st.permutations(range(len(requests))))[: data.draw(st.integers(1, len(requests)))]
@@ -82,7 +83,7 @@ def test_a_sampled_reply_does_not_depend_on_its_batch(
 
 @each_architecture
 @pytest.mark.parametrize("rules", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
-def test_log_probs_are_the_models_at_the_sampling_temperature(architecture: str, rules: DecodingRules):
+def test_log_probs_are_the_models_at_the_sampling_temperature(architecture: str, rules: DecodingRules) -> None:
     model = model_of(architecture)
     requests = [a_request(length, max_tokens=30, seed=length) for length in (3, 90, 40, 65, 1)]
     for request, reply in zip(requests, decoded(model, requests, rules), strict=True):
@@ -91,12 +92,12 @@ def test_log_probs_are_the_models_at_the_sampling_temperature(architecture: str,
 
 
 @each_architecture
-def test_padding_takes_no_position_and_is_not_seen(architecture: str):
+def test_padding_takes_no_position_and_is_not_seen(architecture: str) -> None:
     """The first logits of a short prompt are the same alone and padded to 130 columns."""
     model = DecodingModel(model_of(architecture))
     short, long = a_request(5).prompt_token_ids, a_request(130).prompt_token_ids
     alone, padded = ([short], [short, long])
-    logits = []
+    logits: list[torch.Tensor] = []
     with torch.inference_mode():
         for prompts in (alone, padded):
             input_ids, mask = map(torch.tensor, left_padded(prompts, PAD))
@@ -105,7 +106,7 @@ def test_padding_takes_no_position_and_is_not_seen(architecture: str):
 
 
 @each_architecture
-def test_rows_that_go_on_stay_whole_when_others_are_dropped(architecture: str):
+def test_rows_that_go_on_stay_whole_when_others_are_dropped(architecture: str) -> None:
     """Limits that end rows in a scattered order, one after another: cache, mask and ids must lose the same rows."""
     model = model_of(architecture)
     limits = (31, 2, 17, 9, 40, 1, 25, 3, 12, 36)
@@ -155,7 +156,7 @@ def test_rows_are_dropped_in_chunks() -> None:
 )
 def test_who_takes_the_place_of_another_says_what_it_would_have_said_alone(
     architecture: str, lengths: list[int], batch_size: int, shared: int, is_greedy: bool
-):
+) -> None:
     """Long prompts come in beside short ones and short beside long, with a shared beginning and without."""
     model = model_of(architecture)
     lengths = lengths if DecodingModel(model).can_pad_anywhere else [lengths[0]] * len(lengths)
@@ -197,7 +198,7 @@ def test_the_batch_stays_full_while_requests_wait() -> None:
     shared=st.sampled_from([1, 8, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 5]),
     suffixes=st.lists(st.integers(1, 90), min_size=1, max_size=5),
 )
-def test_a_shared_prefix_changes_nothing(architecture: str, shared: int, suffixes: list[int]):
+def test_a_shared_prefix_changes_nothing(architecture: str, shared: int, suffixes: list[int]) -> None:
     model = model_of(architecture)
     prefix = a_request(shared, seed=99).prompt_token_ids
     if not DecodingModel(model).can_pad_anywhere:
@@ -212,13 +213,13 @@ def test_a_shared_prefix_changes_nothing(architecture: str, shared: int, suffixe
         assert_log_probs_are_the_models(model, request, reply, GREEDY.temperature)
 
 
-def test_padding_is_refused_for_sliding_windows_alone():
+def test_padding_is_refused_for_sliding_windows_alone() -> None:
     assert DecodingModel(model_of("llama")).can_pad_anywhere
     assert DecodingModel(model_of("qwen2")).can_pad_anywhere
     assert not DecodingModel(model_of("gemma3")).can_pad_anywhere
 
 
-def test_padding_behind_a_prefix_would_be_silently_wrong_with_a_sliding_window():
+def test_padding_behind_a_prefix_would_be_silently_wrong_with_a_sliding_window() -> None:
     """Why it is refused: the padding uses the window up, and the row sees less of the prefix than it should."""
     model = model_of("gemma3")
     prefix = a_request(40, seed=99).prompt_token_ids
@@ -229,7 +230,7 @@ def test_padding_behind_a_prefix_would_be_silently_wrong_with_a_sliding_window()
 
 
 @each_architecture
-def test_batches_that_share_a_prefix_have_a_cache_each(architecture: str):
+def test_batches_that_share_a_prefix_have_a_cache_each(architecture: str) -> None:
     model = DecodingModel(model_of(architecture))
     beginning = a_request(WINDOW + 10, seed=99).prompt_token_ids
     requests = [request_of((*beginning, *a_request(20, seed=seed).prompt_token_ids), 20, seed) for seed in range(4)]
@@ -243,7 +244,7 @@ def test_batches_that_share_a_prefix_have_a_cache_each(architecture: str):
 
 
 @pytest.mark.parametrize("architecture", ["lfm2", "mamba"])
-def test_models_with_other_caches_take_the_plain_path(architecture: str):
+def test_models_with_other_caches_take_the_plain_path(architecture: str) -> None:
     """Whole prompts and no shared prefix; the replies are those of ``generate`` all the same."""
     model = tiny_model(architecture)
     plain = DecodingModel(model)
@@ -263,7 +264,7 @@ class Stateful(LlamaForCausalLM):
     _is_stateful = True
 
 
-def test_a_model_that_says_it_keeps_a_state_takes_the_plain_path_whatever_its_layers():
+def test_a_model_that_says_it_keeps_a_state_takes_the_plain_path_whatever_its_layers() -> None:
     model = Stateful(llama_config()).eval()
     model.load_state_dict(model_of("llama").state_dict())
     requests = [a_request(length, max_tokens=9, seed=length) for length in (7, 30, 12)]
@@ -272,7 +273,7 @@ def test_a_model_that_says_it_keeps_a_state_takes_the_plain_path_whatever_its_la
     assert [reply.token_ids for reply in decoded(model, requests)] == [reply.token_ids for reply in ours]
 
 
-def test_rows_leave_only_where_all_that_is_kept_lies_in_the_cache():
+def test_rows_leave_only_where_all_that_is_kept_lies_in_the_cache() -> None:
     assert DecodingModel(model_of("gemma3")).can_select_rows
     assert DecodingModel(tiny_model("lfm2")).can_select_rows
     # A state that is not in the cache that it gives back must be somewhere else.
@@ -280,12 +281,12 @@ def test_rows_leave_only_where_all_that_is_kept_lies_in_the_cache():
     assert not DecodingModel(tiny_model("recurrent_gemma")).can_select_rows
 
 
-def test_a_prefix_of_a_model_with_another_cache_is_an_error():
+def test_a_prefix_of_a_model_with_another_cache_is_an_error() -> None:
     with pytest.raises(PolicyError, match="no cache whose beginning can be shared"):
         PrefixCache(DecodingModel(tiny_model("lfm2")), [3, 4, 5])
 
 
-def test_a_model_that_leaves_its_cache_empty_is_an_error_and_not_a_wrong_reply():
+def test_a_model_that_leaves_its_cache_empty_is_an_error_and_not_a_wrong_reply() -> None:
     class Forgetful(LlamaForCausalLM):
         def forward(self, *inputs: Any, past_key_values: object = None, **others: Any) -> Any:
             return super().forward(*inputs, **others)
@@ -295,7 +296,7 @@ def test_a_model_that_leaves_its_cache_empty_is_an_error_and_not_a_wrong_reply()
         decoded(model, [a_request(4)])
 
 
-def test_weights_that_are_not_numbers_are_an_error():
+def test_weights_that_are_not_numbers_are_an_error() -> None:
     model: Any = copy.deepcopy(model_of("llama"))
     with torch.no_grad():
         model.get_input_embeddings().weight.fill_(float("nan"))
@@ -310,7 +311,7 @@ def test_weights_that_are_not_numbers_are_an_error():
     ),
     draw=st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, 1.0 - 2**-53]),
 )
-def test_an_impossible_token_is_never_drawn(logits: list[float], draw: float):
+def test_an_impossible_token_is_never_drawn(logits: list[float], draw: float) -> None:
     chosen_B, log_probs_B = choose_tokens(torch.tensor([logits]), 1.0, [draw])
     assert torch.softmax(torch.tensor(logits), dim=0)[chosen_B[0]] > 0
     assert log_probs_B[0] > float("-inf")
@@ -319,17 +320,17 @@ def test_an_impossible_token_is_never_drawn(logits: list[float], draw: float):
 @pytest.mark.parametrize(
     ("draw", "token"), [(0.0, 0), (0.2499, 0), (0.25, 2), (0.7499, 2), (0.75, 3), (1.0 - 2**-53, 3)]
 )
-def test_a_draw_inverts_the_cumulative_distribution(draw: float, token: int):
+def test_a_draw_inverts_the_cumulative_distribution(draw: float, token: int) -> None:
     """Probabilities 1/4, 0, 1/2 and 1/4."""
     logits = torch.tensor([[0.25, 0.0, 0.5, 0.25]]).log()
     chosen_B, log_probs_B = choose_tokens(logits, 1.0, [draw])
-    assert chosen_B.tolist() == [token]
+    assert numbers(chosen_B) == [token]
     assert log_probs_B.exp().item() == pytest.approx(0.5 if token == 2 else 0.25)
 
 
-def test_temperature_sharpens_and_greedy_ignores_it():
+def test_temperature_sharpens_and_greedy_ignores_it() -> None:
     logits = torch.tensor([[1.0, 2.0, 0.0]])
     for temperature in (0.1, 5.0):
         token, log_prob = choose_tokens(logits, temperature, None)
-        assert token.tolist() == [1]
+        assert numbers(token) == [1]
         assert log_prob.item() == pytest.approx(torch.log_softmax(logits / temperature, dim=-1)[0, 1].item(), abs=1e-6)

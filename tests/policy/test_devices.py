@@ -24,6 +24,7 @@ from medical_team.policy.devices import (
 )
 from medical_team.policy.loading import load_language_model
 from needs import FILE_WITH_A_HOLE
+from stand_ins import always
 from tiny_models import make_tiny_model, save_tiny_model
 
 CPU = torch.device("cpu")
@@ -40,19 +41,19 @@ def pretend_gpu(monkeypatch: pytest.MonkeyPatch, *, has_driver: bool, cuda_build
     monkeypatch.setattr(devices, "has_nvidia_driver", lambda: has_driver)
 
 
-def test_auto_takes_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):
+def test_auto_takes_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == CPU
     assert choose_device("cpu") == CPU
 
 
-def test_cuda_without_cuda_is_an_error(monkeypatch: pytest.MonkeyPatch):
+def test_cuda_without_cuda_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_gpu(monkeypatch, has_driver=False, cuda_build=None)
     with pytest.raises(PolicyError, match=r"policy.device is cuda, but .* no GPU .* cpu or auto"):
         choose_device("cuda")
 
 
-def test_an_idle_gpu_is_pointed_out_with_its_remedy(monkeypatch: pytest.MonkeyPatch):
+def test_an_idle_gpu_is_pointed_out_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_gpu(monkeypatch, has_driver=True, cuda_build=None)
     warning = cpu_only_torch_warning()
     assert warning is not None
@@ -65,19 +66,19 @@ def test_an_idle_gpu_is_pointed_out_with_its_remedy(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(("has_driver", "cuda_build"), [(False, None), (True, "13.0"), (False, "13.0")])
 def test_no_warning_where_nothing_is_to_be_mended(
     monkeypatch: pytest.MonkeyPatch, has_driver: bool, cuda_build: str | None
-):
+) -> None:
     pretend_gpu(monkeypatch, has_driver=has_driver, cuda_build=cuda_build)
     assert cpu_only_torch_warning() is None
 
 
 @pytest.mark.parametrize("has_bf16", [False, True])
-def test_on_a_cpu_auto_is_fp32(monkeypatch: pytest.MonkeyPatch, has_bf16: bool):
+def test_on_a_cpu_auto_is_fp32(monkeypatch: pytest.MonkeyPatch, has_bf16: bool) -> None:
     pretend_cpu_has_bf16(monkeypatch, has_bf16=has_bf16)
     assert choose_dtype("auto", CPU) is torch.float32
     assert choose_dtype("fp32", CPU) is torch.float32
 
 
-def test_bf16_needs_hardware(monkeypatch: pytest.MonkeyPatch):
+def test_bf16_needs_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_cpu_has_bf16(monkeypatch, has_bf16=True)
     assert choose_dtype("bf16", CPU) is torch.bfloat16
     pretend_cpu_has_bf16(monkeypatch, has_bf16=False)
@@ -88,29 +89,29 @@ def test_bf16_needs_hardware(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(("has_bf16", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_on_a_gpu_auto_is_bf16_where_the_gpu_has_it(
     monkeypatch: pytest.MonkeyPatch, has_bf16: bool, expected: torch.dtype
-):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", always(has_bf16))
     assert choose_dtype("auto", torch.device("cuda")) is expected
 
 
-def test_peak_memory_is_in_bytes():
+def test_peak_memory_is_in_bytes() -> None:
     importlib.import_module("torch")  # a process with torch holds well over 50 MB, and less than a terabyte
     assert 50e6 < peak_memory_bytes(CPU) < 1e12
 
 
 def test_the_share_of_a_gpu_counts_what_others_take_and_not_what_torch_keeps_for_later(
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     # 80 GiB, of which 30 are free: torch took 30, needed 20 at the peak, and others have 20.
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (30 * 2**30, 80 * 2**30))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 30 * 2**30)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 20 * 2**30)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", always((30 * 2**30, 80 * 2**30)))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", always(30 * 2**30))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", always(20 * 2**30))
 
     assert gpu_memory_share(torch.device("cuda")) == 0.5
     assert gpu_memory_share(CPU) is None
 
 
-def test_the_hardware_is_told_without_naming_the_machine_or_its_user():
+def test_the_hardware_is_told_without_naming_the_machine_or_its_user() -> None:
     found = hardware(CPU)
 
     assert found["device"] == "cpu"
@@ -170,7 +171,11 @@ def test_the_service_says_so_in_one_message_with_the_judges_options(
 
 def test_on_a_gpu_its_own_memory_counts_and_this_machines_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = {"cuda": 10, "cpu": 10**12}
-    monkeypatch.setattr(devices, "free_bytes", lambda device: free[device.type])
+
+    def free_on(device: torch.device) -> int:
+        return free[device.type]
+
+    monkeypatch.setattr(devices, "free_bytes", free_on)
     with pytest.raises(PolicyError, match=r"free on cuda:0\..*policy.device cpu"):
         raise_if_too_large(folder, "it", dtype=torch.float32, device=torch.device("cuda", 0))
 

@@ -1,13 +1,16 @@
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from medical_team.errors import EndpointError, OutputError, UsageError
 from medical_team.policy.hub import download_folder, push_folder
+from writable_hub import Hub
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "README.md").write_text("---\ntags:\n- research-only\n---\n# A model\n", encoding="utf-8")
@@ -15,12 +18,12 @@ def folder(tmp_path):
     return folder
 
 
-def push(folder, repository="me/model", *, is_public=False, said=None):
+def push(folder: Path, repository: str = "me/model", *, is_public: bool = False, said: list[Any] | None = None) -> str:
     notify = (said if said is not None else []).append
     return push_folder(folder, repository, is_public=is_public, sent="weights", notify=notify)
 
 
-def test_a_new_repository_is_private_and_gets_every_file(hub, folder):
+def test_a_new_repository_is_private_and_gets_every_file(hub: Hub, folder: Path) -> None:
     assert push(folder) == f"{hub.url}/me/model"
 
     assert hub.private == {"me/model": True}
@@ -28,13 +31,13 @@ def test_a_new_repository_is_private_and_gets_every_file(hub, folder):
     assert hub.files["me/model"]["README.md"] == (folder / "README.md").read_bytes()
 
 
-def test_it_is_public_only_where_that_is_said(hub, folder):
+def test_it_is_public_only_where_that_is_said(hub: Hub, folder: Path) -> None:
     push(folder, is_public=True)
 
     assert hub.private == {"me/model": False}
 
 
-def test_nothing_is_sent_to_a_public_repository_unasked(hub, folder):
+def test_nothing_is_sent_to_a_public_repository_unasked(hub: Hub, folder: Path) -> None:
     hub.private["me/model"] = False
 
     with pytest.raises(UsageError, match="everybody can read me/model"):
@@ -44,7 +47,9 @@ def test_nothing_is_sent_to_a_public_repository_unasked(hub, folder):
     assert hub.files["me/model"]
 
 
-def test_a_hub_on_this_machine_needs_no_warning_and_another_is_named_first(hub, folder, monkeypatch):
+def test_a_hub_on_this_machine_needs_no_warning_and_another_is_named_first(
+    hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     push(folder, said=said)
     assert said == []
@@ -55,7 +60,7 @@ def test_a_hub_on_this_machine_needs_no_warning_and_another_is_named_first(hub, 
     assert "hub.invalid" in said[0]
 
 
-def test_a_refusal_says_what_to_do(hub, folder):
+def test_a_refusal_says_what_to_do(hub: Hub, folder: Path) -> None:
     hub.status = 403
 
     with pytest.raises(OutputError, match="hf auth login"):
@@ -63,7 +68,7 @@ def test_a_refusal_says_what_to_do(hub, folder):
 
 
 @pytest.mark.parametrize("name", ["model", "me/model/x", "me/", "../x/y"])
-def test_a_name_that_is_none_is_refused_before_anything_is_asked(hub, folder, name):
+def test_a_name_that_is_none_is_refused_before_anything_is_asked(hub: Hub, folder: Path, name: str) -> None:
     with pytest.raises(UsageError, match="expected OWNER/NAME"):
         push(folder, name)
     assert hub.private == {}
@@ -79,14 +84,14 @@ def test_a_name_that_is_none_is_refused_before_anything_is_asked(hub, folder, na
     ],
 )
 def test_an_address_or_a_token_that_can_t_be_one_is_told_before_anything_is_sent(
-    folder, monkeypatch, name, value, told
-):
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(EndpointError, match=re.escape(told)):
         push(folder)
 
 
-def test_a_model_is_not_asked_for_with_a_token_that_can_t_be_one(monkeypatch):
+def test_a_model_is_not_asked_for_with_a_token_that_can_t_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "\u201chf_abcdefgh\u201d")
     with pytest.raises(EndpointError, match="which no token has"):
         download_folder("me/model", lambda text: None)

@@ -17,7 +17,7 @@ TEMPERATURE = 0.7
 
 
 @pytest.mark.parametrize("architecture", sorted(SHAPES))
-def test_replies_of_many_lengths_are_read_as_if_each_were_alone(architecture: str):
+def test_replies_of_many_lengths_are_read_as_if_each_were_alone(architecture: str) -> None:
     model = tiny(architecture)
     prompts = requests_of([30, 12, 12, 3], [1, 1, 1, 1])
     replies = [request.prompt_token_ids[:length] for request, length in zip(prompts, (5, 9, 1, 3), strict=True)]
@@ -33,15 +33,15 @@ def test_replies_of_many_lengths_are_read_as_if_each_were_alone(architecture: st
         torch.testing.assert_close(together_BR[row, : len(reply)], alone_R, rtol=0, atol=NEARLY_EQUAL)
 
 
-def test_models_that_see_padding_whatever_the_mask_says_are_found_out():
+def test_models_that_see_padding_whatever_the_mask_says_are_found_out() -> None:
     assert [name for name in sorted(SHAPES) if not hides_padding(tiny(name))] == ["recurrent_gemma", "rwkv", "xlstm"]
 
 
-def test_gradients_flow_where_padding_is_put_behind():
+def test_gradients_flow_where_padding_is_put_behind() -> None:
     model: Any = tiny("rwkv")
     (request,) = requests_of([6], [1])
     sample = a_sample(prompt_token_ids=request.prompt_token_ids, token_ids=(9, 8), log_probs=(0.0, 0.0))
-    reply_log_probs(model, token_batch([sample], 0, model.device), 1.0).sum().backward()
+    torch.autograd.backward(reply_log_probs(model, token_batch([sample], 0, model.device), 1.0).sum())
     weight = model.get_input_embeddings().weight
     assert weight.grad is not None
     assert weight.grad.any()

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
-from safetensors.torch import load_file, save_file
 
 from medical_team.errors import PolicyError
+from medical_team.policy.library_types import read_tensors, write_tensors
 from medical_team.policy.loading import LanguageModel, load_language_model
 from tiny_models import make_tiny_model, save_tiny_model
 
@@ -50,14 +50,14 @@ def load(folder: Path, notify: Callable[[str], None] = lambda text: None) -> Lan
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
-def test_a_clone_without_git_lfs_says_how_to_fetch_the_content(model: Path, name: str):
+def test_a_clone_without_git_lfs_says_how_to_fetch_the_content(model: Path, name: str) -> None:
     (model / name).write_text(POINTER)
 
     with pytest.raises(PolicyError, match=f"{name} holds only a pointer of Git LFS, .* run `git lfs install`"):
         load(model)
 
 
-def test_so_does_an_adapter_of_one(adapter: Path):
+def test_so_does_an_adapter_of_one(adapter: Path) -> None:
     (adapter / "adapter_model.safetensors").write_text(POINTER)
 
     with pytest.raises(PolicyError, match=r"adapter_model.safetensors holds only a pointer of Git LFS"):
@@ -73,7 +73,7 @@ def test_so_does_an_adapter_of_one(adapter: Path):
         "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
     ],
 )
-def test_a_template_that_fails_in_any_way_is_told(model: Path, template: str):
+def test_a_template_that_fails_in_any_way_is_told(model: Path, template: str) -> None:
     (model / "chat_template.jinja").write_text(template)
 
     with pytest.raises(PolicyError, match=r"can't be filled with a user message: ."):
@@ -81,7 +81,7 @@ def test_a_template_that_fails_in_any_way_is_told(model: Path, template: str):
 
 
 @pytest.mark.parametrize("changes", [{"eos_token_id": "</s>"}, {"hidden_size": "16"}, {"num_attention_heads": 0}])
-def test_a_value_of_the_wrong_kind_in_config_json_is_told(model: Path, changes: dict[str, object]):
+def test_a_value_of_the_wrong_kind_in_config_json_is_told(model: Path, changes: dict[str, object]) -> None:
     edit(model / "config.json", **changes)
 
     with pytest.raises(PolicyError, match=r"config.json can't be used: ."):
@@ -95,14 +95,14 @@ def test_a_value_of_the_wrong_kind_in_config_json_is_told(model: Path, changes: 
         ({"hidden_act": "gelu_magic"}, "transformers knows no 'gelu_magic'"),
     ],
 )
-def test_a_config_of_another_model_is_told(model: Path, changes: dict[str, object], message: str):
+def test_a_config_of_another_model_is_told(model: Path, changes: dict[str, object], message: str) -> None:
     edit(model / "config.json", **changes)
 
     with pytest.raises(PolicyError, match=message):
         load(model)
 
 
-def test_weights_that_the_model_leaves_out_are_told(model: Path):
+def test_weights_that_the_model_leaves_out_are_told(model: Path) -> None:
     layers = json.loads((model / "config.json").read_text())["num_hidden_layers"]
     edit(model / "config.json", num_hidden_layers=layers - 1)
     told: list[str] = []
@@ -112,7 +112,7 @@ def test_weights_that_the_model_leaves_out_are_told(model: Path):
     assert any("have no place in the model that its config.json describes" in text for text in told)
 
 
-def test_those_of_a_whole_model_are_not(model: Path):
+def test_those_of_a_whole_model_are_not(model: Path) -> None:
     told: list[str] = []
 
     load(model, told.append)
@@ -121,23 +121,23 @@ def test_those_of_a_whole_model_are_not(model: Path):
 
 
 @pytest.mark.parametrize("base", ["", " ", None, 7])
-def test_an_adapter_without_a_base_is_told(adapter: Path, base: object):
+def test_an_adapter_without_a_base_is_told(adapter: Path, base: object) -> None:
     edit(adapter / "adapter_config.json", base_model_name_or_path=base)
 
     with pytest.raises(PolicyError, match="names no base model"):
         load(adapter)
 
 
-def test_an_adapter_s_config_of_too_many_levels_is_told(adapter: Path):
+def test_an_adapter_s_config_of_too_many_levels_is_told(adapter: Path) -> None:
     (adapter / "adapter_config.json").write_text("[" * 100_000)
 
     with pytest.raises(PolicyError, match=r"adapter_config.json can't be read"):
         load(adapter)
 
 
-def test_an_adapter_that_is_no_numbers_is_told(adapter: Path):
+def test_an_adapter_that_is_no_numbers_is_told(adapter: Path) -> None:
     path = adapter / "adapter_model.safetensors"
-    save_file({name: weight * float("nan") for name, weight in load_file(path).items()}, path)
+    write_tensors({name: weight * float("nan") for name, weight in read_tensors(path).items()}, path)
 
     with pytest.raises(PolicyError, match=r"can't be merged: NaNs detected .* Fetch or train it again"):
         load(adapter)

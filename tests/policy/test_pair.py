@@ -20,7 +20,7 @@ ATTACKER, ASSESSOR = Role.ATTACKER, Role.ASSESSOR
 ADAPTATIONS = pytest.mark.parametrize("config", [LORA, FULL], ids=["lora", "full"])
 
 
-def a_pair(config) -> Policies:
+def a_pair(config: PolicyConfig) -> Policies:
     return load_policies(replace(config, roles="separate"), seed=1)
 
 
@@ -33,13 +33,13 @@ def said(policies: Policies, role: Role, version: str = LIVING) -> tuple[int, ..
 
 def taught(policies: Policies, role: Role) -> None:
     """The role's policy, changed so that it says something else."""
-    torch.manual_seed(5)
+    torch.default_generator.manual_seed(5)
     for _, weights in policies.policy_of(role).trainable_parameters():
         weights.data += 0.3 * torch.randn_like(weights)
 
 
 @ADAPTATIONS
-def test_what_one_role_learns_changes_neither_the_other_nor_the_reference(config):
+def test_what_one_role_learns_changes_neither_the_other_nor_the_reference(config: PolicyConfig) -> None:
     pair = a_pair(config)
     before = {(role, version): said(pair, role, version) for role in Role for version in (LIVING, REFERENCE)}
     assert len(set(before.values())) == 1
@@ -52,7 +52,7 @@ def test_what_one_role_learns_changes_neither_the_other_nor_the_reference(config
     assert after == before
 
 
-def test_adapters_stand_on_one_base():
+def test_adapters_stand_on_one_base() -> None:
     pair = a_pair(LORA)
     attacker, assessor = pair.policy_of(ATTACKER), pair.policy_of(ASSESSOR)
 
@@ -62,7 +62,7 @@ def test_adapters_stand_on_one_base():
     assert len(names[0]) == len(names[1]) > 0
 
 
-def test_full_weights_share_their_reference_alone():
+def test_full_weights_share_their_reference_alone() -> None:
     pair = a_pair(FULL)
     attacker, assessor = pair.policy_of(ATTACKER), pair.policy_of(ASSESSOR)
     with attacker.inference_context(REFERENCE) as one, assessor.inference_context(REFERENCE) as other:
@@ -71,7 +71,7 @@ def test_full_weights_share_their_reference_alone():
 
 
 @ADAPTATIONS
-def test_requests_of_both_roles_and_versions_in_one_call_get_their_own_speakers(config):
+def test_requests_of_both_roles_and_versions_in_one_call_get_their_own_speakers(config: PolicyConfig) -> None:
     pair = a_pair(config)
     taught(pair, ATTACKER)
     speakers = [Speaker(ASSESSOR), Speaker(ATTACKER), Speaker(ASSESSOR, REFERENCE), Speaker(ATTACKER)]
@@ -84,7 +84,7 @@ def test_requests_of_both_roles_and_versions_in_one_call_get_their_own_speakers(
     assert drawn[0] == drawn[2] != drawn[1] == drawn[3]
 
 
-def test_a_pair_on_disk_is_its_assessor_with_the_attacker_inside(tmp_path: Path):
+def test_a_pair_on_disk_is_its_assessor_with_the_attacker_inside(tmp_path: Path) -> None:
     pair = a_pair(FULL)
     taught(pair, ATTACKER)
     pair.policy_of(ASSESSOR).save(tmp_path)
@@ -97,7 +97,7 @@ def test_a_pair_on_disk_is_its_assessor_with_the_attacker_inside(tmp_path: Path)
     assert said(frozen, ATTACKER) == said(alone, ATTACKER) == said(pair, ATTACKER) != said(pair, ASSESSOR)
 
 
-def test_full_weights_go_on_from_a_pair_and_adapters_cannot(tmp_path: Path):
+def test_full_weights_go_on_from_a_pair_and_adapters_cannot(tmp_path: Path) -> None:
     pair = a_pair(FULL)
     taught(pair, ATTACKER)
     pair.policy_of(ASSESSOR).save(tmp_path)
@@ -110,13 +110,13 @@ def test_full_weights_go_on_from_a_pair_and_adapters_cannot(tmp_path: Path):
         a_pair(replace(LORA, model=str(tmp_path)))
 
 
-def test_a_shared_policy_plays_both_roles():
+def test_a_shared_policy_plays_both_roles() -> None:
     shared = load_policies(LORA, seed=1)
     assert shared.policy_of(ATTACKER) is shared.policy_of(ASSESSOR)
 
 
 @ADAPTATIONS
-def test_past_selves_speak_as_they_did(config, tmp_path: Path):
+def test_past_selves_speak_as_they_did(config: PolicyConfig, tmp_path: Path) -> None:
     policy = load_policies(config, seed=1).policy_of(ASSESSOR)
     taught(policy, ASSESSOR)
     then = said(policy, ASSESSOR)
@@ -133,7 +133,7 @@ def test_past_selves_speak_as_they_did(config, tmp_path: Path):
         said(policy, ASSESSOR, "step-000010")
 
 
-def test_a_past_self_takes_the_memory_of_an_adapter(tmp_path: Path):
+def test_a_past_self_takes_the_memory_of_an_adapter(tmp_path: Path) -> None:
     policy = load_policies(LORA, seed=1).policy_of(ASSESSOR)
     drawn_samples(policy, count=1)
     policy.save(tmp_path)
@@ -148,26 +148,26 @@ def test_a_past_self_takes_the_memory_of_an_adapter(tmp_path: Path):
 SAMPLING = RolloutConfig(max_prompt_tokens=4096)
 
 
-def reply_of(policy, version=LIVING):
+def reply_of(policy: FrozenPolicy | Policy, version: str = LIVING):
     request = RolloutRequest(Speaker(Role.ASSESSOR, version), "A note.", "", max_tokens=8, seed=1, is_greedy=True)
     (reply,) = TransformersRollout(policy, SAMPLING).generate([request])
     assert isinstance(reply, Reply)
     return reply.token_ids
 
 
-def test_it_says_what_the_policy_says_that_has_learnt_nothing_yet():
+def test_it_says_what_the_policy_says_that_has_learnt_nothing_yet() -> None:
     frozen = FrozenPolicy(TINY_RANDOM_MODEL, day=DAY)
 
     assert reply_of(frozen) == reply_of(Policy(PolicyConfig(model=TINY_RANDOM_MODEL), seed=1))
 
 
-def test_its_reference_is_itself():
+def test_its_reference_is_itself() -> None:
     frozen = FrozenPolicy(TINY_RANDOM_MODEL, day=DAY)
 
     assert reply_of(frozen, REFERENCE) == reply_of(frozen)
 
 
-def test_a_saved_adapter_is_merged_into_its_base(tmp_path):
+def test_a_saved_adapter_is_merged_into_its_base(tmp_path: Path) -> None:
     policy = Policy(PolicyConfig(model=TINY_RANDOM_MODEL, lora_rank=2), seed=1)
     for name, parameter in policy.trainable_parameters():
         if "lora_B" in name:
@@ -179,5 +179,5 @@ def test_a_saved_adapter_is_merged_into_its_base(tmp_path):
     assert adapted == reply_of(policy) != reply_of(FrozenPolicy(TINY_RANDOM_MODEL, day=DAY))
 
 
-def test_nothing_of_it_learns():
+def test_nothing_of_it_learns() -> None:
     assert list(FrozenPolicy(TINY_RANDOM_MODEL, day=DAY).trainable_parameters()) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ from tiny_architectures import save_tiny_architecture, tiny_model
 from medical_team.config import Adaptation, PolicyConfig
 from medical_team.errors import PolicyError
 from medical_team.policy import policy as policy_module
+from medical_team.policy.library_types import named_layers
 from medical_team.policy.policy import Policy
 from medical_team.policy.preparation import switch_off_dropout
+from stand_ins import always
 
 PROBE = torch.arange(5, 40)[None]
 
@@ -35,7 +38,7 @@ def logits_in_training_mode(model: torch.nn.Module) -> torch.Tensor:
         "llama",
     ],
 )
-def test_passes_repeat_even_in_training_mode(model_type):
+def test_passes_repeat_even_in_training_mode(model_type: str) -> None:
     options = {"layerdrop": 0.5} if model_type in ("opt", "biogpt", "xglm") else {}
     model = tiny_model(model_type, **options)
     without = model(input_ids=PROBE, use_cache=False).logits
@@ -46,13 +49,13 @@ def test_passes_repeat_even_in_training_mode(model_type):
     torch.testing.assert_close(logits_in_training_mode(model), without, rtol=0, atol=1e-5)
 
 
-def test_without_it_passes_differ():
+def test_without_it_passes_differ() -> None:
     model = tiny_model("opt")
 
     assert not torch.allclose(logits_in_training_mode(model), logits_in_training_mode(model), atol=1e-3)
 
 
-def test_the_configuration_that_is_saved_keeps_its_dropout():
+def test_the_configuration_that_is_saved_keeps_its_dropout() -> None:
     model = tiny_model("opt")
 
     switch_off_dropout(model)
@@ -66,7 +69,7 @@ HOW: tuple[Adaptation, ...] = ("lora", "full")
 CASES = [(name, how) for name in MODEL_TYPES for how in HOW if (name, how) != ("phimoe", "lora")]
 
 
-def a_policy(folder, adaptation: Adaptation, *, gradient_checkpointing: bool) -> Policy:
+def a_policy(folder: Path, adaptation: Adaptation, *, gradient_checkpointing: bool) -> Policy:
     config = PolicyConfig(
         model=str(folder),
         adaptation=adaptation,
@@ -80,18 +83,24 @@ def a_policy(folder, adaptation: Adaptation, *, gradient_checkpointing: bool) ->
 def gradients(policy: Policy) -> tuple[dict[str, torch.Tensor], int]:
     """The gradients of one pass, and how often its attention was computed."""
     calls: list[int] = []
-    attention = next(module for name, module in policy.model.named_modules() if name.endswith(("attn", "attention")))
-    handle = attention.register_forward_hook(lambda *_: calls.append(1))
+
+    def count(*_: object) -> None:
+        calls.append(1)
+
+    attention = next(module for name, module in named_layers(policy.model) if name.endswith(("attn", "attention")))
+    handle = attention.register_forward_hook(count)
     with policy.learning() as model:
         logits_1TV = model(input_ids=PROBE, use_cache=False).logits
-    torch.nn.functional.cross_entropy(logits_1TV[0, :-1], PROBE[0, 1:]).backward()
+    torch.autograd.backward(torch.nn.functional.cross_entropy(logits_1TV[0, :-1], PROBE[0, 1:]))
     handle.remove()
     found = {name: weights.grad for name, weights in policy.trainable_parameters() if weights.grad is not None}
     return found, len(calls)
 
 
 @pytest.mark.parametrize(("model_type", "adaptation"), CASES)
-def test_activations_are_recomputed_and_gradients_stay_the_same(model_type, adaptation, tmp_path):
+def test_activations_are_recomputed_and_gradients_stay_the_same(
+    model_type: str, adaptation: Adaptation, tmp_path: Path
+) -> None:
     # Noise in a router is a matter of training mode, too.
     options = {"input_jitter_noise": 0.5, "router_jitter_noise": 0.5} if model_type == "phimoe" else {}
     save_tiny_architecture(tmp_path, model_type, **options)
@@ -105,7 +114,7 @@ def test_activations_are_recomputed_and_gradients_stay_the_same(model_type, adap
         torch.testing.assert_close(recomputed[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
 
 
-def test_outside_of_learning_everything_is_as_in_evaluation(tmp_path):
+def test_outside_of_learning_everything_is_as_in_evaluation(tmp_path: Path) -> None:
     save_tiny_architecture(tmp_path, "opt")
     policy = a_policy(tmp_path, "lora", gradient_checkpointing=True)
 
@@ -115,7 +124,7 @@ def test_outside_of_learning_everything_is_as_in_evaluation(tmp_path):
     assert not any(module.training for module in policy.model.modules())
 
 
-def test_an_architecture_that_can_t_says_so(tmp_path):
+def test_an_architecture_that_can_t_says_so(tmp_path: Path) -> None:
     save_tiny_architecture(tmp_path, "openai-gpt")
 
     with pytest.raises(PolicyError, match="gradient_checkpointing to false"):
@@ -136,8 +145,8 @@ def logits_and_gradients(policy: Policy) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("gradient_checkpointing", [False, True])
 @pytest.mark.parametrize("adaptation", ["lora", "full"])
 def test_half_precision_with_fewer_copies_is_the_same_to_the_bit(
-    adaptation, gradient_checkpointing, tmp_path, monkeypatch
-):
+    adaptation: Adaptation, gradient_checkpointing: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_tiny_architecture(tmp_path, "llama")
     config = PolicyConfig(
         model=str(tmp_path),
@@ -148,7 +157,7 @@ def test_half_precision_with_fewer_copies_is_the_same_to_the_bit(
         gradient_checkpointing=gradient_checkpointing,
     )
     spared = logits_and_gradients(Policy(config, seed=0))
-    monkeypatch.setattr(policy_module, "spare_copies", lambda model: None)
+    monkeypatch.setattr(policy_module, "spare_copies", always(None))
     copied = logits_and_gradients(Policy(config, seed=0))
 
     assert spared["logits"].dtype is torch.bfloat16
@@ -158,13 +167,17 @@ def test_half_precision_with_fewer_copies_is_the_same_to_the_bit(
         assert torch.equal(spared[name], values), name
 
 
-def test_an_adapter_reads_what_the_model_computes_in(tmp_path):
+def test_an_adapter_reads_what_the_model_computes_in(tmp_path: Path) -> None:
     save_tiny_architecture(tmp_path, "llama")
     policy = Policy(PolicyConfig(model=str(tmp_path), lora_rank=4, device="cpu", precision="bf16"), seed=0)
     read: set[torch.dtype] = set()
-    for name, module in policy.model.named_modules():
+
+    def look(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        read.add(inputs[0].dtype)
+
+    for name, module in named_layers(policy.model):
         if name.endswith("lora_A.default"):
-            module.register_forward_pre_hook(lambda _module, inputs: read.add(inputs[0].dtype))
+            module.register_forward_pre_hook(look)
 
     with policy.inference_context() as model:
         model(input_ids=TOKENS)
@@ -172,7 +185,7 @@ def test_an_adapter_reads_what_the_model_computes_in(tmp_path):
     assert read == {torch.bfloat16}
 
 
-def test_a_policy_at_half_precision_is_saved_merged_and_speaks_on(tmp_path):
+def test_a_policy_at_half_precision_is_saved_merged_and_speaks_on(tmp_path: Path) -> None:
     save_tiny_architecture(tmp_path / "model", "llama")
     policy = Policy(PolicyConfig(model=str(tmp_path / "model"), lora_rank=4, device="cpu", precision="bf16"), seed=0)
 
@@ -185,7 +198,9 @@ def test_a_policy_at_half_precision_is_saved_merged_and_speaks_on(tmp_path):
         torch.testing.assert_close(model(input_ids=TOKENS, logits_to_keep=1, use_cache=False).logits, logits)
 
 
-def test_compiled_products_are_bounded_unless_the_user_says_otherwise(tmp_path, monkeypatch):
+def test_compiled_products_are_bounded_unless_the_user_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_tiny_architecture(tmp_path, "llama")
     config = PolicyConfig(model=str(tmp_path), lora_rank=4, device="cpu")
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)

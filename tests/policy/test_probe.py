@@ -19,9 +19,10 @@ from medical_team.policy.decoding import choose_tokens
 from medical_team.policy.pair import FrozenPolicy
 from medical_team.policy.policy import Policy
 from medical_team.policy.probe import bf16_speedup, choose_precision, probe_policy, product_seconds
+from stand_ins import always
 
 
-def a_policy(model: str | Path = TINY_RANDOM_MODEL, adaptation: Adaptation = "lora", **options) -> Policy:
+def a_policy(model: str | Path = TINY_RANDOM_MODEL, adaptation: Adaptation = "lora", **options: Any) -> Policy:
     config = PolicyConfig(model=str(model), adaptation=adaptation, lora_rank=4, device="cpu", **options)
     return Policy(config, seed=0)
 
@@ -33,7 +34,7 @@ def saved(folder: Path, model_type: str) -> Path:
 
 @pytest.mark.parametrize("adaptation", ["lora", "full"])
 @pytest.mark.parametrize("model", [DEMO_MODEL, TINY_RANDOM_MODEL])
-def test_what_works_passes_and_is_as_it_was(model, adaptation):
+def test_what_works_passes_and_is_as_it_was(model: str, adaptation: Adaptation) -> None:
     policy = a_policy(model, adaptation)
     before = {name: weights.detach().clone() for name, weights in policy.model.named_parameters()}
     random_state = torch.random.get_rng_state()
@@ -48,30 +49,30 @@ def test_what_works_passes_and_is_as_it_was(model, adaptation):
     assert torch.equal(torch.random.get_rng_state(), random_state)
 
 
-def test_rounding_in_bf16_passes():
+def test_rounding_in_bf16_passes() -> None:
     found = probe_policy(a_policy(precision="bf16"))
 
     assert found is not None
     assert 1e-5 < found.sampler < 0.1
 
 
-def test_a_model_that_only_speaks_is_asked_for_no_gradient(tmp_path):
+def test_a_model_that_only_speaks_is_asked_for_no_gradient(tmp_path: Path) -> None:
     found = probe_policy(FrozenPolicy(TINY_RANDOM_MODEL, device="cpu", day=date(2026, 1, 1)))
 
     assert found is not None
     assert found.sampler < 1e-5
 
 
-def test_dropout_that_stays_on_is_noticed(tmp_path, monkeypatch):
-    monkeypatch.setattr(policy_room, "switch_off_dropout", lambda model: None)
+def test_dropout_that_stays_on_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy_room, "switch_off_dropout", always(None))
     policy = a_policy(saved(tmp_path, "opt"), gradient_checkpointing=True)
 
     with pytest.raises(PolicyError, match=r"OPTForCausalLM.* differ by .* from pass to pass.*gradient_checkpointing"):
         probe_policy(policy)
 
 
-def test_a_sampler_that_says_something_else_is_noticed(monkeypatch):
-    def colder(logits_BV, temperature, draws):
+def test_a_sampler_that_says_something_else_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def colder(logits_BV: torch.Tensor, temperature: float, draws: list[float]):
         return choose_tokens(logits_BV, 0.8 * temperature, draws)
 
     monkeypatch.setattr("medical_team.policy.decoding.choose_tokens", colder)
@@ -80,7 +81,7 @@ def test_a_sampler_that_says_something_else_is_noticed(monkeypatch):
         probe_policy(a_policy())
 
 
-def test_gradients_that_are_no_numbers_are_noticed(tmp_path):
+def test_gradients_that_are_no_numbers_are_noticed(tmp_path: Path) -> None:
     # In Gemma 3n a padding token whose embedding is zero has an infinite gradient.
     policy = a_policy(saved(tmp_path, "gemma3n_text"))
 
@@ -88,18 +89,20 @@ def test_gradients_that_are_no_numbers_are_noticed(tmp_path):
         probe_policy(policy)
 
 
-def test_a_model_that_no_gradient_passes_is_noticed():
+def test_a_model_that_no_gradient_passes_is_noticed() -> None:
     policy = a_policy()
     model: Any = policy.model
-    model.get_output_embeddings().register_forward_pre_hook(
-        lambda module, inputs: (inputs[0].detach().requires_grad_(True),)
-    )
+
+    def cut(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+        return (inputs[0].detach().requires_grad_(True),)
+
+    model.get_output_embeddings().register_forward_pre_hook(cut)
 
     with pytest.raises(PolicyError, match=r"no gradient reaches what is to be trained.*policy\.adaptation to full"):
         probe_policy(policy)
 
 
-def test_what_breaks_while_computing_is_one_message():
+def test_what_breaks_while_computing_is_one_message() -> None:
     policy = a_policy()
 
     def broken(*_: object, **__: object):
@@ -113,8 +116,8 @@ def test_what_breaks_while_computing_is_one_message():
         probe_policy(policy)
 
 
-def test_no_memory_is_said_as_such(monkeypatch):
-    def full(self, *_: object, **__: object):
+def test_no_memory_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(rollout_room.TransformersRollout, "generate", full)
@@ -129,14 +132,16 @@ def policy() -> Policy:
 
 
 @pytest.fixture
-def large(monkeypatch):
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor with bf16, on which the tiny policy counts as one that is worth a probe."""
-    monkeypatch.setattr(probe, "has_bf16", lambda device: True)
+    monkeypatch.setattr(probe, "has_bf16", always(True))
     monkeypatch.setattr(probe, "SMALLEST_PROBED", 1)
 
 
 @pytest.mark.parametrize(("speedup", "precision"), [(0.6, "fp32"), (1.4, "fp32"), (1.9, "bf16")])
-def test_a_large_policy_takes_what_the_probe_shows_faster_and_says_so(policy, large, speedup, precision):
+def test_a_large_policy_takes_what_the_probe_shows_faster_and_says_so(
+    policy: Policy, large: None, speedup: float, precision: str
+) -> None:
     told: list[str] = []
 
     assert choose_precision(policy, told.append, lambda model: speedup) == precision
@@ -150,20 +155,22 @@ def not_asked(model: torch.nn.Module) -> float:
     pytest.fail("the processor was measured")
 
 
-def test_a_small_policy_is_not_probed(policy, monkeypatch):
-    monkeypatch.setattr(probe, "has_bf16", lambda device: True)
+def test_a_small_policy_is_not_probed(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "has_bf16", always(True))
 
     assert choose_precision(policy, pytest.fail, not_asked) == "auto"
 
 
-def test_a_processor_without_bf16_is_not_probed(policy, large, monkeypatch):
-    monkeypatch.setattr(probe, "has_bf16", lambda device: False)
+def test_a_processor_without_bf16_is_not_probed(policy: Policy, large: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "has_bf16", always(False))
 
     assert choose_precision(policy, pytest.fail, not_asked) == "auto"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_precision_that_is_named_stays(policy, large, monkeypatch, precision):
+def test_a_precision_that_is_named_stays(
+    policy: Policy, large: None, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
     monkeypatch.setattr(policy, "config", replace(policy.config, precision=precision))
 
     assert choose_precision(policy, pytest.fail, not_asked) == precision

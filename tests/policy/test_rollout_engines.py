@@ -8,6 +8,7 @@ from medical_team.policy import vllm_room
 from medical_team.policy.policy import Policy
 from medical_team.policy.rollout_engines import choose_engine
 from medical_team.policy.transformers_rollout import TransformersRollout
+from stand_ins import always
 
 CONFIG = RolloutConfig()
 
@@ -18,7 +19,7 @@ def policy() -> Policy:
 
 
 @pytest.mark.parametrize("engine", ["auto", "transformers"])
-def test_on_a_cpu_the_built_in_engine_draws(policy, engine):
+def test_on_a_cpu_the_built_in_engine_draws(policy: Policy, engine: str) -> None:
     chosen = choose_engine(policy, replace(CONFIG, engine=engine))
 
     assert isinstance(chosen.rollout, TransformersRollout)
@@ -26,24 +27,26 @@ def test_on_a_cpu_the_built_in_engine_draws(policy, engine):
     assert (chosen.config.engine, chosen.config.correction) == ("transformers", "none")
 
 
-def test_vllm_that_is_not_installed_is_told_how_to_get(policy, monkeypatch):
-    monkeypatch.setattr(vllm_room, "find_spec", lambda name: None)
+def test_vllm_that_is_not_installed_is_told_how_to_get(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_room, "find_spec", always(None))
     with pytest.raises(VllmUnavailableError, match=r"make vllm.*medical-team\[vllm\]"):
         choose_engine(policy, replace(CONFIG, engine="vllm"))
 
 
-def test_vllm_beside_another_transformers_names_both_versions(policy, monkeypatch):
-    monkeypatch.setattr(vllm_room, "find_spec", lambda name: object())
+def test_vllm_beside_another_transformers_names_both_versions(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_room, "find_spec", always(object()))
+
+    def version(name: str) -> str:
+        return {"vllm": "0.32.0", "transformers": "5.24.0"}.get(name, "1.0")
+
+    monkeypatch.setattr(vllm_room.metadata, "version", version)
     monkeypatch.setattr(
-        vllm_room.metadata, "version", lambda name: {"vllm": "0.32.0", "transformers": "5.24.0"}.get(name, "1.0")
-    )
-    monkeypatch.setattr(
-        vllm_room.metadata, "requires", lambda name: ["transformers>=5.16.1,<5.20", 'torch>=9; extra == "zen"']
+        vllm_room.metadata, "requires", always(["transformers>=5.16.1,<5.20", 'torch>=9; extra == "zen"'])
     )
     with pytest.raises(VllmUnavailableError, match=r"transformers is 5\.24\.0.*asks for .*<5\.20.*make vllm"):
         choose_engine(policy, replace(CONFIG, engine="vllm"))
 
 
-def test_a_precision_of_its_own_is_for_vllm(policy):
+def test_a_precision_of_its_own_is_for_vllm(policy: Policy) -> None:
     with pytest.raises(PolicyError, match=r"rollout\.precision is bf16"):
         choose_engine(policy, replace(CONFIG, precision="bf16"))

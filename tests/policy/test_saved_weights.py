@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -16,8 +17,8 @@ from medical_team.policy.policy import Policy
 def a_policy(folder: Path, **shape: int) -> Policy:
     """A demo policy with random weights, small."""
     model, tokenizer = make_demo_model(1, heads=2, **shape)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    cast("Any", model).save_pretrained(folder)
+    cast("Any", tokenizer).save_pretrained(folder)
     return Policy(PolicyConfig(model=str(folder), device="cpu", adaptation="full"), seed=0)
 
 

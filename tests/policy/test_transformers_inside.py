@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,14 +13,15 @@ import pytest
 import torch
 import transformers
 from decoding_cases import a_prompt, llama_config, model_of
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
-from safetensors.torch import load_file, save_file
+from safetensors import torch as safetensors_torch
 from tiny_architectures import TOKENIZER, tiny_model
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel, cache_utils
 
 from builders import present
+from medical_team.policy.library_types import active_adapter, from_pretrained, read_tensors
 from medical_team.policy.transformers_inside import (
     ATTENTION_LAYERS,
     CACHE_NAMES,
@@ -51,32 +53,32 @@ def prompt() -> torch.Tensor:
     return torch.tensor([a_prompt(6)])
 
 
-def test_forward_takes_a_cache_under_one_of_the_known_names():
+def test_forward_takes_a_cache_under_one_of_the_known_names() -> None:
     name = cache_parameter(model_of("llama"))
     assert name in CACHE_NAMES, f"{VERSION} no longer takes a cache under any of {CACHE_NAMES}"
 
 
-def test_an_output_gives_its_cache_back_under_one_of_the_known_names():
+def test_an_output_gives_its_cache_back_under_one_of_the_known_names() -> None:
     output = model_of("llama")(input_ids=prompt(), use_cache=True)
     assert cache_of(output) is not None, f"{VERSION} no longer gives a cache back under any of {CACHE_NAMES}"
     assert cache_of(output).get_seq_length() == 6
     assert cache_of(model_of("llama")(input_ids=prompt(), use_cache=False)) is None
 
 
-def test_a_model_says_whether_it_keeps_a_state():
+def test_a_model_says_whether_it_keeps_a_state() -> None:
     assert hasattr(transformers.PreTrainedModel, "_is_stateful"), f"{VERSION} no longer has _is_stateful"
     assert keeps_a_state(tiny_model("mamba")), f"{VERSION} no longer says of Mamba that it keeps a state"
     assert not keeps_a_state(model_of("llama"))
 
 
-def test_the_layers_of_caches_have_their_names():
+def test_the_layers_of_caches_have_their_names() -> None:
     absent = [name for name in (*ATTENTION_LAYERS, *RECURRENT_LAYERS) if not hasattr(cache_utils, name)]
     # The newer ones may be missing from an older release.
     assert not set(absent) - {"DynamicIndexedLayer"}, f"{VERSION} no longer has the cache layers {absent}"
 
 
 @pytest.mark.parametrize("model_type", ["llama", "gemma3_text", "lfm2", "mamba", "falcon_h1", "nemotron_h"])
-def test_the_default_cache_is_what_the_model_makes(model_type: str):
+def test_the_default_cache_is_what_the_model_makes(model_type: str) -> None:
     model = tiny_model(model_type)
     default, made = default_cache(model.config), cache_of(model(input_ids=prompt(), use_cache=True))
     kinds = [type(layer).__name__ for layer in made.layers]
@@ -86,13 +88,13 @@ def test_the_default_cache_is_what_the_model_makes(model_type: str):
     assert has_attention_layers(made) == (model_type != "mamba")
 
 
-def test_a_cache_of_the_models_own_making_is_not_ordinary():
+def test_a_cache_of_the_models_own_making_is_not_ordinary() -> None:
     assert not is_ordinary(cache_of(tiny_model("minimax")(input_ids=prompt(), use_cache=True)))
     assert not is_ordinary(cache_of(tiny_model("rwkv")(input_ids=prompt(), use_cache=True)))
 
 
-def test_a_dynamic_layer_holds_keys_and_values_of_all_tokens():
-    layer = cache_utils.DynamicLayer()
+def test_a_dynamic_layer_holds_keys_and_values_of_all_tokens() -> None:
+    layer: Any = cache_utils.DynamicLayer()
     keys = torch.arange(24.0).reshape(2, 1, 3, 4)
     assert not layer.is_initialized
     assert layer.get_seq_length() == 0
@@ -108,8 +110,8 @@ def test_a_dynamic_layer_holds_keys_and_values_of_all_tokens():
     assert layer.get_mask_sizes(1) == (7, 0)
 
 
-def test_a_sliding_layer_counts_all_tokens():
-    layer = cache_utils.DynamicSlidingWindowLayer(sliding_window=4)
+def test_a_sliding_layer_counts_all_tokens() -> None:
+    layer: Any = cache_utils.DynamicSlidingWindowLayer(sliding_window=4)
     layer.update(torch.zeros(1, 1, 9, 2), torch.zeros(1, 1, 9, 2))
     assert layer.cumulative_length == 9, f"{VERSION} no longer counts in DynamicSlidingWindowLayer.cumulative_length"
     count_as(layer, 20)
@@ -118,7 +120,7 @@ def test_a_sliding_layer_counts_all_tokens():
 
 
 @pytest.mark.parametrize("model_type", ["gemma3_text", "lfm2", "mamba", "falcon_h1"])
-def test_reordering_a_cache_keeps_the_chosen_rows(model_type: str):
+def test_reordering_a_cache_keeps_the_chosen_rows(model_type: str) -> None:
     """As a beam search does it; two rows of three go on as if the third had never been."""
     model, name = tiny_model(model_type), cache_parameter(tiny_model(model_type))
     prompts = torch.tensor([a_prompt(6, seed=seed) for seed in range(3)])
@@ -131,7 +133,7 @@ def test_reordering_a_cache_keeps_the_chosen_rows(model_type: str):
     assert torch.allclose(reordered, whole, atol=1e-4), f"{VERSION}: Cache.reorder_cache leaves something behind"
 
 
-def test_what_is_saved_is_called_as_it_was_named(tmp_path: Path):
+def test_what_is_saved_is_called_as_it_was_named(tmp_path: Path) -> None:
     model = tiny_model("llama")
     name_model(model, "owner/model")
     adapted = get_peft_model(model, LoraConfig(target_modules=["q_proj"], task_type=TaskType.CAUSAL_LM))
@@ -140,33 +142,33 @@ def test_what_is_saved_is_called_as_it_was_named(tmp_path: Path):
     assert base == "owner/model", f"{VERSION} no longer names a base after config._name_or_path"
 
 
-def test_models_that_write_text_are_told_from_others():
+def test_models_that_write_text_are_told_from_others() -> None:
     named = f"{VERSION} no longer lists causal models in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
     assert has_causal_head("llama"), named
     assert not has_causal_head("vit"), named
 
 
-def test_loading_tells_which_weights_are_missing_and_renames_others(tmp_path: Path):
-    tiny_model("llama").save_pretrained(tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
+def test_loading_tells_which_weights_are_missing_and_renames_others(tmp_path: Path) -> None:
+    cast("Any", tiny_model("llama")).save_pretrained(tmp_path)
+    weights = read_tensors(tmp_path / "model.safetensors")
     del weights["model.norm.weight"]
-    save_file(
+    cast("Any", safetensors_torch).save_file(
         {f"inner.{key}": value for key, value in weights.items()}, tmp_path / "model.safetensors", {"format": "pt"}
     )
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        tmp_path, output_loading_info=True, key_mapping={"^inner\\.": ""}
+    loaded: Any = from_pretrained(
+        AutoModelForCausalLM, tmp_path, output_loading_info=True, key_mapping={"^inner\\.": ""}
     )
     _, information = loaded
     assert set(information["missing_keys"]) == {"model.norm.weight"}, f"{VERSION}: missing_keys or key_mapping changed"
 
 
-def test_weights_from_gguf_can_be_saved(tmp_path: Path):
+def test_weights_from_gguf_can_be_saved(tmp_path: Path) -> None:
     model = tiny_model("llama", num_key_value_heads=4)
     write_gguf(model, tmp_path / "model.gguf")
-    read = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf", dtype=torch.float32)
-    fresh = without_quantisation(read)
+    read = from_pretrained(AutoModelForCausalLM, tmp_path, gguf_file="model.gguf", dtype=torch.float32)
+    fresh: Any = without_quantisation(read)
     fresh.save_pretrained(tmp_path / "saved")
-    again = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
+    again = from_pretrained(AutoModelForCausalLM, tmp_path / "saved")
     for name, weight in read.state_dict().items():
         assert torch.equal(again.state_dict()[name], weight), f"{VERSION}: {name} of a GGUF file is not saved"
 
@@ -195,29 +197,29 @@ def write_gguf(model: PreTrainedModel, path: Path) -> None:
     writer.close()
 
 
-def test_modules_that_recompute_have_a_flag():
+def test_modules_that_recompute_have_a_flag() -> None:
     model = tiny_model("llama")
     assert not list(recomputing_modules(model))
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    cast("Any", model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     found = f"{VERSION} no longer marks modules that recompute with gradient_checkpointing"
     assert len(list(recomputing_modules(model))) >= model.config.num_hidden_layers, found
 
 
-def test_dropout_layers_are_recognised():
+def test_dropout_layers_are_recognised() -> None:
     kinds = (torch.nn.Dropout, torch.nn.Dropout1d, torch.nn.Dropout2d, torch.nn.AlphaDropout)
     others = [kind.__name__ for kind in kinds if not is_dropout(kind(0.5))]
     assert not others, f"torch {torch.__version__} no longer derives {others} from _DropoutNd"
     assert not is_dropout(torch.nn.Identity())
 
 
-def test_gpt2_has_transposed_linear_layers():
+def test_gpt2_has_transposed_linear_layers() -> None:
     layer = tiny_model("gpt2").get_submodule("transformer.h.0.mlp.c_fc")
     assert isinstance(layer, Conv1D), f"{VERSION} no longer builds GPT-2 of Conv1D"
-    assert layer.weight.shape == (32, layer.nf)
+    assert layer.weight.shape == (32, cast("Any", layer).nf)
 
 
-def test_a_saved_tokenizer_speaks_of_itself_in_known_words(tmp_path: Path):
-    TOKENIZER.save_pretrained(tmp_path)
+def test_a_saved_tokenizer_speaks_of_itself_in_known_words(tmp_path: Path) -> None:
+    cast("Any", TOKENIZER).save_pretrained(tmp_path)
     written = json.loads((tmp_path / "tokenizer_config.json").read_text())
     words = f"{VERSION} writes another tokenizer_config.json: {sorted(written)}"
     assert written["tokenizer_class"] in ("TokenizersBackend", "PreTrainedTokenizerFast"), words
@@ -229,7 +231,7 @@ def an_adapted_model() -> PeftModel:
     return cast("PeftModel", get_peft_model(tiny_model("llama"), config))
 
 
-def test_a_base_model_computes_with_the_adapter_inside_of_it():
+def test_a_base_model_computes_with_the_adapter_inside_of_it() -> None:
     adapted = an_adapted_model()
     base = base_model_of(adapted)
     inside = f"{PEFT_VERSION} no longer has adapters inside of get_base_model()"
@@ -240,12 +242,13 @@ def test_a_base_model_computes_with_the_adapter_inside_of_it():
         assert not torch.equal(base(input_ids=prompt()).logits, an_adapted_model()(input_ids=prompt()).logits), inside
 
 
-def test_loading_an_adapter_tells_what_is_missing_and_what_has_no_place(tmp_path: Path):
-    adapted = an_adapted_model()
-    weights = get_peft_model_state_dict(adapted)
+def test_loading_an_adapter_tells_what_is_missing_and_what_has_no_place(tmp_path: Path) -> None:
+    adapted: Any = an_adapted_model()
+    library: Any = peft
+    weights = library.get_peft_model_state_dict(adapted)
     absent = sorted(weights)[0]
     changed = {"base_model.model.elsewhere.lora_A.weight": weights.pop(absent), **weights}
-    found = set_peft_model_state_dict(adapted, changed)
+    found = library.set_peft_model_state_dict(adapted, changed)
     told = f"{PEFT_VERSION} no longer tells missing_keys and unexpected_keys"
     assert [key for key in found.unexpected_keys if "elsewhere" in key], told
     assert [key for key in found.missing_keys if ".lora_" in key], told
@@ -255,16 +258,16 @@ def test_loading_an_adapter_tells_what_is_missing_and_what_has_no_place(tmp_path
     assert hasattr(again, "missing_keys"), told
 
 
-def test_an_adapted_layer_holds_what_was_there_before():
+def test_an_adapted_layer_holds_what_was_there_before() -> None:
     layers = [module for module in an_adapted_model().modules() if isinstance(module, LoraLayer)]
     kinds = f"{PEFT_VERSION} no longer derives adapted layers from LoraLayer, around get_base_layer()"
     assert len(layers) == 2, kinds
     assert all(isinstance(cast("BaseTunerLayer", layer).get_base_layer(), torch.nn.Linear) for layer in layers), kinds
 
 
-def test_the_configuration_of_an_adapter_tells_its_targets():
+def test_the_configuration_of_an_adapter_tells_its_targets() -> None:
     adapted = an_adapted_model()
-    config = adapted.peft_config[str(adapted.active_adapter)]
+    config = adapted.peft_config[active_adapter(adapted)]
     assert isinstance(config, LoraConfig)
     assert config.target_modules is not None
     assert set(config.target_modules) == {"q_proj"}, f"{PEFT_VERSION} no longer keeps target_modules in peft_config"
@@ -272,25 +275,30 @@ def test_the_configuration_of_an_adapter_tells_its_targets():
 
 
 class Wrapped(LlamaForCausalLM):
-    def forward(self, *args, **kwargs):  # type: ignore[override]
+    def forward(self, *args: Any, **kwargs: Any):  # type: ignore[override]
         return super().forward(*args, **kwargs)
 
 
 class OfTheOldSchool(LlamaForCausalLM):
     """As a model's own code was written before transformers 5.24."""
 
-    def forward(self, input_ids=None, past_key_values=None, **kwargs):  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Any = None,
+        past_key_values: transformers.DynamicCache | None = None,
+        **kwargs: Any,
+    ):
         kwargs[str(cache_parameter(model_of("llama")))] = past_key_values
         return super().forward(input_ids=input_ids, **kwargs)
 
 
 class Narrow(LlamaForCausalLM):
-    def forward(self, input_ids):  # type: ignore[override]
+    def forward(self, input_ids: Any):  # type: ignore[override]
         return super().forward(input_ids=input_ids)
 
 
 @pytest.mark.parametrize("kind", [Wrapped, OfTheOldSchool])
-def test_a_wrapper_that_hands_everything_on_takes_what_its_class_takes(kind: type[LlamaForCausalLM]):
+def test_a_wrapper_that_hands_everything_on_takes_what_its_class_takes(kind: type[LlamaForCausalLM]) -> None:
     model = kind(llama_config()).eval()
     name = cache_parameter(model)
     assert name == (cache_parameter(model_of("llama")) if kind is Wrapped else "past_key_values")
@@ -300,17 +308,21 @@ def test_a_wrapper_that_hands_everything_on_takes_what_its_class_takes(kind: typ
     assert cache_of(second).get_seq_length() == 12
 
 
-def test_a_forward_that_hands_nothing_on_takes_what_it_names():
+def test_a_forward_that_hands_nothing_on_takes_what_it_names() -> None:
     model = Narrow(llama_config()).eval()
     assert cache_parameter(model) is None
     assert takes(model, "input_ids")
     assert not takes(model, "logits_to_keep")
 
 
-def test_a_forward_that_was_replaced_after_the_model_was_made_counts():
+def test_a_forward_that_was_replaced_after_the_model_was_made_counts() -> None:
     model = LlamaForCausalLM(llama_config())
-    forward = model.forward
-    model.forward = lambda *args, **kwargs: forward(*args, **kwargs)
+    forward: Callable[..., Any] = model.forward
+
+    def handing_on(*args: Any, **kwargs: Any) -> Any:
+        return forward(*args, **kwargs)
+
+    model.forward = handing_on
     assert cache_parameter(model) == cache_parameter(model_of("llama"))
     model.forward = lambda input_ids: forward(input_ids)  # type: ignore[assignment]
     assert cache_parameter(model) is None

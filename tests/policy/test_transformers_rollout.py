@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def unheard(sentence: str) -> None:
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2", "gemma3"])
-def policy(request, tmp_path_factory) -> Policy:
+def policy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Policy:
     folder = tmp_path_factory.mktemp("models") / request.param
     save_tiny_model(folder, architecture=request.param)
     return Policy(PolicyConfig(model=str(folder), device="cpu"), seed=0)
@@ -40,20 +40,20 @@ def tiny_policy() -> Policy:
     return Policy(PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu"), seed=0)
 
 
-def a_request(number: int, *, max_tokens: int = 24, **changes) -> RolloutRequest:
+def a_request(number: int, *, max_tokens: int = 24, **changes: Any) -> RolloutRequest:
     prompt = "Read this note: " + "cough and fever " * number
     return RolloutRequest(
         speaker=Speaker(Role.ASSESSOR), prompt=prompt, reply_prefix="", max_tokens=max_tokens, seed=number, **changes
     )
 
 
-def replies(policy: Policy, requests, config: RolloutConfig = CONFIG) -> list[Reply]:
+def replies(policy: Policy, requests: Sequence[RolloutRequest], config: RolloutConfig = CONFIG) -> list[Reply]:
     answers = TransformersRollout(policy, config, warn=unheard).generate(requests)
     assert all(isinstance(answer, Reply) for answer in answers)
     return answers  # type: ignore[return-value]
 
 
-def test_the_samplers_log_probs_are_the_learners(policy):
+def test_the_samplers_log_probs_are_the_learners(policy: Policy) -> None:
     drawn = replies(policy, [a_request(number) for number in range(1, 7)])
     samples = [
         a_sample(prompt_token_ids=reply.prompt_token_ids, token_ids=reply.token_ids, log_probs=reply.log_probs)
@@ -69,7 +69,7 @@ def test_the_samplers_log_probs_are_the_learners(policy):
         torch.testing.assert_close(learners, torch.tensor(reply.log_probs), rtol=0, atol=1e-4)
 
 
-def test_a_reply_depends_on_its_own_seed_and_not_on_its_batch(policy):
+def test_a_reply_depends_on_its_own_seed_and_not_on_its_batch(policy: Policy) -> None:
     requests = [a_request(number) for number in range(1, 7)]
     together = replies(policy, requests)
     alone = [replies(policy, [request])[0] for request in requests]
@@ -78,7 +78,7 @@ def test_a_reply_depends_on_its_own_seed_and_not_on_its_batch(policy):
     assert together != replies(policy, [replace(request, seed=request.seed + 100) for request in requests])
 
 
-def test_greedy_replies_take_the_likeliest_token(policy):
+def test_greedy_replies_take_the_likeliest_token(policy: Policy) -> None:
     greedy, sampled = replies(policy, [a_request(3, is_greedy=True), a_request(3)])
     (again,) = replies(policy, [replace(a_request(3, is_greedy=True), seed=77)])
 
@@ -90,7 +90,7 @@ def test_greedy_replies_take_the_likeliest_token(policy):
     assert greedy.token_ids[0] == first
 
 
-def test_samples_follow_the_models_distribution(tiny_policy):
+def test_samples_follow_the_models_distribution(tiny_policy: Policy) -> None:
     """The first token of 2,000 replies, against the model's own probabilities."""
     requests = [replace(a_request(1, max_tokens=1), seed=seed) for seed in range(2000)]
     drawn = replies(tiny_policy, requests, replace(CONFIG, batch_size=500))
@@ -104,7 +104,7 @@ def test_samples_follow_the_models_distribution(tiny_policy):
     assert deviation_V.max() < 5
 
 
-def test_the_end_of_sequence_is_an_action_token_and_a_cut_reply_has_none(tiny_policy):
+def test_the_end_of_sequence_is_an_action_token_and_a_cut_reply_has_none(tiny_policy: Policy) -> None:
     drawn = replies(tiny_policy, [replace(a_request(1, max_tokens=400), seed=seed) for seed in range(24)])
 
     finished = [reply for reply in drawn if reply.is_finished]
@@ -117,7 +117,7 @@ def test_the_end_of_sequence_is_an_action_token_and_a_cut_reply_has_none(tiny_po
         assert reply.is_finished or len(reply.token_ids) == 400
 
 
-def test_every_request_gets_its_answer_in_order_even_when_some_are_too_long(tiny_policy):
+def test_every_request_gets_its_answer_in_order_even_when_some_are_too_long(tiny_policy: Policy) -> None:
     rollout = TransformersRollout(tiny_policy, replace(CONFIG, max_prompt_tokens=200))
     answers = rollout.generate([a_request(number, max_tokens=number) for number in (2, 60, 1, 60, 3)])
 
@@ -130,14 +130,14 @@ def test_every_request_gets_its_answer_in_order_even_when_some_are_too_long(tiny
     assert rollout.generate([]) == []
 
 
-def test_the_reference_speaks_as_the_policy_did_at_the_start(policy):
+def test_the_reference_speaks_as_the_policy_did_at_the_start(policy: Policy) -> None:
     requests = [a_request(number) for number in range(1, 4)]
     asked = [replace(request, speaker=replace(request.speaker, version=REFERENCE)) for request in requests]
 
     assert replies(policy, requests) == replies(policy, asked)
 
 
-def test_progress_is_told(tiny_policy):
+def test_progress_is_told(tiny_policy: Policy) -> None:
     told: list[tuple[int, int]] = []
     requests = [a_request(number, max_tokens=2) for number in range(1, 7)]
     TransformersRollout(tiny_policy, CONFIG).generate(requests, lambda done, total: told.append((done, total)))
@@ -146,18 +146,22 @@ def test_progress_is_told(tiny_policy):
 
 
 @contextlib.contextmanager
-def tokens_read(policy: Policy) -> Iterator[list[int]]:
+def tokens_read(policy: Policy) -> Generator[list[int]]:
     """The rows times columns of each pass of the policy's model while the block runs."""
     passes: list[int] = []
-    embeddings = policy.model.get_input_embeddings()  # type: ignore[operator]
-    handle = embeddings.register_forward_hook(lambda module, inputs, output: passes.append(inputs[0].numel()))
+
+    def look(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], _output: torch.Tensor) -> None:
+        passes.append(inputs[0].numel())
+
+    embeddings = cast("Any", policy.model).get_input_embeddings()
+    handle = embeddings.register_forward_hook(look)
     try:
         yield passes
     finally:
         handle.remove()
 
 
-def test_what_all_prompts_begin_with_is_read_once_a_call(tiny_policy):
+def test_what_all_prompts_begin_with_is_read_once_a_call(tiny_policy: Policy) -> None:
     """Six prompts of several lengths; they share 31 tokens and more, and each is asked for one token."""
     with tokens_read(tiny_policy) as passes:
         drawn = replies(tiny_policy, [a_request(number, max_tokens=1) for number in range(1, 7)])
@@ -170,7 +174,7 @@ def test_what_all_prompts_begin_with_is_read_once_a_call(tiny_policy):
     assert sum(own) <= sum(batches) <= 1.1 * sum(lengths) - len(lengths) * shared
 
 
-def test_one_prompt_asked_many_times_is_read_once(policy):
+def test_one_prompt_asked_many_times_is_read_once(policy: Policy) -> None:
     requests = [replace(a_request(2, max_tokens=1), seed=seed) for seed in range(4)]
     with tokens_read(policy) as passes:
         (first, *_) = replies(policy, requests)
@@ -178,10 +182,10 @@ def test_one_prompt_asked_many_times_is_read_once(policy):
     assert passes == [len(first.prompt_token_ids) - 1, 4]
 
 
-def test_sliding_windows_share_a_beginning_only_among_prompts_of_one_length(policy):
+def test_sliding_windows_share_a_beginning_only_among_prompts_of_one_length(policy: Policy) -> None:
     same = [replace(a_request(2, max_tokens=1), prompt=f"Read this note: cough {word}") for word in ("one", "two")]
     other = replace(same[1], prompt="Read this note: cough three")
-    is_sliding = policy.model.config.model_type == "gemma3_text"
+    is_sliding = cast("Any", policy.model).config.model_type == "gemma3_text"
 
     with tokens_read(policy) as of_one_length:
         replies(policy, same)
@@ -192,7 +196,7 @@ def test_sliding_windows_share_a_beginning_only_among_prompts_of_one_length(poli
     assert len(of_two_lengths) == (1 if is_sliding else 2)
 
 
-def test_new_weights_speak_at_once(policy):
+def test_new_weights_speak_at_once(policy: Policy) -> None:
     """Nothing that was made with the old weights, such as a shared beginning, is kept for the next call."""
     requests = [a_request(number, max_tokens=8, is_greedy=True) for number in (2, 2, 3)]
     rollout = TransformersRollout(policy, CONFIG, warn=unheard)
@@ -217,7 +221,7 @@ def test_new_weights_speak_at_once(policy):
     assert rollout.generate(requests) == before
 
 
-def test_policy_and_reference_greedy_and_sampled_can_be_asked_together(tiny_policy):
+def test_policy_and_reference_greedy_and_sampled_can_be_asked_together(tiny_policy: Policy) -> None:
     requests = [
         replace(
             a_request(number, is_greedy=number % 3 == 0),
@@ -234,7 +238,7 @@ def test_policy_and_reference_greedy_and_sampled_can_be_asked_together(tiny_poli
         assert len(reply.token_ids) == request.max_tokens or reply.is_finished
 
 
-def test_a_policy_with_gradient_checkpointing_speaks_as_one_without():
+def test_a_policy_with_gradient_checkpointing_speaks_as_one_without() -> None:
     plain, checkpointed = (
         Policy(PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", gradient_checkpointing=is_on), seed=0)
         for is_on in (False, True)
@@ -262,7 +266,7 @@ def requests_of(lengths: list[int]) -> list[RolloutRequest]:
 
 
 @pytest.fixture(scope="module", params=sorted(EXAMPLES))
-def a_policy(request, tmp_path_factory) -> Policy:
+def a_policy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Policy:
     folder = tmp_path_factory.mktemp("models") / request.param
     save_tiny_architecture(folder, request.param)
     return Policy(PolicyConfig(model=str(folder), device="cpu", adaptation="full"), seed=0)
@@ -273,7 +277,7 @@ def path_of_policy(a_policy: Policy) -> RolloutPath:
     return EXAMPLES[config.model_type]
 
 
-def test_every_architecture_but_the_fast_ones_has_an_announcement():
+def test_every_architecture_but_the_fast_ones_has_an_announcement() -> None:
     for name in sorted(SHAPES):
         model = DecodingModel(tiny(name))
         said = announcement(model)
@@ -281,7 +285,7 @@ def test_every_architecture_but_the_fast_ones_has_an_announcement():
         assert said is None or said.startswith(model.name)
 
 
-def test_a_slow_path_is_announced_once(a_policy):
+def test_a_slow_path_is_announced_once(a_policy: Policy) -> None:
     said: list[str] = []
     rollout = TransformersRollout(a_policy, RolloutConfig(batch_size=4), warn=said.append)
     for _ in range(3):
@@ -289,7 +293,7 @@ def test_a_slow_path_is_announced_once(a_policy):
     assert len(said) == (0 if path_of_policy(a_policy) is RolloutPath.FULL else 1)
 
 
-def test_nobody_has_to_listen_to_hear_it(a_policy):
+def test_nobody_has_to_listen_to_hear_it(a_policy: Policy) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         TransformersRollout(a_policy, RolloutConfig()).generate(requests_of([2]))
@@ -297,7 +301,7 @@ def test_nobody_has_to_listen_to_hear_it(a_policy):
     assert bool(said) == (path_of_policy(a_policy) in (RolloutPath.HELD, RolloutPath.REREAD))
 
 
-def test_the_metrics_tell_the_path_and_how_often_a_token_was_read(a_policy):
+def test_the_metrics_tell_the_path_and_how_often_a_token_was_read(a_policy: Policy) -> None:
     rollout = TransformersRollout(a_policy, RolloutConfig(batch_size=4), warn=lambda text: None)
     assert rollout.take_metrics() == {}
     rollout.generate(requests_of([24] * 8))

@@ -1,6 +1,7 @@
 """The real vLLM, on a CPU, with a policy for each role and with past selves."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,11 +18,11 @@ VLLM.module("vllm")
 
 
 @pytest.mark.parametrize("serves_adapters", [False, True])
-def test_each_role_and_version_speaks_as_with_the_built_in_engine(tmp_path, serves_adapters):
+def test_each_role_and_version_speaks_as_with_the_built_in_engine(tmp_path: Path, serves_adapters: bool) -> None:
     assessor = make_policy(save_model(tmp_path / "model"))
     attacker = assessor.beside("attacker", seed=2)
     pair = PolicyPair(assessor, lambda: attacker)
-    torch.manual_seed(5)
+    torch.default_generator.manual_seed(5)
     for policy in (assessor, attacker):
         for _, weights in policy.trainable_parameters():
             weights.data += 0.3 * torch.randn_like(weights)

@@ -1,8 +1,10 @@
 """The real vLLM, on a CPU."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -24,23 +26,23 @@ ROUNDING = 2e-4
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory):
     return save_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
-def policy(folder) -> Policy:
+def policy(folder: Path) -> Policy:
     return make_policy(folder)
 
 
 @pytest.fixture(scope="module")
-def rollout(policy) -> Iterator[VllmRollout]:
+def rollout(policy: Policy) -> Iterator[VllmRollout]:
     rollout = VllmRollout(policy, CONFIG)
     yield rollout
     rollout.close()
 
 
-def mismatch(policy: Policy, replies, version: str = LIVING) -> float:
+def mismatch(policy: Policy, replies: Sequence[Any], version: str = LIVING) -> float:
     """The largest difference between the log-probs of the replies and the learner's own."""
     samples = [sample_of(reply) for reply in replies]
     own_NR = ReinforceLearner(policy, RunConfig(rollout=CONFIG)).log_probs(samples, version)
@@ -50,7 +52,7 @@ def mismatch(policy: Policy, replies, version: str = LIVING) -> float:
     )
 
 
-def test_log_probs_are_the_learners_after_each_update(rollout, policy):
+def test_log_probs_are_the_learners_after_each_update(rollout: VllmRollout, policy: Policy) -> None:
     for update in range(3):
         assert mismatch(policy, rollout.generate(requests_for(6))) < ROUNDING
         learn_a_little(policy, update)
@@ -58,7 +60,7 @@ def test_log_probs_are_the_learners_after_each_update(rollout, policy):
     assert mismatch(policy, rollout.generate(requests_for(6))) < ROUNDING
 
 
-def test_the_reference_speaks_beside_the_policy_that_learns(rollout, policy):
+def test_the_reference_speaks_beside_the_policy_that_learns(rollout: VllmRollout, policy: Policy) -> None:
     requests = [*requests_for(3), *requests_for(3, REFERENCE)]
     replies = rollout.generate(requests)
 
@@ -68,18 +70,19 @@ def test_the_reference_speaks_beside_the_policy_that_learns(rollout, policy):
     assert mismatch(policy, rollout.generate(requests_for(3))) < ROUNDING
 
 
-def test_the_weights_that_learn_stay_as_they_are(rollout, policy):
-    before = {name: weight.clone() for name, weight in policy.model.state_dict().items()}
+def test_the_weights_that_learn_stay_as_they_are(rollout: VllmRollout, policy: Policy) -> None:
+    model = cast("Any", policy.model)
+    before: dict[str, torch.Tensor] = {name: weight.clone() for name, weight in model.state_dict().items()}
     rollout.follow()
     rollout.generate(requests_for(2))
 
-    assert all(torch.equal(weight, before[name]) for name, weight in policy.model.state_dict().items())
-    assert any(parameter.requires_grad for parameter in policy.model.parameters())
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    assert any(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_a_request_is_answered_alike_among_others_and_alone(rollout):
+def test_a_request_is_answered_alike_among_others_and_alone(rollout: Any) -> None:
     requests = requests_for(6)
-    together = rollout.generate(requests)
+    together: list[Any] = rollout.generate(requests)
 
     assert len({reply.token_ids for reply in together}) == len(together)
     assert rollout.generate(requests) == together
@@ -90,14 +93,14 @@ def test_a_request_is_answered_alike_among_others_and_alone(rollout):
     assert rollout.generate([]) == []
 
 
-def test_greedy_replies_ignore_the_seed(rollout):
+def test_greedy_replies_ignore_the_seed(rollout: Any) -> None:
     one, other = requests_for(1, is_greedy=True)[0], replace(requests_for(1, is_greedy=True)[0], seed=7)
 
     assert rollout.generate([one])[0].token_ids == rollout.generate([other])[0].token_ids
 
 
-def test_replies_end_with_their_end_token_or_at_the_limit(rollout, policy):
-    replies = rollout.generate([replace(each, max_tokens=48) for each in requests_for(24)])
+def test_replies_end_with_their_end_token_or_at_the_limit(rollout: VllmRollout, policy: Policy) -> None:
+    replies: list[Any] = rollout.generate([replace(each, max_tokens=48) for each in requests_for(24)])
 
     for reply in replies:
         assert len(reply.token_ids) == len(reply.log_probs)
@@ -106,7 +109,7 @@ def test_replies_end_with_their_end_token_or_at_the_limit(rollout, policy):
     assert {reply.is_finished for reply in replies} == {True, False}
 
 
-def test_a_prompt_that_is_too_long_is_refused_and_progress_is_told(rollout):
+def test_a_prompt_that_is_too_long_is_refused_and_progress_is_told(rollout: VllmRollout) -> None:
     told: list[tuple[int, int]] = []
     requests = [*requests_for(3), replace(requests_for(1)[0], prompt="note " * 200)]
     replies = rollout.generate(requests, lambda done, total: told.append((done, total)))
@@ -117,12 +120,12 @@ def test_a_prompt_that_is_too_long_is_refused_and_progress_is_told(rollout):
     assert sorted(told) == told
 
 
-def test_an_unknown_speaker_is_named(rollout):
+def test_an_unknown_speaker_is_named(rollout: VllmRollout) -> None:
     with pytest.raises(PolicyError, match="no version 'step-7'"):
         rollout.generate(requests_for(1, "step-7"))
 
 
-def test_an_engine_that_dies_is_started_again_once(folder, monkeypatch):
+def test_an_engine_that_dies_is_started_again_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = make_policy(folder)
     told: list[str] = []
     rollout = VllmRollout(policy, CONFIG, notify=told.append)
@@ -131,7 +134,7 @@ def test_an_engine_that_dies_is_started_again_once(folder, monkeypatch):
     engine = importlib.import_module("vllm").LLM
     answer, deaths = engine.wait_for_completion, [1]
 
-    def die_sometimes(self, *arguments, **options):
+    def die_sometimes(self: Any, *arguments: Any, **options: Any):
         if deaths:
             deaths.pop()
             raise RuntimeError("the engine core died")
@@ -148,7 +151,7 @@ def test_an_engine_that_dies_is_started_again_once(folder, monkeypatch):
     rollout.close()
 
 
-def test_full_weights_follow_too(folder):
+def test_full_weights_follow_too(folder: Path) -> None:
     policy = make_policy(folder, "full")
     rollout = VllmRollout(policy, CONFIG)
     learn_a_little(policy, 1)
@@ -160,7 +163,7 @@ def test_full_weights_follow_too(folder):
     assert mismatch(policy, replies[3:], REFERENCE) < ROUNDING
 
 
-def test_adapters_are_served_beside_the_weights(folder):
+def test_adapters_are_served_beside_the_weights(folder: Path) -> None:
     policy = make_policy(folder)
     rollout = VllmRollout(policy, CONFIG, serves_adapters=True)
     for update in range(3):
@@ -172,16 +175,22 @@ def test_adapters_are_served_beside_the_weights(folder):
     rollout.close()
 
 
-def test_a_model_that_it_cannot_serve_is_named_with_the_remedy():
+def test_a_model_that_it_cannot_serve_is_named_with_the_remedy() -> None:
     # Heads of 8 numbers, for which there is no kernel on a CPU.
     policy = Policy(PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4), seed=1)
     with pytest.raises(VllmUnavailableError, match=r"doesn't start with tiny-random.*\n?.*rollout\.engine"):
         VllmRollout(policy, CONFIG)
 
 
-def test_memory_that_is_short_at_the_start_is_named_with_the_remedy(folder, monkeypatch):
+def test_memory_that_is_short_at_the_start_is_named_with_the_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = vllm.LLM
-    monkeypatch.setattr("vllm.LLM", lambda **options: start(**{**options, "kv_cache_memory_bytes": 1000}))
+
+    def start_with_little(**options: Any) -> Any:
+        return start(**{**options, "kv_cache_memory_bytes": 1000})
+
+    monkeypatch.setattr("vllm.LLM", start_with_little)
     with pytest.raises(VllmUnavailableError, match=r"No available memory.*more free memory.*rollout\.batch_size"):
         VllmRollout(make_policy(folder), replace(CONFIG, batch_size=7))
 
@@ -193,8 +202,10 @@ def test_memory_that_is_short_at_the_start_is_named_with_the_remedy(folder, monk
         MemoryError(),
     ],
 )
-def test_memory_that_the_system_refuses_at_the_start_is_too(folder, monkeypatch, error):
-    def refuse(**_options):
+def test_memory_that_the_system_refuses_at_the_start_is_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(**_options: object):
         raise error
 
     monkeypatch.setattr("vllm.LLM", refuse)

@@ -1,6 +1,7 @@
 """Who speaks in the one engine of a process, with engines that only remember whether they were ended."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ class Speaker:
 ONE, OTHER = Speaker(), Speaker()
 
 
-def test_policies_of_one_shape_take_turns_in_one_engine_and_bring_their_weights():
+def test_policies_of_one_shape_take_turns_in_one_engine_and_bring_their_weights() -> None:
     room: EngineRoom[Engine] = EngineRoom()
     engine, is_another = room.enter(ONE, SHAPE, Engine)
 
@@ -34,7 +35,7 @@ def test_policies_of_one_shape_take_turns_in_one_engine_and_bring_their_weights(
 
 
 @pytest.mark.parametrize("other", [{"model": "qwen2"}, {"dtype": "torch.bfloat16"}, {"longest": 1024}])
-def test_another_shape_replaces_the_engine(other):
+def test_another_shape_replaces_the_engine(other: dict[str, Any]) -> None:
     room: EngineRoom[Engine] = EngineRoom()
     engine, _ = room.enter(ONE, SHAPE, Engine)
     replacement, is_another = room.enter(OTHER, replace(SHAPE, **other), Engine)
@@ -44,7 +45,7 @@ def test_another_shape_replaces_the_engine(other):
     assert is_another
 
 
-def test_who_needs_no_adapters_speaks_in_an_engine_that_serves_them():
+def test_who_needs_no_adapters_speaks_in_an_engine_that_serves_them() -> None:
     room: EngineRoom[Engine] = EngineRoom()
     with_adapters = replace(SHAPE, serves_adapters=True)
     engine, _ = room.enter(ONE, with_adapters, Engine)
@@ -54,7 +55,7 @@ def test_who_needs_no_adapters_speaks_in_an_engine_that_serves_them():
     assert not SHAPE.can_serve(with_adapters)
 
 
-def test_who_leaves_ends_the_engine_only_if_nobody_else_speaks_with_it():
+def test_who_leaves_ends_the_engine_only_if_nobody_else_speaks_with_it() -> None:
     room: EngineRoom[Engine] = EngineRoom()
     room.enter(ONE, SHAPE, Engine)
     engine, _ = room.enter(OTHER, SHAPE, Engine)
@@ -66,7 +67,7 @@ def test_who_leaves_ends_the_engine_only_if_nobody_else_speaks_with_it():
     assert room.enter(ONE, SHAPE, Engine)[0] is not engine
 
 
-def test_an_engine_that_does_not_start_leaves_the_room_empty():
+def test_an_engine_that_does_not_start_leaves_the_room_empty() -> None:
     room: EngineRoom[Engine] = EngineRoom()
     engine, _ = room.enter(ONE, SHAPE, Engine)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -64,7 +64,7 @@ each_architecture = pytest.mark.parametrize("architecture", sorted(SHAPES))
 
 
 @contextlib.contextmanager
-def tokens_read(model: PreTrainedModel) -> Iterator[list[int]]:
+def tokens_read(model: PreTrainedModel) -> Generator[list[int]]:
     """The rows times columns of each pass through the model while the block runs."""
     passes: list[int] = []
     embeddings = model.get_input_embeddings()
@@ -81,7 +81,7 @@ def drawn(model: DecodingModel, requests: Sequence[EncodedRequest], batch_size: 
 
 
 @pytest.mark.parametrize("architecture", WITH_CACHE)
-def test_the_work_grows_with_the_reply_and_not_with_its_square(architecture: str):
+def test_the_work_grows_with_the_reply_and_not_with_its_square(architecture: str) -> None:
     """Four prompts of 24 tokens: twice as many tokens to say take at most twice as many tokens to read."""
     model = DecodingModel(tiny(architecture))
     for length in (10, 20, 40):
@@ -92,14 +92,14 @@ def test_the_work_grows_with_the_reply_and_not_with_its_square(architecture: str
 
 
 @pytest.mark.parametrize("architecture", sorted(WITHOUT_CACHE))
-def test_without_a_cache_everything_is_read_again_for_each_token(architecture: str):
+def test_without_a_cache_everything_is_read_again_for_each_token(architecture: str) -> None:
     with tokens_read(tiny(architecture)) as passes:
         drawn(DecodingModel(tiny(architecture)), requests_of([24], [10]))
     assert passes == list(range(24, 34))
 
 
 @each_architecture
-def test_replies_that_end_one_after_another_are_right_and_read_a_few_times_at_most(architecture: str):
+def test_replies_that_end_one_after_another_are_right_and_read_a_few_times_at_most(architecture: str) -> None:
     """Prompts and replies of several lengths, rows that leave and rows that come; log-probs as of one whole pass."""
     requests = requests_of([40, 24, 24, 24, 7, 7], [3, 40, 8, 20, 1, 30])
     model = DecodingModel(tiny(architecture))
@@ -113,7 +113,7 @@ def test_replies_that_end_one_after_another_are_right_and_read_a_few_times_at_mo
 
 
 @each_architecture
-def test_each_architecture_takes_the_path_that_it_is_listed_under(architecture: str):
+def test_each_architecture_takes_the_path_that_it_is_listed_under(architecture: str) -> None:
     model = DecodingModel(tiny(architecture))
     assert model.reads_again == (architecture in WITHOUT_CACHE)
     assert model.can_pad == model.can_select_rows == (architecture not in OF_ITS_OWN)
@@ -122,7 +122,7 @@ def test_each_architecture_takes_the_path_that_it_is_listed_under(architecture: 
     assert model.max_rows == (1 if architecture == "rwkv" else None)
 
 
-def test_a_cache_that_does_not_work_is_not_used():
+def test_a_cache_that_does_not_work_is_not_used() -> None:
     """A narrow xLSTM can't be called with the cache that it makes: slow replies, but right ones."""
     model = tiny_model("xlstm")
     assert DecodingModel(model).reads_again
@@ -140,7 +140,7 @@ class Careless(LlamaForCausalLM):
         return super().forward(*inputs, **{**others, "position_ids": positions})
 
 
-def test_a_cache_that_gives_other_logits_is_not_used():
+def test_a_cache_that_gives_other_logits_is_not_used() -> None:
     model = Careless(LlamaConfig(**tiny("llama").config.to_dict())).eval()
     model.load_state_dict(tiny("llama").state_dict())
     assert DecodingModel(model).reads_again

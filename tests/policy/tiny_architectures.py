@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
@@ -209,14 +209,14 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
 
 def tiny_model(model_type: str, **changes: Any) -> PreTrainedModel:
     """The model, in fp32 and evaluation mode; the same weights each time. ``changes`` are of its configuration."""
-    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+    with quiet_transformers(), cast("Any", torch.random).fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        config = AutoConfig.for_model(model_type, **{**_COMMON, **SHAPES[model_type], **changes})
-        return AutoModelForCausalLM.from_config(config).eval()
+        config = cast("Any", AutoConfig).for_model(model_type, **{**_COMMON, **SHAPES[model_type], **changes})
+        return cast("Any", AutoModelForCausalLM).from_config(config).eval()
 
 
 def save_tiny_architecture(folder: Path, model_type: str, **changes: Any) -> None:
     """Write :func:`tiny_model`'s model, with a tokenizer of bytes, as a Hugging Face folder."""
     with quiet_transformers():
-        tiny_model(model_type, **changes).save_pretrained(folder)
-        TOKENIZER.save_pretrained(folder)
+        cast("Any", tiny_model(model_type, **changes)).save_pretrained(folder)
+        cast("Any", TOKENIZER).save_pretrained(folder)

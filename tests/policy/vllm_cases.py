@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -35,11 +36,11 @@ def save_model(folder: Path) -> Path:
         eos_token_id=number_of(tokenizer.eos_token_id),
         pad_token_id=number_of(tokenizer.pad_token_id),
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
+    with cast("Any", torch.random).fork_rng(devices=[]):
+        torch.default_generator.manual_seed(5)
         model = LlamaForCausalLM(config)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    cast("Any", model).save_pretrained(folder)
+    cast("Any", tokenizer).save_pretrained(folder)
     return folder
 
 
