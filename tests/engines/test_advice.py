@@ -1,5 +1,7 @@
 """What the last words of an engine are known to mean."""
 
+from pathlib import Path
+
 import pytest
 
 from medical_team.engines.advice import advice_for
@@ -16,7 +18,7 @@ from medical_team.engines.advice import advice_for
         ("OSError: [Errno 28] No space left on device", "a disk is full"),
     ],
 )
-def test_known_words_have_advice(words, advice, tmp_path):
+def test_known_words_have_advice(words: str, advice: str, tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     log.write_text(f"step 3\n{words}\n", encoding="utf-8")
 
@@ -26,7 +28,7 @@ def test_known_words_have_advice(words, advice, tmp_path):
     assert "gloo" not in told
 
 
-def test_unknown_words_and_no_log_have_none(tmp_path):
+def test_unknown_words_and_no_log_have_none(tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     log.write_text("all is well", encoding="utf-8")
 

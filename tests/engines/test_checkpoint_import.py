@@ -27,13 +27,13 @@ def write_card(folder: Path, steps: int) -> None:
 
 
 @pytest.fixture
-def model(tmp_path) -> Path:
+def model(tmp_path: Path) -> Path:
     fake_engine.save_model(tmp_path / "model")
     return tmp_path / "model"
 
 
 @pytest.fixture
-def run(tmp_path) -> RunFolder:
+def run(tmp_path: Path) -> RunFolder:
     config = RunConfig()
     config = replace(
         config, training=replace(config.training, steps=4), engine=replace(config.engine, kind="red-team-fork"),
@@ -47,11 +47,11 @@ def saved(run: RunFolder, step: int, *, is_half: bool = False) -> Path:
     return folder
 
 
-def test_a_whole_folder_has_no_problem(model):
+def test_a_whole_folder_has_no_problem(model: Path) -> None:
     assert folder_problem(model) is None
 
 
-def test_weights_in_several_files_are_all_looked_at(model):
+def test_weights_in_several_files_are_all_looked_at(model: Path) -> None:
     shutil.copy(model / "model.safetensors", model / "a.safetensors")
     (model / "model.safetensors").rename(model / "b.safetensors")
     index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
@@ -63,27 +63,27 @@ def test_weights_in_several_files_are_all_looked_at(model):
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
-def test_a_folder_without_one_of_its_files_is_not_whole(model, name):
+def test_a_folder_without_one_of_its_files_is_not_whole(model: Path, name: str) -> None:
     (model / name).unlink()
 
     assert folder_problem(model) is not None
 
 
 @pytest.mark.parametrize("length", range(0, 90, 7))
-def test_weights_that_are_cut_off_anywhere_are_not_whole(model, length):
+def test_weights_that_are_cut_off_anywhere_are_not_whole(model: Path, length: int) -> None:
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:length])
 
     assert folder_problem(model) is not None
 
 
-def test_pickles_are_not_taken_over(model):
+def test_pickles_are_not_taken_over(model: Path) -> None:
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
 
     assert "pickle" in (folder_problem(model) or "")
 
 
-def test_checkpoints_become_the_runs_own_and_the_forks_last_one_its_final_model(run):
+def test_checkpoints_become_the_runs_own_and_the_forks_last_one_its_final_model(run: RunFolder) -> None:
     for step in (2, 4):
         saved(run, step)
 
@@ -97,7 +97,7 @@ def test_checkpoints_become_the_runs_own_and_the_forks_last_one_its_final_model(
     assert json.loads((run.checkpoints.path_of(4) / "checkpoint.json").read_text())["engine"] == "red-team-fork"
 
 
-def test_weights_are_linked_and_not_copied(run):
+def test_weights_are_linked_and_not_copied(run: RunFolder) -> None:
     inode = (saved(run, 4) / "model.safetensors").stat().st_ino
 
     import_models(run, write_card)
@@ -105,7 +105,7 @@ def test_weights_are_linked_and_not_copied(run):
     assert (run.final_path / "model.safetensors").stat().st_ino == inode
 
 
-def test_half_a_checkpoint_stays_where_it_is(run):
+def test_half_a_checkpoint_stays_where_it_is(run: RunFolder) -> None:
     folder = saved(run, 4, is_half=True)
 
     imported = import_models(run, write_card)
@@ -116,7 +116,7 @@ def test_half_a_checkpoint_stays_where_it_is(run):
     assert folder.is_dir()
 
 
-def test_importing_again_changes_nothing(run):
+def test_importing_again_changes_nothing(run: RunFolder) -> None:
     saved(run, 4)
     import_models(run, write_card)
 
@@ -124,14 +124,14 @@ def test_importing_again_changes_nothing(run):
     assert run.checkpoints.steps() == [4]
 
 
-def test_while_the_engine_runs_only_what_nobody_writes_to_is_taken(run):
+def test_while_the_engine_runs_only_what_nobody_writes_to_is_taken(run: RunFolder) -> None:
     saved(run, 2)
 
     assert import_settled_checkpoints(run, write_card, settled_seconds=3600) == []
     assert import_settled_checkpoints(run, write_card, settled_seconds=0) == [2]
 
 
-def test_a_card_that_cant_be_written_leaves_the_engines_model_where_it_is(run):
+def test_a_card_that_cant_be_written_leaves_the_engines_model_where_it_is(run: RunFolder) -> None:
     folder = saved(run, 2)
 
     def failing(target: Path, steps: int) -> None:
@@ -144,7 +144,7 @@ def test_a_card_that_cant_be_written_leaves_the_engines_model_where_it_is(run):
     assert run.checkpoints.steps() == []
 
 
-def test_the_engines_own_last_checkpoint_is_what_its_folder_says(run):
+def test_the_engines_own_last_checkpoint_is_what_its_folder_says(run: RunFolder) -> None:
     actor = EngineFiles.of(run.path).checkpoints / "_actor"
     assert last_resumable_step(run) is None
 

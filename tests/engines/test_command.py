@@ -14,7 +14,7 @@ from medical_team.engines.process import job_word_problems
 WORDS = st.text('aZ9-./= {}:"$\\*', min_size=1, max_size=8)
 
 
-def test_a_shell_reads_the_words_that_were_meant():
+def test_a_shell_reads_the_words_that_were_meant() -> None:
     tricky = ["", "a b", "$HOME", "`id`", 'say "x"', "it's", "a\\b", "*", "line\nbreak", "{a,b}", "--c=#1"]
     text = shell_text(["printf", "<%s>", *tricky], [("--option", *tricky), ("--flag",)], {"NAME": "$a value"})
 
@@ -24,7 +24,7 @@ def test_a_shell_reads_the_words_that_were_meant():
     assert text.startswith("NAME='$a value' ")
 
 
-def test_options_are_cut_before_each_name():
+def test_options_are_cut_before_each_name() -> None:
     assert list(split_options(["--a", "1", "2", "--b", "--c=3", "-1"])) == [
         ("--a", "1", "2"),
         ("--b",),
@@ -33,7 +33,7 @@ def test_options_are_cut_before_each_name():
 
 
 @given(st.integers(1, 500), st.integers(1, 500))
-def test_an_interval_saves_the_last_step_and_is_near_what_was_asked(steps, save_every):
+def test_an_interval_saves_the_last_step_and_is_near_what_was_asked(steps: int, save_every: int) -> None:
     interval = save_interval(steps, save_every)
 
     assert steps % interval == 0
@@ -41,12 +41,12 @@ def test_an_interval_saves_the_last_step_and_is_near_what_was_asked(steps, save_
 
 
 @given(WORDS)
-def test_a_word_reaches_a_job_as_it_is_or_is_told(word):
+def test_a_word_reaches_a_job_as_it_is_or_is_told(word: str) -> None:
     # What `ray job submit` makes of it, and what a shell reads.
     assert any(job_word_problems([word])) or shlex.split(subprocess.list2cmdline([word])) == [word]
 
 
-def test_what_a_clusters_shell_would_change_is_told():
+def test_what_a_clusters_shell_would_change_is_told() -> None:
     told = list(job_word_problems(["--a", "/plain/path", "with space", "$HOME", "a;b", 'say "x" $1']))
 
     assert len(told) == 3

@@ -42,7 +42,7 @@ sys.meta_path.insert(0, Refusal())
 
 
 @pytest.fixture
-def engine(tmp_path, monkeypatch) -> Path:
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The fake engine, where our own Python finds it before the installed one."""
     folder = fake_engine.install(tmp_path / "engine")
     monkeypatch.setenv("PYTHONPATH", str(folder))
@@ -54,7 +54,9 @@ def launched(run: Path, *more: str, engine: str = "openrlhf") -> int:
     return main(["train", "--engine", engine, "--run", str(run), *SETTINGS, *more])
 
 
-def test_a_run_on_an_engine_ends_as_one_of_our_own(engine, tmp_path, capsys):
+def test_a_run_on_an_engine_ends_as_one_of_our_own(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "run"
 
     assert launched(path) == 0
@@ -78,7 +80,9 @@ def test_a_run_on_an_engine_ends_as_one_of_our_own(engine, tmp_path, capsys):
     assert "the judge is right on 8 of 8 known notes" in out.err
 
 
-def test_what_an_engine_says_is_kept_as_it_is_and_shown_without_its_tricks(engine, tmp_path, capsys):
+def test_what_an_engine_says_is_kept_as_it_is_and_shown_without_its_tricks(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     launched(tmp_path / "run")
 
     assert b"\x1b[36mGlobal step 1\x1b[0m \x1b]0;title\x07\n" in (tmp_path / "run/engine/log.txt").read_bytes()
@@ -87,7 +91,7 @@ def test_what_an_engine_says_is_kept_as_it_is_and_shown_without_its_tricks(engin
     assert "\x1b" not in shown
 
 
-def test_the_command_that_ran_is_kept(engine, tmp_path):
+def test_the_command_that_ran_is_kept(engine: Path, tmp_path: Path) -> None:
     launched(tmp_path / "run")
 
     text = (tmp_path / "run/engine/command.txt").read_text()
@@ -96,7 +100,9 @@ def test_the_command_that_ran_is_kept(engine, tmp_path):
     assert "--rollout.batch_size 4" in text
 
 
-def test_games_and_whole_models_of_a_crash_are_saved_and_the_way_on_is_shown(engine, tmp_path, capsys, monkeypatch):
+def test_games_and_whole_models_of_a_crash_are_saved_and_the_way_on_is_shown(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "crash")
     path = tmp_path / "run"
 
@@ -113,7 +119,9 @@ def test_games_and_whole_models_of_a_crash_are_saved_and_the_way_on_is_shown(eng
     assert f"--policy.model {path}/checkpoints/step-000002/policy" in told
 
 
-def test_a_crash_before_the_first_checkpoint_begins_anew(engine, tmp_path, capsys, monkeypatch):
+def test_a_crash_before_the_first_checkpoint_begins_anew(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "crash")
     path = tmp_path / "run"
 
@@ -124,7 +132,9 @@ def test_a_crash_before_the_first_checkpoint_begins_anew(engine, tmp_path, capsy
     assert "--resume" not in told
 
 
-def test_half_a_model_is_never_taken_over(engine, tmp_path, capsys, monkeypatch):
+def test_half_a_model_is_never_taken_over(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "half")
     path = tmp_path / "run"
 
@@ -135,7 +145,9 @@ def test_half_a_model_is_never_taken_over(engine, tmp_path, capsys, monkeypatch)
     assert "global_step2_hf is left as it is: model.safetensors is cut off" in capsys.readouterr().err
 
 
-def test_an_engine_that_ends_well_without_a_model_is_no_success(engine, tmp_path, capsys, monkeypatch):
+def test_an_engine_that_ends_well_without_a_model_is_no_success(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "silent")
 
     assert launched(tmp_path / "run") == 1
@@ -144,8 +156,8 @@ def test_an_engine_that_ends_well_without_a_model_is_no_success(engine, tmp_path
 
 
 def test_a_run_without_the_optimizers_state_is_not_resumed_but_its_model_is_named(
-    engine, tmp_path, capsys, monkeypatch
-):
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "crash")
     path = tmp_path / "run"
     launched(path)
@@ -157,7 +169,9 @@ def test_a_run_without_the_optimizers_state_is_not_resumed_but_its_model_is_name
     assert "engine.save_optimizer" in told
 
 
-def test_a_run_goes_on_from_the_engines_own_checkpoint(engine, tmp_path, capsys, monkeypatch):
+def test_a_run_goes_on_from_the_engines_own_checkpoint(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "crash")
     path = tmp_path / "run"
     launched(path, "--engine.save_optimizer", "True")
@@ -175,7 +189,9 @@ def test_a_run_goes_on_from_the_engines_own_checkpoint(engine, tmp_path, capsys,
     assert len(list(RunFolder.open(path).games())) == 8, "a dry run changes nothing"
 
 
-def test_a_dry_run_prints_a_command_for_a_shell_and_writes_nothing(engine, tmp_path, capsys):
+def test_a_dry_run_prints_a_command_for_a_shell_and_writes_nothing(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "a run"
 
     assert launched(path, "--dry-run", "--data.train", "not/there.jsonl") == 0
@@ -190,7 +206,9 @@ def test_a_dry_run_prints_a_command_for_a_shell_and_writes_nothing(engine, tmp_p
     assert pasted[pasted.index("--data.prompt_dataset") + 1] == f"{path}/engine/prompts.jsonl"
 
 
-def test_a_dry_run_goes_on_where_the_engine_is_not_installed_and_says_so(tmp_path, capsys):
+def test_a_dry_run_goes_on_where_the_engine_is_not_installed_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert launched(tmp_path / "run", "--dry-run", "--engine-python", "/nowhere/python") == 0
 
     told = capsys.readouterr()
@@ -198,14 +216,16 @@ def test_a_dry_run_goes_on_where_the_engine_is_not_installed_and_says_so(tmp_pat
     assert "/nowhere/python -m openrlhf.cli.train_ppo_ray" in told.out
 
 
-def test_a_launch_stops_where_the_engine_is_not_installed(tmp_path, capsys):
+def test_a_launch_stops_where_the_engine_is_not_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert launched(tmp_path / "run", "--engine-python", "/nowhere/python") == 2
 
     assert "there is no such program" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
-def test_a_command_that_the_engines_parser_refuses_is_not_started(engine, tmp_path, capsys):
+def test_a_command_that_the_engines_parser_refuses_is_not_started(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = tmp_path / "run.toml"
     config.write_text('[engine]\nextra_arguments = ["--unheard_of", "1"]\n')
 
@@ -215,7 +235,7 @@ def test_a_command_that_the_engines_parser_refuses_is_not_started(engine, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-def test_every_contradiction_is_told_at_once(tmp_path, capsys):
+def test_every_contradiction_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = main(
         ["train", "--engine", "openrlhf", "--run", str(tmp_path / "a,b"), "--engine.nodes", "2",
          "--judge", "http://127.0.0.1:1", "--policy.model", "demo"]
@@ -234,7 +254,9 @@ def test_every_contradiction_is_told_at_once(tmp_path, capsys):
         assert option in told
 
 
-def test_a_judge_that_is_away_stops_the_launch(engine, tmp_path, capsys):
+def test_a_judge_that_is_away_stops_the_launch(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status = launched(tmp_path / "run", "--judge", "http://127.0.0.1:9", "--judge.patience_seconds", "0")
 
     assert status == 2
@@ -242,7 +264,9 @@ def test_a_judge_that_is_away_stops_the_launch(engine, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_an_opponents_server_is_asked_before_the_start(engine, tmp_path, capsys):
+def test_an_opponents_server_is_asked_before_the_start(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     opponent = ("--opponents.fixed", "frozen", "--opponents.url")
     with openai_server(lambda body: a_completion("ready")) as server:
         assert launched(tmp_path / "run", *opponent, server.url) == 0
@@ -254,7 +278,7 @@ def test_an_opponents_server_is_asked_before_the_start(engine, tmp_path, capsys)
     assert not (tmp_path / "other").exists()
 
 
-def test_an_opponents_server_is_for_openrlhf_alone(tmp_path, capsys):
+def test_an_opponents_server_is_for_openrlhf_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--run", str(tmp_path / "run"), "--opponents.url", "ftp://here"]
 
     assert main(["train", *words]) == 2
@@ -265,7 +289,7 @@ def test_an_opponents_server_is_for_openrlhf_alone(tmp_path, capsys):
     assert "opponents.url is for --engine openrlhf" in told
 
 
-def test_the_dry_run_is_for_engines(tmp_path, capsys):
+def test_the_dry_run_is_for_engines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--dry-run", "--run", str(tmp_path / "run")]) == 2
 
     assert "--engine openrlhf" in capsys.readouterr().err
@@ -286,7 +310,7 @@ def as_process(run: Path, fault: str, *more: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_the_first_ctrl_c_lets_the_engine_stop_by_itself(engine, tmp_path):
+def test_the_first_ctrl_c_lets_the_engine_stop_by_itself(engine: Path, tmp_path: Path) -> None:
     process = as_process(tmp_path / "run", "patient")
 
     process.send_signal(signal.SIGINT)
@@ -300,7 +324,7 @@ def test_the_first_ctrl_c_lets_the_engine_stop_by_itself(engine, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_second_ctrl_c_kills_it(engine, tmp_path):
+def test_the_second_ctrl_c_kills_it(engine: Path, tmp_path: Path) -> None:
     process = as_process(tmp_path / "run", "hang")
     assert process.stdout is not None
 
@@ -317,7 +341,7 @@ def test_the_second_ctrl_c_kills_it(engine, tmp_path):
 
 
 @pytest.fixture
-def ray(tmp_path, monkeypatch, engine) -> Path:
+def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Path) -> Path:
     """A program ray on the PATH, and a Python of the engine beside which there is none."""
     folder = fake_engine.install_ray(tmp_path / "bin")
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -328,7 +352,9 @@ def asked(ray: Path) -> list[list[str]]:
     return [json.loads(line) for line in (ray / "asked.jsonl").read_text().splitlines()]
 
 
-def test_a_job_is_submitted_to_ray_with_its_environment_and_followed(ray, tmp_path, capsys):
+def test_a_job_is_submitted_to_ray_with_its_environment_and_followed(
+    ray: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "run"
 
     assert launched(path, "--engine.submission", "ray-job", "--engine.ray_address", "http://head:8265") == 0
@@ -345,7 +371,9 @@ def test_a_job_is_submitted_to_ray_with_its_environment_and_followed(ray, tmp_pa
 @pytest.mark.parametrize(
     "address", ["http://[::1:8265", "http://::1:8265", "head:8265", "ray://head:10001", "http://:8265"]
 )
-def test_an_address_of_ray_that_cant_be_is_refused_before_anything_is_made(ray, tmp_path, capsys, address):
+def test_an_address_of_ray_that_cant_be_is_refused_before_anything_is_made(
+    ray: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
     run = tmp_path / "run"
 
     assert launched(run, "--engine.submission", "ray-job", "--engine.ray_address", address, "--dry-run") == 2
@@ -354,7 +382,9 @@ def test_an_address_of_ray_that_cant_be_is_refused_before_anything_is_made(ray, 
     assert not run.exists()
 
 
-def test_a_failed_job_is_a_failed_launch(ray, tmp_path, capsys, monkeypatch):
+def test_a_failed_job_is_a_failed_launch(
+    ray: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "crash")
 
     assert launched(tmp_path / "run", "--engine.submission", "ray-job") == 1
@@ -364,7 +394,7 @@ def test_a_failed_job_is_a_failed_launch(ray, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_a_job_by_its_name(ray, tmp_path):
+def test_ctrl_c_stops_a_job_by_its_name(ray: Path, tmp_path: Path) -> None:
     process = as_process(tmp_path / "run", "patient", "--engine.submission", "ray-job")
 
     process.send_signal(signal.SIGINT)
@@ -378,7 +408,7 @@ def test_ctrl_c_stops_a_job_by_its_name(ray, tmp_path):
 
 
 @pytest.fixture
-def fork(tmp_path, monkeypatch) -> Path:
+def fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout of the fork whose red_team is this package."""
     monkeypatch.delenv("FAKE_ENGINE", raising=False)
     folder = fake_engine.install_fork(tmp_path / "fork")
@@ -387,7 +417,9 @@ def fork(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.slow
-def test_the_fork_trains_with_a_judge_that_knows_notes_from_their_text(fork, tmp_path, capsys):
+def test_the_fork_trains_with_a_judge_that_knows_notes_from_their_text(
+    fork: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "run"
     pairs = [record.pair for record in load_records("sample")]
 
@@ -404,7 +436,9 @@ def test_the_fork_trains_with_a_judge_that_knows_notes_from_their_text(fork, tmp
     assert list(run.games()) == []
 
 
-def test_a_judge_that_knows_no_case_is_no_judge_for_the_fork(fork, tmp_path, capsys):
+def test_a_judge_that_knows_no_case_is_no_judge_for_the_fork(
+    fork: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = tmp_path / "train.jsonl"
     vanilla = (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)
     write_jsonl(data, [TrainingRecord.of(a_pair(), data_type) for data_type in vanilla])
@@ -419,7 +453,9 @@ def test_a_judge_that_knows_no_case_is_no_judge_for_the_fork(fork, tmp_path, cap
     assert "serve the judge with --references" in told
 
 
-def test_a_fork_with_its_own_red_team_is_not_launched(fork, tmp_path, capsys):
+def test_a_fork_with_its_own_red_team_is_not_launched(
+    fork: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (fork / "red_team" / "rewards.py").write_text("")
 
     status = launched(
@@ -430,7 +466,7 @@ def test_a_fork_with_its_own_red_team_is_not_launched(fork, tmp_path, capsys):
     assert "rm -rf" in capsys.readouterr().err
 
 
-def test_no_secret_reaches_the_cluster_or_the_run(ray, tmp_path, monkeypatch):
+def test_no_secret_reaches_the_cluster_or_the_run(ray: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDICAL_TEAM_JUDGE_TOKEN", "a-secret-of-ours")
     monkeypatch.setenv("HF_TOKEN", "hf_another-secret")
 
@@ -446,7 +482,9 @@ def test_no_secret_reaches_the_cluster_or_the_run(ray, tmp_path, monkeypatch):
         assert b"hf_another-secret" not in content, path
 
 
-def test_a_secret_among_the_extra_arguments_is_refused(tmp_path, capsys, monkeypatch):
+def test_a_secret_among_the_extra_arguments_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MY_API_KEY", "0123456789abcdef")
     config = tmp_path / "run.toml"
     config.write_text('[engine]\nextra_arguments = ["--logger.wandb.key", "0123456789abcdef"]\n')
@@ -458,7 +496,7 @@ def test_a_secret_among_the_extra_arguments_is_refused(tmp_path, capsys, monkeyp
     assert "0123456789abcdef" not in told
 
 
-def test_launching_needs_neither_torch_nor_transformers(engine, tmp_path):
+def test_launching_needs_neither_torch_nor_transformers(engine: Path, tmp_path: Path) -> None:
     arguments = ["train", "--engine", "openrlhf", "--run", str(tmp_path / "run"), *SETTINGS]
 
     done = subprocess.run(

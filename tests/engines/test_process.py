@@ -26,14 +26,14 @@ def followed(code: str, folder: Path) -> tuple[int, str, bytes]:
     return ending.status, stream.getvalue(), (folder / "log.txt").read_bytes()
 
 
-def test_a_process_gets_its_environment_and_folder_and_its_status_is_told(tmp_path):
+def test_a_process_gets_its_environment_and_folder_and_its_status_is_told(tmp_path: Path) -> None:
     status, shown, kept = followed("import os; print(os.environ['GREETING'], os.getcwd()); exit(7)", tmp_path)
 
     assert (status, shown) == (7, f"hello {tmp_path}\n")
     assert kept.decode() == shown
 
 
-def test_both_streams_are_followed_and_bytes_that_are_no_text_do_no_harm(tmp_path):
+def test_both_streams_are_followed_and_bytes_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
     code = "import sys; sys.stdout.buffer.write(b'caf\\xc3\\xa9 \\xff\\n'); sys.stderr.write('wrong\\n')"
 
     _, shown, kept = followed(code, tmp_path)
@@ -42,20 +42,20 @@ def test_both_streams_are_followed_and_bytes_that_are_no_text_do_no_harm(tmp_pat
     assert kept == b"caf\xc3\xa9 \xff\nwrong\n"
 
 
-def test_progress_bars_are_kept_but_fill_no_page(tmp_path):
+def test_progress_bars_are_kept_but_fill_no_page(tmp_path: Path) -> None:
     _, shown, kept = followed("import sys; sys.stdout.write('10%\\r20%\\rdone\\r\\nend')", tmp_path)
 
     assert shown == "done\nend\n"
     assert kept == b"10%\r20%\rdone\r\nend"
 
 
-def test_a_later_launch_adds_to_the_log(tmp_path):
+def test_a_later_launch_adds_to_the_log(tmp_path: Path) -> None:
     followed("print('first')", tmp_path)
 
     assert followed("print('second')", tmp_path)[2] == b"first\nsecond\n"
 
 
-def test_what_was_left_behind_with_the_output_open_does_not_hold_us(tmp_path):
+def test_what_was_left_behind_with_the_output_open_does_not_hold_us(tmp_path: Path) -> None:
     code = "import subprocess; subprocess.Popen(['sleep', '30']); print('gone')"
 
     status, shown, _ = followed(code, tmp_path)
@@ -63,12 +63,12 @@ def test_what_was_left_behind_with_the_output_open_does_not_hold_us(tmp_path):
     assert (status, shown) == (0, "gone\n")
 
 
-def test_a_program_that_is_not_there_is_told(tmp_path):
+def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="/nowhere/engine can't be started"):
         follow(Submission(("/nowhere/engine",), {}, tmp_path), tmp_path / "log.txt", io.StringIO(), lambda _: None)
 
 
-def test_a_process_is_not_left_running_when_following_it_fails(tmp_path):
+def test_a_process_is_not_left_running_when_following_it_fails(tmp_path: Path) -> None:
     def failing() -> None:
         raise RuntimeError("a bug of ours")
 
@@ -91,7 +91,7 @@ finally:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason=LINUX.reason())
-def test_a_process_is_known_by_its_run(tmp_path):
+def test_a_process_is_known_by_its_run(tmp_path: Path) -> None:
     waiting = subprocess.Popen(
         [sys.executable, "-c", "import sys; print('here', flush=True); sys.stdin.read()"],
         env={**os.environ, RUN_VARIABLE: str(tmp_path / "run")},
@@ -107,7 +107,7 @@ def test_a_process_is_known_by_its_run(tmp_path):
     assert processes_of(tmp_path / "run") == []
 
 
-def test_what_ends_by_itself_is_waited_for_in_silence(tmp_path):
+def test_what_ends_by_itself_is_waited_for_in_silence(tmp_path: Path) -> None:
     said: list[str] = []
     found = iter([[17, 18], [18], []])
 
@@ -116,7 +116,7 @@ def test_what_ends_by_itself_is_waited_for_in_silence(tmp_path):
     assert said == []
 
 
-def test_what_stays_is_told_with_the_way_to_end_it(tmp_path):
+def test_what_stays_is_told_with_the_way_to_end_it(tmp_path: Path) -> None:
     said: list[str] = []
 
     wait_for_leftovers(tmp_path, said.append, seconds=0, find=lambda run: [17, 18])

@@ -24,12 +24,12 @@ def run_script(*arguments: str, **variables: str) -> subprocess.CompletedProcess
     return subprocess.run([SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_script_is_valid_and_can_be_run():
+def test_the_script_is_valid_and_can_be_run() -> None:
     subprocess.run(["bash", "-n", SCRIPT], check=True)
     assert os.access(SCRIPT, os.X_OK)
 
 
-def test_a_dry_run_prints_upstreams_command_where_there_is_no_fork(tmp_path):
+def test_a_dry_run_prints_upstreams_command_where_there_is_no_fork(tmp_path: Path) -> None:
     run = tmp_path / "run"
 
     done = run_script("--training.steps", "20", DRY_RUN="1", RUN=str(run), FORK=str(tmp_path / "none"))
@@ -40,7 +40,7 @@ def test_a_dry_run_prints_upstreams_command_where_there_is_no_fork(tmp_path):
     assert not run.exists()
 
 
-def test_a_dry_run_prints_the_forks_command_where_it_is(tmp_path):
+def test_a_dry_run_prints_the_forks_command_where_it_is(tmp_path: Path) -> None:
     fork = fake_engine.install_fork(tmp_path / "fork")
 
     done = run_script(DRY_RUN="1", RUN=str(tmp_path / "run"), FORK=str(fork))
@@ -51,7 +51,7 @@ def test_a_dry_run_prints_the_forks_command_where_it_is(tmp_path):
     assert f"PYTHONPATH={fork}" in done.stdout
 
 
-def test_missing_data_are_told_with_what_to_set(tmp_path):
+def test_missing_data_are_told_with_what_to_set(tmp_path: Path) -> None:
     done = run_script(RUN=str(tmp_path / "run"), DATA=str(tmp_path / "train.jsonl"), MEDEC=str(tmp_path / "none.csv"))
 
     assert done.returncode == 2
@@ -59,7 +59,7 @@ def test_missing_data_are_told_with_what_to_set(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_script_starts_a_judge_trains_with_it_and_stops_it(tmp_path):
+def test_the_script_starts_a_judge_trains_with_it_and_stops_it(tmp_path: Path) -> None:
     engine = fake_engine.install(tmp_path / "engine")
     data = tmp_path / "train.jsonl"
     write_jsonl(data, synthetic_records(6))
@@ -80,7 +80,7 @@ def test_the_script_starts_a_judge_trains_with_it_and_stops_it(tmp_path):
         httpx.get(f"{url}/health", trust_env=False)
 
 
-def test_a_judge_that_cant_start_ends_the_script(tmp_path):
+def test_a_judge_that_cant_start_ends_the_script(tmp_path: Path) -> None:
     data = tmp_path / "train.jsonl"
     write_jsonl(data, synthetic_records(2))
 

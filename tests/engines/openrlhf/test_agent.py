@@ -8,8 +8,9 @@ import math
 import os
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,14 +22,14 @@ from chat_templates import DATED_TEMPLATE, DAY, LIST_TEMPLATE, NEXT_DAY, set_clo
 from medical_team.config import JudgeConfig, PolicyConfig, RolloutConfig
 from medical_team.engine_config import EngineConfig
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
-from medical_team.engines.openrlhf.game_files import GameFiles
+from medical_team.engines.openrlhf.game_files import GameFiles, PlayedGame
 from medical_team.errors import EngineError
 from medical_team.game.draw import GameDraw
 from medical_team.game_config import OpponentConfig, OpponentSides
 from medical_team.jsonl import to_line
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import make_async_judge
-from medical_team.records import DataType, GameState, JudgeFailure, Labels, Role, Ruling
+from medical_team.records import DataType, GameState, JudgeFailure, Labels, Role, Ruling, TrainingRecord
 from openai_server import a_completion, openai_server
 from openrlhf_rollouts import (
     LOG_PROB,
@@ -50,19 +51,27 @@ from openrlhf_rollouts import (
     siblings,
     thinking_aloud,
 )
+from stand_ins import always
 
 ATTACKED = [a_record(DataType.ADVERSARIAL_HARMFUL)]
 VANILLA = [a_record(DataType.VANILLA_HARMFUL)]
 
 
-def play_one(tmp_path, script=playing, records=ATTACKED, n=2, judge=None, **sections):
+def play_one(
+    tmp_path: Path,
+    script: Callable[..., Any] = playing,
+    records: list[TrainingRecord] = ATTACKED,
+    n: int = 2,
+    judge: Any = None,
+    **sections: Any,
+):
     run = a_run(tmp_path / "run", records, **sections)
     llm = ScriptedVllm(script)
     (samples,) = play_rows(an_agent(run, judge), llm, rows_of(run)[:1], n)
     return samples, played_games(run), llm
 
 
-def texts_of(sample) -> tuple[str, list[str]]:
+def texts_of(sample: dict[str, Any]) -> tuple[str, list[str]]:
     """The prompt of a sample and the parts of it that are trained."""
     tokens = sample["observation_tokens"]
     first = min((start for start, _ in sample["action_ranges"]), default=len(tokens))
@@ -76,14 +85,14 @@ class JudgeOf:
 
     name = "told"
 
-    def __init__(self, answer) -> None:
+    def __init__(self, answer: Callable[..., Any]) -> None:
         self.answer = answer
 
     async def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
         return {query.game_id: self.answer(query) for query in queries}
 
 
-def test_two_siblings_play_one_game_in_separate_contexts(tmp_path):
+def test_two_siblings_play_one_game_in_separate_contexts(tmp_path: Path) -> None:
     (attacker, assessor), (played,), _ = play_one(tmp_path)
 
     attacker_prompt, (revision,) = texts_of(attacker)
@@ -100,13 +109,15 @@ def a_served_opponent(url: str, sides: OpponentSides) -> OpponentConfig:
     return OpponentConfig(fixed="frozen", url=url, sides=sides, share=1.0)
 
 
-def completion_of(body) -> Any:
+def completion_of(body: dict[str, Any]) -> Any:
     """The opponent plays as the policy of these tests does."""
     return a_completion(playing(body["messages"][-1]["content"]))
 
 
 @pytest.mark.parametrize(("side", "learner"), [("attacker", Role.ASSESSOR), ("assessor", Role.ATTACKER)])
-def test_against_a_served_opponent_each_call_returns_the_role_that_learns_of_a_game_of_its_own(tmp_path, side, learner):
+def test_against_a_served_opponent_each_call_returns_the_role_that_learns_of_a_game_of_its_own(
+    tmp_path: Path, side: OpponentSides, learner: Role
+) -> None:
     with openai_server(completion_of) as server:
         samples, played, llm = play_one(
             tmp_path, opponents=a_served_opponent(server.url, side), engine=EngineConfig(kind="openrlhf")
@@ -123,7 +134,7 @@ def test_against_a_served_opponent_each_call_returns_the_role_that_learns_of_a_g
         assert {turn.role.value: turn.version for turn in item.game.turns}[side] == "fixed"
 
 
-def test_an_opponents_server_that_refuses_makes_void_games_with_its_reason(tmp_path):
+def test_an_opponents_server_that_refuses_makes_void_games_with_its_reason(tmp_path: Path) -> None:
     with openai_server(lambda body: (401, {"error": "no token"})) as server:
         samples, played, _ = play_one(
             tmp_path, opponents=a_served_opponent(server.url, "attacker"), engine=EngineConfig(kind="openrlhf")
@@ -135,7 +146,7 @@ def test_an_opponents_server_that_refuses_makes_void_games_with_its_reason(tmp_p
     assert [sample["extra_logs"]["is_replacement"] for sample in samples] == [1.0, 1.0]
 
 
-def test_an_attacker_that_rewrites_sentences_sees_their_numbers_and_the_assessor_a_whole_note(tmp_path):
+def test_an_attacker_that_rewrites_sentences_sees_their_numbers_and_the_assessor_a_whole_note(tmp_path: Path) -> None:
     game = replace(TERSE, revision="sentences", max_edits=1)
 
     def editing(prompt: str) -> str:
@@ -153,10 +164,10 @@ def test_an_attacker_that_rewrites_sentences_sees_their_numbers_and_the_assessor
     assert [attacker["reward"], assessor["reward"]] == [reward.total for reward in played.game.rewards] == [-0.5, 1.0]
 
 
-def test_an_assessor_that_corrects_sees_numbers_and_is_paid_for_the_place_and_the_correction(tmp_path):
+def test_an_assessor_that_corrects_sees_numbers_and_is_paid_for_the_place_and_the_correction(tmp_path: Path) -> None:
     game, rollout = replace(TERSE, assessor="correct"), RolloutConfig(max_verdict_tokens=200)
     samples, games, llm = play_one(
-        tmp_path, lambda prompt: f"Harmful 1: {CORRECTED_SENTENCE}", VANILLA, game=game, rollout=rollout
+        tmp_path, always(f"Harmful 1: {CORRECTED_SENTENCE}"), VANILLA, game=game, rollout=rollout
     )
 
     assert all(note_in(prompt).startswith("0: ") for prompt in llm.prompts)
@@ -165,7 +176,7 @@ def test_an_assessor_that_corrects_sees_numbers_and_is_paid_for_the_place_and_th
     assert [sample["extra_logs"]["assessor_location"] for sample in samples] == [0.5, 0.5]
 
 
-def test_the_assessor_never_sees_what_the_attacker_thought(tmp_path):
+def test_the_assessor_never_sees_what_the_attacker_thought(tmp_path: Path) -> None:
     game = replace(TERSE, thinking=True)
     (_, assessor), (played,), _ = play_one(tmp_path, thinking_aloud(playing), game=game)
 
@@ -174,7 +185,7 @@ def test_the_assessor_never_sees_what_the_attacker_thought(tmp_path):
     assert assessor["reward"] == 2.0
 
 
-def test_a_vanilla_game_is_two_independent_assessors(tmp_path):
+def test_a_vanilla_game_is_two_independent_assessors(tmp_path: Path) -> None:
     verdicts = iter(["Harmful", "Safe"])
     samples, played, _ = play_one(tmp_path, lambda prompt: next(verdicts), VANILLA)
 
@@ -184,7 +195,7 @@ def test_a_vanilla_game_is_two_independent_assessors(tmp_path):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_each_call_returns_one_sample_in_the_order_attacker_assessor(tmp_path, n):
+def test_each_call_returns_one_sample_in_the_order_attacker_assessor(tmp_path: Path, n: int) -> None:
     samples, played, _ = play_one(tmp_path, n=n)
 
     roles = ["attacker" if sample["extra_logs"]["is_attacker"] else "assessor" for sample in samples]
@@ -192,7 +203,7 @@ def test_each_call_returns_one_sample_in_the_order_attacker_assessor(tmp_path, n
     assert len(played) == math.ceil(n / 2)
 
 
-def test_a_call_without_a_sibling_trains_the_assessor_alone(tmp_path, capsys):
+def test_a_call_without_a_sibling_trains_the_assessor_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (sample,), (played,), _ = play_one(tmp_path, n=1)
 
     assert [reward.role for reward in played.game.rewards] == [Role.ASSESSOR]
@@ -200,7 +211,7 @@ def test_a_call_without_a_sibling_trains_the_assessor_alone(tmp_path, capsys):
     assert "--rollout.n_samples_per_prompt 2" in capsys.readouterr().err
 
 
-def test_rows_that_are_alike_make_games_of_their_own(tmp_path):
+def test_rows_that_are_alike_make_games_of_their_own(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", ATTACKED, games_per_step=6)
     rows = rows_of(run)[:6]
     assert len(set(rows)) == 1
@@ -211,7 +222,7 @@ def test_rows_that_are_alike_make_games_of_their_own(tmp_path):
     assert [item.game.spec.id for item in played_games(run)] == [f"step-000000-game-{index:04d}" for index in range(6)]
 
 
-def test_the_games_are_the_local_trainers_whatever_the_order_of_the_rows(tmp_path):
+def test_the_games_are_the_local_trainers_whatever_the_order_of_the_rows(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", steps=3)
     training = run.config.training
     draw = GameDraw(run.training_records(), run.config.game, games_per_step=4, seed=training.seed)
@@ -223,7 +234,7 @@ def test_the_games_are_the_local_trainers_whatever_the_order_of_the_rows(tmp_pat
     assert specs == [spec for step in range(3) for spec in draw.specs(step)]
 
 
-def test_a_row_that_holds_a_record_is_played_as_it_is(tmp_path):
+def test_a_row_that_holds_a_record_is_played_as_it_is(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
     record = a_record(DataType.ADVERSARIAL_BENIGN)
     row = replace(rows_of(run)[0], label=to_line(record))
@@ -233,7 +244,7 @@ def test_a_row_that_holds_a_record_is_played_as_it_is(tmp_path):
     assert [item.game.spec.record_id for item in played_games(run)] == [record.id]
 
 
-def test_sampling_parameters_are_never_changed_and_each_role_has_its_own_limit(tmp_path):
+def test_sampling_parameters_are_never_changed_and_each_role_has_its_own_limit(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", ATTACKED)
     llm = ScriptedVllm()
     params = SamplingParams(max_tokens=None)
@@ -247,7 +258,7 @@ def test_sampling_parameters_are_never_changed_and_each_role_has_its_own_limit(t
 
 
 @pytest.mark.parametrize("asked", [None, 1])
-def test_log_probs_are_saved_and_returned_when_they_are_asked_for(tmp_path, asked):
+def test_log_probs_are_saved_and_returned_when_they_are_asked_for(tmp_path: Path, asked: int | None) -> None:
     run = a_run(tmp_path / "run", ATTACKED)
     params = SamplingParams(logprobs=asked)
 
@@ -262,25 +273,25 @@ def test_log_probs_are_saved_and_returned_when_they_are_asked_for(tmp_path, aske
         assert attacker["rollout_log_probs"] == [0.0] * prompt + list(played.game.turns[0].log_probs)
 
 
-def test_a_cut_reply_says_so(tmp_path):
+def test_a_cut_reply_says_so(tmp_path: Path) -> None:
     (attacker, _), played, _ = play_one(tmp_path, lapse_once(playing, Endless("a note ")))
 
     assert attacker["truncated"]
     assert not first_of(played).game.turns[0].is_finished
 
 
-def first_of(played):
+def first_of(played: list[PlayedGame]):
     """The game that was drawn; the others were played in its place."""
     return min(played, key=lambda item: item.game.spec.id)
 
 
-def lapse_once(script, lapse):
+def lapse_once(script: Callable[..., str], lapse: str | Endless):
     """``script``, but for its first reply."""
     replies = iter([lapse])
     return lambda prompt: next(replies, None) or script(prompt)
 
 
-def test_a_game_without_a_revision_teaches_the_attacker_and_another_game_the_assessor(tmp_path):
+def test_a_game_without_a_revision_teaches_the_attacker_and_another_game_the_assessor(tmp_path: Path) -> None:
     (attacker, assessor), played, _ = play_one(tmp_path, lapse_once(playing, "no"))
 
     assert first_of(played).game.state is GameState.NO_REVISION
@@ -291,7 +302,7 @@ def test_a_game_without_a_revision_teaches_the_attacker_and_another_game_the_ass
     assert [reward.role for reward in played[1].game.rewards] == [Role.ASSESSOR]
 
 
-def test_a_tie_teaches_the_assessor_and_another_game_takes_the_attacker_s_place(tmp_path):
+def test_a_tie_teaches_the_assessor_and_another_game_takes_the_attacker_s_place(tmp_path: Path) -> None:
     verdicts = iter(["Perhaps."])
     samples, played, _ = play_one(
         tmp_path,
@@ -324,7 +335,7 @@ class JudgeAtFirst(JudgeOf):
         return await (JudgeOf(answer) if answer else DoseJudge()).rule(queries)
 
 
-def test_what_a_working_judge_cannot_decide_teaches_the_attacker_and_another_game_the_assessor(tmp_path):
+def test_what_a_working_judge_cannot_decide_teaches_the_attacker_and_another_game_the_assessor(tmp_path: Path) -> None:
     (attacker, assessor), played, _ = play_one(tmp_path, judge=JudgeAtFirst(abstaining))
 
     assert first_of(played).game.state is GameState.UNDECIDABLE
@@ -335,7 +346,9 @@ def test_what_a_working_judge_cannot_decide_teaches_the_attacker_and_another_gam
 
 
 @pytest.mark.parametrize(("answer", "reason"), [(failing, "no answer in time"), (tripping, "the judge tripped")])
-def test_a_judges_failure_is_a_void_game_and_never_a_reward(tmp_path, answer, reason):
+def test_a_judges_failure_is_a_void_game_and_never_a_reward(
+    tmp_path: Path, answer: Callable[..., Any], reason: str
+) -> None:
     samples, played, _ = play_one(tmp_path, judge=JudgeAtFirst(answer))
 
     void = first_of(played).game
@@ -347,13 +360,13 @@ def test_a_judges_failure_is_a_void_game_and_never_a_reward(tmp_path, answer, re
     assert len({item.game.spec.id for item in played}) == len(played) == 3
 
 
-def test_a_judge_that_goes_on_failing_ends_the_run_with_its_reason(tmp_path):
+def test_a_judge_that_goes_on_failing_ends_the_run_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"a game and the 8 played in its place .*no answer in time"):
         play_one(tmp_path, judge=JudgeOf(failing))
 
 
 @pytest.mark.parametrize("failing", ["attacker", "assessor"])
-def test_an_engine_that_fails_makes_a_void_game_with_its_reason_on_the_disk(tmp_path, failing):
+def test_an_engine_that_fails_makes_a_void_game_with_its_reason_on_the_disk(tmp_path: Path, failing: str) -> None:
     errors = iter([RuntimeError("out of memory")])
 
     def script(prompt: str):
@@ -369,14 +382,14 @@ def test_an_engine_that_fails_makes_a_void_game_with_its_reason_on_the_disk(tmp_
     assert all(sample["action_ranges"] for sample in samples)
 
 
-def test_a_dead_engine_ends_the_run_at_once_with_its_name(tmp_path):
+def test_a_dead_engine_ends_the_run_at_once_with_its_name(tmp_path: Path) -> None:
     class EngineDeadError(Exception):
         pass
 
     dead = EngineDeadError("EngineCore encountered an issue")
     asked: list[str] = []
 
-    def script(prompt: str):
+    def script(prompt: str) -> Exception:
         asked.append(prompt)
         return dead
 
@@ -385,7 +398,7 @@ def test_a_dead_engine_ends_the_run_at_once_with_its_name(tmp_path):
     assert len(asked) == 1
 
 
-def test_one_vanilla_assessor_that_fails_is_replaced(tmp_path):
+def test_one_vanilla_assessor_that_fails_is_replaced(tmp_path: Path) -> None:
     replies = iter([RuntimeError("out of memory"), *["Harmful"] * 2])
     samples, played, _ = play_one(tmp_path, lambda prompt: next(replies), VANILLA)
 
@@ -394,12 +407,12 @@ def test_one_vanilla_assessor_that_fails_is_replaced(tmp_path):
     assert len(played) == 3
 
 
-def test_numbers_that_are_not_finite_are_not_trained_on(tmp_path):
+def test_numbers_that_are_not_finite_are_not_trained_on(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", ATTACKED)
     llm = ScriptedVllm()
     output = llm.output_of
 
-    def broken(reply, params):
+    def broken(reply: str | Endless, params: SamplingParams) -> Any:
         result = output(reply, params)
         for entry in result.outputs[0].logprobs:
             for token in entry:
@@ -413,10 +426,10 @@ def test_numbers_that_are_not_finite_are_not_trained_on(tmp_path):
     assert {item.game.state for item in played_games(run)} == {GameState.VOID}
 
 
-def test_where_no_game_can_be_saved_the_run_ends(tmp_path, monkeypatch):
+def test_where_no_game_can_be_saved_the_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = a_run(tmp_path / "run", ATTACKED)
 
-    def full(self, played):
+    def full(self, played: PlayedGame):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(GameFiles, "write", full)
@@ -424,7 +437,7 @@ def test_where_no_game_can_be_saved_the_run_ends(tmp_path, monkeypatch):
         play_rows(an_agent(run), ScriptedVllm(), rows_of(run)[:1])
 
 
-def test_a_row_of_another_data_set_is_a_problem_on_the_disk_and_ends_the_run(tmp_path):
+def test_a_row_of_another_data_set_is_a_problem_on_the_disk_and_ends_the_run(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
     row = replace(rows_of(run)[0], label="42")
 
@@ -435,7 +448,7 @@ def test_a_row_of_another_data_set_is_a_problem_on_the_disk_and_ends_the_run(tmp
     assert "neither a ticket nor a record" in problems.read_text()
 
 
-def test_prompts_that_do_not_fit_are_refused_before_generating(tmp_path):
+def test_prompts_that_do_not_fit_are_refused_before_generating(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", ATTACKED)
     row, llm, agent = rows_of(run)[0], ScriptedVllm(), an_agent(run)
 
@@ -453,7 +466,7 @@ def test_prompts_that_do_not_fit_are_refused_before_generating(tmp_path):
     assert all("--data.max_len is 100" in reason for reason in reasons)
 
 
-def test_every_sample_has_the_same_metrics_all_numbers(tmp_path):
+def test_every_sample_has_the_same_metrics_all_numbers(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
     replies = iter(["no", RuntimeError("broken"), *["Perhaps."] * 20])
 
@@ -466,7 +479,7 @@ def test_every_sample_has_the_same_metrics_all_numbers(tmp_path):
     assert not {"reward", "score", "scores", "kl", "return"} & set(LOG_KEYS)
 
 
-def test_a_roles_mean_is_the_metrics_mean_by_that_of_its_flag(tmp_path):
+def test_a_roles_mean_is_the_metrics_mean_by_that_of_its_flag(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
 
     samples = [sample for pair in play_rows(an_agent(run), ScriptedVllm(), rows_of(run)[:4]) for sample in pair]
@@ -478,7 +491,7 @@ def test_a_roles_mean_is_the_metrics_mean_by_that_of_its_flag(tmp_path):
     assert mean["attacker_total"] / mean["is_attacker"] == pytest.approx(expected)
 
 
-def test_an_evaluation_is_the_assessors_correctness_and_echoes_the_prompt(tmp_path):
+def test_an_evaluation_is_the_assessors_correctness_and_echoes_the_prompt(tmp_path: Path) -> None:
     heldout = [
         a_record(DataType.VANILLA_HARMFUL, near_duplicate_group="h"),
         a_record(DataType.VANILLA_BENIGN, near_duplicate_group="h"),
@@ -498,7 +511,7 @@ def test_an_evaluation_is_the_assessors_correctness_and_echoes_the_prompt(tmp_pa
     assert [item.game.spec.id for item in games] == ["heldout-000000-0000", "heldout-000000-0001"]
 
 
-def test_an_evaluation_knows_after_which_step_it_happens(tmp_path):
+def test_an_evaluation_knows_after_which_step_it_happens(tmp_path: Path) -> None:
     heldout = [
         a_record(DataType.VANILLA_HARMFUL, near_duplicate_group="h"),
         a_record(DataType.VANILLA_BENIGN, near_duplicate_group="h"),
@@ -515,7 +528,7 @@ def test_an_evaluation_knows_after_which_step_it_happens(tmp_path):
     assert len({spec.id for spec in heldout_specs}) == 6
 
 
-def test_baselines_are_taken_off_and_stored_apart(tmp_path):
+def test_baselines_are_taken_off_and_stored_apart(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", ATTACKED, engine=EngineConfig(role_baselines=True), games_per_step=1)
     agent = an_agent(run)
 
@@ -530,7 +543,7 @@ def test_baselines_are_taken_off_and_stored_apart(tmp_path):
     assert {reward.total for item in played_games(run) for reward in item.game.rewards} == {-0.5, 1.0}
 
 
-def test_a_judge_that_is_away_is_waited_for(tmp_path):
+def test_a_judge_that_is_away_is_waited_for(tmp_path: Path) -> None:
     with fault_server() as server:
         judge = make_async_judge(JudgeConfig(kind="remote", url=server.url))
         server.faults.extend([reset, status(503)])
@@ -542,7 +555,7 @@ def test_a_judge_that_is_away_is_waited_for(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_judge_that_is_restarted_in_mid_run_costs_no_game(tmp_path):
+def test_a_judge_that_is_restarted_in_mid_run_costs_no_game(tmp_path: Path) -> None:
     with fault_server() as server:
         port = server.server_port
         judge = make_async_judge(JudgeConfig(kind="remote", url=server.url))
@@ -566,7 +579,7 @@ def test_a_judge_that_is_restarted_in_mid_run_costs_no_game(tmp_path):
     assert all(sample["action_ranges"] for sample in samples)
 
 
-def test_processes_write_files_of_their_own_and_games_are_counted_once(tmp_path):
+def test_processes_write_files_of_their_own_and_games_are_counted_once(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", games_per_step=8)
     first, second = an_agent(run), an_agent(run)
 
@@ -580,14 +593,16 @@ def test_processes_write_files_of_their_own_and_games_are_counted_once(tmp_path)
     assert len(numbers) == 8
 
 
-def test_a_judges_labels_reach_the_saved_game(tmp_path):
+def test_a_judges_labels_reach_the_saved_game(tmp_path: Path) -> None:
     _, (played,), _ = play_one(tmp_path)
 
     assert isinstance(played.game.ruling, Labels)
     assert played.game.ruling.source == "dose"
 
 
-def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day(tmp_path, monkeypatch):
+def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     set_clock(monkeypatch, NEXT_DAY)
     monkeypatch.setattr(TOKENIZER, "chat_template", DATED_TEMPLATE)
 
@@ -596,7 +611,9 @@ def test_a_template_that_asks_what_day_it_is_is_told_the_run_s_day(tmp_path, mon
     assert ["Today is 05 March 2026" in texts_of(sample)[0] for sample in samples] == [True, True]
 
 
-def test_a_template_that_leaves_the_request_out_ends_the_run_and_says_why(tmp_path, monkeypatch, capsys):
+def test_a_template_that_leaves_the_request_out_ends_the_run_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(TOKENIZER, "chat_template", LIST_TEMPLATE)
 
     with pytest.raises(EngineError, match="the model's chat template leaves out"):

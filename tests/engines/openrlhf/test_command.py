@@ -51,7 +51,7 @@ def parsed(words: list[str]) -> ParserVerdict:
 
 @needs_openrlhf
 @pytest.mark.parametrize("name", preset_names())
-def test_openrlhfs_own_parser_takes_the_command_of_every_preset(name):
+def test_openrlhfs_own_parser_takes_the_command_of_every_preset(name: str) -> None:
     verdict = parsed(words_of(load_preset(name), has_heldout=True, is_resuming=True))
 
     assert verdict.is_accepted, verdict.problem
@@ -59,7 +59,7 @@ def test_openrlhfs_own_parser_takes_the_command_of_every_preset(name):
 
 
 @needs_openrlhf
-def test_openrlhf_understands_what_is_meant():
+def test_openrlhf_understands_what_is_meant() -> None:
     settings = parsed(words_of(launchable())).settings
 
     assert settings["rollout.n_samples_per_prompt"] == 2
@@ -88,40 +88,40 @@ def test_openrlhf_understands_what_is_meant():
     ],
     ids=["unknown", "abbreviated", "asserted", "choice"],
 )
-def test_openrlhfs_own_parser_refuses_what_is_broken(broken, problem):
+def test_openrlhfs_own_parser_refuses_what_is_broken(broken: list[str], problem: str) -> None:
     verdict = parsed(words_of(launchable(extra_arguments=tuple(broken))))
 
     assert not verdict.is_accepted
     assert problem in (verdict.problem or "")
 
 
-def test_the_agent_file_is_there():
+def test_the_agent_file_is_there() -> None:
     assert Path(value(words_of(launchable()), "--train.agent_func_path")).is_file()
 
 
-def test_the_checklists_run_contradicts_nothing():
+def test_the_checklists_run_contradicts_nothing() -> None:
     assert openrlhf_problems(launchable()) == []
 
 
-def test_a_model_is_written_though_the_checklists_interval_never_comes():
+def test_a_model_is_written_though_the_checklists_interval_never_comes() -> None:
     words = words_of(launchable())
 
     assert value(words, "--ckpt.save_steps") == "-1"
     assert value(words, "--ckpt.output_dir") == "/runs/a run/engine/final"
 
 
-def test_checkpoints_before_the_end_keep_their_interval():
+def test_checkpoints_before_the_end_keep_their_interval() -> None:
     assert value(words_of(with_training(launchable(), steps=250)), "--ckpt.save_steps") == "100"
 
 
-def test_evaluation_follows_the_held_out_notes():
+def test_evaluation_follows_the_held_out_notes() -> None:
     assert value(words_of(launchable()), "--eval.steps") == "-1"
     words = words_of(launchable(), has_heldout=True)
     assert value(words, "--eval.steps") == "10"
     assert value(words, "--eval.n_samples_per_prompt") == "1"
 
 
-def test_a_folder_of_a_model_is_passed_on_whole(tmp_path, monkeypatch):
+def test_a_folder_of_a_model_is_passed_on_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path)
     config = launchable()
@@ -130,7 +130,7 @@ def test_a_folder_of_a_model_is_passed_on_whole(tmp_path, monkeypatch):
     assert value(words_of(config), "--actor.model_name_or_path") == str(tmp_path / "model")
 
 
-def test_what_is_passed_on_comes_last_and_so_decides():
+def test_what_is_passed_on_comes_last_and_so_decides() -> None:
     command = openrlhf_command(
         launchable(extra_arguments=("--train.seed", "7")).resolved, FILES, has_heldout=False
     )  # fmt: skip
@@ -140,7 +140,7 @@ def test_what_is_passed_on_comes_last_and_so_decides():
     assert command.arguments.count("--train.seed") == 2
 
 
-def test_machines_pass_through():
+def test_machines_pass_through() -> None:
     words = words_of(launchable(nodes=2, gpus_per_node=8, vllm_engines=4, tensor_parallel_size=4))
 
     assert value(words, "--actor.num_nodes") == value(words, "--ref.num_nodes") == "2"
@@ -161,7 +161,7 @@ def test_machines_pass_through():
     ],
     ids=["gpus", "micro-train", "micro-rollout", "minibatches", "demonstrations", "packing", "memory"],
 )
-def test_a_contradiction_is_told_in_our_words(config, told):
+def test_a_contradiction_is_told_in_our_words(config: RunConfig, told: str) -> None:
     [problem] = openrlhf_problems(config)
 
     assert told in problem
@@ -178,7 +178,7 @@ def test_a_contradiction_is_told_in_our_words(config, told):
         (("--rollout.n_samples_per_prompt", "3"), "a game is two samples"),
     ],
 )
-def test_what_is_passed_on_and_cant_work_is_told_before_the_start(words, told):
+def test_what_is_passed_on_and_cant_work_is_told_before_the_start(words: tuple[str, ...], told: str) -> None:
     [problem] = openrlhf_problems(launchable(extra_arguments=words))
 
     assert told in problem
@@ -193,11 +193,11 @@ def test_what_is_passed_on_and_cant_work_is_told_before_the_start(words, told):
         ("--algo.advantage.is_correction_level", "token"),
     ],
 )
-def test_other_options_are_passed_on(words):
+def test_other_options_are_passed_on(words: tuple[str, str]) -> None:
     assert openrlhf_problems(launchable(extra_arguments=words)) == []
 
 
-def test_gloo_is_no_way_to_send_weights(tmp_path):
+def test_gloo_is_no_way_to_send_weights(tmp_path: Path) -> None:
     settings = tmp_path / "run.toml"
     settings.write_text('[engine]\nkind = "openrlhf"\nweight_sync = "gloo"\n')
 
@@ -205,7 +205,7 @@ def test_gloo_is_no_way_to_send_weights(tmp_path):
         load_config(settings)
 
 
-def test_adapters_and_separate_roles_are_refused_with_the_way_out():
+def test_adapters_and_separate_roles_are_refused_with_the_way_out() -> None:
     config = launchable()
     config = replace(config, policy=replace(config.policy, adaptation="lora", roles="separate"))
 
@@ -217,7 +217,7 @@ def test_adapters_and_separate_roles_are_refused_with_the_way_out():
     assert all("--engine local" in problem for problem in (lora, roles))
 
 
-def test_the_run_of_the_page_for_the_first_gpu_contradicts_nothing(repository, tmp_path):
+def test_the_run_of_the_page_for_the_first_gpu_contradicts_nothing(repository: Path, tmp_path: Path) -> None:
     page = (repository / "docs" / "first_gpu_run.md").read_text(encoding="utf-8")
     (settings,) = re.findall(r"cat > gpu.toml <<'END'\n(.*?)\n +END", page, re.DOTALL)
     (tmp_path / "gpu.toml").write_text(textwrap.dedent(settings))
@@ -228,7 +228,7 @@ def test_the_run_of_the_page_for_the_first_gpu_contradicts_nothing(repository, t
     assert config.engine.save_optimizer, "step 9 resumes"
 
 
-def test_a_problem_of_batches_names_values_that_work():
+def test_a_problem_of_batches_names_values_that_work() -> None:
     [problem] = openrlhf_problems(launchable(micro_train_batch_size=5))
     offered = [int(number) for number in problem.rpartition("one of ")[2].split(", ")]
 
@@ -236,7 +236,7 @@ def test_a_problem_of_batches_names_values_that_work():
     assert all(not openrlhf_problems(launchable(micro_train_batch_size=number)) for number in offered)
 
 
-def test_a_model_with_code_of_its_own_is_refused(tmp_path):
+def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"auto_map": {"AutoModel": "evil.Model"}}')
     config = launchable()
     config = replace(config, policy=replace(config.policy, model=str(tmp_path)))
@@ -245,7 +245,7 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path):
     assert "brings code of its own" in problem
 
 
-def test_what_openrlhf_does_otherwise_is_said():
+def test_what_openrlhf_does_otherwise_is_said() -> None:
     told = " ".join(openrlhf_deviations(with_training(launchable(), normalization="role")))
 
     assert "training.normalization = role is not followed" in told

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +29,7 @@ from openrlhf_rollouts import a_run, rows_of
 HELDOUT = [a_record(kind, near_duplicate_group="h") for kind in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)]
 
 
-def test_there_is_a_row_for_each_game_of_the_run_and_each_held_out_note(tmp_path):
+def test_there_is_a_row_for_each_game_of_the_run_and_each_held_out_note(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", steps=3, games_per_step=4, heldout=HELDOUT)
 
     assert [read_label(row.label) for row in rows_of(run)] == [TrainingTicket("training")] * 12
@@ -37,7 +39,7 @@ def test_there_is_a_row_for_each_game_of_the_run_and_each_held_out_note(tmp_path
     assert len({row.input for row in heldout}) == 2
 
 
-def test_writing_it_again_changes_nothing(tmp_path):
+def test_writing_it_again_changes_nothing(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", heldout=HELDOUT)
     GameCount(run.path / "engine").take()
     before = {path.name: path.read_bytes() for path in (run.path / "engine").iterdir()}
@@ -47,7 +49,7 @@ def test_writing_it_again_changes_nothing(tmp_path):
     assert {path.name: path.read_bytes() for path in (run.path / "engine").iterdir()} == before
 
 
-def test_what_can_not_be_played_is_told_at_once(tmp_path):
+def test_what_can_not_be_played_is_told_at_once(tmp_path: Path) -> None:
     config = RunConfig(game=GameConfig(no_defender_turn=True), judge=JudgeConfig(kind="hybrid", fallback="model"))
     problems = list(playing_problems(config))
 
@@ -59,7 +61,7 @@ def test_what_can_not_be_played_is_told_at_once(tmp_path):
         write_prompt_dataset(run)
 
 
-def test_a_frozen_opponent_plays_where_it_is_served_and_past_selves_do_not():
+def test_a_frozen_opponent_plays_where_it_is_served_and_past_selves_do_not() -> None:
     loaded = OpponentConfig(fixed="some/model")
     served = replace(loaded, url="http://127.0.0.1:8001/v1")
 
@@ -72,21 +74,21 @@ def test_a_frozen_opponent_plays_where_it_is_served_and_past_selves_do_not():
     assert list(playing_problems(RunConfig(opponents=served))) == []
 
 
-def test_a_record_is_a_label_too():
+def test_a_record_is_a_label_too() -> None:
     assert read_label(to_line(a_record())) == a_record()
 
 
 @pytest.mark.parametrize("label", ["", "42", "{}", '{"purpose": "training", "more": 1}', '{"purpose": "heldout"}'])
-def test_other_labels_are_refused(label):
+def test_other_labels_are_refused(label: str) -> None:
     with pytest.raises(UsageError, match=r"engine/prompts\.jsonl"):
         read_label(label)
 
 
-def _take(folder, count: int, results) -> None:
+def _take(folder: Path, count: int, results: Any) -> None:
     results.extend([GameCount(folder).take().number for _ in range(count)])
 
 
-def test_processes_share_the_count(tmp_path):
+def test_processes_share_the_count(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     with context.Manager() as manager:
         results = manager.list()
@@ -99,7 +101,7 @@ def test_processes_share_the_count(tmp_path):
         assert sorted(results) == list(range(75))
 
 
-def test_a_resume_counts_on_from_its_step(tmp_path):
+def test_a_resume_counts_on_from_its_step(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", games_per_step=4)
     count = GameCount(run.path / "engine")
     assert [count.take() for _ in range(2)] == [Place(0, 0), Place(0, 1)]
@@ -113,7 +115,7 @@ def test_a_resume_counts_on_from_its_step(tmp_path):
     assert not attempts.is_superseded(1, 3)
 
 
-def test_a_damaged_count_is_named(tmp_path):
+def test_a_damaged_count_is_named(tmp_path: Path) -> None:
     (tmp_path / "count.json").write_text("{")
 
     with pytest.raises(DataError, match=r"count\.json"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +25,7 @@ from openrlhf_rollouts import a_run
 HELDOUT = [a_record(kind, near_duplicate_group="h") for kind in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)]
 
 
-def a_played(step: int, index: int = 0, *, attempt: int = 0, suffix: str = "", **changes) -> PlayedGame:
+def a_played(step: int, index: int = 0, *, attempt: int = 0, suffix: str = "", **changes: Any) -> PlayedGame:
     spec = a_spec(id=f"step-{step:06d}-game-{index:04d}{suffix}", step=step)
     return PlayedGame(attempt, False, 100.0 * step, 100.0 * step + 5, replace(a_game(spec=spec), **changes))
 
@@ -52,15 +54,15 @@ def imported(run: RunFolder) -> list[str]:
 
 
 @pytest.fixture
-def run(tmp_path) -> RunFolder:
+def run(tmp_path: Path) -> RunFolder:
     return a_run(tmp_path / "run", games_per_step=2, heldout=HELDOUT, checkpoints=CheckpointConfig(evaluate_every=2))
 
 
-def test_a_run_that_has_not_begun_has_nothing_to_import(run):
+def test_a_run_that_has_not_begun_has_nothing_to_import(run: RunFolder) -> None:
     assert import_games(run) == 0
 
 
-def test_games_come_from_all_engines_in_the_order_of_their_steps(run):
+def test_games_come_from_all_engines_in_the_order_of_their_steps(run: RunFolder) -> None:
     first, second = a_played(0, 0), a_played(1, 0)
     write(run, first, second)
     write(run, a_played(0, 1), a_played(1, 1))
@@ -73,7 +75,7 @@ def test_games_come_from_all_engines_in_the_order_of_their_steps(run):
     assert games[0] == first.game
 
 
-def test_importing_twice_doubles_nothing(run):
+def test_importing_twice_doubles_nothing(run: RunFolder) -> None:
     write(run, a_played(0), a_heldout(0, 0))
 
     with run.locked():
@@ -82,7 +84,7 @@ def test_importing_twice_doubles_nothing(run):
     assert len(list(run.games())) == len(list(run.heldout_games())) == 1
 
 
-def test_a_line_that_is_being_written_waits_until_it_is_whole(run):
+def test_a_line_that_is_being_written_waits_until_it_is_whole(run: RunFolder) -> None:
     files = write(run, a_played(0, 0))
     (path,) = (run.path / "engine").glob("games-*.jsonl")
     line = to_line(a_played(0, 1)) + "\n"
@@ -97,7 +99,7 @@ def test_a_line_that_is_being_written_waits_until_it_is_whole(run):
     assert len(imported(run)) == 3
 
 
-def test_a_game_that_is_seen_late_goes_where_it_belongs(run):
+def test_a_game_that_is_seen_late_goes_where_it_belongs(run: RunFolder) -> None:
     write(run, a_played(0, 0), a_played(1, 0))
     assert len(imported(run)) == 2
     write(run, a_played(0, 1))
@@ -105,7 +107,7 @@ def test_a_game_that_is_seen_late_goes_where_it_belongs(run):
     assert [game_id[:11] for game_id in imported(run)] == ["step-000000", "step-000000", "step-000001"]
 
 
-def test_an_import_that_was_killed_in_mid_line_is_mended(run):
+def test_an_import_that_was_killed_in_mid_line_is_mended(run: RunFolder) -> None:
     write(run, a_played(0, 0), a_played(0, 1))
     expected = imported(run)
     path = run.path / "games.jsonl"
@@ -114,7 +116,7 @@ def test_an_import_that_was_killed_in_mid_line_is_mended(run):
     assert imported(run) == expected
 
 
-def test_a_resumed_run_holds_one_history_and_loses_nothing(run):
+def test_a_resumed_run_holds_one_history_and_loses_nothing(run: RunFolder) -> None:
     count = GameCount(run.path / "engine")
     write(run, a_played(0), a_played(1, reason="first"), a_played(2, reason="first"))
     assert len(imported(run)) == 3
@@ -132,7 +134,7 @@ def test_a_resumed_run_holds_one_history_and_loses_nothing(run):
     assert len(abandoned) == 2
 
 
-def test_a_damaged_line_is_named(run):
+def test_a_damaged_line_is_named(run: RunFolder) -> None:
     write(run, a_played(0))
     (path,) = (run.path / "engine").glob("games-*.jsonl")
     path.write_text('{"attempt": 0}\n')
@@ -141,7 +143,7 @@ def test_a_damaged_line_is_named(run):
         import_games(run)
 
 
-def test_a_step_has_its_metrics_when_it_is_complete_and_evaluated(run):
+def test_a_step_has_its_metrics_when_it_is_complete_and_evaluated(run: RunFolder) -> None:
     write(run, a_played(0, 0), a_played(0, 0, suffix="-second"))
     imported(run)
     assert list(run.metrics()) == []
@@ -160,7 +162,7 @@ def test_a_step_has_its_metrics_when_it_is_complete_and_evaluated(run):
     assert second.values["heldout/balanced_accuracy"] == 0.5
 
 
-def test_the_last_step_waits_for_games_in_the_place_of_others(run):
+def test_the_last_step_waits_for_games_in_the_place_of_others(run: RunFolder) -> None:
     rewarded = (Reward(Role.ATTACKER, 1.0, None, None, 1.0), Reward(Role.ASSESSOR, -1.0, None, None, -1.0))
     write(run, a_played(0, 0, rewards=rewarded), a_played(0, 1, rewards=rewarded[:1]))
     imported(run)
@@ -174,7 +176,7 @@ def test_the_last_step_waits_for_games_in_the_place_of_others(run):
     assert line.values["replacements/adversarial_harmful"] == 1.0
 
 
-def test_a_step_in_which_all_learn_is_told_at_once(run):
+def test_a_step_in_which_all_learn_is_told_at_once(run: RunFolder) -> None:
     rewarded = (Reward(Role.ATTACKER, 1.0, None, None, 1.0), Reward(Role.ASSESSOR, -1.0, None, None, -1.0))
     write(run, a_played(0, 0, rewards=rewarded), a_played(0, 1, rewards=rewarded))
 
@@ -183,7 +185,7 @@ def test_a_step_in_which_all_learn_is_told_at_once(run):
     assert [line.step for line in run.metrics()] == [0]
 
 
-def test_reports_and_judges_work_on_what_was_imported(run):
+def test_reports_and_judges_work_on_what_was_imported(run: RunFolder) -> None:
     write(run, a_played(0, 0), a_played(0, 1), a_played(1, 0))
     imported(run)
 

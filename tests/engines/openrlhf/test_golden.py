@@ -11,15 +11,17 @@ import asyncio
 import itertools
 import os
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from transformers import PreTrainedModel
 
-from medical_team.config import GameConfig
+from medical_team.config import GameConfig, LossAveraging
 from medical_team.data.synthetic import synthetic_cases
 from medical_team.engines.openrlhf.game_import import import_games
 from medical_team.game.play import samples_of, score
@@ -31,6 +33,11 @@ from medical_team.rl.batch import reply_mask
 from medical_team.rl.reinforce import clipped_token_losses, kl_estimates, reinforce_advantages, token_weights
 from openrlhf_rollouts import TOKENIZER, ScriptedVllm, a_run, is_attacker_prompt, note_in, rows_of
 from openrlhf_upstream import ModelGroup, arguments, experiences_of, generate, rollout_actor, upstream_classes
+from tensors import numbers
+
+if TYPE_CHECKING:
+    from openrlhf.trainer.ppo_utils import Experience  # pyright: ignore[reportMissingTypeStubs]
+
 
 GOLDEN = Path(__file__).with_name("golden_games.jsonl")
 KL_COEFFICIENT = 0.05
@@ -40,7 +47,7 @@ ROWS = 16
 
 
 @pytest.fixture(scope="module")
-def upstream():
+def upstream() -> Iterator[Any]:
     with upstream_classes() as modules:
         yield modules
 
@@ -64,10 +71,11 @@ def new_script():
     return script
 
 
-def golden_script():
+def golden_script() -> Callable[[str], str]:
     """What the golden games' players said, by their prompts."""
-    said = {
-        str(TOKENIZER.decode(list(turn.prompt_token_ids))): turn.reply
+    tokenizer: Any = TOKENIZER
+    said: dict[str, str] = {
+        str(tokenizer.decode(list(turn.prompt_token_ids))): turn.reply
         for game in read_jsonl(GOLDEN, Game)
         for turn in game.turns
     }
@@ -83,7 +91,7 @@ def records() -> list[TrainingRecord]:
 
 
 @pytest.fixture(scope="module")
-def rollout(upstream, tmp_path_factory):
+def rollout(upstream: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The golden games played once more by upstream's classes: its samples, and the games as they were imported."""
     is_writing = "MEDICAL_TEAM_WRITE_GOLDEN" in os.environ
     run = a_run(tmp_path_factory.mktemp("golden") / "run", records(), games_per_step=ROWS, steps=1, game=THINKING)
@@ -107,23 +115,23 @@ def golden() -> list[Game]:
     return read_jsonl(GOLDEN, Game)
 
 
-def test_the_golden_games_are_played_again_as_they_are(rollout, golden):
+def test_the_golden_games_are_played_again_as_they_are(rollout: Any, golden: list[Game]) -> None:
     assert rollout.games == golden
     assert {game.state for game in golden} == set(GameState) - {GameState.AWAITING_RULING}
     assert {game.spec.data_type for game in golden} == set(DataType)
     assert {game.spec.pair.source.value for game in golden} == {"synthetic"}
 
 
-def test_our_rules_give_the_golden_games_their_rewards(golden):
+def test_our_rules_give_the_golden_games_their_rewards(golden: list[Game]) -> None:
     assert score([replace(game, rewards=()) for game in golden], THINKING) == golden
 
 
-def tokens_of(sample) -> tuple[int, ...]:
+def tokens_of(sample: Experience) -> tuple[int, ...]:
     """The tokens of an upstream sample."""
-    return tuple(sample.sequences[0].tolist())
+    return tuple(numbers(sample.sequences[0]))
 
 
-def test_rewards_are_upstreams(rollout, golden):
+def test_rewards_are_upstreams(rollout: Any, golden: list[Game]) -> None:
     trained = [sample for sample in rollout.samples if sample.action_mask.any()]
     theirs = Counter((tokens_of(sample), sample.rewards.item()) for sample in trained)
     ours = Counter(
@@ -147,7 +155,7 @@ def models() -> tuple[PreTrainedModel, PreTrainedModel, PreTrainedModel]:
     return learning, old, reference
 
 
-def ours(golden, averaging):
+def ours(golden: list[Game], averaging: LossAveraging):
     """Advantages by token, loss and gradients by our trainer's code."""
     learning, old, reference = models()
     samples = samples_of(golden)
@@ -171,7 +179,7 @@ def ours(golden, averaging):
     )
     assert is_clipped_NR[mask_NR].any()
     loss = (losses_NR * token_weights(mask_NR, averaging)).sum()
-    loss.backward()
+    torch.autograd.backward(loss)
     rows = {
         (*sample.prompt_token_ids, *sample.token_ids): advantages.values_NR[row][mask_NR[row]]
         for row, sample in enumerate(samples)
@@ -179,7 +187,7 @@ def ours(golden, averaging):
     return rows, loss.detach(), {name: parameter.grad for name, parameter in learning.named_parameters()}
 
 
-def theirs(upstream, rollout, averaging):
+def theirs(upstream: Any, rollout: Any, averaging: str) -> tuple[dict[Any, Any], Any, dict[str, Any]]:
     """The same by upstream's experience maker and loss, in its micro-batches."""
     learning, old, reference = models()
     actor = ModelGroup(learning)
@@ -188,7 +196,7 @@ def theirs(upstream, rollout, averaging):
     tokens = sum(experience.action_mask.sum() for experience in experiences)
     trained = sum(experience.action_mask.any(dim=1).sum() for experience in experiences)
     total = torch.zeros(())
-    rows = {}
+    rows: dict[tuple[int, ...], Any] = {}
     for experience in experiences:
         new = actor.log_probs(experience.sequences, experience.attention_mask, experience.action_mask)
         loss, *_ = policy_loss(
@@ -206,7 +214,9 @@ def theirs(upstream, rollout, averaging):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("averaging", ["token-mean", "seq-mean-token-mean"])
-def test_advantages_loss_and_gradients_are_upstreams(upstream, rollout, golden, averaging):
+def test_advantages_loss_and_gradients_are_upstreams(
+    upstream: Any, rollout: Any, golden: list[Game], averaging: LossAveraging
+) -> None:
     our_rows, our_loss, our_gradients = ours(golden, averaging)
     their_rows, their_loss, their_gradients = theirs(upstream, rollout, averaging)
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,8 +18,8 @@ async def alone() -> str:
     return "alone"
 
 
-def gathered(calls) -> list:
-    async def gather() -> list:
+def gathered(calls: Callable[..., Any]) -> list[Any]:
+    async def gather() -> list[Any]:
         return await asyncio.gather(*calls(), return_exceptions=True)
 
     return asyncio.run(gather())
@@ -32,19 +34,19 @@ def gathered(calls) -> list:
         (4, ["first", "second", "first", "second"]),
     ],
 )
-def test_calls_with_one_key_pair_up_in_order(n, results):
+def test_calls_with_one_key_pair_up_in_order(n: int, results: list[str]) -> None:
     pairing, key = Pairing[str](), object()
 
     assert gathered(lambda: [pairing.join(key, both, alone) for _ in range(n)]) == results
 
 
-def test_equal_keys_are_not_one_key():
+def test_equal_keys_are_not_one_key() -> None:
     pairing = Pairing[str]()
 
     assert gathered(lambda: [pairing.join(key, both, alone) for key in ([1], [1])]) == ["alone", "alone"]
 
 
-def test_a_failure_reaches_both():
+def test_a_failure_reaches_both() -> None:
     async def fail() -> tuple[str, str]:
         raise ValueError("broken")
 
@@ -57,8 +59,8 @@ def test_a_failure_reaches_both():
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2])
-def test_whoever_is_cancelled_leaves_nobody_waiting(turns):
-    async def play() -> list:
+def test_whoever_is_cancelled_leaves_nobody_waiting(turns: int) -> None:
+    async def play() -> list[Any]:
         pairing, key = Pairing[str](), object()
         tasks = [asyncio.create_task(pairing.join(key, both, alone)) for _ in range(2)]
         for _ in range(turns):
@@ -71,7 +73,7 @@ def test_whoever_is_cancelled_leaves_nobody_waiting(turns):
     assert asyncio.run(play())[0]
 
 
-def test_a_cancelled_follower_does_not_disturb_the_game():
+def test_a_cancelled_follower_does_not_disturb_the_game() -> None:
     async def play() -> str:
         pairing, key = Pairing[str](), object()
         first, second = (asyncio.create_task(pairing.join(key, both, alone)) for _ in range(2))

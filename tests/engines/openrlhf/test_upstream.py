@@ -7,8 +7,10 @@ import contextlib
 import itertools
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ import torch
 import medical_team
 from builders import a_record
 from medical_team.config import RunConfig
+from medical_team.engines.openrlhf.dataset import EngineRow
 from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
 from medical_team.engines.openrlhf.game_import import import_games
 from medical_team.policy.shipped_models import make_tiny_model
@@ -24,6 +27,10 @@ from medical_team.runs.folder import RunFolder
 from needs import UVLOOP
 from openrlhf_rollouts import ScriptedVllm, a_run, copying, is_attacker_prompt, played_games, rows_of
 from openrlhf_upstream import ModelGroup, arguments, experiences_of, generate, rollout_actor, upstream_classes
+from stand_ins import always
+
+if TYPE_CHECKING:
+    from openrlhf.trainer.ppo_utils import Experience
 
 
 def uvloop_or_skip():
@@ -34,16 +41,25 @@ LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop
 
 
 @pytest.fixture(scope="module")
-def upstream():
+def upstream() -> Iterator[Any]:
     with upstream_classes() as modules:
         yield modules
 
 
 @pytest.fixture
-def play(upstream, tmp_path, monkeypatch):
+def play(upstream: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Experience]]:
     """Plays rows of a run through upstream's actor and generator; gives the samples as Experiences."""
 
-    def play(run: RunFolder, rows, n=2, *, script=copying, engines=1, loop=asyncio.new_event_loop, **named):
+    def play(
+        run: RunFolder,
+        rows: list[EngineRow],
+        n: int = 2,
+        *,
+        script: Callable[..., Any] = copying,
+        engines: int = 1,
+        loop: Callable[..., Any] = asyncio.new_event_loop,
+        **named: Any,
+    ):
         monkeypatch.setenv("MEDICAL_TEAM_RUN", str(run.path))
         with contextlib.ExitStack() as stack:
             actors = [stack.enter_context(rollout_actor(upstream, ScriptedVllm(script), loop)) for _ in range(engines)]
@@ -54,13 +70,15 @@ def play(upstream, tmp_path, monkeypatch):
     return play
 
 
-def flags(samples, key: str) -> list[float]:
+def flags(samples: list[Experience], key: str) -> list[float]:
     return [sample.info[key].item() for sample in samples]
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_siblings_pair_up_in_the_real_actor(play, tmp_path, n, loop):
+def test_siblings_pair_up_in_the_real_actor(
+    play: Callable[..., list[Experience]], tmp_path: Path, n: int, loop: Callable[..., Any]
+) -> None:
     run = a_run(tmp_path / "run", [a_record()], games_per_step=3)
 
     samples = play(run, rows_of(run)[:3], n, loop=loop)
@@ -70,7 +88,7 @@ def test_siblings_pair_up_in_the_real_actor(play, tmp_path, n, loop):
     assert all(sample.action_mask.any() for sample in samples)
 
 
-def test_several_engines_share_the_count_of_games(play, tmp_path):
+def test_several_engines_share_the_count_of_games(play: Callable[..., list[Experience]], tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", [a_record()], games_per_step=6, steps=1)
 
     play(run, rows_of(run), engines=2)
@@ -80,7 +98,7 @@ def test_several_engines_share_the_count_of_games(play, tmp_path):
     assert len(list((run.path / "engine").glob("games-*.jsonl"))) == 2
 
 
-def test_an_exception_in_the_engine_ends_no_run(play, tmp_path):
+def test_an_exception_in_the_engine_ends_no_run(play: Callable[..., list[Experience]], tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", [a_record()], games_per_step=4)
     turns = itertools.count()
 
@@ -94,7 +112,9 @@ def test_an_exception_in_the_engine_ends_no_run(play, tmp_path):
     assert states == {GameState.VOID, GameState.DECIDED}
 
 
-def test_log_probs_fit_the_tokens_where_they_are_asked_for(play, tmp_path):
+def test_log_probs_fit_the_tokens_where_they_are_asked_for(
+    play: Callable[..., list[Experience]], tmp_path: Path
+) -> None:
     run = a_run(tmp_path / "run")
 
     samples = play(run, rows_of(run)[:4], is_correction_level="token")
@@ -105,17 +125,19 @@ def test_log_probs_fit_the_tokens_where_they_are_asked_for(play, tmp_path):
         assert (sample.rollout_log_probs[sample.action_mask.bool()] < 0).all()
 
 
-def test_an_evaluation_reports_the_assessors_accuracy(upstream, play, tmp_path):
+def test_an_evaluation_reports_the_assessors_accuracy(
+    upstream: Any, play: Callable[..., list[Experience]], tmp_path: Path
+) -> None:
     heldout = [a_record(kind, near_duplicate_group="h") for kind in (DataType.VANILLA_HARMFUL, DataType.VANILLA_BENIGN)]
     run = a_run(tmp_path / "run", heldout=heldout)
 
-    samples = play(run, rows_of(run, "heldout"), 1, script=lambda prompt: "Harmful", is_evaluation=True)
+    samples = play(run, rows_of(run, "heldout"), 1, script=always("Harmful"), is_evaluation=True)
 
     assert sorted(sample.rewards.item() for sample in samples) == [0.0, 1.0]
     assert {sample.prompts[0] for sample in samples} == {row.input for row in rows_of(run, "heldout")}
 
 
-def learn(upstream, samples, options):
+def learn(upstream: Any, samples: list[Experience], options: Any):
     """Advantages and the gradient of the policy loss, all by upstream's own code, of a tiny model."""
     model, _ = make_tiny_model(seed=1)
     reference, _ = make_tiny_model(seed=2)
@@ -134,7 +156,9 @@ def learn(upstream, samples, options):
     return experiences, gradients
 
 
-def test_samples_become_advantages_and_a_loss_with_finite_gradients(upstream, play, tmp_path):
+def test_samples_become_advantages_and_a_loss_with_finite_gradients(
+    upstream: Any, play: Callable[..., list[Experience]], tmp_path: Path
+) -> None:
     run = a_run(tmp_path / "run", games_per_step=4)
 
     samples = play(run, rows_of(run)[:4])
@@ -148,7 +172,9 @@ def test_samples_become_advantages_and_a_loss_with_finite_gradients(upstream, pl
     assert all(len(experience.info["is_attacker"]) == len(experience.sequences) for experience in experiences)
 
 
-def test_no_sample_is_without_action_tokens_where_games_are_void(upstream, play, tmp_path):
+def test_no_sample_is_without_action_tokens_where_games_are_void(
+    upstream: Any, play: Callable[..., list[Experience]], tmp_path: Path
+) -> None:
     """OpenRLHF divides by the action tokens of a micro-batch, which may be a single sample."""
     run = a_run(tmp_path / "run", [a_record()], games_per_step=4)
     errors = iter([RuntimeError("out of memory")] * 2)
@@ -170,7 +196,9 @@ def test_no_sample_is_without_action_tokens_where_games_are_void(upstream, play,
 
 
 @pytest.mark.parametrize(("folder", "name"), [("red_team", "red_team"), ("medical_team", "medical_team_agent")])
-def test_the_agent_is_that_of_the_package_it_lies_in_whatever_its_name(upstream, tmp_path, monkeypatch, folder, name):
+def test_the_agent_is_that_of_the_package_it_lies_in_whatever_its_name(
+    upstream: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, name: str
+) -> None:
     copied = tmp_path / "elsewhere" / folder
     shutil.copytree(Path(medical_team.__file__).parent, copied)
     monkeypatch.setenv("MEDICAL_TEAM_RUN", str(a_run(tmp_path / "run").path))
@@ -182,7 +210,9 @@ def test_the_agent_is_that_of_the_package_it_lies_in_whatever_its_name(upstream,
     assert str(copied.parent) not in sys.path
 
 
-def test_a_missing_run_is_told_when_the_engine_starts(upstream, tmp_path, monkeypatch):
+def test_a_missing_run_is_told_when_the_engine_starts(
+    upstream: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MEDICAL_TEAM_RUN", raising=False)
 
     with (
@@ -192,7 +222,9 @@ def test_a_missing_run_is_told_when_the_engine_starts(upstream, tmp_path, monkey
         pass
 
 
-def test_what_can_not_be_played_is_told_when_the_engine_starts(upstream, tmp_path, monkeypatch):
+def test_what_can_not_be_played_is_told_when_the_engine_starts(
+    upstream: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = a_run(tmp_path / "run")
     config = RunConfig()
     config = replace(config, judge=replace(config.judge, kind="hybrid"))

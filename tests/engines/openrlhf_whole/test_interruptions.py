@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from pathlib import Path
 
 import httpx
 from whole_run import WholeRun, ended, environment, wait_for
@@ -18,7 +19,7 @@ from medical_team.engines.process import processes_of
 from medical_team.records import GameState
 
 
-def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(policy, tmp_path):
+def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(policy: Path, tmp_path: Path) -> None:
     changes = {"save_every = 100": "save_every = 1", "sleep = false": "sleep = false\nsave_optimizer = true"}
     run = WholeRun(tmp_path / "run", policy, changes)
     process = run.start()
@@ -38,7 +39,7 @@ def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(policy, tmp_path):
     assert run.is_finite
 
 
-def test_a_judge_that_is_killed_and_comes_back_costs_no_game(policy, tmp_path):
+def test_a_judge_that_is_killed_and_comes_back_costs_no_game(policy: Path, tmp_path: Path) -> None:
     run = WholeRun(tmp_path / "run", policy)
     port = free_port()
     run.changes = {"[engine]": f'[judge]\nkind = "remote"\nurl = "http://127.0.0.1:{port}"\n\n[engine]'}
@@ -57,7 +58,7 @@ def test_a_judge_that_is_killed_and_comes_back_costs_no_game(policy, tmp_path):
 
 
 @contextlib.contextmanager
-def a_judge(port: int) -> Iterator[subprocess.Popen[bytes]]:
+def a_judge(port: int) -> Generator[subprocess.Popen[bytes]]:
     """`medical-team judge serve` at ``port``, a process of its own."""
     words = [sys.executable, "-m", "medical_team", "judge", "serve", "--judge", "reference", "--references", "demo"]
     process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ def rewriting_the_first_sentence(body: dict[str, Any]) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def trained(policy, tmp_path_factory):
+def trained(policy: Path, tmp_path_factory: pytest.TempPathFactory):
     run = WholeRun(tmp_path_factory.mktemp("opponent") / "run", policy)
     with openai_server(rewriting_the_first_sentence) as server:
         opponent = f'[opponents]\nfixed = "frozen"\nurl = "{server.url}"\nshare = 1.0\nsides = "attacker"'
@@ -30,7 +31,7 @@ def trained(policy, tmp_path_factory):
     return run
 
 
-def test_the_opponent_attacks_and_the_policy_learns_as_the_assessor_alone(trained):
+def test_the_opponent_attacks_and_the_policy_learns_as_the_assessor_alone(trained: WholeRun) -> None:
     attacks = [game for game in trained.folder.games() if game.spec.attacker_version == "fixed"]
 
     # Two games for each of the four adversarial ones of a step.
@@ -42,6 +43,6 @@ def test_the_opponent_attacks_and_the_policy_learns_as_the_assessor_alone(traine
     assert trained.curve("is_assessor") == [1, 1, 1]
 
 
-def test_the_policy_has_learnt(trained):
+def test_the_policy_has_learnt(trained: WholeRun) -> None:
     assert trained.largest_change > 1e-4
     assert max(map(abs, trained.curve("vllm_kl"))) < 0.005

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 from serving import serving
@@ -43,7 +44,7 @@ class UnreliableJudge:
 
 
 @pytest.fixture(scope="module")
-def trained(policy, tmp_path_factory):
+def trained(policy: Path, tmp_path_factory: pytest.TempPathFactory):
     run = WholeRun(tmp_path_factory.mktemp("voids") / "run", policy)
     with serving(UnreliableJudge()) as judge:
         url = str(judge.base_url).rstrip("/")
@@ -56,7 +57,7 @@ def trained(policy, tmp_path_factory):
     return run
 
 
-def test_void_games_in_every_step_end_no_run(trained):
+def test_void_games_in_every_step_end_no_run(trained: WholeRun) -> None:
     voids = {game.spec.step for game in trained.folder.games() if game.state is GameState.VOID}
 
     assert voids == {0, 1, 2}
@@ -64,7 +65,7 @@ def test_void_games_in_every_step_end_no_run(trained):
     assert trained.largest_change > 1e-4
 
 
-def test_every_sample_teaches_something(trained):
+def test_every_sample_teaches_something(trained: WholeRun) -> None:
     # OpenRLHF's own share of samples that some role learns from.
     shares = [
         attacker + assessor
@@ -75,7 +76,7 @@ def test_every_sample_teaches_something(trained):
     assert trained.curve("is_void") == [0, 0, 0]
 
 
-def test_games_in_the_place_of_others_are_counted_by_category(trained):
+def test_games_in_the_place_of_others_are_counted_by_category(trained: WholeRun) -> None:
     lines = list(trained.folder.metrics())
     assert [line.step for line in lines] == [0, 1, 2]
     for line, share in zip(lines, trained.curve("is_replacement"), strict=True):
@@ -84,13 +85,13 @@ def test_games_in_the_place_of_others_are_counted_by_category(trained):
         assert counted >= share * 16 > 0
 
 
-def test_they_are_of_all_categories(trained):
+def test_they_are_of_all_categories(trained: WholeRun) -> None:
     played = {name for line in trained.folder.metrics() for name in line.values if name.startswith("replacements/")}
 
     assert played == {f"replacements/{data_type.value}" for data_type in DataType}
 
 
-def test_the_launcher_and_the_report_count_them(trained):
+def test_the_launcher_and_the_report_count_them(trained: WholeRun) -> None:
     charts = chart_data({line.step: line.values for line in trained.folder.metrics()})
 
     assert "Games in place of others that left nothing to learn from: " in trained.words
@@ -98,5 +99,5 @@ def test_the_launcher_and_the_report_count_them(trained):
     assert next(chart for chart in charts if chart["title"].startswith("Games in place of others"))["curves"]
 
 
-def test_the_kl_is_a_number_in_every_step(trained):
+def test_the_kl_is_a_number_in_every_step(trained: WholeRun) -> None:
     assert [math.isfinite(value) for value in trained.curve("kl")] == [True] * 3

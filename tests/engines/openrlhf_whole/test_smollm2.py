@@ -1,5 +1,7 @@
 """A real model, once: two steps of SmolLM2-135M-Instruct."""
 
+from pathlib import Path
+
 import pytest
 from whole_run import WholeRun
 
@@ -10,7 +12,7 @@ from needs import SMOLLM2
 
 
 @pytest.fixture
-def smollm2(policy):
+def smollm2(policy: Path):
     """The folder of the model; ``policy`` skips where a whole training can't run."""
     folder = cached_folder(SMOLLM2_MODEL) or converted_folder()
     if not (folder / "model.safetensors").is_file():
@@ -18,7 +20,7 @@ def smollm2(policy):
     return folder
 
 
-def test_smollm2_learns_from_two_steps(smollm2, tmp_path):
+def test_smollm2_learns_from_two_steps(smollm2: Path, tmp_path: Path) -> None:
     changes = {
         'train = "demo"\nheldout = "demo-heldout"': 'train = "sample"',
         'prompt_style = "terse"\nrevision = "sentences"\nmax_edits = 1\ntells_sentence_at_stake = true\n': "",

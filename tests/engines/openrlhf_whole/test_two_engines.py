@@ -1,5 +1,7 @@
 """Two rollout engines, on two GPUs that Ray believes in."""
 
+from pathlib import Path
+
 import pytest
 from whole_run import WholeRun
 
@@ -7,7 +9,7 @@ from medical_team.records import Role
 
 
 @pytest.fixture(scope="module")
-def trained(policy, tmp_path_factory):
+def trained(policy: Path, tmp_path_factory: pytest.TempPathFactory):
     changes = {"sleep = false": "sleep = false\ngpus_per_node = 2\nvllm_engines = 2\nrole_baselines = true"}
     run = WholeRun(tmp_path_factory.mktemp("two") / "run", policy, changes, pretended_gpus=2)
     status = run.train()
@@ -15,7 +17,7 @@ def trained(policy, tmp_path_factory):
     return run
 
 
-def test_engines_share_the_games_and_play_none_twice(trained):
+def test_engines_share_the_games_and_play_none_twice(trained: WholeRun) -> None:
     numbers = [int(game.spec.id.removesuffix("-second").rpartition("-")[2]) for game in trained.folder.games()]
     ids = [played.game.spec.id for played in trained.played if not played.is_heldout]
 
@@ -25,7 +27,7 @@ def test_engines_share_the_games_and_play_none_twice(trained):
     assert [line.step for line in trained.folder.metrics()] == [0, 1, 2]
 
 
-def test_rewards_are_saved_without_the_baseline_of_their_role(trained):
+def test_rewards_are_saved_without_the_baseline_of_their_role(trained: WholeRun) -> None:
     for played in trained.played:
         for reward in played.game.rewards:
             assert (played.baseline_of(reward.role) is None) == played.is_heldout
@@ -33,5 +35,5 @@ def test_rewards_are_saved_without_the_baseline_of_their_role(trained):
     assert max(map(abs, trained.curve("assessor_baseline"))) > 0
 
 
-def test_both_engines_get_the_new_weights(trained):
+def test_both_engines_get_the_new_weights(trained: WholeRun) -> None:
     assert max(map(abs, trained.curve("vllm_kl"))) < 0.005

@@ -4,9 +4,11 @@ import torch
 from transformers import AutoModelForCausalLM
 from widened_policy import DEMO_POLICY, widened
 
+from medical_team.policy.library_types import from_pretrained
 
-def test_the_widened_policy_computes_what_the_demo_policy_computes():
-    old = AutoModelForCausalLM.from_pretrained(DEMO_POLICY, dtype=torch.float32)
+
+def test_the_widened_policy_computes_what_the_demo_policy_computes() -> None:
+    old = from_pretrained(AutoModelForCausalLM, DEMO_POLICY, dtype=torch.float32)
     tokens = torch.randint(5, old.config.vocab_size, (2, 200), generator=torch.Generator().manual_seed(1))
 
     with torch.no_grad():

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # pyright: ignore[reportMissingTypeStubs]
 
 from medical_team.engines.openrlhf.game_files import PlayedGame, read_part_files
+from medical_team.policy.library_types import read_tensors
 from medical_team.runs.folder import RunFolder
 
 HOOK = Path(__file__).resolve().parent / "cpu"
@@ -112,9 +113,9 @@ class WholeRun:
 
     path: Path
     model: Path
-    changes: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, str] = field(default_factory=dict[str, str])
     pretended_gpus: int = 1
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def start(self) -> subprocess.Popen[bytes]:
         """Launch it, as `medical-team train RUN.toml`; its words go to a file beside the run."""
@@ -169,7 +170,7 @@ class WholeRun:
         """OpenRLHF's metric ``train/NAME``, a value for each step."""
         values: dict[int, float] = {}
         for file in sorted((self.path / "tensorboard").rglob("events.out.*")):
-            events = EventAccumulator(str(file), size_guidance={"scalars": 0})
+            events: Any = EventAccumulator(str(file), size_guidance={"scalars": 0})
             events.Reload()
             if f"train/{name}" in events.Tags()["scalars"]:
                 values |= {event.step: event.value for event in events.Scalars(f"train/{name}")}
@@ -178,7 +179,7 @@ class WholeRun:
     @property
     def largest_change(self) -> float:
         """By how much the weight that changed most has changed, beyond the rounding to bf16."""
-        before, after = (load_file(folder / "model.safetensors") for folder in (self.model, self.path / "final"))
+        before, after = (read_tensors(folder / "model.safetensors") for folder in (self.model, self.path / "final"))
         return max(
             float((before[name].to(torch.bfloat16).float() - after[name].float()).abs().max()) for name in before
         )
@@ -186,7 +187,7 @@ class WholeRun:
     @property
     def is_finite(self) -> bool:
         """Whether all trained weights are numbers."""
-        weights = load_file(self.path / "final" / "model.safetensors")
+        weights = read_tensors(self.path / "final" / "model.safetensors")
         return all(bool(torch.isfinite(weight).all()) for weight in weights.values())
 
 

@@ -9,32 +9,39 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 import medical_team
+from medical_team.policy.library_types import from_pretrained
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
+
 
 DEMO_POLICY = Path(medical_team.__file__).parent / "policy" / "demo"
 
 
 def save_widened_policy(folder: Path, width: int = 32) -> Path:
     """Write the demo policy with heads of ``width`` into ``folder``, weights in bf16 as OpenRLHF trains them."""
-    old = AutoModelForCausalLM.from_pretrained(DEMO_POLICY, dtype=torch.float32)
+    old = from_pretrained(AutoModelForCausalLM, DEMO_POLICY, dtype=torch.float32)
     new = widened(old, width)
     new.to(torch.bfloat16).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(DEMO_POLICY).save_pretrained(folder)
+    from_pretrained(AutoTokenizer, DEMO_POLICY).save_pretrained(folder)
     return folder
 
 
-def widened(old, width: int):
+def widened(old: LlamaForCausalLM, width: int) -> Any:
     """A model that computes what ``old`` computes, with heads of ``width``."""
     settings = old.config.to_dict()
     narrow, heads = settings["head_dim"], settings["num_attention_heads"]
     rope = dict(settings["rope_parameters"])
     rope["rope_theta"] = rope["rope_theta"] ** (width / narrow)
     settings |= {"head_dim": width, "rope_parameters": rope, "dtype": "float32"}
-    new = AutoModelForCausalLM.from_config(LlamaConfig(**settings))
+    automatic: Any = AutoModelForCausalLM
+    new = automatic.from_config(LlamaConfig(**settings))
     places = torch.tensor(
         [
             head * width + half * (width // 2) + number

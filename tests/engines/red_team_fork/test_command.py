@@ -64,7 +64,7 @@ def command_of(config: RunConfig, *, is_resuming: bool = False) -> EngineCommand
 
 @pytest.mark.parametrize("name", preset_names())
 @pytest.mark.parametrize("is_resuming", [False, True])
-def test_the_fork_has_every_option_that_is_used(name, is_resuming):
+def test_the_fork_has_every_option_that_is_used(name: str, is_resuming: bool) -> None:
     config = load_preset(name)
     # What a preset passes on as it is belongs to upstream.
     config = replace(config, engine=replace(config.engine, extra_arguments=()))
@@ -80,7 +80,7 @@ def values_of(command: EngineCommand, option: str) -> tuple[str, ...] | None:
     return next((words[1:] for words in command.options if words[0] == option), None)
 
 
-def test_the_checklists_run_keeps_the_users_settings_and_gets_what_was_missing():
+def test_the_checklists_run_keeps_the_users_settings_and_gets_what_was_missing() -> None:
     command = command_of(launchable())
 
     theirs = {
@@ -104,7 +104,7 @@ def test_the_checklists_run_keeps_the_users_settings_and_gets_what_was_missing()
     assert values_of(command, "--vllm_enable_sleep") == values_of(command, "--deepspeed_enable_sleep") == ()
 
 
-def test_the_rules_of_the_game_survive_a_shell():
+def test_the_rules_of_the_game_survive_a_shell() -> None:
     words = command_of(launchable()).words("python")
     # As `ray job submit` writes them, and as a shell then reads them.
     line = f"printf '%s\\n' {subprocess.list2cmdline(words)}"
@@ -119,7 +119,7 @@ def test_the_rules_of_the_game_survive_a_shell():
 
 @pytest.mark.parametrize("steps", [1, 7, 10, 101, 640])
 @pytest.mark.parametrize("save_every", [1, 10, 100, 1000])
-def test_the_last_step_is_always_saved(steps, save_every):
+def test_the_last_step_is_always_saved(steps: int, save_every: int) -> None:
     config = launchable()
     config = replace(
         config, training=replace(config.training, steps=steps),
@@ -132,7 +132,7 @@ def test_the_last_step_is_always_saved(steps, save_every):
     assert steps // int(interval) <= max(1, 2 * -(-steps // save_every)), "and not much more often than asked"
 
 
-def test_the_checklists_run_contradicts_nothing():
+def test_the_checklists_run_contradicts_nothing() -> None:
     assert red_team_fork_problems(launchable()) == []
 
 
@@ -146,17 +146,17 @@ def test_the_checklists_run_contradicts_nothing():
     ],
     ids=["packing", "baselines", "batch", "upstream"],
 )
-def test_a_contradiction_is_told_in_our_words(config, told):
+def test_a_contradiction_is_told_in_our_words(config: RunConfig, told: str) -> None:
     [problem] = red_team_fork_problems(config)
 
     assert told in problem
 
 
-def test_it_is_said_that_the_fork_leaves_no_games():
+def test_it_is_said_that_the_fork_leaves_no_games() -> None:
     assert any("writes no games" in deviation for deviation in red_team_fork_deviations(launchable()))
 
 
-def test_it_is_said_that_the_forks_attackers_rewrite_whole_notes():
+def test_it_is_said_that_the_forks_attackers_rewrite_whole_notes() -> None:
     config = launchable()
     sentences = replace(config, game=replace(config.game, revision="sentences"))
 
@@ -164,7 +164,7 @@ def test_it_is_said_that_the_forks_attackers_rewrite_whole_notes():
     assert not any("game.revision" in told for told in red_team_fork_deviations(config))
 
 
-def test_it_is_said_that_the_forks_assessors_name_no_sentence():
+def test_it_is_said_that_the_forks_assessors_name_no_sentence() -> None:
     config = launchable()
     locating = replace(config, game=replace(config.game, assessor="locate"))
 
@@ -172,14 +172,14 @@ def test_it_is_said_that_the_forks_assessors_name_no_sentence():
     assert not any("game.assessor" in told for told in red_team_fork_deviations(config))
 
 
-def test_the_forks_readme_and_its_checkout_are_in_its_environment(tmp_path):
+def test_the_forks_readme_and_its_checkout_are_in_its_environment(tmp_path: Path) -> None:
     environment = command_of(launchable(fork=str(tmp_path))).environment
 
     assert environment["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert environment["PYTHONPATH"] == str(tmp_path)
 
 
-def test_the_forks_data_have_a_row_for_each_game_all_vanilla_and_half_of_them_harmful(tmp_path):
+def test_the_forks_data_have_a_row_for_each_game_all_vanilla_and_half_of_them_harmful(tmp_path: Path) -> None:
     config = replace(launchable(), training=replace(launchable().training, steps=3, games_per_step=8))
     run = RunFolder.create(tmp_path / "run", config, synthetic_records(6))
 
@@ -193,7 +193,9 @@ def test_the_forks_data_have_a_row_for_each_game_all_vanilla_and_half_of_them_ha
 
 
 @pytest.mark.parametrize(("written", "is_told"), [("rope_parameters", True), ("rope_theta", False)])
-def test_a_model_that_the_forks_transformers_would_misread_is_refused(tmp_path, written, is_told):
+def test_a_model_that_the_forks_transformers_would_misread_is_refused(
+    tmp_path: Path, written: str, is_told: bool
+) -> None:
     config = {"rope_parameters": {"rope_type": "default", "rope_theta": 100000.0}, written: 100000.0}
     (tmp_path / "config.json").write_text(json.dumps(config))
     run = launchable()
@@ -218,7 +220,7 @@ def parsed(fork: Path, command: EngineCommand, *more: str) -> ParserVerdict:
 
 @pytest.mark.parametrize("name", preset_names())
 @pytest.mark.parametrize("is_resuming", [False, True])
-def test_the_forks_own_parser_takes_the_command_of_every_preset(fork, name, is_resuming):
+def test_the_forks_own_parser_takes_the_command_of_every_preset(fork: Path, name: str, is_resuming: bool) -> None:
     config = load_preset(name)
     config = replace(config, engine=replace(config.engine, extra_arguments=()))
 
@@ -230,7 +232,7 @@ def test_the_forks_own_parser_takes_the_command_of_every_preset(fork, name, is_r
     assert unknown <= {"prompt_style", "reward_coeff_config"}
 
 
-def test_the_fork_understands_what_is_meant(fork):
+def test_the_fork_understands_what_is_meant(fork: Path) -> None:
     settings = parsed(fork, command_of(launchable())).settings
 
     assert settings["n_samples_per_prompt"] == 1
@@ -243,7 +245,7 @@ def test_the_fork_understands_what_is_meant(fork):
     assert settings["deepspeed_enable_sleep"]
 
 
-def test_the_forks_own_parser_refuses_an_option_that_it_lacks(fork):
+def test_the_forks_own_parser_refuses_an_option_that_it_lacks(fork: Path) -> None:
     verdict = parsed(fork, command_of(launchable()), "--engine.sleep")
 
     assert not verdict.is_accepted

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def a_game(prompt_type: str, verdict: str, *, error_present: bool | None, **chan
 
 
 # Each game with the reward and outcomes of its trained turns; +1 or -1 for the format is in the reward.
-PLAYED = [
+PLAYED: list[tuple[dict[str, object], list[tuple[str, float, set[str]]]]] = [
     (a_game("vanilla_harmful", "Harmful", error_present=True), [("defender", 2.0, RIGHT)]),
     (a_game("vanilla_harmful", "Safe", error_present=True), [("defender", 0.0, WRONG)]),
     (a_game("vanilla_benign", "Safe", error_present=False), [("defender", 2.0, RIGHT)]),
@@ -109,7 +110,9 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return a_fork_with_the_package(tmp_path_factory.mktemp("fork"))
 
 
-def play_in_fork(fork: Path, games: list[dict[str, object]], custom_configs: object = None, python: str = "") -> dict:
+def play_in_fork(
+    fork: Path, games: list[dict[str, object]], custom_configs: object = None, python: str = ""
+) -> dict[str, Any]:
     """What the fork's process would learn from: a fresh Python, in which only the standard library can be imported."""
     command = [python or sys.executable, "-I", "-S", "-B", red_team_fork_loop.__file__, str(fork)]
     asked = json.dumps({"games": games, "custom_configs": custom_configs or {"max_turns": 2}})
@@ -118,7 +121,7 @@ def play_in_fork(fork: Path, games: list[dict[str, object]], custom_configs: obj
     return json.loads(done.stdout)
 
 
-def turns_of(played: dict, game: int) -> list[tuple[str, float, set[str]]]:
+def turns_of(played: dict[str, Any], game: int) -> list[tuple[str, float, set[str]]]:
     turns = [turn for turn in played["turns"] if turn["game"] == game]
     return [(turn["role"], turn["reward"], set(turn["outcomes"])) for turn in turns]
 

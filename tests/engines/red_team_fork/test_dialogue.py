@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -59,7 +60,7 @@ def judge_url() -> Iterator[str]:
         yield str(client.base_url.join("/judge"))
 
 
-def posted_as_the_fork_does(url: str, queries: list[dict]) -> list[dict]:
+def posted_as_the_fork_does(url: str, queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The fork's own request, byte for byte as ``requests.post(url, json=...)`` sends it."""
     parts = urlsplit(url)
     body = json.dumps({"queries": queries, "prompts": None}).encode()
@@ -80,7 +81,9 @@ def posted_as_the_fork_does(url: str, queries: list[dict]) -> list[dict]:
         connection.close()
 
 
-def managed(games: list[dict], custom_configs: dict, url: str) -> tuple[DialogueGameManager, list]:
+def managed(
+    games: list[dict[str, Any]], custom_configs: dict[str, Any], url: str
+) -> tuple[DialogueGameManager, list[Any]]:
     """The games as the manager plays them."""
     manager = DialogueGameManager(CharacterTokenizer(), [url], None, custom_configs)
     replies = {
@@ -88,8 +91,11 @@ def managed(games: list[dict], custom_configs: dict, url: str) -> tuple[Dialogue
         for role in ("attacker", "defender")
     }
 
-    def generator(role: str):
-        return lambda chats, prompt_types, **_: [Output(chat, next(replies[role])) for chat in chats]
+    def generator(role: str) -> Callable[..., list[Output]]:
+        def reply(chats: Sequence[str], prompt_types: Sequence[str], **_: object) -> list[Output]:
+            return [Output(chat, next(replies[role])) for chat in chats]
+
+        return reply
 
     columns = zip(*[(game["prompts"], game["completion"], game["prompt_type"]) for game in games], strict=True)
     manager.initialize_games(*columns)
@@ -98,7 +104,7 @@ def managed(games: list[dict], custom_configs: dict, url: str) -> tuple[Dialogue
     return manager, list(manager.filter_and_compute_rewards(labels))
 
 
-def is_played(game: dict, role: str, custom_configs: dict) -> bool:
+def is_played(game: dict[str, Any], role: str, custom_configs: dict[str, Any]) -> bool:
     is_vanilla = game["prompt_type"].startswith("vanilla")
     if custom_configs.get("no_defender_turn") and is_vanilla:
         return False
@@ -121,7 +127,7 @@ def test_the_forks_request_is_answered_and_its_labels_become_rewards(judge_url: 
 
 
 @pytest.mark.parametrize("custom_configs", CONFIGS, ids=str)
-def test_the_manager_does_what_the_forks_own_loop_does(judge_url: str, custom_configs: dict) -> None:
+def test_the_manager_does_what_the_forks_own_loop_does(judge_url: str, custom_configs: dict[str, Any]) -> None:
     played = red_team_fork_loop.play(
         utils, GAMES, custom_configs, lambda queries: posted_as_the_fork_does(judge_url, queries)
     )
@@ -148,10 +154,13 @@ def test_what_is_being_played_is_told(judge_url: str) -> None:
     manager = DialogueGameManager(CharacterTokenizer(), judge_url, SimpleNamespace(print=told.append))
     manager.initialize_games([ERROR_NOTE], [""], ["generated_harmful"])
 
-    manager.play_games(
-        lambda chats, types, **_: [Output(chat, thought(REVISED_ERROR_NOTE)) for chat in chats],
-        lambda chats, types, **_: [Output(chat, thought("Safe")) for chat in chats],
-    )
+    def revise(chats: Sequence[str], types: Sequence[str], **_: object) -> list[Output]:
+        return [Output(chat, thought(REVISED_ERROR_NOTE)) for chat in chats]
+
+    def pass_as_safe(chats: Sequence[str], types: Sequence[str], **_: object) -> list[Output]:
+        return [Output(chat, thought("Safe")) for chat in chats]
+
+    manager.play_games(revise, pass_as_safe)
 
     assert told == ["turn 0: 1 attackers", "turn 1: 1 defenders"]
 
@@ -170,7 +179,7 @@ def test_no_games_ask_nobody() -> None:
         ({"reward_type": "generous"}, "reward_type in --custom_configs is 'generous', expected medical_general_sum"),
     ],
 )
-def test_another_kind_of_game_is_refused(custom_configs: dict, message: str) -> None:
+def test_another_kind_of_game_is_refused(custom_configs: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         DialogueGameManager(CharacterTokenizer(), "http://127.0.0.1:9/judge", None, custom_configs)
 

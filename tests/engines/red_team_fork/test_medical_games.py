@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,9 @@ PAIR = a_pair()
 class WordyPlayers:
     """An attacker that says the note in other words, and an assessor that suspects everything."""
 
-    def generate(self, requests: Sequence[RolloutRequest], on_progress=None) -> list[Reply]:
+    def generate(
+        self, requests: Sequence[RolloutRequest], on_progress: Callable[..., Any] | None = None
+    ) -> list[Reply]:
         return [Reply(self._text(request), (1, 2), (3, 0), (-0.1, -0.2), is_finished=True) for request in requests]
 
     def _text(self, request: RolloutRequest) -> str:

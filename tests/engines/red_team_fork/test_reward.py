@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -79,7 +80,7 @@ def test_a_decided_game_pays_what_it_pays_everywhere(
 
 
 @given(labels_that_decide, st.sampled_from(ATTACKED), st.text(max_size=40))
-def test_the_core_is_zero_sum_wherever_the_labels_decide(said: dict, prompt_type: str, answer: str) -> None:
+def test_the_core_is_zero_sum_wherever_the_labels_decide(said: dict[str, Any], prompt_type: str, answer: str) -> None:
     attacker, _ = get_redteaming_game_reward_zero_sum(a_turn("attacker", prompt_type, answer), said)
     defender, _ = get_redteaming_game_reward_zero_sum(a_turn("defender", prompt_type, answer), said)
 
@@ -138,13 +139,13 @@ def test_no_verdict_costs_the_defender_and_is_the_attackers_tie() -> None:
     ids=str,
 )
 @pytest.mark.parametrize("role", ["attacker", "defender"])
-def test_labels_that_do_not_decide_pay_nobody(role: str, said: dict) -> None:
+def test_labels_that_do_not_decide_pay_nobody(role: str, said: dict[str, Any]) -> None:
     assert get_redteaming_game_reward_general_sum(a_turn(role), said) == TIE
     assert get_redteaming_game_reward_zero_sum(a_turn(role), said) == TIE
 
 
 @given(any_labels, st.sampled_from(["attacker", "defender"]))
-def test_no_reward_is_made_of_a_label_that_is_neither_true_nor_false(said: dict, role: str) -> None:
+def test_no_reward_is_made_of_a_label_that_is_neither_true_nor_false(said: dict[str, Any], role: str) -> None:
     reward, outcomes = get_redteaming_game_reward_general_sum(a_turn(role), said)
 
     is_decided = type(said.get("error_present")) is bool and type(said.get("error_detected", "missing")) is bool
@@ -212,6 +213,6 @@ def test_the_format_pays_one_or_costs_one() -> None:
         (a_turn("attacker"), {"format_kept": 2.0}, "unknown keys: format_kept; expected some of: core, faithful"),
     ],
 )
-def test_what_is_not_the_forks_is_refused_by_name(turn: dict, chosen: Coefficients, message: str) -> None:
+def test_what_is_not_the_forks_is_refused_by_name(turn: dict[str, Any], chosen: Coefficients, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         get_redteaming_game_reward_general_sum(turn, labels(present=True, detected=True), reward_coeff_config=chosen)

@@ -11,6 +11,9 @@ import os
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import PathFinder
+from typing import Any
+
+from stand_ins import always
 
 PRETENDED_GPUS = "MEDICAL_TEAM_PRETENDED_GPUS"
 """The environment variable that says how many GPUs Ray shall believe in."""
@@ -25,29 +28,29 @@ class CpuAsCurrentDevice(str):
         return "0"
 
 
-def _cuda(module):
+def _cuda(module) -> None:
     module.current_device = lambda: CpuAsCurrentDevice("cpu")
     for name in ("set_device", "empty_cache", "synchronize", "current_stream", "ipc_collect"):
-        setattr(module, name, lambda *arguments, **named: None)
+        setattr(module, name, always(None))
 
 
-def _device_mesh(module):
+def _device_mesh(module) -> None:
     make = module.init_device_mesh
 
-    def init_device_mesh(device_type, *arguments, **named):
+    def init_device_mesh(device_type, *arguments: Any, **named: Any):
         return make("cpu" if device_type == "cuda" else device_type, *arguments, **named)
 
     module.init_device_mesh = init_device_mesh
 
 
-def tensor_of(content, dtype, shape, *unused):
+def tensor_of(content, dtype, shape, *unused: Any):
     """A tensor that came as bytes; the last arguments stand where a handle of CUDA has a device's number."""
     import torch
 
     return torch.frombuffer(bytearray(content), dtype=getattr(torch, dtype)).reshape(shape)
 
 
-def _reductions(module):
+def _reductions(module) -> None:
     def reduce_tensor(tensor):
         import torch
 
@@ -57,12 +60,12 @@ def _reductions(module):
     module.reduce_tensor = reduce_tensor
 
 
-def _openrlhf_ray_utils(module):
+def _openrlhf_ray_utils(module) -> None:
     module.get_physical_gpu_id = lambda: "0"
 
 
-def _vllm_layer_utils(module):
-    def keep_the_weight(layer, remove_weight):
+def _vllm_layer_utils(module) -> None:
+    def keep_the_weight(layer, remove_weight) -> None:
         import torch
 
         layer.cpu_linear = torch.nn.functional.linear
@@ -71,10 +74,10 @@ def _vllm_layer_utils(module):
     module.dispatch_cpu_unquantized_gemm = keep_the_weight
 
 
-def _ray(module):
+def _ray(module) -> None:
     init = module.init
 
-    def init_with_pretended_gpus(*arguments, **named):
+    def init_with_pretended_gpus(*arguments: Any, **named: Any):
         if os.environ.get("RAY_ADDRESS") == "local":
             gpus = int(os.environ.get(PRETENDED_GPUS, "1"))
             named |= {"num_gpus": gpus, "num_cpus": 4 * gpus, "include_dashboard": False}
@@ -97,7 +100,7 @@ CHANGES = {
 class _ChangingLoader(Loader):
     """Loads a module as it is, and then changes it."""
 
-    def __init__(self, loader, change):
+    def __init__(self, loader, change) -> None:
         self._loader = loader
         self._change = change
 
@@ -107,7 +110,7 @@ class _ChangingLoader(Loader):
     def create_module(self, spec):
         return self._loader.create_module(spec)
 
-    def exec_module(self, module):
+    def exec_module(self, module) -> None:
         self._loader.exec_module(module)
         self._change(module)
 
