@@ -30,7 +30,7 @@ from openrlhf_upstream import ModelGroup, arguments, experiences_of, generate, r
 from stand_ins import always
 
 if TYPE_CHECKING:
-    from openrlhf.trainer.ppo_utils import Experience
+    from openrlhf.trainer.ppo_utils import Experience  # pyright: ignore[reportMissingTypeStubs]
 
 
 def uvloop_or_skip():
@@ -70,7 +70,7 @@ def play(upstream: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     return play
 
 
-def flags(samples: list[Experience], key: str) -> list[float]:
+def flags(samples: list[Any], key: str) -> list[float]:
     return [sample.info[key].item() for sample in samples]
 
 
