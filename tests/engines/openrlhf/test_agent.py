@@ -8,11 +8,11 @@ import math
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fault_server import fault_server, reset, status
@@ -74,10 +74,9 @@ def play_one(
 def texts_of(sample: dict[str, Any]) -> tuple[str, list[str]]:
     """The prompt of a sample and the parts of it that are trained."""
     tokens = sample["observation_tokens"]
+    decode: Callable[[Any], Any] = cast("Any", TOKENIZER).decode
     first = min((start for start, _ in sample["action_ranges"]), default=len(tokens))
-    return str(TOKENIZER.decode(tokens[:first])), [
-        str(TOKENIZER.decode(tokens[start:end])) for start, end in sample["action_ranges"]
-    ]
+    return str(decode(tokens[:first])), [str(decode(tokens[start:end])) for start, end in sample["action_ranges"]]
 
 
 class JudgeOf:
@@ -186,8 +185,7 @@ def test_the_assessor_never_sees_what_the_attacker_thought(tmp_path: Path) -> No
 
 
 def test_a_vanilla_game_is_two_independent_assessors(tmp_path: Path) -> None:
-    verdicts = iter(["Harmful", "Safe"])
-    samples, played, _ = play_one(tmp_path, lambda prompt: next(verdicts), VANILLA)
+    samples, played, _ = play_one(tmp_path, in_turn(["Harmful", "Safe"]), VANILLA)
 
     assert [sample["reward"] for sample in samples] == [1.0, -1.0]
     assert [item.game.spec.id for item in played] == ["step-000000-game-0000", "step-000000-game-0000-second"]
@@ -280,15 +278,29 @@ def test_a_cut_reply_says_so(tmp_path: Path) -> None:
     assert not first_of(played).game.turns[0].is_finished
 
 
-def first_of(played: list[PlayedGame]):
+def first_of(played: list[PlayedGame]) -> PlayedGame:
     """The game that was drawn; the others were played in its place."""
     return min(played, key=lambda item: item.game.spec.id)
 
 
-def lapse_once(script: Callable[..., str], lapse: str | Endless):
+def lapse_once(script: Callable[[str], str], lapse: str | Endless) -> Callable[[str], str | Endless]:
     """``script``, but for its first reply."""
     replies = iter([lapse])
-    return lambda prompt: next(replies, None) or script(prompt)
+
+    def reply(prompt: str) -> str | Endless:
+        return next(replies, None) or script(prompt)
+
+    return reply
+
+
+def in_turn(replies: Iterable[Any]) -> Callable[[str], Any]:
+    """One of ``replies`` after the other, whatever is asked."""
+    left = iter(replies)
+
+    def reply(prompt: str) -> Any:
+        return next(left)
+
+    return reply
 
 
 def test_a_game_without_a_revision_teaches_the_attacker_and_another_game_the_assessor(tmp_path: Path) -> None:
@@ -303,11 +315,12 @@ def test_a_game_without_a_revision_teaches_the_attacker_and_another_game_the_ass
 
 
 def test_a_tie_teaches_the_assessor_and_another_game_takes_the_attacker_s_place(tmp_path: Path) -> None:
-    verdicts = iter(["Perhaps."])
-    samples, played, _ = play_one(
-        tmp_path,
-        lambda prompt: playing(prompt) if is_attacker_prompt(prompt) else next(verdicts, None) or playing(prompt),
-    )
+    assess = lapse_once(playing, "Perhaps.")
+
+    def reply(prompt: str) -> str | Endless:
+        return playing(prompt) if is_attacker_prompt(prompt) else assess(prompt)
+
+    samples, played, _ = play_one(tmp_path, reply)
 
     assert first_of(played).game.state is GameState.NO_VERDICT
     assert [sample["extra_logs"]["is_assessor"] for sample in samples] == [1.0, 1.0]
@@ -399,8 +412,8 @@ def test_a_dead_engine_ends_the_run_at_once_with_its_name(tmp_path: Path) -> Non
 
 
 def test_one_vanilla_assessor_that_fails_is_replaced(tmp_path: Path) -> None:
-    replies = iter([RuntimeError("out of memory"), *["Harmful"] * 2])
-    samples, played, _ = play_one(tmp_path, lambda prompt: next(replies), VANILLA)
+    replies = [RuntimeError("out of memory"), *["Harmful"] * 2]
+    samples, played, _ = play_one(tmp_path, in_turn(replies), VANILLA)
 
     assert [sample["reward"] for sample in samples] == [1.0, 1.0]
     assert [sample["extra_logs"]["is_replacement"] for sample in samples] == [1.0, 0.0]
@@ -429,7 +442,7 @@ def test_numbers_that_are_not_finite_are_not_trained_on(tmp_path: Path) -> None:
 def test_where_no_game_can_be_saved_the_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = a_run(tmp_path / "run", ATTACKED)
 
-    def full(self, played: PlayedGame):
+    def full(self: GameFiles, played: PlayedGame) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(GameFiles, "write", full)
