@@ -103,22 +103,28 @@ def check_is_free(path: Path) -> None:
     if around is not None and place.relative_to(around).parts[0] in _PARTS:
         raise RunFolderError(f"{path} lies among what belongs to the run {around}: name a folder outside of it.")
     try:
-        if (path / INFO_FILE).exists():
-            raise RunFolderError(f"{path} already holds a run. Continue it with --resume, or name another folder.")
-        if path.is_dir():
-            foreign = next(iter(sorted(entry.name for entry in path.iterdir())), None)
-            if foreign is not None:
-                raise RunFolderError(
-                    f"{path} holds other files, such as {foreign}. Name a new or empty folder for the run."
-                )
-        elif path.exists() or path.is_symlink():
-            raise RunFolderError(f"{path} is no folder. Name a new or empty folder for the run.")
-        above = next((parent for parent in place.parents if parent.exists()), None)
-        if above is not None and not above.is_dir():
-            raise RunFolderError(f"{above} is a file, where a folder should be. Name another folder for the run.")
+        problem = _problem_at(path, place)
     except OSError as error:
         # A name that is too long, or a folder of others.
         raise cannot_write(path, error) from error
+    if problem is not None:
+        raise RunFolderError(problem)
+
+
+def _problem_at(path: Path, place: Path) -> str | None:
+    """Why there can be no new run at ``path``, which is ``place`` in truth."""
+    if (path / INFO_FILE).exists():
+        return f"{path} already holds a run. Continue it with --resume, or name another folder."
+    if path.is_dir():
+        foreign = next(iter(sorted(entry.name for entry in path.iterdir())), None)
+        if foreign is not None:
+            return f"{path} holds other files, such as {foreign}. Name a new or empty folder for the run."
+    elif path.exists() or path.is_symlink():
+        return f"{path} is no folder. Name a new or empty folder for the run."
+    above = next((parent for parent in place.parents if parent.exists()), None)
+    if above is not None and not above.is_dir():
+        return f"{above} is a file, where a folder should be. Name another folder for the run."
+    return None
 
 
 def read_info(path: Path) -> RunInfo:

@@ -17,7 +17,7 @@ ROWS[0] = an_error_row(0, Text="He says: a; b, c.\nHe is given 5000 mg.", Error_
 
 def parted_by(delimiter: str, rows: list[dict[str, str]] = ROWS) -> str:
     file = io.StringIO()
-    writer = csv.DictWriter[str](file, COLUMNS, delimiter=delimiter, lineterminator="\r\n")
+    writer: csv.DictWriter[str] = csv.DictWriter(file, COLUMNS, delimiter=delimiter, lineterminator="\r\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
