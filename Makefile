@@ -141,7 +141,8 @@ $(VERIFIERS_VENV)/.package: pyproject.toml environments/medical_team_verifiers/p
 	$(VERIFIERS_PIP) install --no-deps --no-build-isolation -e . -e environments/medical_team_verifiers
 	@touch $@
 
-test-verifiers: $(VERIFIERS_VENV)/.package
+test-verifiers: $(VERIFIERS_VENV)/.package $(VENV)/.dev
+	$(BIN)/pyright -p pyright.verifiers.json --pythonpath $(VERIFIERS_VENV)/bin/python
 	$(VERIFIERS_VENV)/bin/python -m pytest -n 0 tests/environments
 
 # MedHELM wants transformers 4 and other releases of what Inspect needs too.

@@ -19,7 +19,7 @@ class OneReplyHarness(vf.Harness[OneReplyHarnessConfig]):
     async def launch(
         self,
         ctx: vf.ModelContext,
-        trace: vf.Trace,
+        trace: vf.Trace[vf.TaskData],
         runtime: vf.Runtime,
         endpoint: str,
         secret: str,

@@ -71,7 +71,9 @@ class MedicalGameTaskset(vf.Taskset[MedicalGameTask, MedicalGameTasksetConfig]):
         records = load_records(self.config.data or rules.data.train, rules.game.error_types)
         for record in playable_records(records, rules.game):
             played = record if not rules.game.no_attacker_turn else _vanilla(record)
-            data = MedicalGameData(id=played.id, name=played.data_type.value, record=to_line(played))
+            data = MedicalGameData.model_validate(
+                {"id": played.id, "name": played.data_type.value, "record": to_line(played)}
+            )
             yield MedicalGameTask(data, self.config.task)
 
 
