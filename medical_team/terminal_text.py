@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import textwrap
 import unicodedata
@@ -9,6 +10,9 @@ from typing import IO
 
 _KEPT_CONTROLS = "\n\t"
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_COMMAND = re.compile(
+    r".*medical-team .* --|\s*-> (medical-team|pip|rm|cp|ray|hf|export|unset|nvidia-smi|ss|/\S+|--\S+)\s"
+)
 
 
 def visible(text: str) -> str:
@@ -37,7 +41,7 @@ def folded(text: str, width: int) -> str:
 
 def _folded_line(line: str, width: int) -> str:
     body = line.rstrip("\r\n")
-    if len(body) <= width or ("medical-team " in body and " --" in body):
+    if len(body) <= width or _COMMAND.match(body):
         return line
     indent = " " * (len(body) - len(body.lstrip()) + 2)
     wrapper = textwrap.TextWrapper(

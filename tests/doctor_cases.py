@@ -11,8 +11,6 @@ from medical_team.doctor.examination import GROUPS, examine
 from medical_team.doctor.findings import Check, Finding, Group
 from medical_team.doctor.subject import Limits, Subject
 
-H100 = "0, NVIDIA H100 80GB HBM3, 81559, 4, 580.95.05"
-
 
 def check_named(name: str) -> Check:
     return next(check for group in GROUPS for check in group.checks if check.name == name)
@@ -40,11 +38,6 @@ def program(folder: Path, name: str, script: str) -> Path:
     return path
 
 
-def nvidia_smi(folder: Path, gpus: str = H100, users: str = "") -> Path:
-    """An ``nvidia-smi`` that lists ``gpus``, a line for each, and the programs ``users`` on them."""
-    return program(folder, "nvidia-smi", f"case \"$1\" in\n--query-gpu*) echo '{gpus}' ;;\n*) echo '{users}' ;;\nesac")
-
-
 def fake_torch(
     folder: Path, *, version: str = "2.13.0+cu130", cuda: str | None = "13.0", gpus: int = 1, sums_to: int = 64**3
 ) -> Path:
@@ -56,13 +49,11 @@ import secrets
 secrets.token_bytes(1)
 __version__ = {version!r}
 class version: cuda = {cuda!r}
-class cpu:
-    get_capabilities = staticmethod(dict)
 class cuda:
     is_available = staticmethod(lambda: {gpus} > 0)
     device_count = staticmethod(lambda: {gpus})
     get_device_name = staticmethod(lambda index: "NVIDIA H100 80GB HBM3")
-    is_bf16_supported = staticmethod(lambda including_emulation: True)
+    mem_get_info = staticmethod(lambda index: ((81559 - 512) * 2**20, 81559 * 2**20))
 class ones:
     def __init__(self, *shape, device): pass
     def __matmul__(self, other): return self

@@ -17,15 +17,15 @@ from ..doctor.examination import GROUPS, examine
 from ..doctor.findings import (
     Finding,
     Status,
-    finding_lines,
+    finding_text,
     has_failure,
-    header_lines,
+    header_text,
     is_minor,
-    skipped_lines,
-    summary_lines,
-    table_style,
+    skipped_text,
+    summary_text,
 )
 from ..doctor.subject import Subject
+from .arguments import say
 from .plan import NO_PLAN, PlanArguments
 from .train import TrainArguments, read_arguments
 
@@ -53,23 +53,24 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command. Returns the exit status: 1 if a check failed, else 0."""
     chosen = read_arguments(DoctorArguments, "doctor", arguments)
     subject = Subject(chosen.config, chosen.run)
-    findings = _as_json(subject) if chosen.as_json else _as_table(subject)
+    findings = _as_json(subject) if chosen.as_json else _as_text(subject)
     return EXIT_FAILED if has_failure(findings) else 0
 
 
-def _as_table(subject: Subject) -> list[Finding]:
-    style = table_style(sys.stdout, subject.environment)
-    _write(header_lines(subject, style))
+def _as_text(subject: Subject) -> list[Finding]:
+    is_plain = "NO_COLOR" in subject.environment or subject.environment.get("TERM", "") in ("", "dumb")
+    has_colour = sys.stdout.isatty() and not is_plain
+    say(header_text(subject))
     findings: list[Finding] = []
     shown = ""
     for finding in examine(GROUPS, subject):
         findings.append(finding)
         if not is_minor(finding):
-            # Each line at once: some checks take a while.
-            _write(finding_lines(finding, style, is_first=shown != finding.group))
+            say(finding_text(finding, is_first=shown != finding.group, has_colour=has_colour))
+            # At once: some checks take a while.
+            sys.stdout.flush()
             shown = finding.group
-    _write(skipped_lines(findings, style))
-    _write(summary_lines(findings, style))
+    say(skipped_text(findings) + summary_text(findings))
     return findings
 
 
@@ -86,9 +87,3 @@ def _as_json(subject: Subject) -> list[Finding]:
     }
     sys.stdout.write(json.dumps(page, indent=2) + "\n")
     return findings
-
-
-def _write(lines: Sequence[str]) -> None:
-    for line in lines:
-        sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

@@ -17,16 +17,8 @@ from ..records import DataType, TrainingRecord
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .subject import Subject
 
-KNOWN_FILES: Mapping[str, tuple[str, int]] = {
-    "7571aec311e2fb88d9084082af2323aa579d102e1d5e1a06faf930fe4fd3977d": ("MEDEC-MS's validation file", 638)
-}
-"""Records that a CSV gives without any filter, by its SHA-256: two for each error case."""
-
 UNEVEN = 0.02
 """How far a category's share may be from a quarter; the four-way split is exact but for single records."""
-
-FORK_RELABELS = 0.5
-"""The share of the harmful rows, and of the benign ones, that the fork's data set turns into attacker games."""
 
 _REBUILD = "medical-team data build MEDEC.csv -o data   (splits the cases four ways)"
 _CARD_BYTES = 16 * 1024 * 1024
@@ -37,7 +29,7 @@ def readable(subject: Subject) -> Seen:
     """The file is there, and every line of it is a training record that contradicts no other."""
     name = subject.config.data.train
     try:
-        records = subject.records()
+        records = subject.records
     except MedicalTeamError as error:
         return failed(str(error), _mend_of_file(Path(name)))
     if name in SHIPPED_DATA:
@@ -53,7 +45,7 @@ def _mend_of_file(path: Path) -> str:
 
 def count(subject: Subject) -> Seen:
     """As many records as the data card promises, and as many of them are played as the filters leave."""
-    records = subject.records()
+    records = subject.records
     played = _played(subject)
     config = subject.config
     left_out = f"; game.error_types leaves out {len(records) - len(played)}" if len(played) < len(records) else ""
@@ -66,47 +58,13 @@ def count(subject: Subject) -> Seen:
             f"{len(played)} records to play{left_out}; no data card beside the file tells how many there should be",
             f"medical-team data build MEDEC.csv -o {path.parent}   (writes {CARD_FILE} too)",
         )
-    expected, origin = _expected(card, path)
+    expected = next((int(item["records"]) for item in card.get("sets", []) if item.get("file") == path.name), None)
     if expected is not None and expected != len(records):
         return failed(
             f"{len(records)} records, and {path.parent / CARD_FILE} says {expected}: it is cut off or was changed",
             f"medical-team data build MEDEC.csv -o {path.parent}   (build it anew)",
         )
-    return ok(f"{len(played)} records to play{left_out}{origin}")
-
-
-def _expected(card: Mapping[str, Any], path: Path) -> tuple[int | None, str]:
-    """How many records the file should have, and a few words on where they come from."""
-    sets = {str(item.get("file")): int(item.get("records", 0)) for item in card.get("sets", [])}
-    known = KNOWN_FILES.get(_only_file(card))
-    origin = ""
-    if known is not None:
-        name, unfiltered = known
-        total = sum(sets.values())
-        held = f", {total - sets.get(path.name, 0)} of them held out" if len(sets) > 1 else ""
-        filters = _filters(card)
-        origin = f"; {name} gives {unfiltered} without filters"
-        if total != unfiltered:
-            origin += f", {total} with {filters}" if filters else f", {total} here"
-        origin += held
-    return sets.get(path.name), origin
-
-
-def _only_file(card: Mapping[str, Any]) -> str:
-    """The SHA-256 of the file that the records were made from, if it was one alone."""
-    files = card.get("files", [{"sha256": card.get("source_sha256")}])
-    return str(files[0].get("sha256")) if len(files) == 1 else ""
-
-
-def _filters(card: Mapping[str, Any]) -> str:
-    parts: list[str] = []
-    if card.get("error_types"):
-        parts.append("its error types")
-    if card.get("where"):
-        parts.append("its metadata")
-    if card.get("num_samples"):
-        parts.append(f"{card['num_samples']} cases asked for")
-    return " and ".join(parts)
+    return ok(f"{len(played)} records to play{left_out}")
 
 
 def _card(path: Path) -> Mapping[str, Any] | None:
@@ -121,30 +79,23 @@ def _card(path: Path) -> Mapping[str, Any] | None:
 def quarters(subject: Subject) -> Seen:
     """Each of the four categories has a quarter of the records that are played."""
     records = _played(subject)
-    shares = _shares(Counter(record.data_type for record in records))
+    counts = Counter(record.data_type for record in records)
+    shares = {data_type: counts[data_type] / len(records) for data_type in DataType}
+    listed = ", ".join(f"{data_type.value} {share:.1%}" for data_type, share in shares.items())
     missing = [data_type.value for data_type in DataType if shares[data_type] == 0]
     if missing:
-        return warning(f"{_listed(shares)}: no {' and no '.join(missing)}", _REBUILD)
+        return warning(f"{listed}: no {' and no '.join(missing)}", _REBUILD)
     allowed = max(UNEVEN, 2 / len(records))
     if any(abs(share - 0.25) > allowed for share in shares.values()):
-        return warning(f"{_listed(shares)}: uneven", _REBUILD)
-    return ok(_listed(shares))
+        return warning(f"{listed}: uneven", _REBUILD)
+    return ok(listed)
 
 
 def _played(subject: Subject) -> Sequence[TrainingRecord]:
     """The records that the filter on error types leaves."""
-    records = subject.records()
+    records = subject.records
     config = subject.config
     return chosen_records(config.data.train, records, config.game.error_types, is_strict=True)
-
-
-def _shares(counts: Counter[DataType]) -> dict[DataType, float]:
-    total = counts.total() or 1
-    return {data_type: counts[data_type] / total for data_type in DataType}
-
-
-def _listed(shares: Mapping[DataType, float]) -> str:
-    return ", ".join(f"{data_type.value} {share:.1%}" for data_type, share in shares.items())
 
 
 def mix(subject: Subject) -> Seen:
@@ -153,44 +104,17 @@ def mix(subject: Subject) -> Seen:
         records = playable_records(_played(subject), subject.config.game)
     except MedicalTeamError as error:
         return failed(str(error), "set game.no_defender_turn to false, or build data with adversarial records")
-    if subject.config.engine.kind == "red-team-fork":
-        return _fork_mix(records)
+    kind = subject.config.engine.kind
+    if kind == "red-team-fork":
+        return ok(
+            "the fork turns half of the rows into attacker games, whatever they say: `train` gives it all rows as "
+            "vanilla, of which it plays four quarters where half of them are harmful"
+        )
     if subject.config.game.no_attacker_turn:
         return ok("all games vanilla, as game.no_attacker_turn asks: only the assessor learns")
     attacked = sum(record.data_type.is_adversarial for record in records) / len(records)
     only = ", as game.no_defender_turn asks: only the attacker learns" if subject.config.game.no_defender_turn else ""
-    seen = f"the engine {subject.config.engine.kind} plays the file as it is: {attacked:.0%} of games with an attacker"
-    return ok(seen + only)
-
-
-def _fork_mix(records: Sequence[TrainingRecord]) -> Seen:
-    as_written = fork_shares(Counter(record.data_type for record in records))
-    launched = fork_shares(Counter(record.data_type.vanilla for record in records))
-    attacked = sum(share for data_type, share in as_written.items() if data_type.is_adversarial)
-    found = (
-        f"the fork turns half of the rows into attacker games, whatever they say. `train` gives it all rows as "
-        f"vanilla, of which it plays {_listed(launched)}; of this file as it is {attacked:.0%} would have an attacker"
-    )
-    if any(abs(share - 0.25) > UNEVEN for share in launched.values()):
-        return warning(f"{found}. That is uneven", _REBUILD)
-    return ok(found)
-
-
-def fork_shares(counts: Counter[DataType]) -> dict[DataType, float]:
-    """What the Self-RedTeam fork plays of a file with ``counts`` rows of each category.
-
-    Its data set turns half of the harmful and half of the benign rows into attacker games, whatever they were; the
-    other half keeps its category.
-    """
-    shares = _shares(counts)
-    played: dict[DataType, float] = {}
-    for data_type in DataType:
-        if data_type.is_adversarial:
-            both = shares[data_type] + shares[data_type.vanilla]
-            played[data_type] = both * FORK_RELABELS + shares[data_type] * (1 - FORK_RELABELS)
-        else:
-            played[data_type] = shares[data_type] * (1 - FORK_RELABELS)
-    return played
+    return ok(f"the engine {kind} plays the file as it is: {attacked:.0%} of games with an attacker{only}")
 
 
 def heldout(subject: Subject) -> Seen:

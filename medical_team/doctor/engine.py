@@ -15,8 +15,8 @@ from ..errors import ConfigError, EngineError, PolicyError
 from ..network.proxies import is_on_this_machine
 from ..policy.vllm_room import planned_engine, vllm_version
 from ..runs.config_file import check_config
+from .asking import ask
 from .findings import Check, Group, Seen, Status, failed, ok, skipped, warning
-from .judge_questions import ask
 from .machine import RUNS
 from .subject import TORCH_SECONDS, Subject, run_command
 
@@ -88,13 +88,13 @@ def installed(subject: Subject) -> Seen:
     if subject.is_local:
         return ok(_OWN)
     try:
-        found = subject.engine_python()
+        found = subject.engine_python
     except EngineError as error:
         return failed(str(error), "--engine-python PATH/TO/ENVIRONMENT/bin/python")
     kind = subject.config.engine.kind
     problem = missing_engine(found, kind)
     if problem is not None:
-        return failed(*_cut(problem))
+        return failed(problem, "install it there, or name another Python with --engine-python")
     version = found.distributions.get("openrlhf") or "without a version"
     name = "the Self-RedTeam fork, openrlhf" if kind == "red-team-fork" else "OpenRLHF"
     seen = f"{name} {version} for Python {found.version}, {found.executable}"
@@ -102,24 +102,13 @@ def installed(subject: Subject) -> Seen:
         install = f"{found.executable} -m pip install {' '.join(missing)}"
         return failed(f"{seen}; it doesn't train without {', '.join(missing)}", install)
     if kind == "openrlhf" and (problem := playing_problem(found)):
-        lacking, _, install = problem.rpartition(": ")
-        is_command = "pip install" in install
-        return failed(lacking if is_command else problem, install if is_command else "--engine-python OTHER/bin/python")
+        return failed(problem, "do so, or name another Python with --engine-python")
     # What concerns red_team has a check of its own.
     told = [text for text in engine_warnings(found, kind) if "red_team" not in text]
     if told:
         install = f"{found.executable} -m pip install 'openrlhf[vllm]=={OPENRLHF_VERSION}'"
         return warning(f"{seen}. {'; '.join(told)}", install)
     return ok(seen)
-
-
-def _cut(problem: str) -> tuple[str, str]:
-    """A message that says what is wrong and then what mends it, as both."""
-    for mark in (": take ", "Install it there with: ", ". In the fork's checkout run: "):
-        found, is_there, mend = problem.partition(mark)
-        if is_there:
-            return found.rstrip(". "), f"{mark.lstrip(': ').lstrip('. ')}{mend}" if "take" in mark else mend
-    return problem, "install it there, or name another Python with --engine-python"
 
 
 def red_team(subject: Subject) -> Seen:
@@ -196,7 +185,7 @@ def rollout(subject: Subject) -> Seen:
         return skipped(f"the engine {subject.config.engine.kind} draws replies itself")
     config = subject.config.rollout
     # Only what is chosen by itself depends on the device.
-    has_gpu = config.engine == "auto" and not subject.avoids_gpu and bool(subject.torch().devices)
+    has_gpu = config.engine == "auto" and not subject.avoids_gpu and bool(subject.torch.gpus)
     try:
         planned = planned_engine(config, "cuda" if has_gpu else "cpu")
     except PolicyError as error:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from ..errors import NO_SUCH_HOME, MedicalTeamError
-from . import data, engine, gpu, judge, machine, trials
+from . import data, engine, gpu, judge, machine, models
 from .findings import Check, Finding, Group, Seen, Status, failed, skipped
 from .subject import Subject
 
 GROUPS: tuple[Group, ...] = (
     machine.LIBRARIES,
     data.GROUP,
-    trials.GROUP,
+    models.GROUP,
     engine.GROUP,
     engine.RAY_CLUSTER,
     judge.GROUP,
@@ -53,26 +52,15 @@ def _seen(check: Check, subject: Subject, statuses: dict[str, Status]) -> Seen:
 _ENDED = {Status.FAILED: "failed", Status.SKIPPED: "was skipped"}
 
 
-@dataclass
-class _Box:
-    """What a thread leaves behind."""
-
-    seen: Seen | None = None
-
-
 def _in_time(look: Callable[[], Seen], seconds: float) -> Seen:
     """What ``look`` sees, or a failure when it breaks or takes longer than ``seconds``."""
-    box = _Box()
-
-    def work() -> None:
-        box.seen = _unbroken(look)
-
+    seen: list[Seen] = []
     # A daemon: where a file system or a driver never answers, the program must be able to end all the same.
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=lambda: seen.append(_unbroken(look)), daemon=True)
     thread.start()
     thread.join(seconds)
-    if box.seen is not None:
-        return box.seen
+    if seen:
+        return seen[0]
     return failed(
         f"no result within {seconds:g} seconds",
         "look why this machine is so slow to answer (a network drive, a driver, a server that hangs), then try again",

@@ -4,9 +4,8 @@ when it is asked about a model. Fetches nothing."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 from urllib.parse import quote
 
 import httpx
@@ -35,26 +34,17 @@ _TRUE = frozenset({"1", "on", "yes", "true"})
 _MOST_TOKEN_BYTES = 4096
 
 
-@dataclass(frozen=True)
-class HubToken:
-    """A token and where it lies. Its value is never shown, not even by ``repr``."""
-
-    place: str
-    value: str = field(repr=False)
-
-
-def hub_token(environment: Mapping[str, str]) -> HubToken | None:
-    """The token that the hub's library would take; None where there is none."""
+def hub_token(environment: Mapping[str, str]) -> str | None:
+    """The token that the hub's library would take, which is never shown; None where there is none."""
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         if value := environment.get(name, "").strip():
-            return HubToken(f"the variable {name}", value)
+            return value
     path = Path(environment.get("HF_TOKEN_PATH") or hub_home(environment) / "token").expanduser()
     try:
         with path.open("rb") as file:
-            value = file.read(_MOST_TOKEN_BYTES).decode(errors="replace").strip()
+            return file.read(_MOST_TOKEN_BYTES).decode(errors="replace").strip() or None
     except OSError:
         return None
-    return HubToken(f"the file {path}", value) if value else None
 
 
 def offline_variable(environment: Mapping[str, str]) -> str | None:
@@ -117,10 +107,7 @@ SECONDS = 10.0
 class HubAnswer:
     """What the hub says of a model."""
 
-    is_readable: bool
-    bytes: int = 0
-    """Of its safetensors; 0 where the hub doesn't tell."""
-    status: int | None = None
+    status: int | None
     """None where the hub can't be reached."""
     problem: str = ""
 
@@ -128,7 +115,7 @@ class HubAnswer:
 def ask_hub(name: str, environment: Mapping[str, str]) -> HubAnswer:
     """Look for ``name`` on the hub, with the user's token where there is one."""
     token = hub_token(environment)
-    headers = {"User-Agent": "medical-team", **({"Authorization": f"Bearer {token.value}"} if token else {})}
+    headers = {"User-Agent": "medical-team", **({"Authorization": f"Bearer {token}"} if token else {})}
     base = endpoint(environment)
     path = quote(name, safe="/")
     try:
@@ -137,18 +124,6 @@ def ask_hub(name: str, environment: Mapping[str, str]) -> HubAnswer:
             file = client.head(f"/{path}/resolve/main/{CONFIG_FILE}")
             if file.status_code == 404:
                 file = client.head(f"/{path}/resolve/main/{ADAPTER_CONFIG_FILE}")
-            if file.status_code >= 400:
-                return HubAnswer(False, status=file.status_code)
-            listed = client.get(f"/api/models/{path}", params={"blobs": "true"})
-            return HubAnswer(True, _size(listed), file.status_code)
+            return HubAnswer(file.status_code)
     except (httpx.HTTPError, EndpointError) as error:
-        return HubAnswer(False, problem=f"{base} can't be reached: {str(error) or type(error).__name__}")
-
-
-def _size(listed: httpx.Response) -> int:
-    try:
-        found: Any = listed.json()
-        files = cast("list[dict[str, Any]]", found["siblings"])
-        return sum(int(file.get("size") or 0) for file in files if str(file["rfilename"]).endswith(".safetensors"))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return 0
+        return HubAnswer(None, f"{base} can't be reached: {str(error) or type(error).__name__}")

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
 from urllib.parse import urlsplit
 
 from ..config import JudgeConfig
 from ..data.load import sample_records
 from ..errors import MedicalTeamError
 from ..judge.client import base_url, privacy_warning
-from ..judge.wire import rulings_of
+from ..judge.protocol import JudgeQuery
+from ..judge.wire import WirePair, WireQuery, rulings_of
 from ..judging import make_judge
 from ..metrics.alarms import JUDGE_BATCH, MUCH_VOID
 from ..network.proxies import is_on_this_machine, proxy_for
 from ..network.secrets import bearer_token
-from ..records import NotePair, Ruling
+from ..records import DataType, Labels, NotePair, Ruling, Verdict
+from .asking import Answer, ask
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
-from .judge_questions import Answer, KnownQuery, Score, ask, known_queries, score_of
+from .models import PROBE_SECONDS, judge_seen
 from .subject import Subject
-from .trials import PROBE_SECONDS, judge_seen
 
 RIGHT_ENOUGH = 0.75
 """A judge that is right less often on known notes teaches much that is wrong."""
@@ -29,8 +32,6 @@ GUESSING = 0.55
 """A judge that is right less often guesses, or has its labels the wrong way round."""
 
 _ANSWER_SECONDS = 60.0
-_CHECK_SECONDS = 90.0
-_REPLY_INDEX = 2
 
 
 def server(subject: Subject) -> Seen:
@@ -82,43 +83,22 @@ def privacy(subject: Subject) -> Seen:
 
 
 def labels(subject: Subject) -> Seen:
-    """The judge is right on known notes: a right one, a wrong one, an assessor's whole reply, and others."""
+    """The judge is right on a batch of known notes, and in less than a second."""
     kind = _asked_kind(subject)
     if kind == "model":
         return judge_seen(subject) or skipped(
             "the judging model is loaded when the run starts, and is too large to be loaded for a look",
             "medical-team judge audit --medec MEDEC.csv   (measures it on known notes)",
         )
-    queries = known_queries(_pairs(subject), 0)
+    queries = known_queries(_pairs(subject))
     if kind != "remote":
-        rulings, _ = _rule_here(subject, queries)
-        return _seen_of(score_of(queries, rulings), kind, subject)
+        rulings, seconds = _rule_here(subject, queries)
+        return _seen_of(queries, rulings, seconds, subject)
     answer = _post(subject, queries)
     if answer.status != 200:
         return _refused(answer, subject)
-    return _labels_problem(answer, queries) or _seen_of(score_of(queries, _rulings(answer, queries)), kind, subject)
-
-
-def latency(subject: Subject) -> Seen:
-    """A batch is ruled on in less than a second."""
-    kind = _asked_kind(subject)
-    if kind == "model":
-        return skipped("the judging model is loaded when the run starts; from then on an alarm watches its latency")
-    queries = known_queries(_pairs(subject), 1)
-    if kind == "remote":
-        answer = _post(subject, queries)
-        if answer.status != 200:
-            return _refused(answer, subject)
-        seconds = answer.seconds
-    else:
-        _, seconds = _rule_here(subject, queries)
-    found = f"{seconds:.2f} s for a batch of {JUDGE_BATCH} games"
-    if seconds < subject.limits.judge_batch:
-        return ok(found)
-    return warning(
-        f"{found}; it should be less than {subject.limits.judge_batch:g} s",
-        "serve it from a GPU of its own, a smaller --model, or fewer --judge.votes; training waits for each batch",
-    )
+    rulings = rulings_of(answer.body, {index: known.query for index, known in enumerate(queries)}, kind)
+    return _labels_problem(answer, queries) or _seen_of(queries, rulings, answer.seconds, subject)
 
 
 def _asked_kind(subject: Subject) -> str:
@@ -136,7 +116,7 @@ def _pairs(subject: Subject) -> Sequence[NotePair]:
     records = None
     if _asked_kind(subject) == "reference" or (url is not None and is_on_this_machine(url)):
         try:
-            records = subject.records()
+            records = subject.records
         except MedicalTeamError:
             records = None
     return list(dict.fromkeys(record.pair for record in records or sample_records()))
@@ -151,47 +131,27 @@ def _post(subject: Subject, queries: Sequence[KnownQuery]) -> Answer:
 
 
 def _refused(answer: Answer, subject: Subject) -> Seen:
-    judge = subject.config.judge
     if answer.status in (401, 403):
         return failed(
             f"the judge wants a token ({answer.reason})",
-            f"export {judge.token_variable}=...   (the one that the judge was started with)",
-        )
-    if answer.status == 422 or answer.status == 404 or answer.status == 405:
-        return failed(f"what listens there takes no games: {answer.reason}", "correct judge.url")
-    if answer.status is None:
-        return failed(
-            f"the judge answers no batch of {JUDGE_BATCH} games: {answer.problem}",
-            "look at the judge's own output; a smaller --model, a GPU for it, or a higher judge.timeout_seconds",
+            f"export {subject.config.judge.token_variable}=...   (the one that the judge was started with)",
         )
     return failed(
-        f"the judge fails at a batch of {JUDGE_BATCH} games: {answer.reason}",
-        "look at the judge's own output, then end it and start it again: medical-team judge serve",
+        f"the judge rules on no batch of {JUDGE_BATCH} games: {answer.reason}",
+        "look at its own output; correct judge.url, or serve a smaller --model, or raise judge.timeout_seconds",
     )
 
 
-def _rulings(answer: Answer, queries: Sequence[KnownQuery]) -> Mapping[str, Ruling]:
-    # The wire names a query's verdict by its whole reply; what was detected is looked at by `_labels_problem`.
-    return rulings_of(answer.body, {index: known.query for index, known in enumerate(queries)}, "remote")
-
-
 def _labels_problem(answer: Answer, queries: Sequence[KnownQuery]) -> Seen | None:
-    """Why the reply is none that a trainer can use; the fork matches labels to games by their order."""
-    mend = "serve a judge of this package: medical-team judge serve"
+    """Why no trainer can use the reply; the fork matches labels to games by their order."""
     told = answer.body.get("labels") if isinstance(answer.body, dict) else None
-    if not isinstance(told, list):
-        return failed('the reply holds no list "labels"', mend)
-    indices = [label.get("game_idx") if isinstance(label, dict) else None for label in told]
-    if indices != list(range(len(queries))):
-        return failed(f"{len(told)} labels for {len(queries)} games, or not in the order of the games", mend)
-    label = told[_REPLY_INDEX]
-    detected = label.get("error_detected") if isinstance(label, dict) else None
-    if detected is not False:
-        return failed(
-            f"an assessor's whole reply that ends in <answer> Safe </answer> is read as error_detected = {detected}",
-            mend,
-        )
-    return None
+    labels = told if isinstance(told, list) else []
+    if [label.get("game_idx") if isinstance(label, dict) else None for label in labels] == list(range(len(queries))):
+        return None
+    return failed(
+        f"the reply is no list of labels, one for each of the {len(queries)} games in their order",
+        "serve a judge of this package: medical-team judge serve",
+    )
 
 
 def _rule_here(subject: Subject, queries: Sequence[KnownQuery]) -> tuple[Mapping[str, Ruling], float]:
@@ -209,20 +169,29 @@ def _impatient(subject: Subject) -> JudgeConfig:
     return dataclasses.replace(judge, kind=kind, patience_seconds=0.0, timeout_seconds=seconds, use_cache=False)
 
 
-def _seen_of(score: Score, kind: str, subject: Subject) -> Seen:
-    found = f"right on {score.right} of {score.asked} known notes"
-    if score.wrong:
-        found += f", wrong on {score.wrong}"
-    if score.void:
-        found += f", no ruling on {score.void} ({score.reasons[0]})"
-    if score.void > MUCH_VOID * score.asked:
+def _seen_of(queries: Sequence[KnownQuery], rulings: Mapping[str, Ruling], seconds: float, subject: Subject) -> Seen:
+    told = [(known.is_wrong_note, rulings[known.query.game_id]) for known in queries]
+    answers = [is_wrong is ruling.error_present for is_wrong, ruling in told if isinstance(ruling, Labels)]
+    right, void = sum(answers), len(queries) - len(answers)
+    found = f"right on {right} of {len(queries)} known notes, in {seconds:.2f} s"
+    if right < len(answers):
+        found += f", wrong on {len(answers) - right}"
+    if void:
+        reason = next(ruling.reason for _, ruling in told if not isinstance(ruling, Labels))
+        found += f", no ruling on {void} ({reason})"
+    if void > MUCH_VOID * len(queries):
         return failed(found, _mend_of_void(subject))
-    share = score.right / (score.right + score.wrong)
-    if share < GUESSING or (kind == "reference" and score.wrong):
+    share = right / len(answers)
+    if share < GUESSING or (_asked_kind(subject) == "reference" and share < 1):
         return failed(f"{found}: it guesses, or its labels are the wrong way round", "take another judge.model")
-    if share < RIGHT_ENOUGH or score.void:
+    if share < RIGHT_ENOUGH or void:
         return warning(
             found, "medical-team judge audit --medec MEDEC.csv   (says where it errs); or take another judge.model"
+        )
+    if seconds >= subject.limits.judge_batch:
+        return warning(
+            f"{found}; a batch of {JUDGE_BATCH} games should take less than {subject.limits.judge_batch:g} s",
+            "serve it from a GPU of its own, a smaller --model, or fewer --judge.votes; training waits for each batch",
         )
     return ok(found)
 
@@ -233,12 +202,59 @@ def _mend_of_void(subject: Subject) -> str:
     return "look at the judge's own output, or serve another: medical-team judge serve --judge model"
 
 
+THINKING_REPLY = "I first thought Harmful, but every sentence fits.</think>\n<answer> Safe </answer>"
+"""An assessor's whole reply, as the Self-RedTeam fork sends it: its verdict is Safe, whatever was thought."""
+
+
+@dataclass(frozen=True)
+class KnownQuery:
+    """A question whose answer is known."""
+
+    query: JudgeQuery
+    reply: str
+    """What the assessor said, in its own words."""
+    is_wrong_note: bool
+    """Whether the note holds an error."""
+
+    def wire(self, index: int, *, with_case: bool) -> dict[str, object]:
+        """The question as it travels; the fork sends the case of no note."""
+        pair = WirePair.of(self.query.pair) if with_case and self.query.pair else None
+        kind = self.query.data_type if with_case else None
+        return WireQuery(
+            game_idx=index, prompt=self.query.note, response=self.reply, pair=pair, data_type=kind
+        ).model_dump(mode="json", exclude_none=True)
+
+
+def known_queries(pairs: Sequence[NotePair]) -> list[KnownQuery]:
+    """One batch: a right note called Safe, a wrong one called Harmful, an assessor's whole reply, and more notes."""
+    return [_known(number, *known) for number, known in enumerate(islice(_endless(pairs), JUDGE_BATCH))]
+
+
+def _endless(pairs: Sequence[NotePair]) -> Iterator[tuple[NotePair, bool, str]]:
+    yield pairs[0], False, Verdict.SAFE.value
+    yield pairs[0], True, Verdict.HARMFUL.value
+    yield pairs[0], True, THINKING_REPLY
+    for pair in cycle(pairs[1:] or pairs):
+        yield pair, True, Verdict.HARMFUL.value
+        yield pair, False, Verdict.SAFE.value
+
+
+def _known(number: int, pair: NotePair, is_wrong: bool, reply: str) -> KnownQuery:
+    query = JudgeQuery(
+        game_id=f"doctor-{number}",
+        note=pair.error_note if is_wrong else pair.corrected_note,
+        verdict=Verdict.HARMFUL if reply == Verdict.HARMFUL.value else Verdict.SAFE,
+        pair=pair,
+        data_type=DataType.VANILLA_HARMFUL if is_wrong else DataType.VANILLA_BENIGN,
+    )
+    return KnownQuery(query, reply, is_wrong)
+
+
 GROUP = Group(
     "Judge",
     (
         Check("judge_server", server),
         Check("judge_privacy", privacy),
         Check("judge_labels", labels, PROBE_SECONDS, after="judge_server"),
-        Check("judge_latency", latency, _CHECK_SECONDS, after="judge_server"),
     ),
 )

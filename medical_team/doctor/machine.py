@@ -3,7 +3,6 @@ run writes."""
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -14,11 +13,12 @@ from pathlib import Path
 from ..errors import MedicalTeamError
 from ..files import check_writable
 from ..metrics.alarms import DISK_BYTES, DISK_RESERVE_BYTES, GPU_MEMORY_SHARE
-from ..model_files import hub_cache, own_cache
+from ..model_files import hub_cache
 from ..planning.plan import DiskPlan, MemoryPlan
 from ..runs.info import check_is_free
+from ..this_machine import free_memory_bytes
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
-from .subject import Subject
+from .subject import TORCH_SECONDS, Subject
 
 OLDEST_PYTHON = (3, 11)
 
@@ -124,7 +124,7 @@ _GB = 10**9
 
 def memory(subject: Subject) -> Seen:
     """The machine has the memory that the run needs beside the GPU's."""
-    available = subject.free_memory()
+    available = free_memory_bytes()
     if available is None:
         return skipped("this system doesn't say how much memory is free")
     found = f"{available / _GB:.1f} GB are free"
@@ -146,16 +146,16 @@ def _planned_bytes(subject: Subject) -> int | None:
     """What the run takes of the machine's own memory; None where that can't be planned."""
     if subject.is_cluster_elsewhere:
         return None
-    plan = subject.plan().memory
+    plan = subject.plan.memory
     if not isinstance(plan, MemoryPlan):
         return None
-    on_cpu = subject.is_local and (subject.avoids_gpu or not subject.gpus().gpus)
+    on_cpu = subject.is_local and (subject.avoids_gpu or not subject.torch.gpus)
     return plan.host_bytes + (plan.peak_bytes if on_cpu else 0)
 
 
 def run_disk(subject: Subject) -> Seen:
     """The disk of the run folder has room for what the plan writes, or for 10 GB."""
-    plan = subject.plan().disk
+    plan = subject.plan.disk
     folder = _existing(subject.run_folder or RUNS)
     if isinstance(plan, DiskPlan):
         return disk_seen(folder, plan.bytes, f"the plan writes {plan.bytes / _GB:.1f} GB")
@@ -199,21 +199,6 @@ def run_folder(subject: Subject) -> Seen:
     return ok(f"{wanted} can be made in {existing.absolute()}" if existing != wanted else f"{wanted} can be written")
 
 
-def caches(subject: Subject) -> Seen:
-    """The caches for models and for the judge's findings can be written."""
-    own = own_cache(subject.environment)
-    unwritable = [
-        str(folder)
-        for folder in (hub_cache(subject.environment), own)
-        if not os.access(_existing(folder), os.W_OK | os.X_OK)
-    ]
-    if unwritable:
-        return warning(
-            f"can't be written: {', '.join(unwritable)}", "set HF_HOME and XDG_CACHE_HOME to folders of yours"
-        )
-    return ok("the caches can be written")
-
-
 def _existing(path: Path) -> Path:
     """``path``, or the nearest folder above it that exists."""
     path = path.expanduser()
@@ -223,10 +208,9 @@ def _existing(path: Path) -> Path:
 GROUP = Group(
     "Memory and disk",
     (
-        Check("memory", memory, 90.0),
+        Check("memory", memory, TORCH_SECONDS + 90),
         Check("disk", run_disk, 90.0),
         Check("disk_cache", cache_disk),
         Check("run_folder", run_folder),
-        Check("caches", caches),
     ),
 )

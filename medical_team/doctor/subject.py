@@ -1,20 +1,17 @@
 """What is examined: a configuration on this machine, with what several checks look at found once. Other programs
-are asked under a limit in time and leave nothing behind: ``nvidia-smi`` tells of the GPUs, and the Python that
-will train of its torch."""
+are asked under a limit in time and leave nothing behind."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,7 +23,7 @@ from ..metrics.alarms import JUDGE_SECONDS_PER_BATCH
 from ..network.secrets import Secrets
 from ..planning.plan import Plan
 from ..planning.planner import plan_of
-from ..this_machine import NVIDIA_DRIVER_FILE, free_memory_bytes
+from ..records import TrainingRecord
 from .hub import hub_token
 
 _KEPT_CHARACTERS = 200_000
@@ -47,6 +44,11 @@ class Ended:
     def is_well(self) -> bool:
         """Whether it ended without an error."""
         return self.status == 0
+
+    @property
+    def last_line(self) -> str:
+        """The last line of its output."""
+        return self.output.strip().rpartition("\n")[2]
 
     @property
     def reason(self) -> str:
@@ -93,112 +95,21 @@ def _kill(process: subprocess.Popen[str]) -> None:
         process.communicate(timeout=1)
 
 
-MIB = 2**20
-
-_PROGRAM = "nvidia-smi"
-_GPU_FIELDS = "index,name,memory.total,memory.used,driver_version"
-_NONE_THERE = "No devices were found"
-"""What a driver says, with status 0 or 6, where all GPUs were taken out or hidden."""
-_USER_FIELDS = "pid,process_name,used_memory"
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU."""
-
-    index: int
-    name: str
-    total_bytes: int | None
-    """None where the driver doesn't tell."""
-    used_bytes: int | None
-    driver: str
-
-
-@dataclass(frozen=True)
-class NvidiaGpus:
-    """The GPUs that programs started here see."""
-
-    gpus: tuple[Gpu, ...]
-    hidden: int
-    """GPUs that CUDA_VISIBLE_DEVICES hides."""
-    users: tuple[str, ...]
-    """Programs that have memory there, for a person: ``python (process 12, 3.0 GiB)``."""
-    problem: str
-    """Why nothing is known although a driver is there; empty where all went well."""
-
-    @property
-    def smallest_bytes(self) -> int | None:
-        """Memory of the GPU that has least."""
-        return min((gpu.total_bytes for gpu in self.gpus if gpu.total_bytes), default=None)
-
-
-def find_gpus(environment: Mapping[str, str], seconds: float) -> NvidiaGpus:
-    """Ask ``nvidia-smi``, for ``seconds`` at the most.
-
-    A machine without it has no NVIDIA GPU, unless its driver's file is there.
-    """
-    program = shutil.which(_PROGRAM, path=environment.get("PATH"))
-    if program is None:
-        problem = f"the NVIDIA driver is there and {_PROGRAM} is not" if NVIDIA_DRIVER_FILE.exists() else ""
-        return NvidiaGpus((), 0, (), problem)
-    asked = run_command(
-        [program, f"--query-gpu={_GPU_FIELDS}", "--format=csv,noheader,nounits"],
-        seconds,
-        environment=environment,
-    )
-    if _NONE_THERE in asked.output:
-        return NvidiaGpus((), 0, (), "")
-    if not asked.is_well:
-        return NvidiaGpus((), 0, (), asked.problem or f"{_PROGRAM}: {asked.reason}")
-    try:
-        found = [_gpu(line) for line in asked.output.splitlines() if line.strip()]
-    except ValueError:
-        return NvidiaGpus((), 0, (), f"{_PROGRAM} answers something else than it was asked: {asked.output[:80]!r}")
-    visible = [gpu for gpu in found if _is_visible(gpu, environment.get("CUDA_VISIBLE_DEVICES"))]
-    return NvidiaGpus(tuple(visible), len(found) - len(visible), _users(program, environment, seconds), "")
-
-
-def _gpu(line: str) -> Gpu:
-    # A name may hold commas itself.
-    index, others = line.split(",", 1)
-    name, total, used, driver = (cell.strip() for cell in others.rsplit(",", 3))
-    return Gpu(int(index), name, _mebibytes(total), _mebibytes(used), driver)
-
-
-def _mebibytes(cell: str) -> int | None:
-    return int(cell) * MIB if cell.isdecimal() else None
-
-
-def _is_visible(gpu: Gpu, variable: str | None) -> bool:
-    if variable is None:
-        return True
-    names = [name.strip() for name in variable.split(",") if name.strip()]
-    # What is named by its UUID can't be told apart here, and counts as visible.
-    return any(name == str(gpu.index) or not name.lstrip("-").isdigit() for name in names)
-
-
-def _users(program: str, environment: Mapping[str, str], seconds: float) -> tuple[str, ...]:
-    asked = run_command(
-        [program, f"--query-compute-apps={_USER_FIELDS}", "--format=csv,noheader,nounits"],
-        seconds,
-        environment=environment,
-    )
-    users: list[str] = []
-    for line in asked.output.splitlines() if asked.is_well else ():
-        process, _, others = line.partition(",")
-        program_path, _, used = others.rpartition(",")
-        if program_path and process.strip().isdecimal():
-            taken = _mebibytes(used.strip())
-            size = "size unknown" if taken is None else f"{taken / 2**30:.1f} GiB"
-            users.append(f"{Path(program_path.strip()).name} (process {process.strip()}, {size})")
-    return tuple(users)
-
-
 TORCH_SECONDS = 150.0
 """A first import from a cold or remote disk takes a minute and more."""
 
 PROBE = Path(__file__).with_name("probe.py")
 """Asked by its path: another Python has no package of ours."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU, as torch tells of it."""
+
+    name: str
+    total_bytes: int
+    used_bytes: int
+    """By whom ever, the context of who looked included."""
 
 
 @dataclass(frozen=True)
@@ -209,60 +120,26 @@ class TorchFound:
     """None where it can't be imported."""
     cuda: str | None
     """The CUDA it was built with; None for a build for the CPU alone."""
-    devices: tuple[str, ...]
-    """Names of the GPUs that it sees."""
-    has_bf16: bool
-    """Whether what it computes on, a GPU or the CPU, has hardware for bf16."""
+    gpus: tuple[Gpu, ...]
+    """Those that it sees."""
     problem: str
     """Why it can't be imported, or why computing failed; empty where all went well."""
 
 
-def find_torch(python: str, environment: Mapping[str, str]) -> TorchFound:
+def find_torch(python: str, environment: Mapping[str, str], seconds: float) -> TorchFound:
     """Import torch in ``python`` and multiply two small matrices on each GPU. What fails there is told, not raised."""
-    ended = run_command([python, PROBE, "torch"], TORCH_SECONDS, environment=environment)
-    line = ended.output.strip().rpartition("\n")[2]
+    ended = run_command([python, PROBE, "torch"], seconds, environment=environment)
     try:
-        return from_line(line, TorchFound)
+        return from_line(ended.last_line, TorchFound)
     except (ValidationError, ValueError):
-        return TorchFound(None, None, (), False, ended.reason)
-
-
-ValueT = TypeVar("ValueT")
-
-
-class Once(Generic[ValueT]):
-    """A value that several checks want: found when first asked for, and the same ever after, or the same error."""
-
-    def __init__(self, find: Callable[[], ValueT]) -> None:
-        self._find = find
-        self._lock = threading.Lock()
-        self._value: ValueT | None = None
-        self._error: Exception | None = None
-        self._is_found = False
-
-    def __call__(self) -> ValueT:
-        """The value.
-
-        Raises:
-            Exception: what ``find`` raised.
-        """
-        with self._lock:
-            if not self._is_found:
-                try:
-                    self._value = self._find()
-                except Exception as error:  # noqa: BLE001 - raised below, now and each time
-                    self._error = error
-                self._is_found = True
-        if self._error is not None:
-            raise self._error
-        return self._value  # pyright: ignore[reportReturnType] - None only where find gave it
+        return TorchFound(None, None, (), ended.reason)
 
 
 @dataclass(frozen=True)
 class Limits:
     """For how many seconds others are waited for."""
 
-    nvidia: float = 20.0
+    torch: float = TORCH_SECONDS
     ray: float = 30.0
     service: float = 10.0
     """For the first sign of a judge, or of a dashboard."""
@@ -292,17 +169,29 @@ class Subject:
         self.run_folder = run_folder
         self.limits = limits
         self.environment: Mapping[str, str] = os.environ if environment is None else environment
-        token = hub_token(self.environment)
         judge_token = self.environment.get(config.judge.token_variable, "").strip()
-        self.secrets = Secrets.of(self.environment, [judge_token, token.value if token else ""])
+        self.secrets = Secrets.of(self.environment, [judge_token, hub_token(self.environment) or ""])
         """What must not be shown."""
-        self.records = Once(lambda: load_records(config.data.train))
+
+    @cached_property
+    def records(self) -> tuple[TrainingRecord, ...]:
         """The training records, before any filter."""
-        self.plan: Once[Plan] = Once(lambda: plan_of(config))
-        self.engine_python: Once[EnginePython] = Once(lambda: inspect_engine(config.engine))
-        self.gpus: Once[NvidiaGpus] = Once(lambda: find_gpus(self.environment, limits.nvidia))
-        self.free_memory: Once[int | None] = Once(free_memory_bytes)
-        self.torch: Once[TorchFound] = Once(lambda: find_torch(self.python, self.environment))
+        return load_records(self.config.data.train)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What the run will take."""
+        return plan_of(self.config)
+
+    @cached_property
+    def engine_python(self) -> EnginePython:
+        """What the engine's Python has."""
+        return inspect_engine(self.config.engine)
+
+    @cached_property
+    def torch(self) -> TorchFound:
+        """The torch of the Python that will train."""
+        return find_torch(self.python, self.environment, self.limits.torch)
 
     @property
     def python(self) -> str:

@@ -64,7 +64,7 @@ def test_an_engine_that_is_not_installed_is_installed(tmp_path: Path) -> None:
 
     assert finding.status is Status.FAILED
     assert finding.found.startswith("OpenRLHF is not installed for python")
-    assert "pip install 'openrlhf[vllm]==0.11.2'" in finding.mend
+    assert "pip install 'openrlhf[vllm]==0.11.2'" in finding.found
 
 
 def test_an_engine_without_its_libraries_names_them(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_another_version_is_a_warning_and_the_right_one_is_well(tmp_path: Path) 
 
     warned, well = (found("engine", python=str(python)) for python in (old, right))
 
-    assert found("engine", python=str(lacking)).mend == f"{lacking} -m pip install {PLAYING_LIBRARIES[-1]}"
+    assert f"{lacking} -m pip install {PLAYING_LIBRARIES[-1]}" in found("engine", python=str(lacking)).found
     assert warned.status is Status.WARNING
     assert "OpenRLHF 0.9.0 is installed; the command is written for 0.11.2" in warned.found
     assert (well.status, well.found) == (Status.OK, f"OpenRLHF 0.11.2 for Python 3.11.7, {right.parent / 'python'}")

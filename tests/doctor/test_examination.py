@@ -2,12 +2,10 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
-import pytest
-
 from doctor_cases import a_subject
 from medical_team.doctor.examination import examine
 from medical_team.doctor.findings import Check, Group, Status, failed, ok, skipped
-from medical_team.doctor.subject import Once, Subject
+from medical_team.doctor.subject import Subject
 from medical_team.errors import UsageError
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
@@ -89,18 +87,3 @@ def test_no_secret_of_the_environment_is_ever_told(tmp_path: Path) -> None:
 def test_short_values_are_no_secrets() -> None:
     (finding,) = examined(Check("a", lambda subject: skipped("true words")), A_TOKEN="true")
     assert finding.found == "true words"
-
-
-def test_a_value_is_found_once_and_so_is_its_error() -> None:
-    calls: list[int] = []
-
-    def find():
-        calls.append(1)
-        raise UsageError("gone")
-
-    once = Once(find)
-
-    for _ in range(2):
-        with pytest.raises(UsageError, match="gone"):
-            once()
-    assert len(calls) == 1

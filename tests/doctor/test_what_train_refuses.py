@@ -13,10 +13,10 @@ import pytest
 from builders import a_record
 from doctor_cases import a_subject, look
 from medical_team.config import JudgeConfig, RunConfig
-from medical_team.doctor import trials
+from medical_team.doctor import models
 from medical_team.doctor.findings import Finding, Status
 from medical_team.doctor.probe import answer
-from medical_team.doctor.subject import Ended, Once, TorchFound
+from medical_team.doctor.subject import Ended, TorchFound
 from medical_team.errors import MedicalTeamError
 from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import write_jsonl
@@ -103,7 +103,7 @@ def no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither vLLM nor a GPU, and a probe that answers from this process: what it calls is the question."""
     monkeypatch.setattr("medical_team.policy.vllm_room.find_spec", find_nothing)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr(trials, "run_command", answer_here)
+    monkeypatch.setattr(models, "run_command", answer_here)
 
 
 def find_nothing(name: str) -> None:
@@ -116,7 +116,7 @@ def answer_here(command: Sequence[str | Path], seconds: float, *, environment: M
 
 def seen(check: str, config: RunConfig, run: Path | None = None) -> Finding:
     subject = a_subject(config, run=run)
-    subject.torch = Once(lambda: TorchFound("2.13.0+cpu", None, (), False, ""))
+    subject.torch = TorchFound("2.13.0+cpu", None, (), "")
     return look(check, subject)
 
 
