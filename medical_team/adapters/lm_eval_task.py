@@ -66,7 +66,7 @@ class _Medec(ConfigurableTask):
             max_tokens=self._options.get("max_tokens"),
             prompt_style=self._options.get("prompt_style", "short"),
         )
-        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] - the harness leaves its parameters untyped
             config={
                 "task": config.get("task"),
                 "metadata": {"version": self.VERSION, **metadata},
@@ -100,6 +100,7 @@ class _Medec(ConfigurableTask):
             }
             for text in texts
         ]
+        # datasets types the rows as dict, without saying of what.
         return {"test": Dataset.from_list(rows)}  # pyright: ignore[reportUnknownMemberType]
 
     def process_results(self, doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, str]:

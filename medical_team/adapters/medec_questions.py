@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from ..config import PromptStyle
 from ..errors import UsageError
@@ -25,6 +25,8 @@ from ..game.rollout import PromptTooLong, Reply
 from ..jsonl import from_line, to_line
 from ..records import Verdict
 from ..text_repair import whole_text
+
+Choice = TypeVar("Choice", bound=str)
 
 DEFAULT_SEED = 42
 
@@ -69,17 +71,17 @@ def medec_task(
     Raises:
         UsageError: an argument is none of what is allowed.
     """
-    _check_choice("task", name, get_args(TaskName))
-    _check_choice("prompt_style", prompt_style, get_args(PromptStyle))
+    task: TaskName = _choice("task", name, get_args(TaskName))
+    style: PromptStyle = _choice("prompt_style", prompt_style, get_args(PromptStyle))
     # Harnesses hand on what a command line or JSON says, and the text "false" is as good as true.
     if type(thinking) is not bool:
         raise UsageError(f"thinking is {thinking!r}, expected true or false, without quotes")
     _check_number("max_tokens", max_tokens)
     if max_tokens is not None and max_tokens < 1:
         raise UsageError(f"max_tokens is {max_tokens}, expected at least 1")
-    if name == "three-part":
+    if task == "three-part":
         return ThreePartTask(thinking, max_tokens or MAX_TOKENS["three-part", thinking])
-    return AssessorTask(prompt_style, thinking, max_tokens or MAX_TOKENS["assessor", thinking])  # type: ignore[arg-type]
+    return AssessorTask(style, thinking, max_tokens or MAX_TOKENS["assessor", thinking])
 
 
 def medec_texts(path: object, *, texts: int | None = None, seed: int = DEFAULT_SEED) -> list[MedecText]:
@@ -164,6 +166,8 @@ def _check_number(name: str, value: object) -> None:
         raise UsageError(f"{name} is {value!r}, expected a whole number, without quotes")
 
 
-def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise UsageError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
+def _choice(name: str, value: str, allowed: Sequence[Choice]) -> Choice:
+    for choice in allowed:
+        if choice == value:
+            return choice
+    raise UsageError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")

@@ -174,7 +174,7 @@ class MedecMetric(EvaluateInstancesMetric):
 
 
 def _stat(name: str, value: float) -> Stat:
-    return Stat(MetricName(name)).add(value)  # pyright: ignore[reportUnknownMemberType]
+    return Stat(MetricName(name)).add(value)  # pyright: ignore[reportUnknownMemberType] - MedHELM leaves the number untyped
 
 
 def _truth(name: str, value: bool | str) -> bool:

@@ -1,15 +1,20 @@
 """MEDEC in the real lm-evaluation-harness, against a served model."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from golden_replies import THREE_PART, VERDICT, golden_answer
 from medical_team.evaluation.tasks import PAPER_PROMPT
 from needs import LM_EVAL
-from openai_server import openai_server
+from openai_server import ScriptedServer, openai_server
 
 lm_eval = LM_EVAL.module("lm_eval")
 
@@ -20,7 +25,7 @@ from medical_team.adapters.lm_eval_task import TASKS_FOLDER  # noqa: E402
 NAMES = {THREE_PART: "medec", VERDICT: "medec_verdict"}
 
 
-def evaluate(task, server, **metadata):
+def evaluate(task: str, server: ScriptedServer, **metadata: Any) -> Mapping[str, Any]:
     manager = TaskManager(include_path=str(TASKS_FOLDER), include_defaults=False, metadata=metadata)
     arguments = {"model": "golden", "base_url": f"{server.url}/chat/completions", "max_retries": 1}
     return lm_eval.simple_evaluate(
@@ -28,7 +33,7 @@ def evaluate(task, server, **metadata):
     )
 
 
-def figures_of(results, task):
+def figures_of(results: Mapping[str, Any], task: str) -> dict[str, float]:
     found = results["results"][NAMES[task]]
     return {
         key.removesuffix(",none"): value
@@ -38,7 +43,9 @@ def figures_of(results, task):
 
 
 @pytest.mark.parametrize("task", [THREE_PART, VERDICT])
-def test_the_figures_are_those_of_eval_medec_to_the_last_digit(task, csv, expected):
+def test_the_figures_are_those_of_eval_medec_to_the_last_digit(
+    task: str, csv: Path, expected: dict[str, dict[str, float]]
+) -> None:
     with openai_server(lambda body: golden_answer(body, task)) as server:
         results = evaluate(task, server, medec=str(csv))
 
@@ -47,7 +54,7 @@ def test_the_figures_are_those_of_eval_medec_to_the_last_digit(task, csv, expect
     assert len(server.bodies) == 14
 
 
-def test_the_paper_is_asked_in_its_own_words_as_one_message(csv):
+def test_the_paper_is_asked_in_its_own_words_as_one_message(csv: Path) -> None:
     with openai_server(lambda body: golden_answer(body, THREE_PART)) as server:
         evaluate(THREE_PART, server, medec=str(csv), texts=2, max_tokens=77)
 
@@ -65,13 +72,15 @@ def test_the_paper_is_asked_in_its_own_words_as_one_message(csv):
         ({"prompt_style": "loud"}, "prompt_style is 'loud'"),
     ],
 )
-def test_bad_input_is_a_value_error_as_the_harness_raises_it(metadata, told):
+def test_bad_input_is_a_value_error_as_the_harness_raises_it(metadata: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         TaskManager(include_path=str(TASKS_FOLDER), include_defaults=False, metadata=metadata).load(["medec_verdict"])
 
 
 @pytest.mark.slow
-def test_the_command_of_the_harness_finds_the_task(csv, expected, tmp_path):
+def test_the_command_of_the_harness_finds_the_task(
+    csv: Path, expected: dict[str, dict[str, float]], tmp_path: Path
+) -> None:
     with openai_server(lambda body: golden_answer(body, THREE_PART)) as server:
         command = [sys.executable, "-m", "lm_eval", "run", "--include_path", TASKS_FOLDER, "--tasks", "medec"]
         model = f"model=golden,base_url={server.url}/chat/completions,max_retries=1"

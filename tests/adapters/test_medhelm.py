@@ -1,8 +1,12 @@
 """MEDEC in the real MedHELM, against a served model."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,7 +14,7 @@ import yaml
 from golden_replies import CASES, THREE_PART, VERDICT, golden_answer
 from medical_team.evaluation.tasks import PAPER_PROMPT
 from needs import MEDHELM
-from openai_server import openai_server
+from openai_server import ScriptedServer, openai_server
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +33,7 @@ DEPLOYMENT = {
 }
 
 
-def run_medhelm(folder, server, csv, task):
+def run_medhelm(folder: Path, server: ScriptedServer, csv: Path, task: str) -> dict[str, float | None]:
     """The statistics that the command writes, by name."""
     client = {"class_name": "helm.clients.vllm_client.VLLMChatClient", "args": {"base_url": server.url}}
     (folder / "prod_env").mkdir()
@@ -45,7 +49,9 @@ def run_medhelm(folder, server, csv, task):
 
 
 @pytest.mark.parametrize("task", [THREE_PART, VERDICT])
-def test_the_figures_are_those_of_eval_medec_to_the_last_digit(task, csv, expected, tmp_path):
+def test_the_figures_are_those_of_eval_medec_to_the_last_digit(
+    task: str, csv: Path, expected: dict[str, dict[str, float]], tmp_path: Path
+) -> None:
     with openai_server(lambda body: golden_answer(body, task)) as server:
         found = run_medhelm(tmp_path, server, csv, task)
 
@@ -65,12 +71,12 @@ def test_the_figures_are_those_of_eval_medec_to_the_last_digit(task, csv, expect
         ({"task": "four-part"}, "task is 'four-part'"),
     ],
 )
-def test_bad_input_is_a_value_error_as_the_harness_raises_it(options, told):
+def test_bad_input_is_a_value_error_as_the_harness_raises_it(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         medec_official(**options)
 
 
-def test_a_run_entry_says_thinking_with_a_word(csv):
+def test_a_run_entry_says_thinking_with_a_word(csv: Path) -> None:
     longest = {
         word: medec_official(**parse_object_spec(f"medec_official:medec={csv},thinking={word}").args).adapter_spec
         for word in ("true", "false")
