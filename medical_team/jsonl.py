@@ -26,9 +26,6 @@ MAX_PROBLEMS_SHOWN = 50
 
 _EMPTY: tuple[object, ...] = ("", (), [], {})
 
-_RENAMED_KEYS = {b"twin_group": b"near_duplicate_group"}
-"""Keys of files that earlier versions wrote."""
-
 
 def to_line(record: Any) -> str:
     """One line of JSON for a dataclass, without the newline. Characters beyond ASCII stay as they are."""
@@ -45,7 +42,9 @@ def from_line(line: str | bytes, record_type: type[RecordT]) -> RecordT:
     Raises:
         pydantic.ValidationError: the line is no JSON, or doesn't hold such a record.
     """
-    return _adapter(record_type).validate_json(_with_present_names(line))
+    # An editor may have put the mark before a file that holds one record.
+    content = line.encode() if isinstance(line, str) else line
+    return _adapter(record_type).validate_json(content.removeprefix(codecs.BOM_UTF8))
 
 
 def write_jsonl(path: Path, records: Iterable[Any]) -> int:
@@ -136,19 +135,6 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 @cache
 def _omitted_if_empty(record_type: type[Any]) -> tuple[str, ...]:
     return tuple(item.name for item in dataclasses.fields(record_type) if "omitted_if_empty" in item.metadata)
-
-
-def _with_present_names(line: str | bytes) -> bytes:
-    """``line`` with the keys of earlier versions under their present names.
-
-    A quote inside a JSON string is escaped, so these characters are never part of a text.
-    """
-    content = line.encode() if isinstance(line, str) else line
-    # An editor may have put it before a file that holds one record.
-    content = content.removeprefix(codecs.BOM_UTF8)
-    for old, new in _RENAMED_KEYS.items():
-        content = content.replace(b'"%s":' % old, b'"%s":' % new)
-    return content
 
 
 @cache

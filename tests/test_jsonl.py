@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from builders import a_game, a_record
+from builders import a_game
 from medical_team.errors import DataError
 from medical_team.jsonl import from_line, read_jsonl, to_line, write_jsonl
-from medical_team.records import ErrorType, Game, NotePair, Source, TrainingRecord
+from medical_team.records import ErrorType, Game, NotePair, Source
 
 PAIR = NotePair("c1", "g1", Source.MEDEC, ErrorType.CAUSAL_ORGANISM, "µ error", "µ right", "error", "right")
 
@@ -56,14 +56,6 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
 
     assert read_jsonl(path, NotePair) == [PAIR]
     assert [entry.name for entry in tmp_path.iterdir()] == ["pairs.jsonl"]
-
-
-def test_a_file_of_an_earlier_version_is_read_under_the_present_names() -> None:
-    record = a_record(note='It says "twin_group": nothing.')
-    line = to_line(record).replace('"near_duplicate_group":', '"twin_group":')
-
-    assert line != to_line(record)
-    assert from_line(line, TrainingRecord) == record
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +16,7 @@ from ..config import RunConfig
 from ..errors import MissingDependencyError, UsageError
 from ..report.display import make_display, void_summary
 from ..report.listeners import usual_listeners
-from ..runs.config_file import load_config, load_preset, renamed_arguments
+from ..runs.config_file import load_config, load_preset
 from ..runs.folder import RunFolder, RunKind, saved_config
 from ..terminal_text import shell_word
 from .arguments import parse, say, with_judge_spelled_out
@@ -93,16 +92,11 @@ def run_command(arguments_type: type[TrainArguments], command: str, kind: RunKin
 
 def read_arguments(arguments_type: type[TrainingT], command: str, arguments: Sequence[str]) -> TrainingT:
     """The arguments of ``command``, with the configuration that they, a file or a preset make together."""
-    arguments = renamed_arguments(with_engine_spelled_out(with_judge_spelled_out(arguments)), warn)
+    arguments = with_engine_spelled_out(with_judge_spelled_out(arguments))
     # The file or preset gives the defaults that the options change: read once to find it, and again on top of it.
     source = parse(arguments_type, command, arguments, use_underscores=True)
     defaults = arguments_type(config=_base_config(source))
     return parse(arguments_type, command, arguments, default=defaults, use_underscores=True)
-
-
-def warn(text: str) -> None:
-    """Warn, on standard error."""
-    sys.stderr.write(f"warning: {text}\n")
 
 
 def _launch(chosen: TrainArguments) -> int:
@@ -174,7 +168,7 @@ def _base_config(source: TrainArguments) -> RunConfig:
     if sum(named) > 1:
         raise UsageError("name one of these, not several: a TOML file, --preset, --resume")
     if source.config_file is not None:
-        return load_config(source.config_file, warn)
+        return load_config(source.config_file)
     if source.preset is not None:
         return load_preset(source.preset)
     if source.resume is not None:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -80,8 +79,8 @@ class EvaluationSettings(Closed):
     assessor: Assessor | None = None
     """What the assessor is asked beyond a verdict; None: nothing."""
     prompt_date: str | None = None
-    """The day that the model's chat template was told. None for a served model, whose server decides, for a baseline,
-    and where an older version didn't write it down."""
+    """The day that the model's chat template was told. None for a served model, whose server decides and
+    for a baseline."""
 
 
 class EvaluationFolder:
@@ -102,9 +101,6 @@ class EvaluationFolder:
         """
         if (path / _SETTINGS).exists():
             existing = cls.open(path)
-            if existing.settings.prompt_date is None:
-                # One of an older version, which didn't write it down.
-                existing.settings = dataclasses.replace(existing.settings, prompt_date=settings.prompt_date)
             _refuse_other(path, existing.settings, settings)
             return existing
         if path.exists() and (not path.is_dir() or not all(map(_is_from_the_beginning, path.iterdir()))):
@@ -138,17 +134,12 @@ class EvaluationFolder:
 
     @classmethod
     def saved_prompt_date(cls, path: Path) -> str | None:
-        """The day with which the evaluation at ``path`` goes on: the one that is written down there, or, where an older
-        version wrote none, the one on which it began. None where there is no evaluation.
+        """The day with which the evaluation at ``path`` goes on; None where there is none.
 
         Raises:
             DataError: it is damaged.
         """
-        file = path / _SETTINGS
-        if not file.exists():
-            return None
-        began = datetime.fromtimestamp(file.stat().st_mtime).astimezone().date()
-        return cls.open(path).settings.prompt_date or began.isoformat()
+        return cls.open(path).settings.prompt_date if (path / _SETTINGS).is_file() else None
 
     @contextmanager
     def locked(self) -> Generator[None]:

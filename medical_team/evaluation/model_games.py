@@ -55,8 +55,8 @@ class GamesSettings(Closed):
     games: int
     """Games asked for; each category has the same share."""
     seed: int
-    prompt_date: str | None = None
-    """The day that the model's chat template was told; None where an older version didn't write it down."""
+    prompt_date: str
+    """The day that the model's chat template was told."""
     prompt_style: PromptStyle | None = None
     """The wording of the requests, where another was asked for than that of each model's run."""
 

@@ -168,8 +168,7 @@ class ModelJudge:
         subjects = [self._subject(query) for query in queries]
         different = list(dict.fromkeys(subjects))
         keys = [self._key(subject) for subject in different]
-        cached = self._cache.get_all(keys) if self._cache else {}
-        known = {key: finding for key, finding in cached.items() if not _is_refusal(finding)}
+        known = self._cache.get_all(keys) if self._cache else {}
         unknown = [(key, subject) for key, subject in zip(keys, different, strict=True) if key not in known]
         found = dict(zip((key for key, _ in unknown), self._ask([subject for _, subject in unknown]), strict=True))
         if self._cache:
@@ -264,11 +263,6 @@ class ModelJudge:
             return self._scorer.score(questions)
         except Exception as error:  # noqa: BLE001 - a model may fail in any way: that voids games, not the run
             return [NoAnswer(f"the model failed: {type(error).__name__}: {error}")] * len(questions)
-
-
-def _is_refusal(finding: Finding) -> bool:
-    """Whether an older version kept a question that couldn't be asked as an abstention, which has a confidence."""
-    return finding.error_present is None and finding.confidence is None
 
 
 def _error_type(subject: _Subject) -> str | None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import (
-    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -57,11 +56,10 @@ _PROBLEMS_SHOWN = 3
 class WirePair(BaseModel):
     """The case a note was made from, as :class:`..records.NotePair`."""
 
-    model_config = ConfigDict(frozen=True, validate_by_name=True)
+    model_config = ConfigDict(frozen=True)
 
     case_id: StrictStr
-    near_duplicate_group: StrictStr = Field(validation_alias=AliasChoices("near_duplicate_group", "twin_group"))
-    """Earlier versions called it ``twin_group``."""
+    near_duplicate_group: StrictStr
     source: Source
     error_type: StrictStr
     error_note: StrictStr

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ..chat_template import Messages, asks_for_day, dated_template, template_problem
+from ..chat_template import Messages, dated_template, template_problem
 from ..config import RolloutConfig
 from ..control_tokens import special_token_ids, without_control_tokens
 from ..game.rollout import PromptTooLong, RolloutRequest
@@ -70,11 +70,6 @@ def chat_template_problem(tokenizer: PreTrainedTokenizerBase) -> str | None:
     return template_problem(
         lambda messages, is_thinking: _rendered(tokenizer, messages, is_thinking=is_thinking, day=_ANY_DAY)
     )
-
-
-def is_told_day(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether prompts of this tokenizer's chat template say what day it is."""
-    return asks_for_day(chat_tokenizer(tokenizer).chat_template)
 
 
 def decode_reply(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int], eos_token_ids: Collection[int]) -> str:

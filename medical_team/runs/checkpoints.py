@@ -44,7 +44,7 @@ class CheckpointInfo:
     completed_steps: int
     adaptation: str
     roles: str = "shared"
-    """``policy.roles`` as it was; checkpoints of before that option are of one policy."""
+    """``policy.roles`` as it was."""
     engine: str = "local"
     """What trained it."""
 
@@ -67,9 +67,8 @@ class CheckpointInfo:
                 raise TrainingError(
                     f"{folder} has format {marker.get('format')}, expected {FORMAT}: another version wrote it"
                 )
-            named = {field.name: marker[field.name] for field in dataclasses.fields(cls) if field.name in marker}
-            return cls(**named)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+            return cls(**{field.name: marker[field.name] for field in dataclasses.fields(cls)})
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise TrainingError(
                 f"{path} is damaged: {error}. Bring it back, or delete the folder to go on from another checkpoint."
             ) from error

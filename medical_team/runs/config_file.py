@@ -1,5 +1,4 @@
-"""Configuration files: TOML to :class:`..config.RunConfig` and back, with options understood under the names of
-earlier versions."""
+"""Configuration files: TOML to :class:`..config.RunConfig` and back."""
 
 from __future__ import annotations
 
@@ -16,89 +15,25 @@ from typing import Any, cast
 import tomli_w
 import tomllib
 
-from ..callbacks import Notify
 from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
-from ..runs.places import settled_model, unknown_homes
+from ..runs.places import unknown_homes, with_settled_models
 from ..terminal_text import shell_word
 from .append import CONFIG_FILE, INFO_FILE, version_in, versions_told
 from .config_problems import read_tables, toml_problem
 
-_SECTIONS = {"sampling": "rollout"}
-
-_OPPOSITES = {("game", "direct_chat_no_cot"): "thinking"}
-"""Options that said the opposite of what the new one says."""
-
-
-def renamed_tables(tables: Mapping[str, Any], notify: Notify = lambda text: None) -> dict[str, Any]:
-    """``tables`` of a configuration file under today's names. What stands there under both names is left as it is."""
-    renamed = dict(tables)
-    for old, new in _SECTIONS.items():
-        if old in renamed and new not in renamed:
-            renamed[new] = renamed.pop(old)
-            notify(f"[{old}] is called [{new}] now; the old name is still read.")
-    for (section, old), new in _OPPOSITES.items():
-        if not isinstance(renamed.get(section), Mapping):
-            continue
-        table = cast("Mapping[str, Any]", renamed[section])
-        if isinstance(table.get(old), bool) and new not in table:
-            value = not table[old]
-            renamed[section] = {key: item for key, item in table.items() if key != old} | {new: value}
-            notify(_opposite(f"{section}.{old}", f"{section}.{new} = {str(value).lower()}"))
-    return renamed
-
-
-def renamed_arguments(arguments: Sequence[str], notify: Notify = lambda text: None) -> list[str]:
-    """Words of a command line under today's names."""
-    renamed: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        option, equals, value = word.partition("=")
-        # tyro understands hyphens as well.
-        name = option.removeprefix("--").replace("-", "_")
-        section = name.partition(".")[0]
-        if not option.startswith("--"):
-            renamed.append(word)
-        elif section in _SECTIONS:
-            today = f"--{_SECTIONS[section]}{name.removeprefix(section)}"
-            notify(f"{option} is called {today} now; the old name is still read.")
-            renamed.append(f"{today}{equals}{value}")
-        elif (opposite := _opposite_of(name)) is not None:
-            given = value if equals else next(words, "")
-            today = {"true": "False", "false": "True"}.get(given.lower(), given)
-            notify(_opposite(option, f"--{opposite} {today}"))
-            renamed += [f"--{opposite}", today]
-        else:
-            renamed.append(word)
-    return renamed
-
-
-def _opposite_of(name: str) -> str | None:
-    section, _, key = name.partition(".")
-    new = _OPPOSITES.get((section, key))
-    return None if new is None else f"{section}.{new}"
-
-
-def _opposite(old: str, new: str) -> str:
-    return f"{old} gave way to its opposite: write {new}. The old name is still read."
-
-
 MAX_CONFIG_BYTES = 1024 * 1024
 
-
-_SECTIONS_OF_A_RUN = ("data", "game", "judge", "policy", "rollout", "training", "checkpoints")
-"""What each version wrote; others came later."""
 
 _TABLE = re.compile(r"\s*\[\s*([\w.\-]+)\s*\]")
 _KEY = re.compile(r"\s*([\w.\-]+)\s*=")
 _LEADING_KEY = re.compile(r"\w+(?:\.\w+)*")
 
 
-def load_config(path: Path, notify: Notify = lambda text: None) -> RunConfig:
+def load_config(path: Path) -> RunConfig:
     """The configuration in the TOML file ``path``; what it leaves out keeps its default.
 
-    Relative data paths are taken relative to the folder of ``path``, and so is a model that is a folder there.
-    ``notify`` is told of options under old names.
+    Relative data paths are taken relative to the folder of ``path``, and so are models that are folders there.
 
     Raises:
         ConfigError: the file can't be read, is no TOML, has unknown keys, wrong types or values out of bounds. For the
@@ -106,19 +41,15 @@ def load_config(path: Path, notify: Notify = lambda text: None) -> RunConfig:
     """
     with _versions_told(path):
         text = _read(path)
-        config = _config_of_text(text, str(path), notify)
+        config = _config_of_text(text, str(path))
         if problems := list(unknown_homes(config)):
             raise ConfigError(f"{path} can't be used:", _located(problems, _lines_of_keys(text)))
-    policy = dataclasses.replace(config.policy, model=settled_model(config.policy.model, path.parent))
-    opponents = config.opponents
-    if opponents.fixed is not None and opponents.url is None:
-        opponents = dataclasses.replace(opponents, fixed=settled_model(opponents.fixed, path.parent))
-    data = _relative_to(config.data, path.parent)
-    return dataclasses.replace(config, data=data, policy=policy, opponents=opponents)
+    config = with_settled_models(config, path.parent)
+    return dataclasses.replace(config, data=_relative_to(config.data, path.parent))
 
 
 def check_is_whole(path: Path) -> None:
-    """Check that the file of a run holds all sections that every version writes, so that none falls back to defaults.
+    """Check that the file of a run holds all sections, so that none falls back to defaults.
 
     Raises:
         ConfigError: the file can't be read, or some are missing, as after a copy that was broken off.
@@ -126,10 +57,10 @@ def check_is_whole(path: Path) -> None:
     with _versions_told(path):
         text = _read(path)
         try:
-            tables = renamed_tables(tomllib.loads(text))
+            tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path} is no TOML file:", [toml_problem(text, error)]) from error
-        if missing := [f"[{name}]" for name in _SECTIONS_OF_A_RUN if name not in tables]:
+        if missing := [f"[{item.name}]" for item in dataclasses.fields(RunConfig) if item.name not in tables]:
             told = f"missing: {', '.join(missing)}. Copy the file again; a run means nothing without its rules"
             raise ConfigError(f"{path} is not whole:", [told])
 
@@ -147,16 +78,6 @@ def _versions_told(path: Path) -> Generator[None]:
         except OSError:
             raise error from None
         raise ConfigError(error.headline, [*error.problems, versions_told(written_by)]) from error
-
-
-def with_older_rules(config: RunConfig, path: Path) -> RunConfig:
-    """``config`` of the run whose file is ``path``: what an older version didn't write keeps the rules it played by.
-
-    A run's file names every rule, so that one which is missing was not there yet.
-    """
-    if "undecidable" in tomllib.loads(_read(path)).get("game", {}):
-        return config
-    return dataclasses.replace(config, game=dataclasses.replace(config.game, undecidable="void"))
 
 
 def check_config(config: RunConfig) -> None:
@@ -224,12 +145,12 @@ def _of_folder(path: Path) -> str:
     )
 
 
-def _config_of_text(text: str, source: str, notify: Notify = lambda text: None) -> RunConfig:
+def _config_of_text(text: str, source: str) -> RunConfig:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source} is no TOML file:", [toml_problem(text, error)]) from error
-    config, problems = read_tables(renamed_tables(tables, lambda sentence: notify(f"{source}: {sentence}")))
+    config, problems = read_tables(tables)
     if problems or config is None:
         raise ConfigError(f"{source} can't be used:", _located(problems, _lines_of_keys(text)))
     return config

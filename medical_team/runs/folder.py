@@ -1,4 +1,4 @@
-"""The run folder: everything that a run is made from and everything that it made. Its schema, version 1:
+"""The run folder: everything that a run is made from and everything that it made. Its schema, version 2:
 
     run.json                 RunInfo: version of this schema, package and library versions, time of creation (UTC)
     config.toml              the resolved configuration; `medical-team train RUN/config.toml` reruns it
@@ -15,10 +15,9 @@
     abandoned/               lines of steps that were played again after a resume, under the names of their files
     lock                     names the process that works here
 
-Steps count from 0. A run can be moved: the one absolute path of our making, that of a model's folder, is saved with the
-way to it from here. Lines are appended
-whole; all other files appear by atomic rename under a dotted temporary name, which :meth:`RunFolder.locked` clears
-away after a process was killed.
+Steps count from 0. A run can be moved: the path of a model's folder is saved with the way to it from here. Lines are
+appended whole; all other files appear by atomic rename under a dotted temporary name, which :meth:`RunFolder.locked`
+clears away after a process was killed.
 """
 
 from __future__ import annotations
@@ -40,7 +39,6 @@ from ..errors import OutputError, RunFolderError, TrainingError
 from ..files import atomic_folder, atomic_text, cannot_write, file_sha256
 from ..jsonl import read_jsonl, to_line, write_jsonl
 from ..records import Closed, Game, TrainingRecord
-from ..runs.places import is_folder_name, settled_model
 from .append import (
     CONFIG_FILE,
     FINAL_FOLDER,
@@ -55,10 +53,10 @@ from .append import (
     read_lines,
 )
 from .checkpoints import BEST_FILE, NAME_PATTERN, Checkpoints
-from .config_file import check_config, check_is_whole, load_config, to_toml, with_older_rules
-from .info import FORMAT, RunInfo, RunKind, as_begun, check_is_free, read_info
+from .config_file import check_config, check_is_whole, load_config, to_toml
+from .info import FORMAT, RunInfo, RunKind, check_is_free, read_info
 from .lock import exclusive_lock
-from .places import folder_around, path_from, settled, ways_to_other_models
+from .places import folder_around, is_folder_name, settled, settled_model, ways_to_models, with_models_found
 
 _TRAIN = "data/train.jsonl"
 _HELDOUT = "data/heldout.jsonl"
@@ -79,7 +77,7 @@ def saved_config(path: Path) -> RunConfig:
     """The configuration of the run at ``path``, as its file has it.
 
     Raises:
-        RunFolderError: there is no run, or one of a newer format.
+        RunFolderError: there is no run, or one of another format.
         ConfigError: its configuration can't be used; the version that wrote it is told.
     """
     read_info(path)
@@ -97,11 +95,8 @@ class RunFolder:
     def __init__(self, path: Path, info: RunInfo, config: RunConfig) -> None:
         self.path = path
         self.info = info
-        self.config = as_begun(path, info, config)
-        """The saved configuration, its data paths leading into this folder, its model where it is now. Where it doesn't
-        name the day that chat templates are told, that is the day on which the run was made."""
-        self.is_day_saved = config.policy.prompt_date is not None
-        """Whether it names that day, as all but old runs do."""
+        self.config = with_models_found(config, path, info.models_beside)
+        """The saved configuration, its data paths leading into this folder, its models where they are now."""
         self._training_records: list[TrainingRecord] | None = None
         self._heldout_records: list[TrainingRecord] | None = None
 
@@ -133,9 +128,7 @@ class RunFolder:
             created=created,
             hardware=dict(hardware or {}),
             kind=kind,
-            model_source="folder" if is_folder_name(config.policy.model) else "name",
-            model_beside=path_from(path, config.policy.model),
-            other_models_beside=ways_to_other_models(path, config),
+            models_beside=ways_to_models(path, config),
         )
         try:
             with atomic_folder(path, replace=False) as folder:
@@ -160,11 +153,11 @@ class RunFolder:
         """Open the run at ``path``.
 
         Raises:
-            RunFolderError: there is no run, or one of a newer format.
+            RunFolderError: there is no run, or one of another format.
             ConfigError: its configuration can't be used.
         """
         info = read_info(path)
-        return cls(path, info, with_older_rules(_saved_config(path), path / CONFIG_FILE))
+        return cls(path, info, _saved_config(path))
 
     @property
     def total_steps(self) -> int:
@@ -197,7 +190,7 @@ class RunFolder:
                 f"{self.path} began with the model in {model}, and there is no such folder now. If it was moved, write "
                 f"its new place into {self.path / CONFIG_FILE} (policy.model)."
             )
-        if self.info.model_source == "name" and settled_model(model) != model:
+        if settled_model(model) != model and not is_folder_name(model):
             raise RunFolderError(
                 f"{self.path} began with the model {model} of the Hugging Face hub, and a folder of that name is here: "
                 "resume it from another folder, so that it is clear which is meant."

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
-from .. import __version__
-from ..config import RunConfig
 from ..errors import RunFolderError, UsageError
 from ..files import cannot_write
 from ..jsonl import from_line, validation_problems
 from ..records import Closed
+from ..terminal_text import shell_word
 from .append import CONFIG_FILE, GAMES_FILE, HELDOUT_GAMES_FILE, INFO_FILE, METRICS_FILE, version_in, versions_told
-from .places import folder_around, found_again, is_run, with_other_models_found
+from .places import folder_around, is_run
 
-FORMAT = 1
+FORMAT = 2
 
 RunKind = Literal["self-play", "warm-start"]
+
+
+@dataclass(frozen=True)
+class _Format:
+    format: int
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,11 @@ class RunInfo(Closed):
     """What it ran on, by part; empty where nobody said."""
     kind: RunKind = "self-play"
     """Self-play, or a warm start, which learns from demonstrations and plays games for its evaluations alone."""
-    model_source: Literal["folder", "name"] | None = None
-    """What ``policy.model`` was when the run began: a folder of the machine, or a name: one that ships, or the hub's.
-    None where an older version saved it as it was typed."""
-    model_beside: str | None = None
-    """The way from the run's folder to that of the model, by which it is found where both were moved together."""
-    other_models_beside: dict[str, str] = field(default_factory=dict[str, str])
-    """The same for the judge's model and the fixed opponent, by the section that names it."""
+    models_beside: dict[str, str] = field(default_factory=dict[str, str])
+    """The way from the run's folder to each model that is a folder, by the section of the configuration that names it:
+    by this it is found where both were moved together."""
     data_sha256: dict[str, str] = field(default_factory=dict[str, str])
-    """Of the files under ``data``, by name. Empty for a run of an older version."""
+    """Of the files under ``data``, by name."""
 
 
 def check_is_run(path: Path) -> None:
@@ -131,7 +129,7 @@ def read_info(path: Path) -> RunInfo:
     """What is known of the run at ``path``.
 
     Raises:
-        RunFolderError: there is no run, or one of a newer format.
+        RunFolderError: there is no run, or one of another format.
     """
     check_is_run(path)
     try:
@@ -139,32 +137,15 @@ def read_info(path: Path) -> RunInfo:
     except OSError as error:
         raise RunFolderError(f"{path / INFO_FILE} can't be read: {error.strerror or error}.") from error
     try:
-        info = from_line(content, RunInfo)
+        written = from_line(content, _Format).format
+        if written != FORMAT:
+            raise RunFolderError(
+                f"{path} has format {written}, and format {FORMAT} is read. {versions_told(version_in(content))}. Go "
+                f"on with what wrote it, or begin a new run: medical-team train {shell_word(path / CONFIG_FILE)}"
+            )
+        return from_line(content, RunInfo)
     except ValidationError as error:
         problems = "; ".join(validation_problems(error))
         raise RunFolderError(
             f"{path / INFO_FILE} is damaged or of another version: {problems}. {versions_told(version_in(content))}"
         ) from error
-    if info.format != FORMAT:
-        raise RunFolderError(
-            f"{path} has format {info.format}, written by version {info.package_version}; this is version "
-            f"{__version__}, which reads format {FORMAT}. Install the version that wrote it."
-        )
-    return info
-
-
-def as_begun(path: Path, info: RunInfo, config: RunConfig) -> RunConfig:
-    """``config``, saved by the run at ``path``, with its models where they are now and the day of its beginning."""
-    is_decided = info.model_source is not None
-    model = found_again(config.policy.model, path, info.model_beside, is_decided=is_decided)
-    config = dataclasses.replace(config, policy=dataclasses.replace(config.policy, model=model))
-    config = with_other_models_found(config, path, info.other_models_beside)
-    day = _day_of_creation(info)
-    return config if day is None else config.begun_on(day)
-
-
-def _day_of_creation(info: RunInfo) -> date | None:
-    try:
-        return datetime.fromisoformat(info.created).astimezone().date()
-    except (ValueError, OverflowError):
-        return None

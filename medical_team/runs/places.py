@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,20 +97,21 @@ def folder_around(path: Path) -> Path | None:
     return next((parent for parent in list(path.parents)[:_LEVELS_TO_RUN] if is_run(parent)), None)
 
 
-_JUDGE, _OPPONENTS = "judge", "opponents"
-
-
 def settled(config: RunConfig) -> RunConfig:
     """``config`` with every place as an absolute path: models that are folders, the judge's cache, an engine's.
 
     What of its data is in other files is copied into the run, so its paths stay as they are.
     """
-    policy = dataclasses.replace(config.policy, model=settled_model(config.policy.model))
-    config = _with_other_models(config, lambda section, model: settled_model(model))
+    config = with_settled_models(config)
     judge, engine = config.judge, config.engine
     judge = dataclasses.replace(judge, cache=_absolute(judge.cache))
     engine = dataclasses.replace(engine, python=_program(engine.python), fork=_absolute(engine.fork))
-    return dataclasses.replace(config, policy=policy, judge=judge, engine=engine)
+    return dataclasses.replace(config, judge=judge, engine=engine)
+
+
+def with_settled_models(config: RunConfig, base: Path | None = None) -> RunConfig:
+    """``config`` with :func:`settled_model` of each of its models."""
+    return _with_models(config, {section: settled_model(model, base) for section, model in _models(config).items()})
 
 
 def without_places(config: RunConfig) -> RunConfig:
@@ -121,62 +122,45 @@ def without_places(config: RunConfig) -> RunConfig:
     )
 
 
-def path_from(run: Path, model: str) -> str | None:
-    """The way from the folder ``run`` to the folder ``model``, by which it is found where both were moved together."""
-    return os.path.relpath(model, run.resolve()) if is_folder_name(model) else None
+def ways_to_models(run: Path, config: RunConfig) -> dict[str, str]:
+    """The way from the folder ``run`` to each model of ``config`` that is a folder, by the section that names it: by
+    this it is found where both were moved together."""
+    models = _models(config).items()
+    return {section: os.path.relpath(model, run.resolve()) for section, model in models if is_folder_name(model)}
 
 
-def found_again(model: str, run: Path, way: str | None, *, is_decided: bool) -> str:
-    """Where the model of the run in ``run`` is now: where it was, else where it lies beside the run.
-
-    Args:
-        model: what the run saved.
-        run: its folder.
-        way: the way from there, of :func:`path_from`.
-        is_decided: False for a run of an older version, which saved a folder as it was typed: it is looked for in the
-            current folder and in those that hold the run.
-    """
-    if is_folder_name(model):
-        beside = None if way is None else (run / way).resolve()
-        return str(beside) if beside is not None and beside.is_dir() and not Path(model).is_dir() else model
-    if is_decided:
-        return model
-    bases = (Path(), *run.resolve().parents)
-    return next((found for base in bases if (found := settled_model(model, base)) != model), model)
+def with_models_found(config: RunConfig, run: Path, ways: Mapping[str, str]) -> RunConfig:
+    """``config`` of the run in ``run`` with its models where they are now: where they were, else beside the run."""
+    found = _models(config)
+    for section, way in ways.items():
+        beside = (run / way).resolve()
+        if section in found and not Path(found[section]).is_dir() and beside.is_dir():
+            found[section] = str(beside)
+    return _with_models(config, found)
 
 
-def ways_to_other_models(run: Path, config: RunConfig) -> dict[str, str]:
-    """:func:`path_from` for the judge's model and the fixed opponent, by the section that names it."""
-    ways = {section: path_from(run, model) for section, model in _other_models(config).items()}
-    return {section: way for section, way in ways.items() if way is not None}
+_MODEL_OPTIONS = {"policy": "model", "judge": "model", "opponents": "fixed"}
+"""By section, the option that names a model."""
 
 
-def with_other_models_found(config: RunConfig, run: Path, ways: Mapping[str, str]) -> RunConfig:
-    """``config`` with the judge's model and the fixed opponent where they are now, see :func:`found_again`."""
-    return _with_other_models(
-        config, lambda section, model: found_again(model, run, ways.get(section), is_decided=True)
-    )
-
-
-def _with_other_models(config: RunConfig, place: Callable[[str, str], str]) -> RunConfig:
-    """``config`` with ``place`` of each model that is not the policy's, by its section and name."""
-    placed = {section: place(section, model) for section, model in _other_models(config).items()}
+def _models(config: RunConfig) -> dict[str, str]:
+    """The models of ``config`` that are loaded here, by section."""
     judge, opponents = config.judge, config.opponents
-    if _JUDGE in placed:
-        judge = dataclasses.replace(judge, model=placed[_JUDGE])
-    if _OPPONENTS in placed:
-        opponents = dataclasses.replace(opponents, fixed=placed[_OPPONENTS])
-    return dataclasses.replace(config, judge=judge, opponents=opponents)
-
-
-def _other_models(config: RunConfig) -> dict[str, str]:
-    judge = config.judge
+    models = {"policy": config.policy.model}
     # Of "openai", and of an opponent with an address, the model is a server's name for it.
-    is_loaded_here = (judge.fallback if judge.kind == "hybrid" else judge.kind) == "model"
-    models = {_JUDGE: judge.model} if is_loaded_here else {}
-    if config.opponents.fixed is not None and config.opponents.url is None:
-        models[_OPPONENTS] = config.opponents.fixed
+    if (judge.fallback if judge.kind == "hybrid" else judge.kind) == "model":
+        models["judge"] = judge.model
+    if opponents.fixed is not None and opponents.url is None:
+        models["opponents"] = opponents.fixed
     return models
+
+
+def _with_models(config: RunConfig, models: Mapping[str, str]) -> RunConfig:
+    sections = {
+        section: dataclasses.replace(getattr(config, section), **{_MODEL_OPTIONS[section]: model})
+        for section, model in models.items()
+    }
+    return dataclasses.replace(config, **sections)
 
 
 def _absolute(path: str | None) -> str | None:

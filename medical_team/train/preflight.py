@@ -5,44 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from ..config import SMOLLM2_MODEL, RunConfig
+from ..config import RunConfig
 from ..demonstrations.draw import Demonstration, DemonstrationDraw, NothingToShowError
 from ..errors import RunFolderError, UsageError
 from ..game.draw import playable_records
 from ..game.play import assessment_request, revision_request
 from ..policy.chat import encode_prompt
-from ..policy.hub import cached_folder
 from ..policy.policy import Policy
 from ..prompts import reply_prefix
 from ..records import Role, TrainingRecord
 from ..rl.batch import TooLongDemonstrationError, tokenized
 from ..runs.folder import RunFolder
-from ..runs.places import is_hub_name, settled_model
 from ..sentence_edits import NumberedNote
 from ..terminal_text import shell_word
 
 _LONGEST_CHECKED = 64
 _LONGEST_SHOWN = 5
 _DEMONSTRATIONS_CHECKED = 64
-
-
-def check_model_is_known(run: RunFolder) -> None:
-    """Check that the model of a run that is resumed is the one that it began with, as far as its name tells.
-
-    Raises:
-        RunFolderError: its folder is gone, or its name may mean another one now.
-        UsageError: an older version didn't write down what its name means, and only a hub could tell.
-    """
-    run.check_model()
-    model = run.config.policy.model
-    # An older version saved a folder as it was typed. A stranger's repository may have that name.
-    is_open = run.info.model_source is None and is_hub_name(model) and settled_model(model) == model
-    if is_open and model != SMOLLM2_MODEL and cached_folder(model) is None:
-        raise UsageError(
-            f"{run.path} was made by an older version, which doesn't say whether {model} was a folder or a repository "
-            "on the Hugging Face hub. If it was a folder, write its absolute path into "
-            f"{run.path / 'config.toml'} (policy.model). If it was a repository, fetch it first: hf download {model}"
-        )
 
 
 def check_folders(run: RunFolder) -> None:

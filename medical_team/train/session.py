@@ -21,7 +21,6 @@ from ..game.rollout import TrainingRollout
 from ..judge.protocol import Judge
 from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
-from ..policy.chat import is_told_day
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.pair import Policies, load_policies
 from ..policy.probe import Probed, choose_precision, probe_policy
@@ -38,7 +37,7 @@ from ..runs.info import check_is_free
 from ..runs.places import settled
 from ..terminal_text import shell_word
 from .opponent import with_fixed_opponent
-from .preflight import beginning_again, check_data_fits, check_folders, check_model_is_known
+from .preflight import beginning_again, check_data_fits, check_folders
 
 STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
 
@@ -156,7 +155,7 @@ def resume_run(
         raise UsageError(
             f"{path} is a run of the kind {run.info.kind}: medical-team {command} --resume {shell_word(path)}"
         )
-    check_model_is_known(run)
+    run.check_model()
     with run.locked():
         check_folders(run)
         if text := beginning_again(run):
@@ -168,12 +167,6 @@ def resume_run(
             told.warn(problem)
         judge = _judge(run.config.judge, run.training_records(), told)
         policies = _policies(run.config, told)
-        policy = policies.policy_of(Role.ASSESSOR)
-        if not run.is_day_saved and is_told_day(policy.tokenizer):
-            told.warn(
-                "This run was saved without the day that its chat template is told. It is told the day on which the "
-                f"run was made, {policy.day}; steps that were played on later days may have had other prompts."
-            )
         engine = choose_engine(policies, run.config.rollout, told.notice, told.warn)
         rollout = with_fixed_opponent(engine.rollout, replace(run.config, rollout=engine.config), told)
         return _train(run, policies, engine, rollout, judge, told)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -250,11 +249,3 @@ class TestCache:
             ScriptedScorer(lambda question: NoAnswer("nobody should ask")), options=options, cache=cache
         )
         assert failure(silent, unclear).is_abstention
-
-    def test_a_refusal_that_an_older_version_kept_as_an_abstention_is_asked_again(self, cache: FindingCache) -> None:
-        judge = ModelJudge(ScriptedScorer(saying(2.0)), cache=cache)
-        labels(judge, query())
-        with sqlite3.connect(cache.path) as connection:
-            refused = '{"error_present": null, "reason": "the question has 5000 tokens", "source": "model"}'
-            connection.execute("UPDATE findings SET finding = ?", (refused,))
-        assert labels(judge, query()).error_present

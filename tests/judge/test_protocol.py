@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -22,7 +21,6 @@ from builders import (
 )
 from medical_team.data.synthetic import synthetic_cases
 from medical_team.game_config import Undecidable
-from medical_team.jsonl import from_line, to_line
 from medical_team.judge.protocol import Finding, JudgeQuery, rule_by_findings, rule_games
 from medical_team.judging import reference_judge
 from medical_team.records import DataType, ErrorType, Game, GameState, JudgeFailure, Labels, Ruling, Verdict
@@ -86,14 +84,6 @@ def test_the_category_of_a_game_decides_whether_its_revision_is_faithful() -> No
     (game,) = rule_games([waiting], reference_judge(), "attacker_loses")
     assert isinstance(game.ruling, Labels)
     assert game.ruling.faithful_revision is False
-
-
-def test_games_of_older_runs_still_load() -> None:
-    game = a_game()
-    line = json.loads(to_line(game))
-    for name in ("faithful_revision", "plausibility", "confidence", "judge", "prompt_version", "error_type"):
-        del line["ruling"][name]
-    assert from_line(json.dumps(line), Game) == game
 
 
 class ScriptedJudge:

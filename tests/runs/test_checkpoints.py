@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -68,13 +67,6 @@ def test_a_checkpoint_says_what_it_is(tmp_path: Path) -> None:
 
     assert is_checkpoint(tmp_path)
     assert CheckpointInfo.read(tmp_path) == CheckpointInfo(10, "lora", "separate", "openrlhf")
-
-
-def test_an_older_checkpoint_is_of_one_policy(tmp_path: Path) -> None:
-    older = {"format": 1, "completed_steps": 3, "adaptation": "full"}
-    (tmp_path / "checkpoint.json").write_text(json.dumps(older))
-
-    assert CheckpointInfo.read(tmp_path) == CheckpointInfo(3, "full", "shared", "local")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -23,16 +22,6 @@ def test_data_that_changed_since_the_run_began_are_told(tmp_path: Path, name: st
     problem = RunFolder.open(run.path).data_problem()
     assert problem is not None
     assert problem.startswith(f"{name} of {run.path} changed since the run began")
-
-
-def test_of_the_data_of_an_older_run_nobody_knows(tmp_path: Path) -> None:
-    run = RunFolder.create(tmp_path / "run", RunConfig(), RECORDS)
-    info = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
-    del info["data_sha256"]
-    (run.path / "run.json").write_text(json.dumps(info), encoding="utf-8")
-    (run.path / "data" / "train.jsonl").write_text("", encoding="utf-8")
-
-    assert RunFolder.open(run.path).data_problem() is None
 
 
 def test_a_run_lies_in_no_part_of_another(tmp_path: Path) -> None:

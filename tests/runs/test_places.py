@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,7 +105,6 @@ def test_a_run_finds_its_model_from_any_folder(here: Path, monkeypatch: pytest.M
     run = RunFolder.open(here / "runs" / "one")
 
     assert run.config.policy.model == str(here / "models" / "mine")
-    assert run.info.model_source == "folder"
 
 
 def test_a_run_finds_its_model_where_both_were_moved_together(here: Path) -> None:
@@ -145,23 +143,6 @@ def test_a_name_stays_a_name_whatever_folders_there_are(here: Path) -> None:
     opened = RunFolder.open(run.path)
 
     assert opened.config.policy.model == "owner/model"
-    assert opened.info.model_source == "name"
-
-
-def of_an_older_version(run: RunFolder, model: str):
-    """``run`` as it would have been saved without a decision."""
-    info = replace(run.info, model_source=None, model_beside=None)
-    return RunFolder(run.path, info, replace(run.config, policy=PolicyConfig(model=model)))
-
-
-def test_the_folder_of_an_older_version_s_run_is_looked_for_above_the_run(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = a_run(here / "runs" / "one")
-    monkeypatch.chdir(here.parent)
-
-    assert of_an_older_version(run, "models/mine").config.policy.model == str(here / "models" / "mine")
-    assert of_an_older_version(run, "owner/model").config.policy.model == "owner/model"
 
 
 @pytest.mark.parametrize("typed", ["models/mine", "./models/mine", "models/../models/mine/", "{here}/models/mine"])

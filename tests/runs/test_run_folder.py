@@ -87,18 +87,6 @@ def test_a_run_can_be_moved_and_its_configuration_reruns_it(tmp_path: Path) -> N
         assert file.is_dir() or str(tmp_path) not in file.read_text(encoding="utf-8")
 
 
-def test_a_run_of_an_older_version_keeps_the_rules_it_played_by(tmp_path: Path) -> None:
-    run = RunFolder.create(tmp_path / "run", RunConfig(), [a_record()])
-    assert run.config.game.undecidable == "attacker_loses"
-    file = run.path / "config.toml"
-    file.write_text(file.read_text().replace('undecidable = "attacker_loses"\n', ""))
-
-    older = RunFolder.open(run.path)
-    assert older.config.game.undecidable == "void"
-    older.change_steps(7)
-    assert RunFolder.open(run.path).config.game.undecidable == "void"
-
-
 def test_a_run_is_never_made_over_another(tmp_path: Path) -> None:
     new_run(tmp_path)
 
@@ -159,16 +147,17 @@ def test_a_configuration_that_was_copied_in_part_is_refused(tmp_path: Path, kept
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:kept_lines]), encoding="utf-8")
 
-    with pytest.raises(ConfigError, match=r"not whole(.|\n)*missing: .*\[training\], \[checkpoints\]"):
+    with pytest.raises(ConfigError, match=r"not whole(.|\n)*missing: .*\[training\], .*\[checkpoints\]"):
         RunFolder.open(path.parent)
 
 
-def test_a_run_of_another_format_names_the_version_that_wrote_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fields", [{"format": 1, "model_source": "name"}, {"format": 99}], ids=["older", "newer"])
+def test_a_run_of_another_format_names_the_version_that_wrote_it(tmp_path: Path, fields: dict[str, Any]) -> None:
     run = new_run(tmp_path)
     info = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
-    (run.path / "run.json").write_text(json.dumps(info | {"format": 2, "package_version": "9.9"}), encoding="utf-8")
+    (run.path / "run.json").write_text(json.dumps(info | {"package_version": "9.9"} | fields), encoding="utf-8")
 
-    with pytest.raises(RunFolderError, match=r"format 2, written by version 9\.9"):
+    with pytest.raises(RunFolderError, match=rf"format {fields['format']}, .*written by version 9\.9, this is"):
         RunFolder.open(run.path)
 
 

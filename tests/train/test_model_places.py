@@ -16,7 +16,6 @@ from command_lines import games_text, train
 from medical_team.cli.main import main
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType
-from medical_team.runs.folder import RunFolder
 from tiny_models import save_tiny_model
 
 OPTIONS = (
@@ -97,26 +96,6 @@ def test_a_folder_that_has_the_name_of_the_run_s_repository_is_not_taken_for_it(
 
     assert train("--resume", "runs/one", "--training.steps", 2) == 2
     assert "the model models/mine of the Hugging Face hub, and a folder of that name is here" in capsys.readouterr().err
-
-
-def test_an_older_version_s_run_whose_folder_is_not_found_asks_no_hub(
-    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert train(*OPTIONS, "--training.steps", 1, "--run", "runs/one") == 0
-    run = work / "runs" / "one"
-    info = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    del info["model_source"], info["model_beside"]
-    (run / "run.json").write_text(json.dumps(info), encoding="utf-8")
-    config = (run / "config.toml").read_text(encoding="utf-8").replace(str(work / "models" / "mine"), "models/mine")
-    (run / "config.toml").write_text(config, encoding="utf-8")
-    assert RunFolder.open(run).config.policy.model == str(work / "models" / "mine")
-    run.rename(tmp_path / "elsewhere" / "one")
-    monkeypatch.chdir(tmp_path / "elsewhere")
-
-    assert train("--resume", "one", "--training.steps", 2) == 2
-    told = capsys.readouterr().err
-    assert "doesn't say whether models/mine was a folder or a repository" in told
-    assert "hf download models/mine" in told
 
 
 def test_nothing_that_is_given_away_names_a_path_of_the_machine(work: Path, tmp_path: Path) -> None:

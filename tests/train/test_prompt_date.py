@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -87,33 +86,6 @@ def test_the_saved_file_reruns_the_run_and_a_named_day_is_kept(
 
     assert games_text(tmp_path / "again") == games_text(tmp_path / "first")
     assert days_in(tmp_path / "named") == {"31 January 2026"}
-
-
-def test_a_run_of_an_older_version_goes_on_with_the_day_of_its_making_and_says_so(
-    model: Path,
-    data: Path,
-    tmp_path: Path,
-    clock: Callable[[date], None],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-    run = tmp_path / "old"
-    clock(DAY)
-    assert train(*SMALL, "--policy.model", model, "--data.train", data, "--training.steps", 1, "--run", run) == 0
-    config = run / "config.toml"
-    config.write_text(config.read_text(encoding="utf-8").replace('prompt_date = "2026-03-05"\n', ""), encoding="utf-8")
-    info = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    (run / "run.json").write_text(json.dumps({**info, "created": "2026-03-05T12:00:00+00:00"}), encoding="utf-8")
-
-    clock(NEXT_DAY)
-    capsys.readouterr()
-    assert train("--resume", run, "--training.steps", 2) == 0
-
-    assert days_in(run) == {"05 March 2026"}
-    told = " ".join("".join(capsys.readouterr()).split())
-    assert "saved without the day that its chat template is told" in told
-    assert "the day on which the run was made, 2026-03-05" in told
 
 
 def test_what_is_no_day_is_told_before_anything_starts(
@@ -203,26 +175,6 @@ class TestEvaluations:
 
         assert set(asked) == {"31 January 2026"}
         assert "prompt_date '2026-01-31' there, '2026-02-01' here" in capsys.readouterr().err
-
-    def test_one_of_an_older_version_goes_on_with_the_day_of_its_file(
-        self, model: Path, csv: Path, tmp_path: Path, clock: Callable[[date], None], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        asked, out = self.prompts(monkeypatch), tmp_path / "out"
-        command = ["eval", "medec", str(model), "--medec", str(csv), "--max-tokens", "2", "-o", str(out)]
-        clock(DAY)
-        assert main(command) == 0
-        settings = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
-        del settings["prompt_date"]
-        (out / "evaluation.json").write_text(json.dumps(settings), encoding="utf-8")
-        (out / "predictions.jsonl").write_text("", encoding="utf-8")
-        noon = datetime(2026, 2, 28, 12).astimezone().timestamp()
-        os.utime(out / "evaluation.json", (noon, noon))
-        asked.clear()
-
-        clock(NEXT_DAY)
-        assert main(command) == 0
-
-        assert set(asked) == {"28 February 2026"}
 
     def test_a_run_s_model_is_asked_as_in_its_run(
         self,
