@@ -7,9 +7,9 @@
 #   make test-vllm                      the tests that need vLLM, in that environment
 #   make openrlhf                       an environment of its own with OpenRLHF, Ray, vLLM and DeepSpeed for a CPU: .venv-openrlhf
 #   make test-openrlhf                  whole trainings with OpenRLHF in that environment
-#   make test-adapters                  the tests that need evaluation harnesses or trackers, in an environment of their own: .venv-harnesses
-#   make test-verifiers                 the tests that need verifiers, in an environment of its own: .venv-verifiers
-#   make test-medhelm                   the tests that need MedHELM, in an environment of its own: .venv-medhelm
+#   make test-adapters                  types and tests that need evaluation harnesses or trackers, in an environment of their own: .venv-harnesses
+#   make test-verifiers                 types and tests that need verifiers, in an environment of its own: .venv-verifiers
+#   make test-medhelm                   types and tests that need MedHELM, in an environment of its own: .venv-medhelm
 #   make lock                           choose the exact versions anew: requirements/*.txt
 #   make api                            the modules' pages from their docstrings: build/api
 #   make clean                          remove the environments and what was built
@@ -24,7 +24,6 @@ LATEST_VENV := .venv-latest
 LOCK_VENV := .venv-lock
 MEDHELM_VENV := .venv-medhelm
 OPENRLHF_VENV := .venv-openrlhf
-ADAPTERS := medical_team/adapters
 VERIFIERS_VENV := .venv-verifiers
 VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
@@ -123,6 +122,9 @@ openrlhf: $(OPENRLHF_VENV)/.package
 test-openrlhf: $(OPENRLHF_VENV)/.package
 	$(OPENRLHF_VENV)/bin/python -m pytest -n 0 tests/engines/openrlhf_whole
 
+# The three targets below also check the types of what only their environment can read: pyright.*.json names it. pyright gets no
+# files here, since it passes over those that pyproject.toml excludes, and says so in no exit code.
+#
 # Inspect, lm-evaluation-harness and the trackers want other releases than the lock above has. No torch: a model is scripted or served.
 $(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
 	$(PYTHON) -m venv --clear $(HARNESSES_VENV)
@@ -131,7 +133,7 @@ $(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
 	@touch $@
 
 test-adapters: $(HARNESSES_VENV)/.package $(VENV)/.dev
-	$(BIN)/pyright --pythonpath $(HARNESSES_VENV)/bin/python $(ADAPTERS)/inspect_tasks.py $(ADAPTERS)/lm_eval_task.py
+	$(BIN)/pyright -p pyright.harnesses.json --pythonpath $(HARNESSES_VENV)/bin/python
 	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters tests/report/test_trackers.py
 
 # And verifiers wants an older client of OpenAI's protocol than Inspect does.
@@ -154,7 +156,7 @@ $(MEDHELM_VENV)/.package: pyproject.toml requirements/medhelm.txt
 	@touch $@
 
 test-medhelm: $(MEDHELM_VENV)/.package $(VENV)/.dev
-	$(BIN)/pyright --pythonpath $(MEDHELM_VENV)/bin/python $(ADAPTERS)/medhelm.py
+	$(BIN)/pyright -p pyright.medhelm.json --pythonpath $(MEDHELM_VENV)/bin/python
 	$(MEDHELM_VENV)/bin/python -m pytest -n 0 tests/adapters/test_medhelm.py
 
 lock:
