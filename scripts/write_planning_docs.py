@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medical_team.planning.plan import GIB, MemoryPlan
-from medical_team.planning.plan_text import memory_table
-from medical_team.planning.planner import plan_of
+from medical_team.planning.planner import memory_table, plan_of
 from medical_team.runs.config_file import load_preset
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "planning.md"

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from math import isfinite
-from typing import Annotated
-
-import tyro
 
 from ..config import RunConfig
 from ..engines.openrlhf.command import openrlhf_problems
 from ..engines.red_team_fork.command import red_team_fork_problems
-from ..errors import UsageError
 from ..planning.memory import is_local_on_gpu
-from ..planning.plan import GIB, Measurement, MemoryPlan, Plan, Speeds, Unknown
-from ..planning.plan_text import plan_json, plan_text
-from ..planning.planner import plan_of
+from ..planning.plan import GIB, Measurement, MemoryPlan, Plan, Unknown
+from ..planning.planner import plan_json, plan_of, plan_text
 from ..runs.config_file import check_config
 from ..this_machine import free_memory_bytes, has_nvidia_driver
 from .arguments import say
@@ -32,16 +26,11 @@ class PlanArguments:
     """The same as JSON."""
     plan_without_probe: bool = False
     """Only reckon: load no model, and measure no step of it."""
-    plan_rollout_speed: Annotated[float | None, tyro.conf.arg(metavar="TOKENS/S")] = None
-    """Tokens that are generated in a second, for the plan's time; all machines together."""
-    plan_training_speed: Annotated[float | None, tyro.conf.arg(metavar="TOKENS/S")] = None
-    """Tokens, of prompts and replies, that are learnt from in a second, for the plan's time."""
 
     @property
     def is_wanted(self) -> bool:
         """Whether to plan instead of training."""
-        speeds = (self.plan_rollout_speed, self.plan_training_speed)
-        return self.plan or self.plan_json or self.plan_without_probe or any(speed is not None for speed in speeds)
+        return self.plan or self.plan_json or self.plan_without_probe
 
 
 NO_PLAN = PlanArguments()
@@ -53,17 +42,11 @@ def show_plan(config: RunConfig, arguments: PlanArguments) -> int:
 
     Raises:
         ConfigError: the configuration can't be used.
-        UsageError: a speed is not positive.
     """
     check_config(config)
-    speeds = Speeds(arguments.plan_rollout_speed, arguments.plan_training_speed)
-    for option, speed in (("--plan-rollout-speed", speeds.rollout), ("--plan-training-speed", speeds.training)):
-        if speed is not None and not (isfinite(speed) and speed > 0):
-            raise UsageError(f"{option} is {speed:g}, expected tokens in a second, more than 0")
     plan = plan_of(config)
-    problems = (*plan.problems, *_engine_problems(config))
     measured = Unknown("--plan-without-probe") if arguments.plan_without_probe else _measured(plan)
-    plan = replace(plan_of(config, speeds, measured), problems=problems)
+    plan = replace(plan, measured=measured, problems=(*plan.problems, *_engine_problems(config)))
     if arguments.plan_json:
         sys.stdout.write(plan_json(plan))
     else:

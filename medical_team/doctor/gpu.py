@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..metrics.alarms import GPU_MEMORY_SHARE
 from ..planning.plan import GIB, Unknown
+from ..planning.planner import what_to_lower
 from ..this_machine import has_nvidia_driver
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .subject import TORCH_SECONDS, Gpu, Subject
@@ -14,13 +15,6 @@ MUCH_USED_BYTES = 3 * 2**29
 """What a desktop takes, and the look at it, is no reason to worry; this much is."""
 
 _CUDA_TORCH = "-m pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130"
-_SMALLER = (
-    "lower engine.micro_rollout_batch_size (2) and engine.vllm_memory_fraction (0.5), or take a smaller policy.model"
-)
-_SMALLER_LOCAL = (
-    "lower rollout.batch_size and training.tokens_per_microbatch, set policy.gradient_checkpointing, or take a "
-    "smaller policy.model"
-)
 
 
 def computing(subject: Subject) -> Seen:
@@ -98,7 +92,7 @@ def memory(subject: Subject) -> Seen:
         return skipped(f"the plan's peak is {peak / GIB:.1f} GiB; how much the GPU has is not known")
     stated = "" if gpus else ", as engine.gpu_memory_gib says"
     found = f"the plan's peak is {peak / GIB:.1f} of {capacity / GIB:.1f} GiB ({peak / capacity:.0%}{stated})"
-    mend = _SMALLER_LOCAL if subject.is_local else _SMALLER
+    mend = what_to_lower(subject.config)
     if peak > capacity:
         return failed(f"{found}: CUDA will be out of memory", mend)
     if peak >= GPU_MEMORY_SHARE * capacity:

@@ -28,24 +28,9 @@ _VLLM_HEADROOM = 1.25
 """A server needs more than its weights: activations, and room for keys and values."""
 
 
-def judge_model(config: RunConfig) -> str | None:
-    """The language model that judges, if one does and it is known."""
-    kind = config.judge.fallback if config.judge.kind == "hybrid" else config.judge.kind
-    return config.judge.model if kind in ("model", "openai") else None
-
-
-def judge_weights_bytes(name: str) -> int | None:
-    """bf16 weights of a judging model; None if its shape is not known."""
-    shape = shape_of(name)
-    if not isinstance(shape, ModelShape):
-        return None
-    return BF16 * (shape.parameters + (MEDGEMMA_IMAGE_PARAMETERS if name == MEDGEMMA_MODEL else 0))
-
-
 def in_process_judge(config: RunConfig, *, is_gpu: bool) -> Iterator[MemoryPart]:
     """A model that judges in the trainer's own process; it is never put away."""
-    kind = config.judge.fallback if config.judge.kind == "hybrid" else config.judge.kind
-    if kind != "model" or (is_gpu and config.judge.device == "cpu"):
+    if _judge_kind(config) != "model" or (is_gpu and config.judge.device == "cpu"):
         return
     shape = shape_of(config.judge.model)
     if not isinstance(shape, ModelShape):
@@ -71,11 +56,12 @@ def judge_server(config: RunConfig, phases: tuple[Phase, ...]) -> Iterator[Memor
 
 def judge_problem(config: RunConfig) -> str | None:
     """Why the judge's server can't start within its fraction; None if nothing speaks against it."""
-    fraction, name = config.engine.judge_memory_fraction, judge_model(config)
-    weights = judge_weights_bytes(name) if name else None
-    if fraction == 0 or weights is None:
+    fraction, name = config.engine.judge_memory_fraction, config.judge.model
+    shape = shape_of(name)
+    if fraction == 0 or _judge_kind(config) not in ("model", "openai") or not isinstance(shape, ModelShape):
         return None
-    needed = _VLLM_HEADROOM * weights / GIB
+    parameters = shape.parameters + (MEDGEMMA_IMAGE_PARAMETERS if name == MEDGEMMA_MODEL else 0)
+    needed = _VLLM_HEADROOM * BF16 * parameters / GIB
     given = fraction * config.engine.gpu_memory_gib
     if given >= needed:
         return None
@@ -85,11 +71,15 @@ def judge_problem(config: RunConfig) -> str | None:
     )
 
 
+def _judge_kind(config: RunConfig) -> str:
+    """Who judges what the reference judge doesn't."""
+    return config.judge.fallback if config.judge.kind == "hybrid" else config.judge.kind
+
+
 ALWAYS = (Phase.ROLLOUT, Phase.SCORING, Phase.TRAINING, Phase.UPDATE)
 CONTEXT_BYTES = int(0.7 * GIB)
 """CUDA's context with torch's kernels, and a library's workspaces: 0.5 to 0.8 GiB for a process, by experience."""
 
-_SPARE_COLUMNS = 64
 _BYTES_PER_SAMPLED_LOGIT = 24
 """fp32 logits and probabilities, their fp64 sum, and copies."""
 _BYTES_PER_TRAINED_LOGIT = 13
@@ -160,7 +150,7 @@ def _work(config: RunConfig, shape: ModelShape, workload: Workload, *, is_gpu: b
     precisions = _precisions(config)
     rollout = config.rollout
     longest_reply = max(role.max_reply_tokens for role in workload.roles)
-    columns = rollout.max_prompt_tokens + longest_reply + _SPARE_COLUMNS
+    columns = rollout.max_prompt_tokens + longest_reply
     rows = min(rollout.batch_size, config.training.games_per_step)
     # Choosing rows copies a layer at a time.
     cache = kv_cache_bytes(shape, rows * columns, precisions.products)

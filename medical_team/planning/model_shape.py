@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from ..config import DEMO_MODEL, MEDGEMMA_MODEL, SMOLLM2_MODEL, TINY_RANDOM_MODEL
-from ..model_files import ADAPTER_CONFIG_FILE, CONFIG_FILE, DEMO_FOLDER, MAX_ADAPTERS, cached_snapshot, read_json_object
+from ..model_files import ADAPTER_CONFIG_FILE, CONFIG_FILE, DEMO_FOLDER, cached_snapshot, read_json_object
 from .plan import Unknown
 
 _LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3")
@@ -235,45 +235,31 @@ MEDGEMMA_IMAGE_PARAMETERS = 420_000_000
 
 def shape_of(name: str) -> Union[ModelShape, Unknown]:
     """The shape of the model ``name``: what ``policy.model`` takes. Of an adapter, its base's. Nothing is fetched."""
-    return _shape_of(name, MAX_ADAPTERS)
-
-
-def _shape_of(name: str, adapters_left: int) -> Union[ModelShape, Unknown]:
     folder = DEMO_FOLDER if name == DEMO_MODEL else Path(name).expanduser()
-    if folder.is_file():
+    if (folder / ADAPTER_CONFIG_FILE).is_file() and not (folder / CONFIG_FILE).is_file():
+        try:
+            base = str(read_json_object(folder / ADAPTER_CONFIG_FILE)["base_model_name_or_path"])
+        except (ValueError, KeyError):
+            return Unknown(f"{folder / ADAPTER_CONFIG_FILE} names no base model")
+        return _shape_of_model(str(folder / base) if (folder / base).is_dir() else base)
+    return _shape_of_model(str(folder) if name == DEMO_MODEL else name)
+
+
+def _shape_of_model(name: str) -> Union[ModelShape, Unknown]:
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if (folder / CONFIG_FILE).is_file():
+            return _read_shape(folder / CONFIG_FILE, name)
+        return Unknown(f"{name} holds no {CONFIG_FILE}, so its shape is not known")
+    if name in KNOWN_SHAPES:
+        return KNOWN_SHAPES[name]
+    snapshot = cached_snapshot(name)
+    if snapshot is None or not (snapshot / CONFIG_FILE).is_file():
         return Unknown(
-            f"the shape of {name} is not known: it is a file, expected a model's folder or its name on the hub"
+            f"the shape of {name} is not known: it is no folder here, not in the Hugging Face cache and not in our "
+            f"table. Fetch its configuration (hf download {name} {CONFIG_FILE}) and ask again."
         )
-    if not folder.is_dir():
-        if name in KNOWN_SHAPES:
-            return KNOWN_SHAPES[name]
-        snapshot = cached_snapshot(name)
-        if snapshot is None or not (snapshot / CONFIG_FILE).is_file():
-            return Unknown(
-                f"the shape of {name} is not known: it is no folder here, not in the Hugging Face cache and not in our "
-                f"table. Fetch its configuration (hf download {name} {CONFIG_FILE}) and ask again."
-            )
-        return _read_shape(snapshot / CONFIG_FILE, name)
-    if (folder / CONFIG_FILE).is_file():
-        return _read_shape(folder / CONFIG_FILE, name)
-    if (folder / ADAPTER_CONFIG_FILE).is_file() and adapters_left > 0:
-        return _shape_of_base(folder, adapters_left)
-    return Unknown(f"{name} holds no {CONFIG_FILE}, so its shape is not known")
-
-
-def _shape_of_base(folder: Path, adapters_left: int) -> Union[ModelShape, Unknown]:
-    try:
-        base = read_json_object(folder / ADAPTER_CONFIG_FILE).get("base_model_name_or_path")
-    except ValueError:
-        base = None
-    if not isinstance(base, str):
-        return Unknown(f"{folder / ADAPTER_CONFIG_FILE} names no base model")
-    beside = folder / base
-    try:
-        return _shape_of(str(beside) if beside.is_dir() else base, adapters_left - 1)
-    except (OSError, ValueError, RuntimeError):
-        # NUL, thousands of letters, the home of somebody unknown.
-        return Unknown(f"{folder / ADAPTER_CONFIG_FILE} names a base model that can't be one: {base[:100]!a}")
+    return _read_shape(snapshot / CONFIG_FILE, name)
 
 
 def _read_shape(path: Path, name: str) -> Union[ModelShape, Unknown]:

@@ -182,14 +182,6 @@ class DiskPlan:
 
 
 @dataclass(frozen=True)
-class Speeds:
-    """Tokens in a second that somebody stated, all machines together; None where nobody did."""
-
-    rollout: float | None = None
-    training: float | None = None
-
-
-@dataclass(frozen=True)
 class Measurement:
     """What some games of the longest notes took, on this machine, from the first prompt to the new weights."""
 
@@ -206,33 +198,9 @@ class Measurement:
     training_seconds: float
 
     @property
-    def speeds(self) -> Speeds:
-        """Tokens in a second."""
-        return Speeds(self.generated_tokens / self.rollout_seconds, self.learnt_tokens / self.training_seconds)
-
-    @property
     def seconds_per_step(self) -> float:
         """Of a whole step of such games."""
         return (self.rollout_seconds + self.training_seconds) * self.games_per_step / self.games
-
-
-@dataclass(frozen=True)
-class Duration:
-    """How long the run takes at stated or measured speeds; evaluations, loading and the judge come on top.
-
-    None is what there is no speed for: none is made up.
-    """
-
-    speeds: Speeds
-    rollout_seconds: float | None
-    training_seconds: float | None
-
-    @property
-    def seconds(self) -> float | None:
-        """Both phases, one after the other."""
-        if self.rollout_seconds is None or self.training_seconds is None:
-            return None
-        return self.rollout_seconds + self.training_seconds
 
 
 @dataclass(frozen=True)
@@ -245,13 +213,26 @@ class Plan:
     workload: Workload
     memory: Union[MemoryPlan, Unknown]
     disk: Union[DiskPlan, Unknown]
-    duration: Duration
-    measured: Union[Measurement, Unknown]
+    measured: Union[Measurement, Unknown] = Unknown("nobody asked for it")
     """What a step took, or why that was not measured."""
     problems: Sequence[str] = ()
     """What would stop the run from starting, whatever the memory's sum says."""
-    advice: Sequence[str] = ()
-    """Where it doesn't fit: which options to change, the one with the greatest effect first."""
+
+    @property
+    def rollout_seconds(self) -> float | None:
+        """Of the whole run, at the speed that was measured; None where none was: no speed is made up."""
+        if isinstance(self.measured, Unknown):
+            return None
+        measured = self.measured
+        return self.workload.expected_generated_tokens * measured.rollout_seconds / measured.generated_tokens
+
+    @property
+    def training_seconds(self) -> float | None:
+        """The same of learning."""
+        if isinstance(self.measured, Unknown):
+            return None
+        learnt = self.workload.expected_tokens * self.config.training.epochs_per_step
+        return learnt * self.measured.training_seconds / self.measured.learnt_tokens
 
 
 _CHARACTERS_PER_TOKEN = {TINY_RANDOM_MODEL: 1.0, DEMO_MODEL: 5.4}

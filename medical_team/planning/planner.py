@@ -1,17 +1,16 @@
-"""From a configuration to its plan, with what it takes on the disk and, where it doesn't fit, which option to
-change. Loads no model, asks no network, makes nothing."""
+"""From a configuration to its plan, with what it takes on the disk, and the plan as text for a person and as JSON.
+Loads no model, asks no network, makes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, Union
 
 from ..config import RunConfig
 from .memory import (
-    ADAM_OFFLOAD,
     OPTIMIZER_BYTES,
-    REFERENCE_OFFLOAD,
     computes_in_bf16,
     judge_problem,
     local_memory,
@@ -25,11 +24,9 @@ from .plan import (
     MEMORY_THRESHOLD,
     DiskPart,
     DiskPlan,
-    Duration,
     Measurement,
     MemoryPlan,
     Plan,
-    Speeds,
     Unknown,
     Workload,
     workload_of,
@@ -90,160 +87,42 @@ def _records(workload: Workload) -> DiskPart:
     return DiskPart("games and metrics", int(size), f"{workload.games:,} games with every turn, token and label")
 
 
-PeakOf = Callable[[RunConfig], "MemoryPlan | None"]
-
-_SMALLER = (
-    "Qwen/Qwen2.5-7B-Instruct",
-    "Qwen/Qwen2.5-3B-Instruct",
-    "Qwen/Qwen2.5-1.5B-Instruct",
-    "Qwen/Qwen2.5-0.5B-Instruct",
-)
-_LEAST_VLLM_FRACTION = 0.2
-_LEAST_EFFECT = GIB // 20
-
-
-def advice_for(config: RunConfig, memory: MemoryPlan, memory_of: PeakOf) -> tuple[str, ...]:
-    """Changes of single options that lower the peak, the greatest effect first; empty where it fits."""
-    if memory.fits is not False:
-        return ()
-    found: list[tuple[int, str]] = []
-    for option, changed in _changes(config):
-        planned = memory_of(changed)
-        if planned is None or planned.peak_bytes > memory.peak_bytes - _LEAST_EFFECT:
-            continue
-        verdict = "which fits" if planned.fits else f"still over {MEMORY_THRESHOLD:.0%}"
-        text = f"{option}: the peak becomes {planned.peak_bytes / GIB:.1f} GiB ({planned.peak_share:.0%}), {verdict}"
-        found.append((planned.peak_bytes, text))
-    return tuple(text for _, text in sorted(found))
-
-
-def _changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
-    policy = config.policy
-    if not policy.gradient_checkpointing:
-        yield "policy.gradient_checkpointing true", _with(config, "policy", gradient_checkpointing=True)
-    if policy.model in _SMALLER[:-1]:
-        smaller = _SMALLER[_SMALLER.index(policy.model) + 1]
-        yield f"policy.model {smaller}", _with(config, "policy", model=smaller)
-    for limit in ("max_prompt_tokens", "max_revision_tokens", "max_verdict_tokens"):
-        value = getattr(config.rollout, limit)
-        if value >= 256:
-            yield (
-                f"rollout.{limit} {value // 2} (where the data allow it)",
-                _with(config, "rollout", **{limit: value // 2}),
-            )
-    yield from _local_changes(config) if config.engine.kind == "local" else _engine_changes(config)
-
-
-def _local_changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
-    if config.policy.adaptation == "full":
-        yield "policy.adaptation lora", _with(config, "policy", adaptation="lora")
-    if config.policy.precision == "fp32":
-        yield "policy.precision bf16", _with(config, "policy", precision="bf16")
-    tokens, rows = config.training.tokens_per_microbatch, config.rollout.batch_size
-    if tokens > 1:
-        yield (
-            f"training.tokens_per_microbatch {tokens // 2}",
-            _with(config, "training", tokens_per_microbatch=tokens // 2),
-        )
-    if rows > 1:
-        yield f"rollout.batch_size {rows // 2}", _with(config, "rollout", batch_size=rows // 2)
-    if config.judge.kind in ("model", "hybrid"):
-        yield "judge.kind reference (or a server elsewhere)", _with(config, "judge", kind="reference")
-
-
-def _engine_changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
-    engine = config.engine
-    if not engine.sleep:
-        yield "engine.sleep true", _with(config, "engine", sleep=True)
-    if engine.zero_stage < 3 and engine.nodes * engine.gpus_per_node > 1:
-        yield "engine.zero_stage 3", _with(config, "engine", zero_stage=3)
-    for option in ("micro_train_batch_size", "micro_rollout_batch_size"):
-        value = getattr(engine, option)
-        if value > 1:
-            yield f"engine.{option} {value // 2}", _with(config, "engine", **{option: value // 2})
-    if engine.vllm_memory_fraction > _LEAST_VLLM_FRACTION:
-        fraction = round(max(_LEAST_VLLM_FRACTION, engine.vllm_memory_fraction - 0.15), 2)
-        yield f"engine.vllm_memory_fraction {fraction}", _with(config, "engine", vllm_memory_fraction=fraction)
-    if engine.judge_memory_fraction > 0:
-        yield "engine.judge_memory_fraction 0 (the judge elsewhere)", _with(config, "engine", judge_memory_fraction=0.0)
-    if engine.attention == "eager":
-        yield "engine.attention flash_attention_2", _with(config, "engine", attention="flash_attention_2")
-    for argument in (ADAM_OFFLOAD, REFERENCE_OFFLOAD):
-        if argument not in engine.extra_arguments:
-            arguments = (*engine.extra_arguments, argument)
-            yield f"engine.extra_arguments with {argument}", _with(config, "engine", extra_arguments=arguments)
-
-
-def _with(config: RunConfig, section: str, **values: Any) -> RunConfig:
-    return replace(config, **{section: replace(getattr(config, section), **values)})
-
-
-NO_SPEEDS = Speeds()
-NOT_MEASURED = Unknown("nobody asked for it")
-
-
-def plan_of(
-    config: RunConfig, speeds: Speeds = NO_SPEEDS, measured: Union[Measurement, Unknown] = NOT_MEASURED
-) -> Plan:
-    """What a run of ``config`` will cost.
-
-    Args:
-        config: checked already.
-        speeds: what the time is reckoned with.
-        measured: gives the speeds that ``speeds`` leaves open; without it they have no time.
-    """
+def plan_of(config: RunConfig) -> Plan:
+    """What a run of ``config``, which is checked already, will cost."""
     workload = workload_of(config)
     shape = shape_of(config.policy.model)
     known = shape if isinstance(shape, ModelShape) else None
-    memory = _memory(config, shape, workload)
-
-    def memory_after(changed: RunConfig) -> MemoryPlan | None:
-        planned = _memory(changed, shape_of(changed.policy.model), _with_limits(workload, changed))
-        return planned if isinstance(planned, MemoryPlan) else None
-
     return Plan(
         config=config,
         parameters=known.parameters if known else None,
         workload=workload,
-        memory=memory,
+        memory=_memory_plan(config, shape, workload),
         disk=disk_of(config, shape, workload) if isinstance(shape, ModelShape) else shape,
-        duration=_duration(config, workload, _known(speeds, measured)),
-        measured=measured,
         problems=_problems(config, shape),
-        advice=advice_for(config, memory, memory_after) if isinstance(memory, MemoryPlan) else (),
     )
 
 
-def _known(stated: Speeds, measured: Union[Measurement, Unknown]) -> Speeds:
-    found = measured.speeds if isinstance(measured, Measurement) else NO_SPEEDS
-    return Speeds(stated.rollout or found.rollout, stated.training or found.training)
-
-
-def _duration(config: RunConfig, workload: Workload, speeds: Speeds) -> Duration:
-    learnt = workload.expected_tokens * config.training.epochs_per_step
-    return Duration(
-        speeds,
-        rollout_seconds=workload.expected_generated_tokens / speeds.rollout if speeds.rollout else None,
-        training_seconds=learnt / speeds.training if speeds.training else None,
+def what_to_lower(config: RunConfig) -> str:
+    """Which options to change where the memory is too small."""
+    if config.engine.kind == "local":
+        return (
+            "lower rollout.batch_size and training.tokens_per_microbatch, set policy.gradient_checkpointing, or take a "
+            "smaller policy.model"
+        )
+    return (
+        "lower engine.micro_rollout_batch_size (2) and engine.vllm_memory_fraction (0.5), or take a smaller "
+        "policy.model"
     )
 
 
-def _memory(config: RunConfig, shape: Union[ModelShape, Unknown], workload: Workload) -> Union[MemoryPlan, Unknown]:
+def _memory_plan(
+    config: RunConfig, shape: Union[ModelShape, Unknown], workload: Workload
+) -> Union[MemoryPlan, Unknown]:
     if isinstance(shape, Unknown):
         return shape
     if config.engine.kind == "local":
         return local_memory(config, shape, workload)
     return openrlhf_memory(config, shape)
-
-
-def _with_limits(workload: Workload, config: RunConfig) -> Workload:
-    """``workload`` with the limits on tokens that ``config`` sets, without reading the data again."""
-    limits = {"attacker": config.rollout.max_revision_tokens, "assessor": config.rollout.max_verdict_tokens}
-    roles = (
-        replace(role, max_prompt_tokens=config.rollout.max_prompt_tokens, max_reply_tokens=limits[role.role])
-        for role in workload.roles
-    )
-    return replace(workload, roles=tuple(roles))
 
 
 def _problems(config: RunConfig, shape: Union[ModelShape, Unknown]) -> tuple[str, ...]:
@@ -254,3 +133,176 @@ def _problems(config: RunConfig, shape: Union[ModelShape, Unknown]) -> tuple[str
     if isinstance(shape, ModelShape):
         found.append(sampler_problem(config, shape))
     return tuple(problem for problem in found if problem)
+
+
+_GB = 10**9
+
+
+def plan_text(plan: Plan) -> str:
+    """All of ``plan``: work, memory by part and phase, disk, time, and what to change where it doesn't fit."""
+    reckoned = [*_work(plan.workload), *_memory(plan), *_disk(plan)]
+    found = [*_measured(plan.measured), *_time(plan)]
+    return "\n".join([_headline(plan), *reckoned, *found, *_notes(plan)]) + "\n"
+
+
+def memory_table(memory: MemoryPlan) -> list[list[str]]:
+    """The table of ``memory`` in GiB: a row for each part, a column for each phase; then the phases' sums."""
+    phases = memory.phases
+    rows = [["GiB", *(phase.value for phase in phases), "all at once"]]
+    for part in memory.parts:
+        size = _gib(part.bytes)
+        rows.append([part.name, *(size if phase in part.phases else "" for phase in phases), size])
+    rows.append(["together", *(_gib(memory.bytes_in(phase)) for phase in phases), _gib(memory.sum_bytes)])
+    return rows
+
+
+def plan_json(plan: Plan) -> str:
+    """``plan`` as one JSON object, sizes in bytes and times in seconds. What is not known says why."""
+    work = plan.workload
+    shown: dict[str, Any] = {
+        "model": plan.config.policy.model,
+        "parameters": plan.parameters,
+        "engine": plan.config.engine.kind,
+        "work": {
+            **asdict(work),
+            "games": work.games,
+            "samples": work.samples,
+            "max_tokens": work.max_tokens,
+            "expected_tokens": work.expected_tokens,
+            "expected_generated_tokens": work.expected_generated_tokens,
+        },
+        "memory": asdict(plan.memory),
+        "disk": asdict(plan.disk),
+        "measured": asdict(plan.measured),
+        "time": {"rollout_seconds": plan.rollout_seconds, "training_seconds": plan.training_seconds},
+        "problems": list(plan.problems),
+    }
+    if isinstance(memory := plan.memory, MemoryPlan):
+        shown["memory"] |= {
+            "bytes_by_phase": {phase.value: memory.bytes_in(phase) for phase in memory.phases},
+            "sum_bytes": memory.sum_bytes,
+            "peak_bytes": memory.peak_bytes,
+            "peak_phase": memory.peak_phase,
+            "fits": memory.fits,
+        }
+    return json.dumps(shown, indent=2) + "\n"
+
+
+def _headline(plan: Plan) -> str:
+    config = plan.config
+    count = "" if plan.parameters is None else f", {plan.parameters:,} parameters"
+    how = "all weights" if config.policy.adaptation == "full" else f"LoRA of rank {config.policy.lora_rank}"
+    return f"Plan: {config.policy.model}{count}; {how}; engine {config.engine.kind}. Nothing was made."
+
+
+def _work(work: Workload) -> Iterator[str]:
+    records = "" if work.records is None else f" of {work.records:,} records, each played {work.epochs:.2g} times"
+    yield ""
+    yield f"Work: {work.steps:,} steps x {work.games_per_step:,} games = {work.games:,} games{records}"
+    yield f"      {work.updates:,} optimizer updates"
+    rows = [["", "samples", "prompt", "(at most)", "reply", "(at most)", "tokens"]]
+    for role in work.roles:
+        tokens = role.samples * (role.expected_prompt_tokens + role.expected_reply_tokens)
+        rows.append(
+            [
+                role.role,
+                f"{role.samples:,}",
+                f"{role.expected_prompt_tokens:,.0f}",
+                f"{role.max_prompt_tokens:,}",
+                f"{role.expected_reply_tokens:,.0f}",
+                f"{role.max_reply_tokens:,}",
+                f"{tokens / 1e6:,.2f} M",
+            ]
+        )
+    yield from _aligned(rows, "      ")
+    expected, most = work.expected_tokens / 1e6, work.max_tokens / 1e6
+    yield f"      {expected:,.2f} million tokens expected, {most:,.2f} million at most"
+
+
+def _memory(plan: Plan) -> Iterator[str]:
+    yield ""
+    memory = plan.memory
+    if isinstance(memory, Unknown):
+        yield f"Memory: not planned: {memory.reason}"
+        return
+    yield f"Memory of {memory.device}, by part and by phase of a step:"
+    yield from _aligned(memory_table(memory), "  ")
+    capacity = memory.capacity_bytes
+    if capacity is None or memory.peak_share is None:
+        yield f"      peak {_gib(memory.peak_bytes)} GiB ({memory.peak_phase.value}); libraries come on top"
+    else:
+        verdict = "fits" if memory.fits else "DOES NOT FIT"
+        yield (
+            f"      peak {_gib(memory.peak_bytes)} of {_gib(capacity)} GiB ({memory.peak_share:.0%}, "
+            f"{memory.peak_phase.value}): {verdict}, the threshold is {MEMORY_THRESHOLD:.0%}"
+        )
+        yield "      (engine.gpu_memory_gib says how much there is; `medical-team doctor` looks at the real GPU)"
+    if memory.host_bytes:
+        yield f"      and {_gib(memory.host_bytes)} GiB of each machine's own memory, for what sleeps or is offloaded"
+    yield from (f"      - {part.name}: {part.explanation}" for part in memory.parts)
+
+
+def _disk(plan: Plan) -> Iterator[str]:
+    yield ""
+    if isinstance(plan.disk, DiskPlan):
+        yield f"Disk: {plan.disk.bytes / _GB:,.2f} GB"
+        rows = [[part.name, f"{part.bytes / _GB:,.2f}", part.explanation] for part in plan.disk.parts]
+        yield from _aligned(rows, "      ", left=(0, 2))
+    else:
+        yield f"Disk: not planned: {plan.disk.reason}"
+
+
+def _measured(measured: Measurement | Unknown) -> Iterator[str]:
+    yield ""
+    if isinstance(measured, Unknown):
+        yield f"Measured: nothing: {measured.reason}"
+        return
+    yield f"Measured on this machine, with {measured.games} games of the longest notes and their update:"
+    if measured.peak_bytes is not None:
+        yield f"      peak memory {_gib(measured.peak_bytes)} GiB of {measured.where}"
+    yield f"      {measured.seconds_per_step:,.1f} s for a step of {measured.games_per_step:,} such games"
+
+
+def _time(plan: Plan) -> Iterator[str]:
+    yield ""
+    rollout, training = plan.rollout_seconds, plan.training_seconds
+    if rollout is None or training is None:
+        yield "Time: not measured. A short run of the same configuration shows its speed"
+        return
+    yield f"Time: {_hours(rollout + training)}, evaluations, loading and waiting for a judge not included"
+    yield f"      rollout: {_hours(rollout)}, training: {_hours(training)}, at the speeds that were measured"
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    if plan.workload.notes:
+        yield ""
+        yield "Taken for granted:"
+        yield from (f"  - {note}" for note in plan.workload.notes)
+    if plan.problems:
+        yield ""
+        yield "It can't start like this:"
+        yield from (f"  - {problem}" for problem in plan.problems)
+    if isinstance(plan.memory, MemoryPlan) and plan.memory.fits is False:
+        yield ""
+        yield f"To make it fit: {what_to_lower(plan.config)}"
+
+
+def _aligned(rows: Sequence[Sequence[str]], indent: str, left: tuple[int, ...] = (0,)) -> Iterator[str]:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if place in left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield indent + "  ".join(cells).rstrip()
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.2f}" if size < GIB else f"{size / GIB:.1f}"
+
+
+def _hours(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:,.0f} s"
+    return f"{minutes:,} min" if minutes < 120 else f"{minutes // 60:,} h {minutes % 60} min"

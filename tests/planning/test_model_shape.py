@@ -339,22 +339,3 @@ def test_a_damaged_cache_is_as_good_as_none(tmp_path: Path, monkeypatch: pytest.
 
     assert isinstance(shape, Unknown)
     assert "not in the Hugging Face cache" in shape.reason
-
-
-def test_a_file_in_the_place_of_a_model_is_told(tmp_path: Path) -> None:
-    (tmp_path / "model.gguf").write_text("")
-
-    shape = shape_of(str(tmp_path / "model.gguf"))
-
-    assert isinstance(shape, Unknown)
-    assert "it is a file, expected a model's folder" in shape.reason
-
-
-@pytest.mark.parametrize("base", ["a\0b", "x" * 5000, "~nosuchuser/model"])
-def test_an_adapter_whose_base_cannot_be_one_is_told(tmp_path: Path, base: str) -> None:
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
-
-    shape = shape_of(str(tmp_path))
-
-    assert isinstance(shape, Unknown)
-    assert "names a base model that can't be one" in shape.reason

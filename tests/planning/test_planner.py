@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from builders import a_record, changed, memory_of, present
 from medical_team.config import DataConfig, RunConfig
 from medical_team.jsonl import write_jsonl
-from medical_team.planning.plan import GIB, MemoryPlan, Phase, Plan, Speeds, Unknown
+from medical_team.planning.plan import GIB, MemoryPlan, Phase, Plan, Unknown
 from medical_team.planning.planner import plan_of
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_preset
@@ -76,21 +76,6 @@ def test_the_rollout_engine_takes_its_fraction_in_the_rollout_alone(on_openrlhf:
 
 def test_no_reference_model_without_a_kl_penalty(on_openrlhf: RunConfig) -> None:
     assert part_bytes(plan_of(changed(on_openrlhf, training={"kl_coefficient": 0.0})), "reference model") == 0
-
-
-def test_a_run_that_does_not_fit_names_options_by_their_effect(on_openrlhf: RunConfig) -> None:
-    plan = plan_of(changed(on_openrlhf, engine={"micro_train_batch_size": 16, "sleep": False}))
-
-    assert isinstance(plan.memory, MemoryPlan)
-    assert plan.memory.fits is False
-    assert plan.advice[0].startswith("engine.")
-    peaks = [float(text.split("becomes ")[1].split(" GiB")[0]) for text in plan.advice]
-    assert peaks == sorted(peaks)
-    assert any("engine.sleep true" in text for text in plan.advice)
-
-
-def test_a_run_that_fits_gets_no_advice() -> None:
-    assert plan_of(load_preset("gpu-80gb")).advice == ()
 
 
 def test_a_judge_s_server_with_too_small_a_fraction_is_named(on_openrlhf: RunConfig) -> None:
@@ -176,15 +161,9 @@ def test_an_unknown_model_leaves_the_rest_of_the_plan(tmp_path: Path, monkeypatc
     assert plan.workload.games == 1600
 
 
-def test_stated_speeds_decide_the_time_and_none_is_made_up() -> None:
-    plan = plan_of(RunConfig(), Speeds(rollout=100.0))
-
-    assert plan.duration.rollout_seconds == pytest.approx(plan.workload.expected_generated_tokens / 100)
-    assert plan.duration.training_seconds is None
-    assert plan.duration.seconds is None
-    both = plan_of(RunConfig(), Speeds(rollout=100.0, training=200.0)).duration
-    assert both.training_seconds is not None
-    assert both.seconds == pytest.approx(present(plan.duration.rollout_seconds) + both.training_seconds)
+def test_no_time_is_made_up() -> None:
+    plan = plan_of(RunConfig())
+    assert (plan.rollout_seconds, plan.training_seconds) == (None, None)
 
 
 def test_a_gpu_for_the_local_engine_is_planned_where_it_is_named() -> None:
