@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -107,21 +106,13 @@ class DataCard:
     """The first refused rows, each with its reason."""
 
 
-def quantiles(counts: Counter[int]) -> Quantiles | None:
-    """The spread of numbers that are counted in ``counts``; None where there are none. (Nearest-rank quantiles.)"""
-    if not counts:
+def quantiles(numbers: Iterable[int]) -> Quantiles | None:
+    """The spread of ``numbers``; None where there are none. (Nearest-rank quantiles.)"""
+    ordered = sorted(numbers)
+    if not ordered:
         return None
-    ordered, total = sorted(counts.items()), counts.total()
-
-    def at(percent: int) -> int:
-        rank, seen = -(-total * percent // 100), 0
-        for value, count in ordered:
-            seen += count
-            if seen >= rank:
-                return value
-        return ordered[-1][0]
-
-    return Quantiles(ordered[0][0], at(50), at(90), at(99), ordered[-1][0])
+    ranks = (-(-len(ordered) * percent // 100) for percent in (0, 50, 90, 99, 100))
+    return Quantiles(*(ordered[max(0, rank - 1)] for rank in ranks))
 
 
 def licences(sources: Iterable[Source]) -> list[str]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from ..errors import DataError
 from ..jsonl import from_line, numbered_lines, shortened, validation_problems
 from ..records import Game, TrainingRecord
+from .cases import read_cases
 from .formats import (
     Kind,
     OpenRlhfRow,
@@ -25,10 +26,7 @@ from .formats import (
     right_verdict,
 )
 from .load import RecordChecks
-from .medec import read_medec
 from .object_table import is_note_object
-from .pairs import PairError, make_pair
-from .reading_log import ReadingLog
 
 
 @dataclass(frozen=True)
@@ -80,18 +78,10 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _validate_notes(path: Path, is_strict: bool) -> ValidFile:
-    log = ReadingLog()
-    counts: Counter[str] = Counter()
-    for note in read_medec(path, log):
-        if not note.has_error or note.error_type is None:
-            counts["correct"] += 1
-            continue
-        try:
-            make_pair(note, "", log.repairs, is_strict=is_strict)
-        except PairError as error:
-            log.refuse(note.line, note.text_id, str(error))
-        else:
-            counts[note.error_type] += 1
+    found = read_cases([path], is_strict=is_strict)
+    (file,) = found.files
+    log = file.log
+    counts = Counter(case.error_type for case in found.cases) + Counter(correct=file.correct_notes)
     if log.refused:
         raise DataError(f"{path}: {log.refused} of {log.rows} rows can't be used:", list(map(str, log.reasons())))
     if not counts:

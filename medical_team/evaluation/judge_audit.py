@@ -17,13 +17,13 @@ from ..callbacks import Progress
 from ..data.medec import read_medec
 from ..data.pairs import PairError, make_pair
 from ..data.reading_log import ReadingLog
-from ..data.twins import NearDuplicateGroups, open_spool
+from ..data.twins import near_duplicate_groups
 from ..error_types import error_type_key, in_order
 from ..errors import DataError, UsageError
 from ..jsonl import shortened
 from ..judge.protocol import Judge, JudgeQuery
 from ..metrics.statistics import GroupBootstrap, Interval, interval_of
-from ..records import Closed, JudgeFailure, Labels, Note, NotePair
+from ..records import Closed, JudgeFailure, Labels, NotePair
 from ..seeds import derived_random
 
 ERROR_NOTE = "error note"
@@ -100,13 +100,8 @@ def load_cases(path: Path) -> AuditCases:
         DataError: the file can't be read, or holds no case.
     """
     log = ReadingLog()
-    with open_spool() as spool:
-        twins = NearDuplicateGroups(spool)
-        notes: list[Note] = []
-        for note in read_medec(path, log):
-            notes.append(note)
-            twins.add(note)
-        groups = twins.groups()
+    notes = list(read_medec(path, log))
+    groups = near_duplicate_groups(notes)
     refusals = [str(refusal) for refusal in log.refusals]
     pairs: list[NotePair] = []
     for note, group in zip(notes, groups, strict=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..data.medec import NOT_APPLICABLE as _EMPTY
 from ..data.medec import MedecRow, read_rows
 from ..data.reading_log import ReadingLog
-from ..data.twins import NearDuplicateGroups, open_spool
+from ..data.twins import near_duplicate_groups
 from ..errors import DataError, UsageError
 from ..files import file_sha256
 from ..jsonl import shortened
@@ -64,13 +64,8 @@ def load_medec(path: Path) -> MedecFile:
         DataError: the file can't be read, or a row can't be used: all of them are named.
     """
     log = ReadingLog()
-    with open_spool() as spool:
-        twins = NearDuplicateGroups(spool)
-        rows: list[MedecRow] = []
-        for row in read_rows(path, log):
-            rows.append(row)
-            twins.add(row.note)
-        groups = twins.groups()
+    rows = list(read_rows(path, log))
+    groups = near_duplicate_groups(row.note for row in rows)
     problems = [str(refusal) for refusal in log.refusals]
     problems += [
         f"line {row.note.line}: the Text ID {row.note.text_id!r} has white space, so no submission can name it"
@@ -169,7 +164,7 @@ def choose_examples(path: Path, evaluated: Sequence[MedecText], count: int, seed
     taken: set[int] = set()
     with_error: list[MedecText] = []
     correct: list[MedecText] = []
-    groups = _joint_groups([*evaluated, *file.texts])
+    groups = near_duplicate_groups(map(_note, (*evaluated, *file.texts)))
     taken.update(groups[: len(evaluated)])
     candidates = list(zip(file.texts, groups[len(evaluated) :], strict=True))
     derived_random(seed, "examples").shuffle(candidates)
@@ -186,15 +181,6 @@ def choose_examples(path: Path, evaluated: Sequence[MedecText], count: int, seed
         )
     ids = ", ".join(text.text_id for text in chosen)
     return Examples(tuple(chosen), f"{file.name} (sha256 {file.sha256[:12]}): {ids}")
-
-
-def _joint_groups(texts: Sequence[MedecText]) -> list[int]:
-    """The near-duplicate group of each text, over all of them."""
-    with open_spool() as spool:
-        twins = NearDuplicateGroups(spool)
-        for text in texts:
-            twins.add(_note(text))
-        return list(twins.groups())
 
 
 def _note(text: MedecText) -> Note:

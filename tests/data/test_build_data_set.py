@@ -21,7 +21,6 @@ from medical_team.files import one_at_a_time
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType, ErrorType, TrainingRecord
 from medical_team.sentence_edits import NumberedNote
-from stand_ins import always
 
 
 @pytest.fixture
@@ -362,25 +361,6 @@ def test_a_full_disk_leaves_the_earlier_set_as_it_was(
         build_data_set(csv, tmp_path / "data", seed=2, heldout=0.3)
 
     assert {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()} == before
-
-
-def test_a_full_folder_for_temporary_files_names_the_way_out(
-    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Full:
-        def seek(self, place: int):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            return None
-
-    monkeypatch.setattr("medical_team.data.twins.tempfile.SpooledTemporaryFile", always(Full()))
-
-    with pytest.raises(OutputError, match="TMPDIR"):
-        build_data_set(csv, tmp_path / "data")
 
 
 def test_records_in_memory_are_those_that_are_written(csv: Path, tmp_path: Path) -> None:

@@ -1,16 +1,25 @@
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.data.cases import CaseKey, choose_cases, four_way_split, hold_out
+from builders import a_record
+from medical_team.data.cases import Case, choose_cases, four_way_split, hold_out
 from medical_team.records import DataType, ErrorType
 
 seeds = st.integers(0, 2**40)
 error_types = st.sampled_from(list(ErrorType))
+
+
+PAIR = a_record().pair
+
+
+def a_case(number: int, error_type: str, group: int) -> Case:
+    return Case(number, group, replace(PAIR, error_type=error_type))
 
 
 @st.composite
@@ -18,11 +27,11 @@ def case_lists(draw: Callable[..., Any], max_group: int = 4, min_groups: int = 1
     """Cases in at least ``min_groups`` groups of one to ``max_group``."""
     groups = draw(st.lists(st.lists(error_types, min_size=1, max_size=max_group), min_size=min_groups, max_size=40))
     flat = [(group, error_type) for group, members in enumerate(groups) for error_type in members]
-    return [CaseKey(number, error_type, group) for number, (group, error_type) in enumerate(flat)]
+    return [a_case(number, error_type, group) for number, (group, error_type) in enumerate(flat)]
 
 
 @given(case_lists(), seeds)
-def test_each_case_gives_two_records_both_vanilla_or_both_adversarial(cases: list[CaseKey], seed: int) -> None:
+def test_each_case_gives_two_records_both_vanilla_or_both_adversarial(cases: list[Case], seed: int) -> None:
     seats = four_way_split(cases, seed)
 
     types_of_case: dict[int, set[DataType]] = {case.number: set() for case in cases}
@@ -36,7 +45,7 @@ def test_each_case_gives_two_records_both_vanilla_or_both_adversarial(cases: lis
 
 
 @given(case_lists(), seeds)
-def test_the_four_categories_are_equal_but_for_an_odd_case(cases: list[CaseKey], seed: int) -> None:
+def test_the_four_categories_are_equal_but_for_an_odd_case(cases: list[Case], seed: int) -> None:
     counts = Counter(seat.data_type for seat in four_way_split(cases, seed))
 
     vanilla, adversarial = -(-len(cases) // 2), len(cases) // 2
@@ -44,7 +53,7 @@ def test_the_four_categories_are_equal_but_for_an_odd_case(cases: list[CaseKey],
 
 
 @given(case_lists(), seeds)
-def test_each_error_type_is_balanced_between_vanilla_and_adversarial(cases: list[CaseKey], seed: int) -> None:
+def test_each_error_type_is_balanced_between_vanilla_and_adversarial(cases: list[Case], seed: int) -> None:
     counts = Counter((seat.case.error_type, seat.data_type.is_adversarial) for seat in four_way_split(cases, seed))
 
     for error_type in ErrorType:
@@ -52,7 +61,7 @@ def test_each_error_type_is_balanced_between_vanilla_and_adversarial(cases: list
 
 
 @given(case_lists(max_group=3, min_groups=18), seeds)
-def test_twins_are_no_neighbours(cases: list[CaseKey], seed: int) -> None:
+def test_twins_are_no_neighbours(cases: list[Case], seed: int) -> None:
     # Where a group has more than a sixth of the records, chance may not part them.
     seats = four_way_split(cases, seed)
 
@@ -60,7 +69,7 @@ def test_twins_are_no_neighbours(cases: list[CaseKey], seed: int) -> None:
 
 
 @given(case_lists(), st.floats(0.01, 0.99), seeds)
-def test_no_group_is_split_and_the_fraction_is_met(cases: list[CaseKey], fraction: float, seed: int) -> None:
+def test_no_group_is_split_and_the_fraction_is_met(cases: list[Case], fraction: float, seed: int) -> None:
     train, held = hold_out(cases, fraction, seed)
 
     assert sorted(case.number for case in [*train, *held]) == [case.number for case in cases]
@@ -71,30 +80,30 @@ def test_no_group_is_split_and_the_fraction_is_met(cases: list[CaseKey], fractio
 
 @given(case_lists(), st.integers(1, 60), seeds)
 def test_the_number_of_cases_asked_for_is_chosen_with_each_types_share(
-    cases: list[CaseKey], count: int, seed: int
+    cases: list[Case], count: int, seed: int
 ) -> None:
     chosen = choose_cases(cases, count, seed)
 
-    assert len(chosen) == len(set(chosen)) == min(count, len(cases))
+    assert len(chosen) == len({case.number for case in chosen}) == min(count, len(cases))
     for error_type in ErrorType:
         share = sum(case.error_type is error_type for case in cases) * len(chosen) / len(cases)
         assert abs(sum(case.error_type is error_type for case in chosen) - share) < 1 + 1e-6
 
 
 @given(case_lists(), seeds)
-def test_the_same_seed_gives_the_same_split_whatever_the_order_of_the_cases(cases: list[CaseKey], seed: int) -> None:
+def test_the_same_seed_gives_the_same_split_whatever_the_order_of_the_cases(cases: list[Case], seed: int) -> None:
     assert four_way_split(cases, seed) == four_way_split(cases[::-1], seed)
     assert hold_out(cases, 0.3, seed) == hold_out(cases[::-1], 0.3, seed)
 
 
 def test_another_seed_gives_another_split() -> None:
-    cases = [CaseKey(number, ErrorType.DIAGNOSIS, number) for number in range(30)]
+    cases = [a_case(number, ErrorType.DIAGNOSIS, number) for number in range(30)]
 
     assert four_way_split(cases, 1) != four_way_split(cases, 2)
 
 
 def test_the_place_of_a_record_tells_nothing_of_its_label() -> None:
-    cases = [CaseKey(number, ErrorType.DIAGNOSIS, number) for number in range(500)]
+    cases = [a_case(number, ErrorType.DIAGNOSIS, number) for number in range(500)]
 
     seats = four_way_split(cases, 7)
 
