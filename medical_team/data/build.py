@@ -127,7 +127,7 @@ def build_data_set(
         ),
         repairs={repair.value: count for repair, count in sorted(cases.repairs().items())},
         refused=cases.total("refused"),
-        refused_for=[str(group) for file in cases.files for group in file.log.reasons()],
+        refused_for=[reason for file in cases.files for reason in file.log.reasons()],
         refusals=cases.refusals(),
     )
     return BuiltDataSet(output_dir, card, _write(output_dir, sets, card))

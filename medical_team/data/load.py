@@ -19,8 +19,8 @@ from ..terminal_text import shell_word
 from ..words import fold_white_space
 from .build import DEFAULT_SEED, build_records
 from .formats import TRAINING_RECORDS, EngineFormat, check_format, is_written_by_us, kind_of_file, rows_of
-from .object_table import PARQUET_MARK
 from .synthetic.demo_world import UNSEEN_GROUP, heldout_records, played_records
+from .tables import PARQUET_MARK
 
 _FILLED = (
     "id",

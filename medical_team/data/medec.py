@@ -8,14 +8,12 @@ white space at the end of a text that gives its label away. Other data sets have
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..error_types import error_type_named
 from ..errors import DataError
-from ..jsonl import numbered_lines
 from ..records import Note
 from ..sentence_edits import starts_of
 from ..text_repair import (
@@ -28,10 +26,8 @@ from ..text_repair import (
     unify_line_ends,
 )
 from ..words import END_MARKS, fold_white_space, numbered_sentences, split_sentences
-from .formats import check_format, kind_of_line
-from .object_table import PARQUET_MARK, jsonl_rows, parquet_rows
 from .reading_log import ReadingLog, Repair
-from .tables import BrokenRow, TableRow, csv_rows, not_medec, shown
+from .tables import BrokenRow, TableRow, shown, table_rows
 
 NOT_APPLICABLE = "NA"
 
@@ -40,7 +36,6 @@ MAX_TYPE_CHARACTERS = 80
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "<na>"})
 """What stands where there is nothing to say: MEDEC's mark, and what programs make of it."""
-_JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 _TRUTH_VALUES = {"true": 1, "false": 0}
 
 _TEXT_COLUMNS = ("Text", "Sentences", "Error Sentence", "Corrected Sentence", "Corrected Text")
@@ -82,7 +77,7 @@ def read_medec(path: Path, log: ReadingLog) -> Iterator[Note]:
 def read_rows(path: Path, log: ReadingLog) -> Iterator[MedecRow]:
     """As :func:`read_medec`, with the raw cells, which official scoring is done against."""
     line_of_id: dict[int, int] = {}
-    for row in _table_rows(path, log):
+    for row in table_rows(path, log):
         log.rows += 1
         if isinstance(row, BrokenRow):
             log.refuse(row.line, row.text_id, row.reason)
@@ -100,23 +95,6 @@ def read_rows(path: Path, log: ReadingLog) -> Iterator[MedecRow]:
         yield read
     if log.rows == 0:
         raise DataError(f"{path} has no notes:", ["there is nothing below the header"])
-
-
-def _table_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
-    if path.is_dir():
-        raise DataError(f"{path} can't be read:", ["it is a folder; name the file in it"])
-    start = check_format(path)
-    if start.startswith(PARQUET_MARK):
-        return parquet_rows(path, log)
-    is_json = start.removeprefix(BOM_UTF8).startswith((b"{", b"[")) or path.suffix.lower() in _JSON_SUFFIXES
-    if not is_json:
-        return csv_rows(path, log)
-    first = next(iter(numbered_lines(path)), None)
-    if first is None:
-        raise not_medec(path, ["the file is empty"])
-    if (kind := kind_of_line(first[1])) is not None:
-        raise not_medec(path, [f"it holds {kind.name}; build from the file of notes that they were made of"])
-    return jsonl_rows(path)
 
 
 def _read(row: TableRow, line_of_id: dict[int, int], unit: str) -> tuple[MedecRow, set[Repair]]:

@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-MAX_REFUSALS_KEPT = 1000
 MAX_ROWS_OF_A_REASON = 5
 
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|-?\d+")
@@ -57,53 +56,38 @@ class Refusal:
 
 
 @dataclass
-class RefusalGroup:
-    """Rows that are refused for one reason, numbers and quoted words aside."""
-
-    reason: str
-    """Of the first of them."""
-    is_uniform: bool = True
-    """Whether all have this very reason."""
-    count: int = 0
-    first: list[Refusal] = field(default_factory=list[Refusal])
-
-    def add(self, refusal: Refusal) -> None:
-        """Count one more."""
-        self.count += 1
-        self.is_uniform = self.is_uniform and refusal.reason == self.reason
-        if len(self.first) < MAX_ROWS_OF_A_REASON:
-            self.first.append(refusal)
-
-    def __str__(self) -> str:
-        rows = "1 row" if self.count == 1 else f"{self.count} rows"
-        reason = self.reason if self.is_uniform else _VARIABLE.sub("...", self.reason)
-        places = ", ".join(refusal.place for refusal in self.first)
-        more = f" and {self.count - len(self.first)} more" if self.count > len(self.first) else ""
-        return f"{rows}: {reason}: {places}{more}"
-
-
-@dataclass
 class ReadingLog:
-    """It fills as the rows of one file are taken; the first refusals are kept, all are counted."""
+    """It fills as the rows of one file are taken."""
 
     rows: int = 0
     blank_rows: int = 0
-    refused: int = 0
     unit: str = "line"
     refusals: list[Refusal] = field(default_factory=list[Refusal])
     repairs: Counter[Repair] = field(default_factory=Counter[Repair])
     remarks: list[str] = field(default_factory=list[str])
     """What is worth knowing of the file as a whole, such as what parts its columns."""
-    _groups: dict[str, RefusalGroup] = field(default_factory=dict[str, RefusalGroup])
+
+    @property
+    def refused(self) -> int:
+        """How many rows are not used."""
+        return len(self.refusals)
 
     def refuse(self, line: int, text_id: str, reason: str) -> None:
         """Note a row that is not used."""
-        self.refused += 1
-        refusal = Refusal(line, text_id, reason, self.unit)
-        if len(self.refusals) < MAX_REFUSALS_KEPT:
-            self.refusals.append(refusal)
-        self._groups.setdefault(_VARIABLE.sub("...", reason), RefusalGroup(reason)).add(refusal)
+        self.refusals.append(Refusal(line, text_id, reason, self.unit))
 
-    def reasons(self) -> list[RefusalGroup]:
-        """The refused rows by reason, the most frequent first."""
-        return sorted(self._groups.values(), key=lambda group: -group.count)
+    def reasons(self) -> list[str]:
+        """The refused rows by reason, numbers and quoted words aside, the most frequent first."""
+        groups: dict[str, list[Refusal]] = {}
+        for refusal in self.refusals:
+            groups.setdefault(_VARIABLE.sub("...", refusal.reason), []).append(refusal)
+        return [_told(*group) for group in sorted(groups.items(), key=lambda group: -len(group[1]))]
+
+
+def _told(reason: str, refusals: list[Refusal]) -> str:
+    if len({refusal.reason for refusal in refusals}) == 1:
+        reason = refusals[0].reason
+    rows = "1 row" if len(refusals) == 1 else f"{len(refusals)} rows"
+    places = ", ".join(refusal.place for refusal in refusals[:MAX_ROWS_OF_A_REASON])
+    more = len(refusals) - MAX_ROWS_OF_A_REASON
+    return f"{rows}: {reason}: {places}" + (f" and {more} more" if more > 0 else "")

@@ -1,16 +1,24 @@
-"""Rows of notes out of CSV files, with what Excel and pandas make of one, and which of a file's columns are MEDEC's."""
+"""Rows of notes out of CSV, JSON lines and Parquet files, with what Excel and pandas make of one, and which of a file's
+columns are MEDEC's."""
 
 from __future__ import annotations
 
 import csv
+import importlib
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, cast
 
-from ..errors import DataError
+from ..errors import DataError, MissingDependencyError
+from ..jsonl import numbered_lines
 from ..words import fold_white_space
+from .formats import check_format, kind_of_line
 from .reading_log import ReadingLog, Repair
 
 COLUMNS = (
@@ -28,69 +36,23 @@ OPTIONAL_COLUMNS = frozenset({"Sentences"})
 """Where these are missing we do without: sentences are split by us."""
 
 MAX_NAMES_SHOWN = 12
-
-_ROW_NUMBERS = re.compile(r"(?:unnamed\d*|indexlevel\d+)?")
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where MEDEC's columns stand in a file, and where its own do, by name."""
-
-    places: Mapping[str, int]
-    metadata: Mapping[str, int]
-
-
-def column_key(name: str) -> str:
-    """What the spellings of one column's name have in common."""
-    return "".join(filter(str.isalnum, name.casefold()))
-
-
-def count_known(names: Sequence[str]) -> int:
-    """How many of MEDEC's columns are among ``names``."""
-    return len(_KEYS & set(map(column_key, names)))
-
-
-def find_columns(names: Sequence[str], path: Path, where: str) -> Columns:
-    """The columns of the file at ``path``, which has ``names`` at ``where``. Their order is free.
-
-    Raises:
-        DataError: one of MEDEC's columns is missing or there twice.
-    """
-    keys = [column_key(name) for name in names]
-    missing = [column for column in COLUMNS if column_key(column) not in keys and column not in OPTIONAL_COLUMNS]
-    twice = [column for column in COLUMNS if keys.count(column_key(column)) > 1]
-    problems = [f"{where}: there is no column {column!r}" for column in missing]
-    problems += [f"{where}: the column {column!r} is there twice" for column in twice]
-    if problems:
-        found = ", ".join(repr(shown(name, 40)) for name in names[:MAX_NAMES_SHOWN]) or "nothing"
-        raise not_medec(path, [*problems, f"expected {', '.join(COLUMNS)}; found {found}"])
-    places = {column: keys.index(column_key(column)) for column in COLUMNS if column_key(column) in keys}
-    others = {
-        fold_white_space(name): place
-        for place, (name, key) in enumerate(zip(names, keys, strict=True))
-        if place not in places.values() and not _ROW_NUMBERS.fullmatch(key)
-    }
-    return Columns(places, others)
-
-
-def not_medec(path: Path, problems: list[str]) -> DataError:
-    """The error of a file that is of another kind."""
-    return DataError(f"{path} is no MEDEC file:", problems)
-
-
-def shown(text: str, limit: int) -> str:
-    """``text`` from a file as it can stand in a message."""
-    visible = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-    return visible if len(visible) <= limit else f"{visible[:limit]}..."
-
-
-_KEYS = set(map(column_key, COLUMNS))
-
-
 MAX_FIELD_CHARACTERS = 1_000_000
 """A longer field is no note: most often a quotation mark was lost and the rest of the file became one field."""
 
 EXCEL_CELL_CHARACTERS = 32_767
+
+PARQUET_MARK = b"PAR1"
+
+_ROW_NUMBERS = re.compile(r"(?:unnamed\d*|indexlevel\d+)?")
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?\s*", re.IGNORECASE)
+_MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+"""With which files of an encoding begin; that of UTF-32 begins as that of UTF-16 does."""
+_LONGEST_LINE = 4 * MAX_FIELD_CHARACTERS
+_MOST_LINES_ABOVE = 20
+_BATCH_ROWS = 256
+_MOST_DIGITS = 1000
+_TOO_LONG = f"a field is longer than {MAX_FIELD_CHARACTERS} characters; is a quotation mark missing?"
 
 
 @dataclass(frozen=True)
@@ -111,10 +73,138 @@ class BrokenRow:
     reason: str
 
 
-def cell_problem(cell: str) -> str | None:
+def table_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
+    """The rows of the file at ``path``; ``log`` is told how it was read, where that is no matter of course.
+
+    Raises:
+        DataError: the file can't be read, or has not MEDEC's columns.
+        MissingDependencyError: it is a Parquet file, and pyarrow is not installed.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} can't be read:", ["it is a folder; name the file in it"])
+    start = check_format(path)
+    if start.startswith(PARQUET_MARK):
+        # It has no lines.
+        log.unit = "row"
+        return _rows(_parquet_objects(path), path, log.unit)
+    if not (
+        start.removeprefix(BOM_UTF8).startswith((b"{", b"[")) or path.suffix.lower() in (".jsonl", ".json", ".ndjson")
+    ):
+        return _csv_rows(path, log)
+    first = next(iter(numbered_lines(path)), None)
+    if first is None:
+        raise not_medec(path, ["the file is empty"])
+    if (kind := kind_of_line(first[1])) is not None:
+        raise not_medec(path, [f"it holds {kind.name}; build from the file of notes that they were made of"])
+    return _rows(((number, _loaded(line)) for number, line in numbered_lines(path)), path, log.unit)
+
+
+@lru_cache(maxsize=1000)
+def column_key(name: str) -> str:
+    """What the spellings of one column's name have in common."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def is_note_object(line: bytes) -> bool:
+    """Whether a line of JSON has the fields of a note."""
+    value = _loaded(line)
+    return isinstance(value, dict) and _columns_known(list(cast("Mapping[str, Any]", value))) > 3
+
+
+def not_medec(path: Path, problems: list[str]) -> DataError:
+    """The error of a file that is of another kind."""
+    return DataError(f"{path} is no MEDEC file:", problems)
+
+
+def shown(text: str, limit: int) -> str:
+    """``text`` from a file as it can stand in a message."""
+    visible = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return visible if len(visible) <= limit else f"{visible[:limit]}..."
+
+
+_KEYS = {column_key(column): column for column in COLUMNS}
+
+
+def _columns_known(names: Sequence[str]) -> int:
+    return len(_KEYS.keys() & set(map(column_key, names)))
+
+
+def _rows(objects: Iterable[tuple[int, Any]], path: Path, unit: str) -> Iterator[TableRow | BrokenRow]:
+    """The rows of a file out of its numbered objects, each with a field for each column."""
+    is_first = True
+    for number, value in objects:
+        if isinstance(value, BrokenRow):
+            yield value
+            continue
+        if not isinstance(value, dict):
+            if is_first:
+                remedy = f"If the file is one array, make lines of it: jq -c '.[]' {path}"
+                raise not_medec(path, [f"{unit} {number} is no JSON object. {remedy}"])
+            yield BrokenRow(number, "", "the line is no JSON object; is it cut off?")
+            continue
+        fields = cast("Mapping[str, Any]", value)
+        problems = _column_problems(tuple(fields))
+        if problems and is_first:
+            raise not_medec(path, _with_expected(problems, list(fields), f"{unit} {number}"))
+        if is_first and any(
+            isinstance(item, (dict, list)) for name, item in fields.items() if column_key(name) == "text"
+        ):
+            remedy = 'write rows: frame.to_json(path, orient="records", lines=True)'
+            raise not_medec(path, [f"{unit} {number} holds whole columns, as to_json of pandas writes them; {remedy}"])
+        is_first = False
+        yield BrokenRow(number, "", problems[0]) if problems else _row(number, fields)
+
+
+@lru_cache(maxsize=100)
+def _column_problems(names: tuple[str, ...]) -> list[str]:
+    keys = [column_key(name) for name in names]
+    missing = [column for key, column in _KEYS.items() if key not in keys and column not in OPTIONAL_COLUMNS]
+    twice = [column for key, column in _KEYS.items() if keys.count(key) > 1]
+    return [
+        *(f"there is no column {column!r}" for column in missing),
+        *(f"the column {column!r} is there twice" for column in twice),
+    ]
+
+
+def _with_expected(problems: Sequence[str], names: Sequence[str], where: str) -> list[str]:
+    found = ", ".join(repr(shown(name, 40)) for name in names[:MAX_NAMES_SHOWN]) or "nothing"
+    return [*(f"{where}: {problem}" for problem in problems), f"expected {', '.join(COLUMNS)}; found {found}"]
+
+
+def _row(number: int, fields: Mapping[str, Any]) -> TableRow | BrokenRow:
+    cells: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    for name, value in fields.items():
+        key = column_key(name)
+        if key in _KEYS:
+            cells[_KEYS[key]] = _text(value, _KEYS[key])
+        elif not _ROW_NUMBERS.fullmatch(key):
+            metadata[fold_white_space(name)] = _text(value, name)
+    problem = next(filter(None, map(_cell_problem, (*cells.values(), *metadata.values()))), None)
+    if problem:
+        return BrokenRow(number, shown(cells["Text ID"].strip(), 60), problem)
+    return TableRow(number, cells, metadata)
+
+
+def _text(value: Any, column: str) -> str:
+    """A value as a CSV would hold it."""
+    if value is None or value != value:  # NaN
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, list) and column == "Sentences":
+        return "\n".join(f"{number} {sentence}" for number, sentence in enumerate(cast("list[Any]", value)))
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _cell_problem(cell: str) -> str | None:
     """Why no note can have ``cell``; None where one can."""
     if len(cell) > MAX_FIELD_CHARACTERS:
-        return f"a field is longer than {MAX_FIELD_CHARACTERS} characters; is a quotation mark missing?"
+        return _TOO_LONG
     if len(cell) == EXCEL_CELL_CHARACTERS:
         return f"a field has {EXCEL_CELL_CHARACTERS} characters, where Excel cuts off; take the file from before Excel"
     if "\0" in cell:
@@ -126,170 +216,116 @@ def cell_problem(cell: str) -> str | None:
     return None
 
 
-_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?\s*", re.IGNORECASE)
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_UTF_32_MARKS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
-_LONGEST_HEADER = 100_000
-_MOST_LINES_ABOVE = 20
-_FEWEST_KNOWN = 4
-"""Of MEDEC's columns in a line that is a header."""
-
-
-def csv_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
-    """The rows below the header of the CSV at ``path``; ``log`` is told what parts its columns.
-
-    Raises:
-        DataError: the file can't be read, or is no CSV with MEDEC's columns.
-    """
-    if csv.field_size_limit() < MAX_FIELD_CHARACTERS:
-        csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    encoding = ""
+def _csv_rows(path: Path, log: ReadingLog) -> Iterator[TableRow | BrokenRow]:
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    encoding = "utf-8-sig"
     try:
-        encoding = _encoding(path, log)
+        with path.open("rb") as opened:
+            start = opened.read(4)
+        if marked := next((name for mark, name in _MARKS.items() if start.startswith(mark)), None):
+            encoding = marked
+            log.remarks.append(f"the file is {encoding}")
         # Bytes that are not UTF-8 become surrogates, so that only the rows that hold them are refused.
         with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
-            delimiter, skipped = _find_header(file, log)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            header = _header(reader, path, skipped)
-            columns = find_columns(header, path, f"line {1 + skipped}")
-            yield from _rows(reader, columns, len(header), skipped, log)
+            yield from _rows(_csv_objects(file, path, log), path, "line")
     except UnicodeDecodeError as error:
         raise not_medec(path, [f"it is no {encoding}, though its first bytes say so; save it as UTF-8"]) from error
     except OSError as error:
         raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
 
 
-def _encoding(path: Path, log: ReadingLog) -> str:
-    with path.open("rb") as file:
-        start = file.read(4)
-    # The mark of UTF-32 begins as that of UTF-16 does.
-    encoding = "UTF-32" if start in _UTF_32_MARKS else "UTF-16" if start.startswith(_UTF_16_MARKS) else None
-    if encoding is None:
-        return "utf-8-sig"
-    log.remarks.append(f"the file is {encoding}")
-    return encoding
-
-
-@dataclass(frozen=True)
-class _Place:
-    """The beginning of a line of a file."""
-
-    offset: int
-    lines: int
-    """How many lines stand before it."""
-    delimiter: str | None
-    """What one of these says that parts the columns."""
-
-
-def _find_header(file: IO[str], log: ReadingLog) -> tuple[str, int]:
-    """What parts the columns, and how many lines stand above the header; ``file`` is left at the header.
-
-    Titles, remarks and blank lines may stand above it. Where none of the first lines has MEDEC's columns, the first is
-    taken for it.
-    """
-    beginning = _Place(file.tell(), 0, None)
-    below = beginning
-    quotes = 0
-    for number in range(_MOST_LINES_ABOVE + 1):
-        line = file.readline(_LONGEST_HEADER)
-        named = _SEPARATOR_LINE.fullmatch(line)
-        if named:
-            beginning = below = _Place(file.tell(), number + 1, named.group(1))
-            continue
-        delimiter = below.delimiter or max(_DELIMITERS, key=lambda candidate: _columns_known(line, candidate))
-        # A line inside of a quoted field is none.
-        if quotes % 2 == 0 and _columns_known(line, delimiter) >= _FEWEST_KNOWN:
-            if number > beginning.lines:
-                log.remarks.append(f"lines above the header, left out: {number}")
-            return _started(file, below, delimiter, log)
-        quotes += line.count('"')
-        below = _Place(file.tell(), number + 1, below.delimiter)
-    file.seek(beginning.offset)
-    line = file.readline(_LONGEST_HEADER)
-    delimiter = beginning.delimiter or max(_DELIMITERS, key=lambda candidate: _columns_known(line, candidate))
-    return _started(file, beginning, delimiter, log)
-
-
-def _started(file: IO[str], place: _Place, delimiter: str, log: ReadingLog) -> tuple[str, int]:
-    file.seek(place.offset)
+def _csv_objects(file: IO[str], path: Path, log: ReadingLog) -> Iterator[tuple[int, dict[str, str] | BrokenRow]]:
+    lines = [line for _ in range(_MOST_LINES_ABOVE) if (line := file.readline(_LONGEST_LINE))]
+    named = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    first = 1 if named else 0
+    # Titles may stand above the header, and a line inside of a quoted field is none.
+    skipped, delimiter = max(
+        (
+            (place, mark)
+            for place in range(first, max(len(lines), first + 1))
+            if "".join(lines[:place]).count('"') % 2 == 0
+            for mark in ([named[1]] if named else _DELIMITERS)
+        ),
+        key=lambda found: _columns_known(_first_cells(lines[found[0] : found[0] + 1], found[1])),
+    )
+    if skipped > first:
+        log.remarks.append(f"lines above the header, left out: {skipped}")
     if delimiter != ",":
         log.remarks.append(f"columns are parted by {_DELIMITERS.get(delimiter, repr(delimiter))}")
-    return delimiter, place.lines
-
-
-def _columns_known(line: str, delimiter: str) -> int:
+    reader = csv.reader(chain(lines[skipped:], file), delimiter=delimiter, strict=True)
     try:
-        return count_known(next(csv.reader([line], delimiter=delimiter)))
-    except (csv.Error, StopIteration):
-        return 0
-
-
-class _Reader(Protocol):
-    """What :func:`csv.reader` returns."""
-
-    @property
-    def line_num(self) -> int: ...
-
-    def __next__(self) -> list[str]: ...
-
-
-def _header(reader: _Reader, path: Path, skipped: int) -> list[str]:
-    try:
-        header = next(reader)
-    except StopIteration:
-        raise not_medec(
-            path, ["the file is empty" if not skipped else "there is nothing below the first line"]
-        ) from None
+        header = next(reader, None)
     except csv.Error as error:
         raise not_medec(path, [f"line {1 + skipped}: {_csv_problem(error)}"]) from error
+    if header is None:
+        raise not_medec(path, ["there is nothing below the first line" if lines else "the file is empty"])
     if any("\0" in cell for cell in header):
         raise not_medec(path, ["line 1 holds NUL bytes: a binary file, or UTF-16 without its mark; save it as UTF-8"])
-    return header
-
-
-def _rows(
-    reader: _Reader, columns: Columns, width: int, skipped: int, log: ReadingLog
-) -> Iterator[TableRow | BrokenRow]:
-    id_place = columns.places["Text ID"]
-    fewest = max(columns.places.values()) + 1
+    if problems := _column_problems(tuple(header)):
+        raise not_medec(path, _with_expected(problems, header, f"line {1 + skipped}"))
+    places = {_KEYS[key]: place for place, key in enumerate(map(column_key, header)) if key in _KEYS}
+    id_place, fewest = places["Text ID"], max(places.values()) + 1
     while True:
-        line = reader.line_num + 1 + skipped
+        number = reader.line_num + 1 + skipped
         try:
-            cells = next(reader)
-        except StopIteration:
-            return
+            cells = next(reader, None)
         except csv.Error as error:
-            yield BrokenRow(line, "", _csv_problem(error))
+            yield number, BrokenRow(number, "", _csv_problem(error))
             continue
-        problem = _row_problem(cells, width, fewest)
+        if cells is None:
+            return
+        problem = _width_problem(cells, len(header), fewest)
         if problem and any(cell.strip() for cell in cells):
             text_id = shown(cells[id_place].strip(), 60) if len(cells) > id_place else ""
-            yield BrokenRow(line, text_id, problem)
+            yield number, BrokenRow(number, text_id, problem)
             continue
-        if fewest <= len(cells) < width and any(cells):
+        if fewest <= len(cells) < len(header) and any(cells):
             log.repairs[Repair.SHORT_ROW] += 1
-        cells += [""] * (width - len(cells))
-        yield TableRow(
-            line,
-            {column: cells[place] for column, place in columns.places.items()},
-            {name: cells[place] for name, place in columns.metadata.items()},
-        )
+        yield number, dict(zip(header, [*cells, *[""] * (len(header) - len(cells))], strict=False))
 
 
-def _row_problem(cells: Sequence[str], width: int, fewest: int) -> str | None:
+def _first_cells(lines: Sequence[str], delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader(lines, delimiter=delimiter))
+    except (csv.Error, StopIteration):
+        return []
+
+
+def _width_problem(cells: Sequence[str], width: int, fewest: int) -> str | None:
     # Excel writes no marks for empty cells at a row's end; behind MEDEC's columns nothing of a note is missing then.
     if len(cells) < fewest:
         return f"the row has {len(cells)} columns, expected {width}; is the file cut off here?"
     if any(cell.strip() for cell in cells[width:]):
         return f"the row has {len(cells)} columns, expected {width}; is a column's mark outside the quotes?"
-    return next(filter(None, map(cell_problem, cells)), None)
+    return None
 
 
 def _csv_problem(error: csv.Error) -> str:
     message = str(error)
     if "field larger than" in message:
-        return f"a field is longer than {MAX_FIELD_CHARACTERS} characters; is a quotation mark missing?"
+        return _TOO_LONG
     if "unexpected end of data" in message:
         return "the file ends inside a quoted field: it was cut off, or a quotation mark is missing"
     return f"this is no CSV ({message})"
+
+
+def _loaded(line: bytes) -> Any:
+    try:
+        # Python refuses longer numbers, which are ids.
+        return json.loads(line, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _parquet_objects(path: Path) -> Iterator[tuple[int, Any]]:
+    try:
+        pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise MissingDependencyError("pyarrow, which reads Parquet files,", "parquet") from None
+    failures: tuple[type[Exception], ...] = (OSError, pyarrow.ArrowException)
+    try:
+        with parquet.ParquetFile(path) as file:
+            values = (value for batch in file.iter_batches(batch_size=_BATCH_ROWS) for value in batch.to_pylist())
+            yield from enumerate(values, 1)
+    except failures as error:
+        raise DataError(f"{path} can't be read:", [f"it is no whole Parquet file: {str(error)[:200]}"]) from error

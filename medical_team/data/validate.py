@@ -26,7 +26,7 @@ from .formats import (
     right_verdict,
 )
 from .load import RecordChecks
-from .object_table import is_note_object
+from .tables import is_note_object
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _validate_notes(path: Path, is_strict: bool) -> ValidFile:
     log = file.log
     counts = Counter(case.error_type for case in found.cases) + Counter(correct=file.correct_notes)
     if log.refused:
-        raise DataError(f"{path}: {log.refused} of {log.rows} rows can't be used:", list(map(str, log.reasons())))
+        raise DataError(f"{path}: {log.refused} of {log.rows} rows can't be used:", log.reasons())
     if not counts:
         raise DataError(f"{path} has no notes:", [f"all {log.rows} rows are blank"])
     remarks = [f"{log.repairs[repair]} rows: {repair.value}" for repair in sorted(log.repairs)]
