@@ -11,7 +11,6 @@ from .records import Closed
 EngineKind = Literal["local", "openrlhf", "red-team-fork"]
 Submission = Literal["direct", "ray-job"]
 AttentionImplementation = Literal["flash_attention_2", "sdpa", "eager"]
-WeightSync = Literal["nccl"]
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,6 @@ class EngineConfig(Closed):
     """How attention is computed in training."""
     packing: bool = True
     """Pack samples of different lengths together, without padding."""
-    weight_sync: WeightSync = "nccl"
-    """How new weights reach the rollout engines. OpenRLHF 0.11.2 sends them by nothing else that works."""
     enforce_eager: bool = False
     """Rollout engines without CUDA graphs: slower, less memory."""
     sleep: bool = True

@@ -230,16 +230,23 @@ def shell_text(
     return " \\\n".join(lines)
 
 
-def split_options(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """``words`` of a command line, cut before each option."""
-    option: list[str] = []
-    for word in words:
-        if word.startswith("--") and option:
-            yield tuple(option)
-            option = []
-        option.append(word)
-    if option:
-        yield tuple(option)
+def options_of(values: Mapping[str, str | float], extra_arguments: tuple[str, ...] = ()) -> tuple[tuple[str, ...], ...]:
+    """The options of a command line from their ``values``: True is a switch without a value, and False leaves it out.
+
+    ``extra_arguments`` come last, and so decide.
+    """
+    given = [(name,) if value is True else (name, str(value)) for name, value in values.items() if value is not False]
+    return (*given, extra_arguments) if extra_arguments else tuple(given)
+
+
+def optimizer_deviations(engine: str, config: RunConfig) -> Iterator[str]:
+    """Where the optimizer of ``engine``, as a person calls it, isn't the local trainer's."""
+    if config.training.learning_rate_schedule != "cosine":
+        yield (
+            f"{engine} warms the learning rate up and lets it fall to a tenth along a cosine: "
+            "training.learning_rate_schedule = constant is not followed"
+        )
+    yield f"in {engine} AdamW's betas are 0.9 and 0.95"
 
 
 def save_interval(steps: int, save_every: int) -> int:

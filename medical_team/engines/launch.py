@@ -39,7 +39,7 @@ from .installed import (
     playing_problem,
 )
 from .openrlhf.command import openrlhf_command, openrlhf_deviations, openrlhf_problems
-from .openrlhf.dataset import playing_problems, resume_at, write_prompt_dataset
+from .openrlhf.dataset import resume_at, write_prompt_dataset
 from .openrlhf.game_import import import_games
 from .process import (
     Ending,
@@ -241,7 +241,6 @@ class _Imports:
 def _engine_problems(config: RunConfig) -> Iterator[str]:
     if config.engine.kind == "openrlhf":
         yield from openrlhf_problems(config)
-        yield from playing_problems(config)
         return
     yield from red_team_fork_problems(config)
     if config.judge.kind != "remote":

@@ -8,7 +8,7 @@ import subprocess
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.engines.command import save_interval, shell_text, split_options
+from medical_team.engines.command import save_interval, shell_text
 from medical_team.engines.process import job_word_problems
 
 WORDS = st.text('aZ9-./= {}:"$\\*', min_size=1, max_size=8)
@@ -22,14 +22,6 @@ def test_a_shell_reads_the_words_that_were_meant() -> None:
 
     assert seen == "".join(f"<{word}>" for word in [*tricky, "--option", *tricky, "--flag"])
     assert text.startswith("NAME='$a value' ")
-
-
-def test_options_are_cut_before_each_name() -> None:
-    assert list(split_options(["--a", "1", "2", "--b", "--c=3", "-1"])) == [
-        ("--a", "1", "2"),
-        ("--b",),
-        ("--c=3", "-1"),
-    ]
 
 
 @given(st.integers(1, 500), st.integers(1, 500))

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...chat_template import MEND
-from ...errors import ConfigError, EngineError, MedicalTeamError, UsageError
+from ...errors import EngineError, MedicalTeamError, UsageError
 from ...evaluation.heldout import heldout_specs
 from ...game.draw import GameDraw
 from ...game.opponents import OpponentDraw, Standings
@@ -37,7 +37,7 @@ from ...policy.chat import chat_template_problem
 from ...records import LIVING, Game, GameSpec, GameState, Role, TrainingRecord
 from ...runs.folder import RunFolder
 from ..command import RUN_VARIABLE, EngineFiles
-from .dataset import HeldoutTicket, TrainingTicket, playing_problems, read_label
+from .dataset import HeldoutTicket, TrainingTicket, read_label
 from .engine_rollout import EngineRollout, OpponentServer, RolloutEngine
 from .engine_samples import Echo, EngineSample, empty_sample, heldout_sample, training_sample
 from .game_files import SECOND, GameCount, GameFiles, Place, PlayedGame, Problem, RoleBaselines, read_part_files
@@ -68,8 +68,6 @@ def agent_from_environment() -> GameAgent:
             'ray job submit, give it by --runtime-env-json \'{"env_vars": {"' + RUN_VARIABLE + '": "/path/of/run"}}\''
         )
     run = RunFolder.open(Path(name))
-    if problems := list(playing_problems(run.config)):
-        raise ConfigError("OpenRLHF can't play these games:", problems)
     pairs = (record.pair for record in [*run.training_records(), *run.heldout_records()])
     return GameAgent(run, make_async_judge(run.config.judge, pairs, say))
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ...config import RunConfig
 from ...data.formats import record_of_label
-from ...errors import ConfigError, UsageError
+from ...errors import UsageError
 from ...evaluation.heldout import heldout_specs
 from ...game.draw import playable_records
 from ...jsonl import from_line, to_line, write_jsonl
@@ -93,12 +93,9 @@ def write_prompt_dataset(run: RunFolder) -> Path:
         The path of the first.
 
     Raises:
-        ConfigError: the configuration asks for what can't be played inside OpenRLHF; every such option is named.
         UsageError: no record is left to play with.
         OutputError: a file can't be written.
     """
-    if problems := list(playing_problems(run.config)):
-        raise ConfigError("OpenRLHF can't play these games:", problems)
     playable_records(run.training_records(), run.config.game)
     files = EngineFiles.of(run.path)
     heldout = run.heldout_records()
@@ -123,38 +120,6 @@ def resume_at(run: RunFolder, step: int) -> None:
     """
     GameCount(EngineFiles.of(run.path).folder).resume(step, run.config.training.games_per_step)
     run.rewind(step)
-
-
-def playing_problems(config: RunConfig) -> Iterator[str]:
-    """What in ``config`` can't be played inside OpenRLHF's rollout engines, as sentences naming the option."""
-    if config.game.no_defender_turn:
-        yield (
-            "game.no_defender_turn lets the frozen reference policy assess, and OpenRLHF's rollout engines hold no "
-            "other model than the one that learns: set it to false, or train with --engine local"
-        )
-    if config.opponents.add_every > 0:
-        yield (
-            "opponents.add_every makes past selves, and OpenRLHF's rollout engines hold no weights but those that "
-            "learn: set it to 0, or train with --engine local"
-        )
-    if config.opponents.fixed is not None and config.opponents.url is None:
-        yield (
-            "opponents.fixed is a model of its own, and OpenRLHF's rollout engines hold no other than the one that "
-            "learns: serve it (vllm serve MODEL --port 8001) and set opponents.url to http://127.0.0.1:8001/v1, or "
-            "train with --engine local"
-        )
-    if config.training.assessor_samples_per_step is not None:
-        yield (
-            "training.assessor_samples_per_step chooses among samples, and OpenRLHF learns from all that it gets: "
-            "unset it, or train with --engine local"
-        )
-    judge = config.judge.fallback if config.judge.kind == "hybrid" else config.judge.kind
-    if judge == "model":
-        option = "judge.fallback" if config.judge.kind == "hybrid" else "judge.kind"
-        yield (
-            f'{option} is "model", which would load the judge into each rollout engine: serve it with `medical-team '
-            f'judge serve`, and set {option} to "remote" and judge.url to its address'
-        )
 
 
 def _heldout_rows(records: list[TrainingRecord], config: RunConfig) -> Iterator[EngineRow]:

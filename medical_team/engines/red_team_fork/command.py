@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ...config import GameConfig, RunConfig
+from ...config import RunConfig
 from ...data.formats import RedTeamForkRow, red_team_fork_row
 from ...game.draw import GameDraw
 from ...jsonl import write_jsonl
@@ -22,8 +22,9 @@ from ..command import (
     common_problems,
     model_argument,
     must_divide,
+    optimizer_deviations,
+    options_of,
     save_interval,
-    split_options,
 )
 from .custom_configs import custom_configs_of, custom_configs_problems
 
@@ -55,10 +56,6 @@ def _rows(run: RunFolder) -> Iterator[RedTeamForkRow]:
             yield red_team_fork_row(replace(record, data_type=record.data_type.vanilla))
 
 
-JUDGE_PATH = "/classify"
-
-# Its diversity metrics divide by zero where a role is absent from a batch: they are never due.
-_NO_DIVERSITY_SCORES = "100000"
 _UPSTREAM_OPTION = re.compile(r"--\w+\.")
 
 
@@ -73,27 +70,87 @@ def red_team_fork_command(
         judge_url: the judge's service.
         is_resuming: whether it goes on from its own last checkpoint.
     """
-    options = [
-        *_machines(config),
-        *_models(config),
-        *_data(config, files, judge_url),
-        *_rollouts(config),
-        *_algorithm(config),
-        *_checkpoints(config, files, is_resuming=is_resuming),
-        *split_options(config.engine.extra_arguments),
-    ]
-    return EngineCommand(tuple(options), {RUN_VARIABLE: str(files.run), **_environment(config)})
+    engine, training, rollout, checkpoints = config.engine, config.training, config.rollout, config.checkpoints
+    options = {
+        "--actor_num_nodes": engine.nodes,
+        "--actor_num_gpus_per_node": engine.gpus_per_node,
+        "--ref_num_nodes": engine.nodes,
+        "--ref_num_gpus_per_node": engine.gpus_per_node,
+        "--colocate_all_models": True,
+        "--vllm_num_engines": engine.vllm_engines,
+        "--vllm_tensor_parallel_size": engine.tensor_parallel_size,
+        "--vllm_gpu_memory_utilization": engine.vllm_memory_fraction,
+        "--vllm_sync_backend": "nccl",
+        "--enforce_eager": engine.enforce_eager,
+        "--vllm_enable_sleep": engine.sleep,
+        "--deepspeed_enable_sleep": engine.sleep,
+        "--pretrain": model_argument(config.policy.model),
+        "--zero_stage": engine.zero_stage,
+        "--bf16": True,
+        "--flash_attn": engine.attention == "flash_attention_2",
+        "--packing_samples": True,
+        "--gradient_checkpointing": config.policy.gradient_checkpointing,
+        "--remote_rm_url": judge_url.rstrip("/") + "/classify",
+        "--prompt_data": str(files.prompts),
+        "--max_samples": training.steps * training.games_per_step,
+        "--prompt_max_len": rollout.max_prompt_tokens,
+        "--generate_max_len": max(rollout.max_revision_tokens, rollout.max_verdict_tokens),
+        # Its spaces matter: `ray job submit` only quotes what has one, and a shell would take bare braces apart.
+        "--custom_configs": json.dumps(custom_configs_of(config.game, config.policy.prompt_date)),
+        "--n_samples_per_prompt": 1,
+        "--rollout_batch_size": training.games_per_step,
+        "--micro_rollout_batch_size": engine.micro_rollout_batch_size,
+        "--temperature": rollout.temperature,
+        # Log-probs are those of the whole distribution.
+        "--top_p": 1.0,
+        "--train_batch_size": training.games_per_step // training.minibatches_per_step,
+        "--micro_train_batch_size": engine.micro_train_batch_size,
+        "--advantage_estimator": "reinforce",
+        "--kl_estimator": "k1",
+        "--init_kl_coef": training.kl_coefficient,
+        "--actor_learning_rate": config.learning_rate,
+        "--actor_loss_coef": 1.0,
+        "--l2": training.weight_decay,
+        "--max_norm": training.max_gradient_norm,
+        "--eps_clip": training.clip_epsilon,
+        # The data file holds every game of the run, so that one episode over it is the whole run.
+        "--num_episodes": 1,
+        "--max_epochs": training.epochs_per_step,
+        "--seed": training.seed,
+        # Never: its diversity metrics divide by zero where a role is absent from a batch.
+        "--diversity_score_steps": 100000,
+        "--save_path": str(files.final),
+        "--ckpt_path": str(files.checkpoints),
+        "--save_steps": save_interval(training.steps, checkpoints.save_every),
+        "--save_hf_ckpt": True,
+        "--disable_ds_ckpt": not engine.save_optimizer,
+        "--max_ckpt_num": engine.save_optimizer and checkpoints.keep_last,
+        "--load_checkpoint": is_resuming,
+        # Of diversity, on prompts that --eval_data would name: without effect else.
+        "--eval_steps": checkpoints.evaluate_every,
+        "--use_tensorboard": str(files.tensorboard),
+        "--wandb_run_name": "red-team-fork",
+    }
+    # What the fork's README asks for, and where its `red_team` lies.
+    environment = {
+        RUN_VARIABLE: str(files.run),
+        "VLLM_USE_V1": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    }
+    if engine.fork is not None:
+        environment["PYTHONPATH"] = str(Path(engine.fork).expanduser().resolve())
+    return EngineCommand(options_of(options, engine.extra_arguments), environment)
 
 
 def red_team_fork_problems(config: RunConfig) -> list[str]:
     """What in ``config`` contradicts the fork, which would notice after minutes of loading, or not at all."""
     problems = [*common_problems(config), *custom_configs_problems(config.game), *_batch_problems(config)]
+    engine, model = config.engine, config.policy.model
+    gpus = engine.nodes * engine.gpus_per_node
     if config.opponents.are_there:
         problems.append("the fork plays no opponents: set opponents.add_every to 0 and unset opponents.fixed")
     if config.training.assessor_samples_per_step is not None:
         problems.append("the fork learns from all samples: unset training.assessor_samples_per_step")
-    engine = config.engine
-    gpus = engine.nodes * engine.gpus_per_node
     if not engine.packing:
         problems.append("engine.packing is false, and the fork's game loop needs packed samples: set it to true")
     if gpus % engine.vllm_engines and engine.vllm_engines % gpus:
@@ -105,11 +162,13 @@ def red_team_fork_problems(config: RunConfig) -> list[str]:
         problems.append(
             "engine.role_baselines is for upstream OpenRLHF: the fork normalises each role by itself. Set it to false"
         )
-    if _is_for_transformers_5_alone(config.policy.model):
+    # Rotary positions stand elsewhere in a folder of transformers 5.
+    model_settings = model_config(model)
+    if "rope_parameters" in model_settings and "rope_theta" not in model_settings:
         problems.append(
-            f"policy.model {config.policy.model} was written by transformers 5, and the fork's transformers 4.50 would "
-            "open it as another model, without its base of rotary positions: write it anew with `medical-team export "
-            f"{config.policy.model} -o DIR --transformers-4`, and name that folder"
+            f"policy.model {model} was written by transformers 5, and the fork's transformers 4.50 would open it as "
+            "another model, without its base of rotary positions: write it anew with `medical-team export "
+            f"{model} -o DIR --transformers-4`, and name that folder"
         )
     problems.extend(
         f"engine.extra_arguments holds {word}, an option of upstream OpenRLHF: the fork's options have no dots"
@@ -119,176 +178,54 @@ def red_team_fork_problems(config: RunConfig) -> list[str]:
     return problems
 
 
-def _is_for_transformers_5_alone(model: str) -> bool:
-    """Whether ``model`` is a folder whose rotary positions transformers 4 wouldn't find, so that it opens another."""
-    config = model_config(model)
-    return "rope_parameters" in config and "rope_theta" not in config
-
-
 def red_team_fork_deviations(config: RunConfig) -> list[str]:
     """Where the fork does something else than the local trainer does for the same ``config``."""
-    deviations: list[str] = []
-    training, engine = config.training, config.engine
-    if training.normalization == "batch":
-        deviations.append("the fork normalises advantages by role: training.normalization = batch is not followed")
-    if training.loss_averaging != "seq-mean-token-mean":
-        deviations.append(
-            "the fork averages over the tokens of a sample, then over samples: training.loss_averaging = "
-            f"{training.loss_averaging} is not followed"
-        )
-    if config.game.undecidable != "void":
-        deviations.append(
-            "the fork drops a revision that its judge can't decide, as Self-RedTeam does: game.undecidable = "
-            f"{config.game.undecidable} is not followed"
-        )
-    if config.game.revision != "note":
-        deviations.append(
-            f"the fork's attackers rewrite whole notes: game.revision = {config.game.revision} is not followed"
-        )
-    if config.game.assessor != "verdict":
-        deviations.append(
-            f"the fork's assessors say Safe or Harmful and nothing else: game.assessor = {config.game.assessor} is not "
-            "followed"
-        )
-    if config.game.no_defender_turn:
+    training, game, engine = config.training, config.game, config.engine
+    # What it does always, the option that says so, and what that option is set to.
+    fixed = (
+        ("normalises advantages by role", "training.normalization", training.normalization, "role"),
+        (
+            "averages over the tokens of a sample, then over samples",
+            "training.loss_averaging",
+            training.loss_averaging,
+            "seq-mean-token-mean",
+        ),
+        (
+            "drops a revision that its judge can't decide, as Self-RedTeam does",
+            "game.undecidable",
+            game.undecidable,
+            "void",
+        ),
+        ("lets attackers rewrite whole notes", "game.revision", game.revision, "note"),
+        ("lets assessors say Safe or Harmful and nothing else", "game.assessor", game.assessor, "verdict"),
+    )
+    deviations = [
+        f"the fork {does}: {option} = {value} is not followed" for does, option, value, only in fixed if value != only
+    ]
+    if game.no_defender_turn:
         extra = engine.vllm_engines * engine.tensor_parallel_size
         deviations.append(
             f"for the frozen assessor of game.no_defender_turn the fork takes {extra} more GPU(s) than "
             "engine.nodes x engine.gpus_per_node; it waits for ever where there are none"
         )
-    deviations.append(
-        "the fork decides itself which half of the notes an attacker rewrites, and plays records under its own labels"
-    )
-    deviations.append("the fork writes no games: what it leaves are checkpoints, TensorBoard curves and its log")
-    if config.training.learning_rate_schedule != "cosine":
-        deviations.append(
-            "the fork warms the learning rate up and lets it fall to a tenth along a cosine: "
-            "training.learning_rate_schedule = constant is not followed"
-        )
-    deviations.append("in the fork AdamW's betas are 0.9 and 0.95")
-    return deviations
-
-
-def custom_configs_json(game: GameConfig, prompt_date: str | None = None) -> str:
-    """The rules of the game as the fork's ``--custom_configs`` takes them.
-
-    ``error_types`` is not among them, since the fork filters nothing: its data file holds the wanted cases alone.
-
-    Raises:
-        UsageError: the fork can't play by them.
-    """
-    # The spaces of the default separators matter: `ray job submit` only quotes what has a space, and a shell would
-    # take bare braces apart.
-    return json.dumps(custom_configs_of(game, prompt_date))
-
-
-def _environment(config: RunConfig) -> Mapping[str, str]:
-    """What the fork's README asks for, and where its ``red_team`` lies."""
-    environment = {"VLLM_USE_V1": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    if config.engine.fork is not None:
-        environment["PYTHONPATH"] = str(Path(config.engine.fork).expanduser().resolve())
-    return environment
-
-
-def _machines(config: RunConfig) -> Iterator[tuple[str, ...]]:
-    engine = config.engine
-    for model in ("actor", "ref"):
-        yield f"--{model}_num_nodes", str(engine.nodes)
-        yield f"--{model}_num_gpus_per_node", str(engine.gpus_per_node)
-    yield ("--colocate_all_models",)
-    yield "--vllm_num_engines", str(engine.vllm_engines)
-    yield "--vllm_tensor_parallel_size", str(engine.tensor_parallel_size)
-    yield "--vllm_gpu_memory_utilization", str(engine.vllm_memory_fraction)
-    yield "--vllm_sync_backend", engine.weight_sync
-    if engine.enforce_eager:
-        yield ("--enforce_eager",)
-    if engine.sleep:
-        yield ("--vllm_enable_sleep",)
-        yield ("--deepspeed_enable_sleep",)
-
-
-def _models(config: RunConfig) -> Iterator[tuple[str, ...]]:
-    engine = config.engine
-    yield "--pretrain", model_argument(config.policy.model)
-    yield "--zero_stage", str(engine.zero_stage)
-    yield ("--bf16",)
-    if engine.attention == "flash_attention_2":
-        yield ("--flash_attn",)
-    yield ("--packing_samples",)
-    if config.policy.gradient_checkpointing:
-        yield ("--gradient_checkpointing",)
-
-
-def _data(config: RunConfig, files: EngineFiles, judge_url: str) -> Iterator[tuple[str, ...]]:
-    training = config.training
-    yield "--remote_rm_url", judge_url.rstrip("/") + JUDGE_PATH
-    yield "--prompt_data", str(files.prompts)
-    yield "--max_samples", str(training.steps * training.games_per_step)
-    yield "--prompt_max_len", str(config.rollout.max_prompt_tokens)
-    yield "--generate_max_len", str(max(config.rollout.max_revision_tokens, config.rollout.max_verdict_tokens))
-    yield "--custom_configs", custom_configs_json(config.game, config.policy.prompt_date)
-
-
-def _rollouts(config: RunConfig) -> Iterator[tuple[str, ...]]:
-    training = config.training
-    yield "--n_samples_per_prompt", "1"
-    yield "--rollout_batch_size", str(training.games_per_step)
-    yield "--micro_rollout_batch_size", str(config.engine.micro_rollout_batch_size)
-    yield "--temperature", str(config.rollout.temperature)
-    # Log-probs are those of the whole distribution.
-    yield "--top_p", "1.0"
-    yield "--train_batch_size", str(training.games_per_step // training.minibatches_per_step)
-    yield "--micro_train_batch_size", str(config.engine.micro_train_batch_size)
-
-
-def _algorithm(config: RunConfig) -> Iterator[tuple[str, ...]]:
-    training = config.training
-    yield "--advantage_estimator", "reinforce"
-    yield "--kl_estimator", "k1"
-    yield "--init_kl_coef", str(training.kl_coefficient)
-    yield "--actor_learning_rate", str(config.learning_rate)
-    yield "--actor_loss_coef", "1.0"
-    yield "--l2", str(training.weight_decay)
-    yield "--max_norm", str(training.max_gradient_norm)
-    yield "--eps_clip", str(training.clip_epsilon)
-    # The data file holds every game of the run, so that one episode over it is the whole run.
-    yield "--num_episodes", "1"
-    yield "--max_epochs", str(training.epochs_per_step)
-    yield "--seed", str(training.seed)
-    yield "--diversity_score_steps", _NO_DIVERSITY_SCORES
-
-
-def _checkpoints(config: RunConfig, files: EngineFiles, *, is_resuming: bool) -> Iterator[tuple[str, ...]]:
-    checkpoints = config.checkpoints
-    yield "--save_path", str(files.final)
-    yield "--ckpt_path", str(files.checkpoints)
-    yield "--save_steps", str(save_interval(config.training.steps, checkpoints.save_every))
-    yield ("--save_hf_ckpt",)
-    if config.engine.save_optimizer:
-        yield "--max_ckpt_num", str(checkpoints.keep_last)
-    else:
-        yield ("--disable_ds_ckpt",)
-    if is_resuming:
-        yield ("--load_checkpoint",)
-    # Of diversity, on prompts that --eval_data would name: without effect else.
-    yield "--eval_steps", str(checkpoints.evaluate_every)
-    yield "--use_tensorboard", str(files.tensorboard)
-    yield "--wandb_run_name", "red-team-fork"
+    return [
+        *deviations,
+        "the fork decides itself which half of the notes an attacker rewrites, and plays records under its own labels",
+        "the fork writes no games: what it leaves are checkpoints, TensorBoard curves and its log",
+        *optimizer_deviations("the fork", config),
+    ]
 
 
 def _batch_problems(config: RunConfig) -> Iterator[str]:
     training, engine = config.training, config.engine
     gpus = engine.nodes * engine.gpus_per_node
-    games = training.games_per_step
+    games, minibatches = training.games_per_step, training.minibatches_per_step
     if games % gpus:
         yield f"training.games_per_step is {games}, and the fork shares it out evenly on {gpus} GPUs: take a multiple"
-        return
-    if games % training.minibatches_per_step:
+    elif games % minibatches:
+        yield from must_divide("training.minibatches_per_step", minibatches, 1, games, "training.games_per_step")
+    else:
         yield from must_divide(
-            "training.minibatches_per_step", training.minibatches_per_step, 1, games, "training.games_per_step"
-        )
-        return
-    yield from must_divide(
-        "engine.micro_train_batch_size", engine.micro_train_batch_size, gpus, games // training.minibatches_per_step,
-        "the fork's training batch, training.games_per_step over training.minibatches_per_step",
-    )  # fmt: skip
+            "engine.micro_train_batch_size", engine.micro_train_batch_size, gpus, games // minibatches,
+            "the fork's training batch, training.games_per_step over training.minibatches_per_step",
+        )  # fmt: skip

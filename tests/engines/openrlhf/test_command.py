@@ -8,6 +8,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from medical_team.config import RunConfig
 from medical_team.engines.checks import ParserVerdict, check_with_parser
 from medical_team.engines.command import EngineFiles
 from medical_team.engines.openrlhf.command import openrlhf_command, openrlhf_deviations, openrlhf_problems
-from medical_team.errors import ConfigError
+from medical_team.game_config import OpponentConfig
 from medical_team.runs.config_file import load_config, load_preset, preset_names
 from needs import OPENRLHF
 
@@ -197,12 +198,29 @@ def test_other_options_are_passed_on(words: tuple[str, str]) -> None:
     assert openrlhf_problems(launchable(extra_arguments=words)) == []
 
 
-def test_gloo_is_no_way_to_send_weights(tmp_path: Path) -> None:
-    settings = tmp_path / "run.toml"
-    settings.write_text('[engine]\nkind = "openrlhf"\nweight_sync = "gloo"\n')
+@pytest.mark.parametrize(
+    ("section", "changes", "told"),
+    [
+        ("game", {"no_defender_turn": True}, "game.no_defender_turn lets the frozen reference policy assess"),
+        ("judge", {"kind": "model"}, 'judge.kind is "model"'),
+        ("judge", {"kind": "hybrid", "fallback": "model"}, 'judge.fallback is "model"'),
+        ("opponents", {"fixed": "some/model"}, "serve it (vllm serve MODEL --port 8001) and set opponents.url"),
+        ("opponents", {"add_every": 5}, "opponents.add_every makes past selves"),
+        ("training", {"assessor_samples_per_step": 8}, "training.assessor_samples_per_step chooses among samples"),
+    ],
+)
+def test_what_can_not_be_played_inside_is_told(section: str, changes: dict[str, Any], told: str) -> None:
+    config = launchable()
 
-    with pytest.raises(ConfigError, match=r"weight_sync.*nccl"):
-        load_config(settings)
+    [problem] = openrlhf_problems(replace(config, **{section: replace(getattr(config, section), **changes)}))
+
+    assert told in problem
+
+
+def test_a_frozen_opponent_plays_where_it_is_served() -> None:
+    served = OpponentConfig(fixed="some/model", url="http://127.0.0.1:8001/v1")
+
+    assert openrlhf_problems(replace(launchable(), opponents=served)) == []
 
 
 def test_adapters_and_separate_roles_are_refused_with_the_way_out() -> None:

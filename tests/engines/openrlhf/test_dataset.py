@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import multiprocessing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from builders import a_record
-from medical_team.config import GameConfig, JudgeConfig, RunConfig
 from medical_team.engines.openrlhf.dataset import (
     HeldoutTicket,
     TrainingTicket,
-    playing_problems,
     read_label,
     resume_at,
     write_prompt_dataset,
 )
 from medical_team.engines.openrlhf.game_files import GameCount, Place
-from medical_team.errors import ConfigError, DataError, UsageError
-from medical_team.game_config import OpponentConfig
+from medical_team.errors import DataError, UsageError
 from medical_team.jsonl import to_line
 from medical_team.records import DataType
 from openrlhf_rollouts import a_run, rows_of
@@ -47,31 +43,6 @@ def test_writing_it_again_changes_nothing(tmp_path: Path) -> None:
     assert write_prompt_dataset(run) == run.path / "engine" / "prompts.jsonl"
 
     assert {path.name: path.read_bytes() for path in (run.path / "engine").iterdir()} == before
-
-
-def test_what_can_not_be_played_is_told_at_once(tmp_path: Path) -> None:
-    config = RunConfig(game=GameConfig(no_defender_turn=True), judge=JudgeConfig(kind="hybrid", fallback="model"))
-    problems = list(playing_problems(config))
-
-    assert [problem.split()[0] for problem in problems] == ["game.no_defender_turn", "judge.fallback"]
-    assert list(playing_problems(RunConfig(judge=JudgeConfig(kind="remote", url="http://127.0.0.1:1")))) == []
-    run = a_run(tmp_path / "run")
-    run.config = replace(run.config, judge=JudgeConfig(kind="model"))
-    with pytest.raises(ConfigError, match=r"judge\.kind"):
-        write_prompt_dataset(run)
-
-
-def test_a_frozen_opponent_plays_where_it_is_served_and_past_selves_do_not() -> None:
-    loaded = OpponentConfig(fixed="some/model")
-    served = replace(loaded, url="http://127.0.0.1:8001/v1")
-
-    (told,) = playing_problems(RunConfig(opponents=loaded))
-    (also_told,) = playing_problems(RunConfig(opponents=OpponentConfig(add_every=5)))
-
-    assert "vllm serve" in told
-    assert "opponents.url" in told
-    assert "opponents.add_every" in also_told
-    assert list(playing_problems(RunConfig(opponents=served))) == []
 
 
 def test_a_record_is_a_label_too() -> None:

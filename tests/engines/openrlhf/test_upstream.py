@@ -232,7 +232,7 @@ def test_what_can_not_be_played_is_told_when_the_engine_starts(
     monkeypatch.setenv("MEDICAL_TEAM_RUN", str(tmp_path / "other"))
 
     with (
-        pytest.raises(Exception, match=r'judge\.fallback is "model"'),
+        pytest.raises(Exception, match="the judge 'model' was asked for where no model can be loaded"),
         rollout_actor(upstream, ScriptedVllm(), asyncio.new_event_loop),
     ):
         pass
