@@ -24,7 +24,7 @@ from ..engines.launch import (
     run_engine,
     write_inputs,
 )
-from ..engines.openrlhf.engine_rollout import check_opponent_server
+from ..engines.openrlhf.calls import check_opponent_server
 from ..errors import EngineError, UsageError
 from ..report.display import replacement_summary, void_summary
 from ..rl.model_card import criteria_table, figures_table, model_card
@@ -118,10 +118,10 @@ def _run(run: RunFolder, launch: Launch) -> int:
 
 def _conclude(run: RunFolder, launch: Launch, result: LaunchResult) -> int:
     """Say what came of it and how to go on. Returns the exit status."""
-    for problem in result.models.problems:
+    for problem in result.problems:
         remark(f"warning: {problem}")
     status, is_stopped = result.ending.status, result.ending.is_stopped
-    if status == 0 and result.models.is_final_there and not is_stopped:
+    if status == 0 and run.final_path.is_dir() and not is_stopped:
         say(_summary(run, launch))
         return 0
     if is_stopped:

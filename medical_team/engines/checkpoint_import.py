@@ -10,10 +10,8 @@ import shutil
 import struct
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from ..engine_config import EngineKind
 from ..files import atomic_folder
 from ..model_files import CONFIG_FILE, PICKLE_SUFFIXES, has_tokenizer, read_json_object, weight_files
 from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo
@@ -70,53 +68,44 @@ _NAME = re.compile(r"global_step(\d+)_hf")
 _CARD = "README.md"
 
 
-@dataclass(frozen=True)
-class ImportedModels:
-    """What was brought into the run."""
+def import_models(
+    run: RunFolder, write_card: WriteCard, *, is_over: bool = True, settled_seconds: float = 60.0
+) -> list[str]:
+    """Bring what the engine of ``run`` has written into the run. The caller holds the run's lock.
 
-    steps: tuple[int, ...] = ()
-    """After which the checkpoints that are new stand."""
-    is_final_there: bool = False
-    problems: tuple[str, ...] = ()
-    """Folders that are not whole, and why; they stay where the engine wrote them."""
+    Args:
+        run: whose engine.
+        write_card: writes the model card of each.
+        is_over: whether the engine has ended. While it runs, only checkpoints come that nobody has written to for
+            ``settled_seconds``, so that they don't pile up.
+        settled_seconds: see ``is_over``.
 
-
-def import_models(run: RunFolder, write_card: WriteCard) -> ImportedModels:
-    """Bring what the engine of ``run`` has written into the run, once it has ended. The caller holds the run's lock.
+    Returns:
+        Which folders are not whole at its end, and why; they stay where the engine wrote them.
 
     Raises:
         OutputError: a folder can't be written; the engine's own stays.
     """
     files = EngineFiles.of(run.path)
-    steps: list[int] = []
     problems: list[str] = []
+    is_any_taken = False
     for step, folder in _engine_checkpoints(files):
+        if not is_over and time.time() - _last_change(folder) < settled_seconds:
+            continue
         if problem := folder_problem(folder):
             problems.append(f"{folder} is left as it is: {problem}")
             continue
-        _take_checkpoint(run, step, folder, write_card)
-        steps.append(step)
-    _prune(run)
-    problem = _take_final(run, files, write_card)
-    if problem is not None:
-        problems.append(problem)
-    return ImportedModels(tuple(steps), run.final_path.is_dir(), tuple(problems))
-
-
-def import_settled_checkpoints(run: RunFolder, write_card: WriteCard, *, settled_seconds: float = 60.0) -> list[int]:
-    """Bring in checkpoints while the engine runs, so that they don't pile up: whole ones that nobody writes to.
-
-    Raises:
-        OutputError: a folder can't be written; the engine's own stays.
-    """
-    taken: list[int] = []
-    for step, folder in _engine_checkpoints(EngineFiles.of(run.path)):
-        if time.time() - _last_change(folder) >= settled_seconds and folder_problem(folder) is None:
-            _take_checkpoint(run, step, folder, write_card)
-            taken.append(step)
-    if taken:
-        _prune(run)
-    return taken
+        with atomic_folder(run.checkpoints.path_of(step)) as new:
+            _link_model(folder, new / POLICY_FOLDER, step, write_card)
+            CheckpointInfo(step, run.config.policy.adaptation, engine=run.config.engine.kind).write(new)
+        shutil.rmtree(folder, ignore_errors=True)
+        is_any_taken = True
+    if is_any_taken:
+        best = run.checkpoints.best()
+        run.checkpoints.prune(run.config.checkpoints.keep_last, best.step if best else None)
+    if not is_over:
+        return []
+    return [*problems, *_take_final(run, files, write_card)]
 
 
 def last_resumable_step(run: RunFolder) -> int | None:
@@ -141,56 +130,34 @@ def _last_change(folder: Path) -> float:
     return max((path.stat().st_mtime for path in [folder, *folder.rglob("*")]), default=0.0)
 
 
-def _take_checkpoint(run: RunFolder, step: int, folder: Path, write_card: WriteCard) -> None:
-    with atomic_folder(run.checkpoints.path_of(step)) as new:
-        _link_model(folder, new / POLICY_FOLDER, step, write_card)
-        CheckpointInfo(step, run.config.policy.adaptation, engine=run.config.engine.kind).write(new)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _take_final(run: RunFolder, files: EngineFiles, write_card: WriteCard) -> str | None:
-    """Make the run's final model. Returns why an engine's final folder was not taken over."""
-    kind: EngineKind = run.config.engine.kind
-    if kind == "openrlhf":
-        source, is_own = files.final, True
-        if not source.is_dir():
-            return None
-    else:
-        # The fork saves nothing when it ends: the model of its last step is the final one.
-        source, is_own = run.checkpoints.path_of(run.total_steps) / POLICY_FOLDER, False
-        if not source.is_dir():
-            return None
+def _take_final(run: RunFolder, files: EngineFiles, write_card: WriteCard) -> Iterator[str]:
+    """Make the run's final model, or give the reason why the engine's is not taken over."""
+    source = files.final
+    if run.config.engine.kind == "red-team-fork":
+        # It saves nothing when it ends: the model of its last step is the final one.
+        source = run.checkpoints.path_of(run.total_steps) / POLICY_FOLDER
+    if not source.is_dir():
+        return
     if problem := folder_problem(source):
-        return f"{source} is left as it is: {problem}"
+        yield f"{source} is left as it is: {problem}"
+        return
     with atomic_folder(run.final_path) as new:
         _link_model(source, new, run.total_steps, write_card)
-    if is_own:
-        shutil.rmtree(source, ignore_errors=True)
-    return None
+    # Only what was the engine's.
+    shutil.rmtree(files.final, ignore_errors=True)
 
 
 def _link_model(source: Path, target: Path, step: int, write_card: WriteCard) -> None:
-    target.mkdir(parents=True, exist_ok=True)
     # Not shutil.copytree: it fails where a file system refuses to set permissions and times.
-    for path in sorted(source.rglob("*")):
-        place = target / path.relative_to(source)
-        if path.is_dir():
-            place.mkdir(exist_ok=True)
-        else:
-            _link_or_copy(path, place)
+    for path in source.rglob("*"):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, place)
+            except OSError:
+                # Another file system, or one without links.
+                shutil.copyfile(path, place)
     # Written anew: the linked file is the engine's too.
     (target / _CARD).unlink(missing_ok=True)
     write_card(target, step)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        # Another file system, or one without links.
-        shutil.copyfile(source, target)
-
-
-def _prune(run: RunFolder) -> None:
-    best = run.checkpoints.best()
-    run.checkpoints.prune(run.config.checkpoints.keep_last, best.step if best else None)

@@ -9,7 +9,6 @@ run_engine      start, follow, import games and models
 
 from __future__ import annotations
 
-import contextlib
 import re
 import subprocess
 import time
@@ -26,7 +25,7 @@ from ..files import atomic_text
 from ..network.proxies import is_address, is_on_this_machine
 from ..records import TrainingRecord
 from ..runs.folder import RunFolder
-from .checkpoint_import import ImportedModels, WriteCard, import_models, import_settled_checkpoints
+from .checkpoint_import import WriteCard, import_models
 from .checks import JudgeProbe, check_judge, check_judge_without_cases, check_with_parser, needs_token
 from .command import EngineCommand, EngineFiles, shell_text
 from .installed import (
@@ -40,7 +39,7 @@ from .installed import (
 )
 from .openrlhf.command import openrlhf_command, openrlhf_deviations, openrlhf_problems
 from .openrlhf.dataset import resume_at, write_prompt_dataset
-from .openrlhf.game_import import import_games
+from .openrlhf.game_import import GameImport
 from .process import (
     Ending,
     Submission,
@@ -97,9 +96,8 @@ class LaunchResult:
     """What came of a launch."""
 
     ending: Ending
-    games: int
-    """Imported into the run; the fork writes none."""
-    models: ImportedModels
+    problems: list[str]
+    """Models that are not whole, and why."""
 
 
 def prepare(config: RunConfig, path: Path, *, has_heldout: bool, is_resuming: bool = False) -> Launch:
@@ -193,49 +191,34 @@ def run_engine(run: RunFolder, launch: Launch, stream: IO[str], notify: Notify, 
         EngineError: it can't be started.
         MedicalTeamError: what it left can't be imported; it stays where it is.
     """
-    imports = _Imports(run, launch.kind, write_card, notify)
-    ending = follow(launch.submission, launch.files.log, stream, notify, imports.while_running)
-    if ending.status != 0 and not ending.is_stopped:
-        ending = _ending_of_job(ending, launch.submission, notify, imports.while_running)
-    if launch.config.engine.submission == "direct":
-        wait_for_leftovers(launch.files.run, notify)
-    return LaunchResult(ending, *imports.at_the_end())
+    games = GameImport(run) if launch.kind == "openrlhf" else None
+    is_failing = False
 
-
-class _Imports:
-    """Brings games and models home, now and then while the engine runs and all of them at its end."""
-
-    def __init__(self, run: RunFolder, kind: EngineKind, write_card: WriteCard, notify: Notify) -> None:
-        self._run = run
-        self._has_games = kind == "openrlhf"
-        self._write_card = write_card
-        self._notify = notify
-        self._is_failing = False
-        self._games = 0
-        self._steps: tuple[int, ...] = ()
-
-    def while_running(self) -> None:
-        if self._is_failing:
+    def import_now() -> None:
+        nonlocal is_failing
+        if is_failing:
             return
         try:
-            self._games += import_games(self._run) if self._has_games else 0
-            self._steps += tuple(import_settled_checkpoints(self._run, self._write_card))
+            if games is not None:
+                games.bring()
+            import_models(run, write_card, is_over=False)
         except (MedicalTeamError, OSError) as error:
             # The engine goes on; at its end the same problem is raised.
-            self._is_failing = True
-            self._notify(f"warning: games and checkpoints can't be imported now: {error}")
+            is_failing = True
+            notify(f"warning: games and checkpoints can't be imported now: {error}")
 
-    def at_the_end(self) -> tuple[int, ImportedModels]:
-        # Models come home also where games can't.
-        with contextlib.ExitStack() as stack:
-            if self._has_games:
-                stack.callback(self._import_last_games)
-            models = import_models(self._run, self._write_card)
-        steps = tuple(sorted({*self._steps, *models.steps}))
-        return self._games, ImportedModels(steps, models.is_final_there, models.problems)
-
-    def _import_last_games(self) -> None:
-        self._games += import_games(self._run, is_over=True)
+    ending = follow(launch.submission, launch.files.log, stream, notify, import_now)
+    if ending.status != 0 and not ending.is_stopped:
+        ending = _ending_of_job(ending, launch.submission, notify, import_now)
+    if launch.config.engine.submission == "direct":
+        wait_for_leftovers(launch.files.run, notify)
+    try:
+        problems = import_models(run, write_card)
+    finally:
+        # Games come home also where models can't.
+        if games is not None:
+            games.bring(is_over=True)
+    return LaunchResult(ending, problems)
 
 
 def _engine_problems(config: RunConfig) -> Iterator[str]:

@@ -12,12 +12,7 @@ import pytest
 import fake_engine
 from builders import synthetic_records
 from medical_team.config import RunConfig
-from medical_team.engines.checkpoint_import import (
-    folder_problem,
-    import_models,
-    import_settled_checkpoints,
-    last_resumable_step,
-)
+from medical_team.engines.checkpoint_import import folder_problem, import_models, last_resumable_step
 from medical_team.engines.command import EngineFiles
 from medical_team.runs.folder import RunFolder
 
@@ -87,10 +82,8 @@ def test_checkpoints_become_the_runs_own_and_the_forks_last_one_its_final_model(
     for step in (2, 4):
         saved(run, step)
 
-    imported = import_models(run, write_card)
+    assert import_models(run, write_card) == []
 
-    assert imported.steps == (2, 4)
-    assert imported.is_final_there
     assert run.checkpoints.steps() == [2, 4]
     assert (run.checkpoints.path_of(2) / "policy/README.md").read_text() == "after 2 steps"
     assert (run.final_path / "README.md").read_text() == "after 4 steps"
@@ -108,11 +101,11 @@ def test_weights_are_linked_and_not_copied(run: RunFolder) -> None:
 def test_half_a_checkpoint_stays_where_it_is(run: RunFolder) -> None:
     folder = saved(run, 4, is_half=True)
 
-    imported = import_models(run, write_card)
+    (problem,) = import_models(run, write_card)
 
-    assert imported.steps == ()
-    assert not imported.is_final_there
-    assert [str(folder) in problem for problem in imported.problems] == [True]
+    assert str(folder) in problem
+    assert run.checkpoints.steps() == []
+    assert not run.final_path.exists()
     assert folder.is_dir()
 
 
@@ -120,15 +113,17 @@ def test_importing_again_changes_nothing(run: RunFolder) -> None:
     saved(run, 4)
     import_models(run, write_card)
 
-    assert import_models(run, write_card).steps == ()
+    assert import_models(run, write_card) == []
     assert run.checkpoints.steps() == [4]
 
 
 def test_while_the_engine_runs_only_what_nobody_writes_to_is_taken(run: RunFolder) -> None:
     saved(run, 2)
 
-    assert import_settled_checkpoints(run, write_card, settled_seconds=3600) == []
-    assert import_settled_checkpoints(run, write_card, settled_seconds=0) == [2]
+    import_models(run, write_card, is_over=False, settled_seconds=3600)
+    assert run.checkpoints.steps() == []
+    import_models(run, write_card, is_over=False, settled_seconds=0)
+    assert run.checkpoints.steps() == [2]
 
 
 def test_a_card_that_cant_be_written_leaves_the_engines_model_where_it_is(run: RunFolder) -> None:

@@ -2,8 +2,8 @@
 
 OpenRLHF wants one sample of each call. Two sibling calls play one adversarial game, of which the first returns the
 attacker's sample and the second the assessor's. Where one role alone learns, as in a vanilla game, which has no
-attacker turn, or against a frozen opponent, each returns that role's sample of a game of its own. A call without a
-sibling plays alone. What goes wrong in a game makes it void, with its reason on the disk.
+attacker turn, or against a frozen opponent, each returns that role's sample of a game of its own. What goes wrong in a
+game makes it void, with its reason on the disk.
 
 Every sample for training has something to learn from: OpenRLHF's trainer divides by the number of action tokens of a
 micro-batch, and a void game's sample alone in one would end the run. In its place another game of the step is played.
@@ -17,8 +17,7 @@ import os
 import sys
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,11 +36,18 @@ from ...policy.chat import chat_template_problem
 from ...records import LIVING, Game, GameSpec, GameState, Role, TrainingRecord
 from ...runs.folder import RunFolder
 from ..command import RUN_VARIABLE, EngineFiles
+from .calls import (
+    Echo,
+    EngineRollout,
+    EngineSample,
+    RolloutEngine,
+    empty_sample,
+    heldout_sample,
+    opponent_rollout,
+    training_sample,
+)
 from .dataset import HeldoutTicket, TrainingTicket, read_label
-from .engine_rollout import EngineRollout, OpponentServer, RolloutEngine
-from .engine_samples import Echo, EngineSample, empty_sample, heldout_sample, training_sample
-from .game_files import SECOND, GameCount, GameFiles, Place, PlayedGame, Problem, RoleBaselines, read_part_files
-from .pairing import Pairing
+from .game_files import SECOND, GameCount, GameFiles, Place, PlayedGame, RoleBaselines, read_part_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -78,6 +84,49 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+class Pairing:
+    """Pairs the calls that OpenRLHF makes for one prompt: of two siblings the first plays for both.
+
+    OpenRLHF gathers ``n_samples_per_prompt`` calls for a prompt on one event loop, and each must return one sample.
+    What tells siblings is the object of sampling parameters that they share, since each remote call brings its own;
+    prompts and labels may be equal by chance.
+    """
+
+    def __init__(self) -> None:
+        # By the id of the object: whoever waits here holds it, so that no other has that id meanwhile.
+        self._waiting: dict[int, asyncio.Future[EngineSample]] = {}
+
+    async def join(
+        self, key: object, play_pair: Callable[[], Awaitable[tuple[EngineSample, EngineSample]]]
+    ) -> EngineSample:
+        """One result of ``play_pair``, which the first of two calls with the object ``key`` runs for both.
+
+        Must be the first thing that a call awaits.
+
+        Raises:
+            EngineError: there is no sibling, or the one that played was cancelled or failed.
+        """
+        if (first := self._waiting.pop(id(key), None)) is not None:
+            return await first
+        second: asyncio.Future[EngineSample] = asyncio.get_running_loop().create_future()
+        self._waiting[id(key)] = second
+        try:
+            # The first steps of all siblings run before one turn of the loop is over.
+            await asyncio.sleep(0)
+            if self._waiting.get(id(key)) is second:
+                raise EngineError("a call for a sample has no sibling: set --rollout.n_samples_per_prompt 2")
+            own, others = await play_pair()
+        except BaseException as error:
+            if self._waiting.get(id(key)) is second:
+                del self._waiting[id(key)]
+            elif not second.done():
+                second.set_exception(EngineError(f"the sibling ended: {type(error).__name__}: {error}"))
+            raise
+        if not second.done():
+            second.set_result(others)
+        return own
+
+
 @dataclass(frozen=True)
 class _Call:
     """One call of OpenRLHF."""
@@ -101,7 +150,7 @@ class GameAgent:
         self._day = config.policy.day
         self._judge = judge
         self._opponents = OpponentDraw(config.opponents, config.game, seed=training.seed)
-        self._opponent = OpponentServer(config, say) if config.opponents.url is not None else None
+        self._opponent = opponent_rollout(config, say)
         self._draw = GameDraw(
             run.training_records(), config.game, games_per_step=training.games_per_step, seed=training.seed
         )
@@ -111,14 +160,12 @@ class GameAgent:
         self._baselines = RoleBaselines() if config.engine.role_baselines else None
         if self._baselines is not None:
             self._baselines.resume(_counting_games(folder))
-        self._pairing = Pairing[EngineSample]()
+        self._pairing = Pairing()
         self._count = GameCount(folder)
         self._files = GameFiles(folder)
         # One thread for the disk, which may be slow, so that lines and counts come one after another.
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="games")
         self._tokenizer: PreTrainedTokenizerBase | None = None
-        self._heldout_plays = Counter[str]()
-        self._is_alone_told = False
         self._is_template_checked = False
 
     async def execute(
@@ -144,13 +191,13 @@ class GameAgent:
         )
         filler = self._tokenizer.eos_token_id
         has_log_probs = sampling_params.logprobs is not None
-        echo = Echo(prompt, label, images, has_log_probs, filler if isinstance(filler, int) else 0)
+        echo = Echo(prompt, label, has_log_probs, filler if isinstance(filler, int) else 0)
         call = _Call(rollout, echo)
         try:
             self._check_chat_template(self._tokenizer)
             return await self._answer(call, sampling_params)
         except Exception as error:
-            await self._report_problem(label, error)
+            say(f"a call could not play: {type(error).__name__}: {error}")
             if _is_heldout(label):
                 return empty_sample(echo, is_void=True)
             raise error if isinstance(error, EngineError) else EngineError(f"a call could not play: {error}") from error
@@ -167,9 +214,7 @@ class GameAgent:
         if isinstance(asked, HeldoutTicket):
             return await self._evaluate(asked, call)
         record = None if isinstance(asked, TrainingTicket) else asked
-        return await self._pairing.join(
-            sampling_params, lambda: self._play_pair(record, call), lambda: self._play_alone(record, call)
-        )
+        return await self._pairing.join(sampling_params, lambda: self._play_pair(record, call))
 
     async def _play_pair(self, record: TrainingRecord | None, call: _Call) -> tuple[EngineSample, EngineSample]:
         place, spec = await self._next_spec(record)
@@ -185,16 +230,6 @@ class GameAgent:
         slots = enumerate(zip(games, roles, strict=True))
         samples = [await self._sample(played, role, place, slot, call) for slot, (played, role) in slots]
         return samples[0], samples[1]
-
-    async def _play_alone(self, record: TrainingRecord | None, call: _Call) -> EngineSample:
-        if not self._is_alone_told:
-            self._is_alone_told = True
-            say("a call for a sample has no sibling, so that no attacker learns: set --rollout.n_samples_per_prompt 2")
-        place, spec = await self._next_spec(record)
-        learners = _learners(spec)
-        role = learners[-1]
-        played = await self._play(spec, call, place.attempt, is_attacker_trained=role is Role.ATTACKER)
-        return await self._sample(played, role, place, 0, call)
 
     async def _sample(self, played: PlayedGame, role: Role, place: Place, slot: int, call: _Call) -> EngineSample:
         """The sample of ``role``; where nothing can be learnt from it, that of an assessor of another game of the step.
@@ -234,11 +269,7 @@ class GameAgent:
         )
         if ticket.number >= len(specs):
             raise UsageError(f"there is no held-out note {ticket.number}: write the run's engine/heldout.jsonl again")
-        spec = specs[ticket.number]
-        self._heldout_plays[spec.id] += 1
-        if self._heldout_plays[spec.id] > 1:
-            spec = replace(spec, id=f"{spec.id}-play-{self._heldout_plays[spec.id]}")
-        played = await self._play(spec, call, len(attempts.first_steps) - 1, is_heldout=True)
+        played = await self._play(specs[ticket.number], call, len(attempts.first_steps) - 1, is_heldout=True)
         return heldout_sample(played.game, call.echo)
 
     async def _next_spec(self, record: TrainingRecord | None) -> tuple[Place, GameSpec]:
@@ -260,15 +291,36 @@ class GameAgent:
         """Play, rule, score and save one game. What goes wrong makes it void."""
         started = time.time()
         rules = self._heldout_rules if is_heldout else self._rules
-        table = _Table(rules, call.rollout, self._opponent, opened(spec))
+        game = opened(spec)
         try:
-            await table.play(is_attacker_trained=is_attacker_trained)
-            ruled = await rule_games_async([table.game], self._judge, self._config.game.undecidable)
+            async for further in self._turns(game, rules, call, is_attacker_trained=is_attacker_trained):
+                game = further
+            ruled = await rule_games_async([game], self._judge, self._config.game.undecidable)
             game = score(ruled, self._config.game)[0]
         except Exception as error:  # noqa: BLE001 - an engine may fail in any way: that voids a game, not the run
-            game = _failed(table.game, error)
+            game = _failed(game, error)
         played = self._with_baselines(PlayedGame(attempt, is_heldout, started, time.time(), game))
         return await self._saved(played)
+
+    async def _turns(
+        self, game: Game, rules: TurnRules, call: _Call, *, is_attacker_trained: bool
+    ) -> AsyncIterator[Game]:
+        """``game`` after each of its turns."""
+        if game.spec.data_type.is_adversarial:
+            request = rules.attacker_request(game)
+            game = rules.attacked(game, request, await self._reply(request, call))
+            if not is_attacker_trained:
+                game = replace(game, turns=tuple(replace(turn, is_trained=False) for turn in game.turns))
+            yield game
+        if game.state is GameState.AWAITING_RULING:
+            request = rules.assessor_request(game)
+            yield rules.assessed(game, request, await self._reply(request, call))
+
+    async def _reply(self, request: RolloutRequest, call: _Call) -> Reply | PromptTooLong:
+        if request.speaker.is_living or self._opponent is None:
+            return await call.rollout.generate(request)
+        (reply,) = await asyncio.to_thread(self._opponent.generate, [request])
+        return reply
 
     def _with_baselines(self, played: PlayedGame) -> PlayedGame:
         if self._baselines is None or played.is_heldout:
@@ -286,14 +338,6 @@ class GameAgent:
             played = replace(played, game=void, attacker_baseline=None, assessor_baseline=None)
             await self._on_disk(lambda: self._files.write(played))
         return played
-
-    async def _report_problem(self, label: str, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"
-        say(f"a call could not play: {reason}")
-        try:
-            await self._on_disk(lambda: self._files.write_problem(Problem(time.time(), label, reason)))
-        except MedicalTeamError as second:
-            say(str(second))
 
     async def _on_disk(self, work: Callable[[], _ResultT]) -> _ResultT:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
@@ -318,32 +362,6 @@ def _counting_games(folder: Path) -> Iterator[PlayedGame]:
     for played in read_part_files(folder):
         if not played.is_heldout and not attempts.is_superseded(played.attempt, played.game.spec.step):
             yield played
-
-
-class _Table:
-    """One game while it is played: after an exception it still holds the turns that were played."""
-
-    def __init__(self, rules: TurnRules, rollout: EngineRollout, opponent: OpponentServer | None, game: Game) -> None:
-        self._rules = rules
-        self._rollout = rollout
-        self._opponent = opponent
-        self.game = game
-
-    async def play(self, *, is_attacker_trained: bool) -> None:
-        if self.game.spec.data_type.is_adversarial:
-            request = self._rules.attacker_request(self.game)
-            self.game = self._rules.attacked(self.game, request, await self._reply(request))
-            if not is_attacker_trained:
-                turns = tuple(replace(turn, is_trained=False) for turn in self.game.turns)
-                self.game = replace(self.game, turns=turns)
-        if self.game.state is GameState.AWAITING_RULING:
-            request = self._rules.assessor_request(self.game)
-            self.game = self._rules.assessed(self.game, request, await self._reply(request))
-
-    async def _reply(self, request: RolloutRequest) -> Reply | PromptTooLong:
-        if request.speaker.is_living or self._opponent is None:
-            return await self._rollout.generate(request)
-        return await self._opponent.generate(request)
 
 
 def _failed(game: Game, error: Exception) -> Game:

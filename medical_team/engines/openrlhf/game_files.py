@@ -10,13 +10,12 @@ import socket
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain, count
 from pathlib import Path
+from uuid import uuid4
 
 from pydantic import ValidationError
 
 from ...errors import DataError, OutputError
-from ...files import cannot_write
 from ...jsonl import from_line, to_line, validation_problems
 from ...records import Closed, Game, Role
 from ...runs.append import LineTail, append_lines
@@ -50,15 +49,6 @@ class PlayedGame(Closed):
         return self.attacker_baseline if role is Role.ATTACKER else self.assessor_baseline
 
 
-@dataclass(frozen=True)
-class Problem(Closed):
-    """Why a call could not play any game."""
-
-    time: float
-    label: str
-    reason: str
-
-
 def read_part_files(folder: Path) -> Iterator[PlayedGame]:
     """All games in the part files of ``folder``, file by file. A line that is being written is passed over.
 
@@ -70,12 +60,12 @@ def read_part_files(folder: Path) -> Iterator[PlayedGame]:
 
 
 class GameFiles:
-    """The part files of this process in ``folder``. A file appears with its first line."""
+    """The part file of this process in ``folder``. It appears with its first line."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._games: Path | None = None
-        self._problems: Path | None = None
+        host = _UNUSUAL.sub("-", socket.gethostname())
+        # By chance, and not by the process's number: containers give theirs the same again and again.
+        self._games = folder / f"games-{host}-{uuid4().hex[:12]}.jsonl"
 
     def write(self, played: PlayedGame) -> None:
         """Append a game; it is on the disk when this returns.
@@ -84,33 +74,7 @@ class GameFiles:
             ValueError: it holds a number that is not finite.
             OutputError: it can't be written.
         """
-        line = to_line(played)
-        self._games = self._games or self._new_file("games")
-        append_lines(self._games, [line])
-
-    def write_problem(self, problem: Problem) -> None:
-        """Append a problem; raises as :meth:`write` does."""
-        self._problems = self._problems or self._new_file("problems")
-        append_lines(self._problems, [to_line(problem)])
-
-    def _new_file(self, kind: str) -> Path:
-        host = _UNUSUAL.sub("-", socket.gethostname())
-        stem = f"{kind}-{host}-{os.getpid()}"
-        # Containers give their processes the same number again and again.
-        names = chain([f"{stem}.jsonl"], (f"{stem}-{number}.jsonl" for number in count(2)))
-        return next(path for path in map(self._folder.joinpath, names) if _is_made(path))
-
-
-def _is_made(path: Path) -> bool:
-    """Make the file ``path``; False where there is one."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    return True
+        append_lines(self._games, [to_line(played)])
 
 
 COUNT_FILE = "count.json"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ from builders import CORRECTED_SENTENCE, a_record, present
 from chat_templates import DATED_TEMPLATE, DAY, LIST_TEMPLATE, NEXT_DAY, set_clock
 from medical_team.config import JudgeConfig, PolicyConfig, RolloutConfig
 from medical_team.engine_config import EngineConfig
-from medical_team.engines.openrlhf.engine_samples import LOG_KEYS
+from medical_team.engines.openrlhf.calls import LOG_KEYS
 from medical_team.engines.openrlhf.game_files import GameFiles, PlayedGame
 from medical_team.errors import EngineError
 from medical_team.game.draw import GameDraw
@@ -192,21 +191,18 @@ def test_a_vanilla_game_is_two_independent_assessors(tmp_path: Path) -> None:
     assert all(item.game.turn_of(Role.ATTACKER) is None for item in played)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("n", [2, 4])
 def test_each_call_returns_one_sample_in_the_order_attacker_assessor(tmp_path: Path, n: int) -> None:
     samples, played, _ = play_one(tmp_path, n=n)
 
     roles = ["attacker" if sample["extra_logs"]["is_attacker"] else "assessor" for sample in samples]
-    assert roles == ["attacker", "assessor"] * (n // 2) + ["assessor"] * (n % 2)
-    assert len(played) == math.ceil(n / 2)
+    assert roles == ["attacker", "assessor"] * (n // 2)
+    assert len(played) == n // 2
 
 
-def test_a_call_without_a_sibling_trains_the_assessor_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (sample,), (played,), _ = play_one(tmp_path, n=1)
-
-    assert [reward.role for reward in played.game.rewards] == [Role.ASSESSOR]
-    assert texts_of(sample)[1] == ["Harmful<|im_end|>"]
-    assert "--rollout.n_samples_per_prompt 2" in capsys.readouterr().err
+def test_a_call_without_a_sibling_ends_the_run_with_the_option(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"--rollout\.n_samples_per_prompt 2"):
+        play_one(tmp_path, n=1)
 
 
 def test_rows_that_are_alike_make_games_of_their_own(tmp_path: Path) -> None:
@@ -450,15 +446,16 @@ def test_where_no_game_can_be_saved_the_run_ends(tmp_path: Path, monkeypatch: py
         play_rows(an_agent(run), ScriptedVllm(), rows_of(run)[:1])
 
 
-def test_a_row_of_another_data_set_is_a_problem_on_the_disk_and_ends_the_run(tmp_path: Path) -> None:
+def test_a_row_of_another_data_set_ends_the_run_and_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = a_run(tmp_path / "run")
     row = replace(rows_of(run)[0], label="42")
 
     with pytest.raises(EngineError, match="neither a ticket nor a record"):
         play_rows(an_agent(run), ScriptedVllm(), [row])
 
-    (problems,) = (run.path / "engine").glob("problems-*.jsonl")
-    assert "neither a ticket nor a record" in problems.read_text()
+    assert "a call could not play: UsageError: a row's label is '42'" in capsys.readouterr().err
 
 
 def test_prompts_that_do_not_fit_are_refused_before_generating(tmp_path: Path) -> None:
@@ -534,11 +531,12 @@ def test_an_evaluation_knows_after_which_step_it_happens(tmp_path: Path) -> None
 
     play_rows(agent, llm, rows_of(run)[:4])
     play_rows(agent, llm, rows_of(run, "heldout"), n=1)
-    play_rows(agent, llm, rows_of(run, "heldout"), n=2)
+    play_rows(agent, llm, rows_of(run)[4:])
+    play_rows(agent, llm, rows_of(run, "heldout"), n=1)
 
     heldout_specs = [item.game.spec for item in played_games(run) if item.is_heldout]
-    assert {spec.step for spec in heldout_specs} == {0}
-    assert len({spec.id for spec in heldout_specs}) == 6
+    assert [spec.step for spec in heldout_specs] == [0, 0, 1, 1]
+    assert len({spec.id for spec in heldout_specs}) == 4
 
 
 def test_baselines_are_taken_off_and_stored_apart(tmp_path: Path) -> None:
@@ -599,9 +597,9 @@ def test_processes_write_files_of_their_own_and_games_are_counted_once(tmp_path:
     play_rows(first, ScriptedVllm(), rows_of(run)[:4])
     play_rows(second, ScriptedVllm(), rows_of(run)[:4])
 
-    names = {path.name for path in (run.path / "engine").glob("games-*.jsonl")}
-    host = socket.gethostname()
-    assert names == {f"games-{host}-{os.getpid()}.jsonl", f"games-{host}-{os.getpid()}-2.jsonl"}
+    names = [path.name for path in (run.path / "engine").glob("games-*.jsonl")]
+    assert len(names) == 2
+    assert all(name.startswith(f"games-{socket.gethostname()}-") for name in names)
     numbers = {item.game.spec.id.removesuffix("-second") for item in played_games(run)}
     assert len(numbers) == 8
 

@@ -10,10 +10,11 @@ import pytest
 
 from builders import a_game, a_record, a_spec
 from medical_team.config import CheckpointConfig
+from medical_team.engines.openrlhf import game_import
 from medical_team.engines.openrlhf.dataset import resume_at
 from medical_team.engines.openrlhf.game_files import GameCount, GameFiles, PlayedGame
-from medical_team.engines.openrlhf.game_import import import_games
-from medical_team.errors import DataError
+from medical_team.engines.openrlhf.game_import import GameImport
+from medical_team.errors import DataError, OutputError
 from medical_team.evaluation.rejudge import rejudge
 from medical_team.jsonl import to_line
 from medical_team.judging import reference_judge
@@ -47,9 +48,10 @@ def write(run: RunFolder, *games: PlayedGame) -> GameFiles:
     return files
 
 
-def imported(run: RunFolder) -> list[str]:
+def imported(run: RunFolder, *, is_over: bool = False) -> list[str]:
+    """The ids of the games that a launch finds in the run after it has brought in what is there."""
     with run.locked():
-        import_games(run)
+        GameImport(run).bring(is_over=is_over)
     return [game.spec.id for game in run.games()]
 
 
@@ -59,7 +61,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def test_a_run_that_has_not_begun_has_nothing_to_import(run: RunFolder) -> None:
-    assert import_games(run) == 0
+    assert imported(run) == []
 
 
 def test_games_come_from_all_engines_in_the_order_of_their_steps(run: RunFolder) -> None:
@@ -67,8 +69,7 @@ def test_games_come_from_all_engines_in_the_order_of_their_steps(run: RunFolder)
     write(run, first, second)
     write(run, a_played(0, 1), a_played(1, 1))
 
-    with run.locked():
-        assert import_games(run) == 4
+    imported(run)
 
     games = list(run.games())
     assert [(game.spec.step, game.spec.id[-1]) for game in games] == [(0, "0"), (0, "1"), (1, "0"), (1, "1")]
@@ -76,12 +77,17 @@ def test_games_come_from_all_engines_in_the_order_of_their_steps(run: RunFolder)
 
 
 def test_importing_twice_doubles_nothing(run: RunFolder) -> None:
-    write(run, a_played(0), a_heldout(0, 0))
+    files = write(run, a_played(0), a_heldout(0, 0))
 
     with run.locked():
-        assert [import_games(run), import_games(run)] == [2, 0]
+        games = GameImport(run)
+        games.bring()
+        games.bring()
+        files.write(a_played(0, 1))
+        games.bring()
+        GameImport(run).bring()
 
-    assert len(list(run.games())) == len(list(run.heldout_games())) == 1
+    assert [len(list(run.games())), len(list(run.heldout_games()))] == [2, 1]
 
 
 def test_a_line_that_is_being_written_waits_until_it_is_whole(run: RunFolder) -> None:
@@ -107,13 +113,35 @@ def test_a_game_that_is_seen_late_goes_where_it_belongs(run: RunFolder) -> None:
     assert [game_id[:11] for game_id in imported(run)] == ["step-000000", "step-000000", "step-000001"]
 
 
-def test_an_import_that_was_killed_in_mid_line_is_mended(run: RunFolder) -> None:
+def test_an_import_that_was_killed_in_mid_line_is_mended_by_the_resume(run: RunFolder) -> None:
     write(run, a_played(0, 0), a_played(0, 1))
     expected = imported(run)
     path = run.path / "games.jsonl"
     path.write_bytes(path.read_bytes()[:-200])
 
+    with run.locked():
+        resume_at(run, 1)
     assert imported(run) == expected
+
+
+def test_what_could_not_be_written_comes_with_the_next_import(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(run, a_heldout(0, 0), a_played(0, 0))
+    appended = game_import.append_lines
+
+    def full(path: Path, lines: list[str]) -> None:
+        if path.name == "games.jsonl":
+            raise OutputError("a disk is full")
+        appended(path, lines)
+
+    with run.locked():
+        games = GameImport(run)
+        monkeypatch.setattr(game_import, "append_lines", full)
+        with pytest.raises(OutputError):
+            games.bring()
+        monkeypatch.undo()
+        games.bring()
+
+    assert [len(list(run.games())), len(list(run.heldout_games()))] == [1, 1]
 
 
 def test_a_resumed_run_holds_one_history_and_loses_nothing(run: RunFolder) -> None:
@@ -140,7 +168,7 @@ def test_a_damaged_line_is_named(run: RunFolder) -> None:
     path.write_text('{"attempt": 0}\n')
 
     with pytest.raises(DataError, match=path.name):
-        import_games(run)
+        imported(run)
 
 
 def test_a_step_has_its_metrics_when_it_is_complete_and_evaluated(run: RunFolder) -> None:
@@ -169,8 +197,7 @@ def test_the_last_step_waits_for_games_in_the_place_of_others(run: RunFolder) ->
     assert list(run.metrics()) == []
 
     write(run, a_played(0, 2 + 3 * 8, rewards=rewarded[1:]))
-    with run.locked():
-        import_games(run, is_over=True)
+    imported(run, is_over=True)
 
     (line,) = run.metrics()
     assert line.values["replacements/adversarial_harmful"] == 1.0

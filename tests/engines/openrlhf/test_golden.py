@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 
 from medical_team.config import GameConfig, LossAveraging
 from medical_team.data.synthetic import synthetic_cases
-from medical_team.engines.openrlhf.game_import import import_games
+from medical_team.engines.openrlhf.game_import import GameImport
 from medical_team.game.play import samples_of, score
 from medical_team.jsonl import read_jsonl, write_jsonl
 from medical_team.policy.log_probs import reply_log_probs, token_batch
@@ -103,7 +103,7 @@ def rollout(upstream: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         samples = generate(upstream, [actor], rows_of(run), options)
     patch.undo()
     with run.locked():
-        import_games(run)
+        GameImport(run).bring()
     games = list(run.games())
     if is_writing:
         write_jsonl(GOLDEN, games)
