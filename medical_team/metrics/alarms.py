@@ -316,12 +316,6 @@ def _slow_rollout(history: Sequence[Values]) -> str | None:
             "drawn, not once. Take a policy.model of another architecture, or lower rollout.max_revision_tokens and "
             "max_verdict_tokens."
         )
-    if last.get("rollout_path/held"):
-        return (
-            "The model keeps its cache in a way of its own: replies are drawn a few at a time, and those that are done "
-            f"run on with the others ({reads:.1f} tokens read for each of prompts and replies). Take a policy.model "
-            "with plain keys and values, such as Llama or Qwen, if that is too slow."
-        )
     if reads > MANY_READS:
         return (
             f"Each token of prompts and replies was read {reads:.1f} times while replies were drawn; about once is "

@@ -41,7 +41,7 @@
 | seconds/PHASE, total | wall-clock time |
 | speed/tokens_per_second | generated tokens by seconds of play |
 | speed/reads_per_token | tokens that went through the model to draw replies, by those of prompts and replies: about 1 |
-| rollout_path/PATH | share of the replies drawn so: full, drained, held, reread |
+| rollout_path/PATH | share of the replies drawn so: full, drained, reread |
 | memory/peak_gib | peak memory, GiB |
 | memory/gpu_share | share of the GPU's memory needed at the peak, by this run and by whatever else is there |
 | disk/free_gib, checkpoint_gib | free space where the run lies; what its latest checkpoint takes |

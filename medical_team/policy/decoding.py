@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -61,9 +61,9 @@ def decode(
             batch; greedy decoding doesn't use it.
         rules: temperature, ends, padding.
         prefix: what all prompts begin with, each with at least one token more. Where the model can't have padding
-            anywhere, the prompts must be of one length.
-        batch_size: how many speak at a time; None: all of them. Where the model can't have padding anywhere nobody
-            comes in before all of them are done; where it can't have any at all, prompts of one length speak together.
+            behind it, the prompts must be of one length.
+        batch_size: how many speak at a time; None: all of them. Where the model can't join rows nobody comes in before
+            all of them are done; where it can't have padding, prompts of one length speak together.
         on_done: told how many replies are done.
 
     Raises:
@@ -71,11 +71,11 @@ def decode(
     """
     rows = [_Row(request) for request in requests]
     waiting = deque(rows)
-    size = min(limit for limit in (batch_size, model.max_rows, len(rows)) if limit is not None)
+    size = min(batch_size or len(rows), len(rows))
     speaking: list[_Row] = []
     batch: _Batch | None = None
     while True:
-        if batch is None or (model.can_pad_anywhere and waiting and len(speaking) < size):
+        if batch is None or (model.can_join and waiting and len(speaking) < size):
             arriving = _next_to_arrive(waiting, size - len(speaking), _most_padding(model))
             arrived = _Batch(model, [row.prompt_token_ids for row in arriving], rules.pad_token_id, prefix)
             _decode_step(arrived, arriving, rules)
@@ -91,7 +91,7 @@ def decode(
             if not waiting:
                 return [row.reply(rules.text_of) for row in rows]
             speaking, batch = [], None
-        elif model.can_select_rows and done * _ROWS_FOR_ONE_TO_LEAVE >= len(speaking):
+        elif done * _ROWS_FOR_ONE_TO_LEAVE >= len(speaking):
             batch.select(going_on)
             speaking = [speaking[place] for place in going_on]
 
@@ -101,7 +101,7 @@ def _most_padding(model: DecodingModel) -> float:
     if not model.can_pad:
         return 1.0
     # Where nobody comes in later, a full batch is worth more than little padding.
-    return _MOST_PADDING if model.can_pad_anywhere else math.inf
+    return _MOST_PADDING if model.can_join else math.inf
 
 
 def _next_to_arrive(waiting: deque[_Row], places: int, most_padding: float) -> list[_Row]:
@@ -232,7 +232,7 @@ class _Batch:
         """Keep ``rows`` alone, everywhere at once, without the columns at the left that only others needed."""
         rows_K = torch.tensor(rows, device=self._model.device)
         mask_KT = self._attention_mask_BT[rows_K]
-        unused = int(mask_KT.any(dim=0).int().argmax()) if self._model.can_pad_anywhere else 0
+        unused = int(mask_KT.any(dim=0).int().argmax()) if self._model.can_join else 0
         self._input_ids_BT = self._input_ids_BT[rows_K, unused:]
         self._attention_mask_BT = mask_KT[:, unused:]
         if self._cache is None:
@@ -240,21 +240,17 @@ class _Batch:
         if unused:
             drop_columns(self._cache, unused)
             self._cached_columns -= unused
-        self._model.select_rows(self._cache, rows_K)
+        # As a beam search would.
+        self._cache.reorder_cache(rows_K)  # type: ignore[arg-type]
 
     def above(self, other: _Batch) -> _Batch:
-        """One batch of these rows and those of ``other`` below them, aligned at the newest token.
-
-        Both need a cache of ours, for a model that can have padding anywhere.
-        """
+        """One batch of these rows and those of ``other`` below them, aligned at the newest token."""
         joined = copy(self)
         joined._input_ids_BT = _one_below_the_other(self._input_ids_BT, other._input_ids_BT)
         joined._attention_mask_BT = _one_below_the_other(self._attention_mask_BT, other._attention_mask_BT)
         joined._cached_columns = max(self._cached_columns, other._cached_columns)
-        joined._cache = self._model.new_cache()
-        if self._cache is None or other._cache is None or joined._cache is None:
-            raise PolicyError("This model has no cache whose rows can be joined.")
-        join_rows([self._cache, other._cache], joined._cache)
+        joined._cache = cast("Cache", self._model.new_cache())
+        join_rows([cast("Cache", self._cache), cast("Cache", other._cache)], joined._cache)
         return joined
 
 

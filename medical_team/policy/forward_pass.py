@@ -5,7 +5,7 @@ tried with a few tokens."""
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, replace
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +16,6 @@ from .transformers_inside import (
     base_model_of,
     cache_of,
     cache_parameter,
-    default_cache,
     has_attention_layers,
     has_recurrent_layers,
     is_ordinary,
@@ -143,28 +142,21 @@ def trial_tokens(forward: ForwardPass, rows: int) -> torch.Tensor:
 
 _FAILURES = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
 
-
-@dataclass(frozen=True)
-class OwnCache:
-    """How a cache of the model's own can be treated."""
-
-    is_handed_in: bool
-    """Whether it must be made for the model, which fills it but doesn't give it back."""
-    max_rows: int | None
-    """How many rows it can hold; None: any number."""
-    can_pad: bool
-    """Whether the mask hides padding before a prompt from all that the model keeps."""
-    can_select_rows: bool
-    has_attention: bool
-    """Whether something in it is as long as the mask; else the mask has nothing to say of a later token."""
-
-
 _tried: weakref.WeakKeyDictionary[torch.nn.Module, OwnCache | None] = weakref.WeakKeyDictionary()
-"""What the models of this process let be done; it doesn't depend on their weights."""
+"""What the caches are that the models of this process make; it doesn't depend on their weights."""
+
+
+class OwnCache(Enum):
+    """What a cache of the model's own holds."""
+
+    TOKENS = "tokens"
+    """Something is as long as the mask."""
+    STATES = "states"
+    """Nothing is: the mask has nothing to say of a later token."""
 
 
 def own_cache(forward: ForwardPass) -> OwnCache | None:
-    """The cache that the model makes, or fills; None if it does neither, or if what it then says is not the same."""
+    """The cache that the model makes; None if it makes none, or if what it then says is not the same."""
     if forward.model not in _tried:
         _tried[forward.model] = _try(forward)
     return _tried[forward.model]
@@ -172,74 +164,35 @@ def own_cache(forward: ForwardPass) -> OwnCache | None:
 
 @torch.no_grad()
 def _try(forward: ForwardPass) -> OwnCache | None:
-    found = _found(forward)
-    if found is None:
-        return None
-    two_rows = trial_tokens(forward, rows=2)
-    if _agrees(forward, found, two_rows, padding=0):
-        padded = found.can_pad and _agrees(forward, found, two_rows, padding=COLUMNS // 2)
-        return replace(found, can_pad=padded)
-    if _agrees(forward, found, two_rows[:1], padding=0):
-        return replace(found, max_rows=1, can_pad=False)
-    return None
-
-
-def _found(forward: ForwardPass) -> OwnCache | None:
-    """What kind of cache there is, by its class, before it is known whether it works."""
+    """Read the last two tokens of two rows, of which one has padding, one by one, and compare with all at once."""
     if forward.cache_name is None:
         return None
-    token_ids = trial_tokens(forward, rows=1)
-    cache: Any = None
-    try:
-        cache = forward(token_ids, torch.ones_like(token_ids))[1]
-    except torch.OutOfMemoryError:
-        raise
-    except _FAILURES:
-        return None
-    if cache is None:
-        return OwnCache(is_handed_in=True, max_rows=None, can_pad=False, can_select_rows=False, has_attention=True)
-    if not isinstance(cache, Cache) or not is_ordinary(cache):
-        return OwnCache(is_handed_in=False, max_rows=None, can_pad=False, can_select_rows=False, has_attention=True)
-    # A state that the model speaks of and that is not in the cache must be somewhere else.
-    is_all = has_recurrent_layers(cache) or not keeps_a_state(forward.model)
-    return OwnCache(
-        is_handed_in=False,
-        max_rows=None,
-        can_pad=is_all and forward.takes_mask,
-        can_select_rows=is_all,
-        has_attention=has_attention_layers(cache),
-    )
-
-
-def _agrees(forward: ForwardPass, kind: OwnCache, token_ids_BN: torch.Tensor, *, padding: int) -> bool:
-    """Whether the last two tokens get the same logits one by one as all at once.
-
-    Args:
-        forward: the model.
-        kind: how its cache is treated.
-        token_ids_BN: rows of tokens.
-        padding: how many columns of the last row are padding.
-    """
-    mask_BN = torch.ones_like(token_ids_BN)
-    mask_BN[-1, :padding] = 0
-    starts, ends = {0: 0, len(token_ids_BN) - 1: padding}, (COLUMNS - 1, COLUMNS)
-    cache = default_cache(forward.model.config) if kind.is_handed_in else None
+    token_ids_2N = trial_tokens(forward, rows=2)
+    mask_2N = torch.ones_like(token_ids_2N)
+    padding = COLUMNS // 2
+    mask_2N[1, :padding] = 0
+    ends = COLUMNS - 1, COLUMNS
     try:
         # First of all: some models keep a state in themselves, and a pass over all would take it away.
         expected = {
-            (row, end): whole_logits(forward, token_ids_BN[row, start:end])
-            for row, start in starts.items()
-            for end in ends
+            end: [whole_logits(forward, token_ids_2N[row, row * padding : end]) for row in (0, 1)] for end in ends
         }
-        _, made = forward(token_ids_BN[:, : ends[0] - 1], mask_BN[:, : ends[0] - 1], cache)
+        _, cache = forward(token_ids_2N[:, : ends[0] - 1], mask_2N[:, : ends[0] - 1])
+        if not isinstance(cache, Cache) or not is_ordinary(cache):
+            return None
+        if keeps_a_state(forward.model) and not has_recurrent_layers(cache):
+            # A state that the model speaks of and that is not in the cache must be somewhere else.
+            return None
+        kind = OwnCache.TOKENS if has_attention_layers(cache) else OwnCache.STATES
         for end in ends:
+            logits_2V, made = forward(
+                token_ids_2N[:, end - 1 : end], mask_2N[:, :end], cache, is_masked=kind is OwnCache.TOKENS
+            )
             cache = cache if made is None else made
-            newest_BN, seen_BN = token_ids_BN[:, end - 1 : end], mask_BN[:, :end]
-            logits_BV, made = forward(newest_BN, seen_BN, cache, is_masked=kind.has_attention)
-            if not all(is_same(logits_BV[row], expected[row, end]) for row in starts):
-                return False
+            if not all(is_same(logits_2V[row], expected[end][row]) for row in (0, 1)):
+                return None
     except torch.OutOfMemoryError:
         raise
     except _FAILURES:
-        return False
-    return True
+        return None
+    return kind

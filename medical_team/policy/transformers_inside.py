@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 import torch
 from peft import PeftModel
 from transformers import cache_utils
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D as Conv1D
 from transformers.utils import logging
@@ -89,16 +89,6 @@ def has_recurrent_layers(cache: Cache) -> bool:
 def has_attention_layers(cache: Cache) -> bool:
     """Whether a layer of ``cache`` holds keys and values of tokens."""
     return any(isinstance(layer, DynamicLayer) for layer in cache.layers)
-
-
-def keep_rows(cache: Cache, rows: torch.Tensor) -> None:
-    """Keep ``rows`` of an ordinary ``cache`` alone, in that order, as a beam search would."""
-    cache.reorder_cache(rows)  # type: ignore[arg-type]
-
-
-def count_as(layer: DynamicSlidingWindowLayer, tokens: int) -> None:
-    """Have ``layer``, which holds a window alone, count ``tokens`` in all: this decides what the mask is made for."""
-    layer.cumulative_length = tokens
 
 
 def name_model(model: PreTrainedModel, name: str) -> None:

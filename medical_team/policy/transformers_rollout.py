@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ..game.rollout import PromptTooLong, Reply, RolloutRequest
 from ..records import Role
 from .chat import EncodedRequest, encode_requests, groups_by_voice
 from .decoding import DecodingRules, decode
-from .decoding_model import DecodingModel, PrefixCache, common_prefix_length
+from .decoding_model import DecodingModel, PrefixCache
 from .pair import Policies, set_past_versions
 
 
@@ -28,8 +28,6 @@ class RolloutPath(StrEnum):
     """Rows come and go."""
     DRAINED = "drained"
     """Rows leave when they are done, and none comes in before all are."""
-    HELD = "held"
-    """Prompts of one length speak together; rows that are done run on until the last is."""
     REREAD = "reread"
     """Everything is read again for each token."""
 
@@ -38,9 +36,7 @@ def path_of(model: DecodingModel) -> RolloutPath:
     """How replies of ``model`` are drawn."""
     if model.reads_again:
         return RolloutPath.REREAD
-    if not (model.can_pad and model.can_select_rows):
-        return RolloutPath.HELD
-    return RolloutPath.FULL if model.can_pad_anywhere else RolloutPath.DRAINED
+    return RolloutPath.FULL if model.can_join else RolloutPath.DRAINED
 
 
 def announcement(model: DecodingModel) -> str | None:
@@ -52,51 +48,14 @@ def announcement(model: DecodingModel) -> str | None:
             "reply are read again, so a reply of 100 tokens takes about 100 times as much work as it should. Take a "
             "policy.model of another architecture, or lower rollout.max_revision_tokens and max_verdict_tokens."
         )
-    if path is RolloutPath.HELD:
-        at_once = "one prompt is" if model.max_rows == 1 else "only prompts of one length are"
-        return (
-            f"{model.name} keeps its cache in a way of its own, so {at_once} answered at a time, and a reply that is "
-            "done runs on until the last of its batch. Drawing replies takes up to rollout.batch_size times as long as "
-            "with plain keys and values (Llama, Qwen): take a policy.model of such an architecture if that is too slow."
-        )
     if path is RolloutPath.DRAINED:
         return (
-            f"{model.name} keeps more than plain keys and values (sliding windows, recurrent states, shared layers): "
-            "no prompt can take the place of a reply that is done: each batch waits for its longest reply. Drawing "
-            "replies takes a sixth to a third longer where their lengths are spread evenly, and more than half as long "
-            "again where a few are far longer than the rest. A larger rollout.batch_size helps where memory allows it."
+            f"{model.name} keeps more than plain keys and values (recurrent states, shared layers): no prompt can take "
+            "the place of a reply that is done: each batch waits for its longest reply. Drawing replies takes a sixth "
+            "to a third longer where their lengths are spread evenly, and more than half as long again where a few are "
+            "far longer than the rest. A larger rollout.batch_size helps where memory allows it."
         )
     return None
-
-
-class RolloutWork:
-    """Counts what drawing replies took."""
-
-    def __init__(self) -> None:
-        self._tokens_read = 0
-        self._tokens_needed = 0
-        self._replies = Counter[RolloutPath]()
-
-    def add(self, model: DecodingModel, *, replies: int, tokens: int) -> None:
-        """Count ``replies`` that ``model``, which read nothing else, has drawn.
-
-        Args:
-            model: it tells what went through it.
-            replies: how many.
-            tokens: of their prompts and of the replies themselves.
-        """
-        self._tokens_read += model.tokens_read
-        self._tokens_needed += tokens
-        self._replies[path_of(model)] += replies
-
-    def take_metrics(self) -> dict[str, float]:
-        """What was counted since the last call, under the names of :mod:`..metrics.step_metrics`; none for nothing."""
-        metrics = {f"rollout_path/{path}": count / self._replies.total() for path, count in self._replies.items()}
-        if self._tokens_needed:
-            metrics["speed/reads_per_token"] = self._tokens_read / self._tokens_needed
-        self._tokens_read = self._tokens_needed = 0
-        self._replies.clear()
-        return metrics
 
 
 _SHORTEST_SHARED_PREFIX = 8
@@ -119,7 +78,8 @@ class TransformersRollout:
         self._config = config
         self._warn = warn
         self._is_announced = False
-        self._work = RolloutWork()
+        self._tokens_read = self._tokens_needed = 0
+        self._replies = Counter[RolloutPath]()
 
     def follow(self) -> None:
         """Nothing: the policy that learns is the one that speaks."""
@@ -134,7 +94,12 @@ class TransformersRollout:
 
     def take_metrics(self) -> dict[str, float]:
         """What drawing replies took since the last call, under the names of :mod:`..metrics.step_metrics`."""
-        return self._work.take_metrics()
+        metrics = {f"rollout_path/{path}": count / self._replies.total() for path, count in self._replies.items()}
+        if self._tokens_needed:
+            metrics["speed/reads_per_token"] = self._tokens_read / self._tokens_needed
+        self._tokens_read = self._tokens_needed = 0
+        self._replies.clear()
+        return metrics
 
     def rest(self) -> None:
         """Nothing: it has no memory of its own."""
@@ -153,7 +118,6 @@ class TransformersRollout:
         """
         fitting, refusals = encode_requests(self._policy, self._config, requests)
         replies: dict[int, Reply | PromptTooLong] = dict(refusals)
-        done = len(refusals)
         for (policy, version, is_greedy), group in groups_by_voice(self._policies, fitting).items():
             rules = DecodingRules(
                 temperature=self._config.temperature,
@@ -162,18 +126,20 @@ class TransformersRollout:
                 pad_token_id=self._policy.pad_token_id,
                 text_of=self._policy.reply_text,
             )
-            with policy.inference_context(version) as model:
-                decoding_model = DecodingModel(model)
-                self._announce(decoding_model)
-                speaker = _Speaker(decoding_model, rules, group, self._config.batch_size)
-                tokens = 0
-                for batch in speaker.batches(group):
-                    drawn = speaker.draw(batch, lambda count, before=done: on_progress(before + count, len(requests)))
-                    replies |= {encoded.index: reply for encoded, reply in zip(batch, drawn, strict=True)}
-                    done += len(batch)
-                    tokens += sum(len(encoded.prompt_token_ids) for encoded in batch)
-                    tokens += sum(len(reply.token_ids) for reply in drawn)
-                self._work.add(decoding_model, replies=len(group), tokens=tokens)
+            with policy.inference_context(version) as weights:
+                model = DecodingModel(weights)
+                self._announce(model)
+                for batch, prefix in _batches(model, group, self._config.batch_size):
+
+                    def on_done(count: int, before: int = len(replies)) -> None:
+                        on_progress(before + count, len(requests))
+
+                    drawn = decode(model, batch, rules, prefix, batch_size=self._config.batch_size, on_done=on_done)
+                    for encoded, reply in zip(batch, drawn, strict=True):
+                        replies[encoded.index] = reply
+                        self._tokens_needed += len(encoded.prompt_token_ids) + len(reply.token_ids)
+                self._tokens_read += model.tokens_read
+                self._replies[path_of(model)] += len(group)
         return [replies[index] for index in range(len(requests))]
 
     def _announce(self, model: DecodingModel) -> None:
@@ -182,43 +148,30 @@ class TransformersRollout:
         self._is_announced = True
 
 
-class _Speaker:
-    """One model with the weights of this moment, and the beginning that all prompts of this call share."""
+def _batches(
+    model: DecodingModel, group: Sequence[EncodedRequest], batch_size: int
+) -> Iterator[tuple[Sequence[EncodedRequest], PrefixCache | None]]:
+    """What is drawn together, and the read beginning that its prompts share, where that pays.
 
-    def __init__(
-        self, model: DecodingModel, rules: DecodingRules, group: Sequence[EncodedRequest], batch_size: int
-    ) -> None:
-        self._model = model
-        self._rules = rules
-        self._batch_size = batch_size
-        prompts = [encoded.prompt_token_ids for encoded in group]
-        # Each prompt keeps a token of its own, whose logits begin the reply.
-        length = min(common_prefix_length(prompts), min(map(len, prompts)) - 1)
-        is_worth_it = model.can_share_prefix and len(group) > 1 and length >= _SHORTEST_SHARED_PREFIX
-        self._shared = prompts[0][:length] if is_worth_it else ()
-        self._prefix: PrefixCache | None = None
+    All is drawn at once where a request can take the place of one that is done. Prompts of similar lengths stand
+    together. The longest come first, so that memory runs out early or never.
+    """
+    ordered = sorted(group, key=lambda encoded: (-len(encoded.prompt_token_ids), encoded.index))
+    if model.can_join:
+        yield ordered, _shared_beginning(model, [encoded.prompt_token_ids for encoded in ordered])
+        return
+    # Without any padding, too, the prompts of one length are found while decoding.
+    size = batch_size if model.can_pad else len(ordered)
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size], None
 
-    def batches(self, group: Sequence[EncodedRequest]) -> Iterator[Sequence[EncodedRequest]]:
-        """What is drawn together: all at once where a request can take the place of one that is done.
 
-        Prompts of similar lengths stand together. The longest come first, so that memory runs out early or never.
-        """
-        ordered = sorted(group, key=lambda encoded: (-len(encoded.prompt_token_ids), encoded.index))
-        # Without any padding, too, the prompts of one length are found while decoding.
-        is_fixed = self._model.can_pad and not self._model.can_pad_anywhere
-        size = self._batch_size if is_fixed else len(ordered)
-        for start in range(0, len(ordered), size):
-            yield ordered[start : start + size]
-
-    def draw(self, batch: Sequence[EncodedRequest], on_done: Callable[[int], None]) -> list[Reply]:
-        return decode(
-            self._model, batch, self._rules, self._prefix_for(batch), batch_size=self._batch_size, on_done=on_done
-        )
-
-    def _prefix_for(self, batch: Sequence[EncodedRequest]) -> PrefixCache | None:
-        lengths = {len(encoded.prompt_token_ids) for encoded in batch}
-        if not self._shared or (len(lengths) > 1 and not self._model.can_pad_anywhere):
-            return None
-        if self._prefix is None:
-            self._prefix = PrefixCache(self._model, self._shared)
-        return self._prefix
+def _shared_beginning(model: DecodingModel, prompts: Sequence[tuple[int, ...]]) -> PrefixCache | None:
+    shortest = len(prompts[-1])
+    if len(prompts) == 1 or (shortest < len(prompts[0]) and not model.can_pad_behind_prefix):
+        return None
+    # Whatever the first and the last in lexical order share lies between them in all others too. Each prompt keeps a
+    # token of its own, whose logits begin the reply.
+    pairs = enumerate(zip(min(prompts), max(prompts), strict=False))
+    length = min(next((place for place, (one, other) in pairs if one != other), shortest), shortest - 1)
+    return PrefixCache(model, prompts[0][:length]) if length >= _SHORTEST_SHARED_PREFIX else None

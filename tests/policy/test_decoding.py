@@ -159,7 +159,7 @@ def test_who_takes_the_place_of_another_says_what_it_would_have_said_alone(
 ) -> None:
     """Long prompts come in beside short ones and short beside long, with a shared beginning and without."""
     model = model_of(architecture)
-    lengths = lengths if DecodingModel(model).can_pad_anywhere else [lengths[0]] * len(lengths)
+    lengths = lengths if DecodingModel(model).can_pad_behind_prefix or not shared else [lengths[0]] * len(lengths)
     prefix = a_request(shared, seed=99).prompt_token_ids if shared else ()
     requests = [
         request_of((*prefix, *a_request(length, seed=place).prompt_token_ids), 1 + 7 * place % 19, seed=place)
@@ -201,7 +201,7 @@ def test_the_batch_stays_full_while_requests_wait() -> None:
 def test_a_shared_prefix_changes_nothing(architecture: str, shared: int, suffixes: list[int]) -> None:
     model = model_of(architecture)
     prefix = a_request(shared, seed=99).prompt_token_ids
-    if not DecodingModel(model).can_pad_anywhere:
+    if not DecodingModel(model).can_pad_behind_prefix:
         suffixes = [suffixes[0]] * len(suffixes)
     requests = [
         request_of((*prefix, *a_request(length, seed=place).prompt_token_ids), 8, seed=place)
@@ -213,17 +213,17 @@ def test_a_shared_prefix_changes_nothing(architecture: str, shared: int, suffixe
         assert_log_probs_are_the_models(model, request, reply, GREEDY.temperature)
 
 
-def test_padding_is_refused_for_sliding_windows_alone() -> None:
-    assert DecodingModel(model_of("llama")).can_pad_anywhere
-    assert DecodingModel(model_of("qwen2")).can_pad_anywhere
-    assert not DecodingModel(model_of("gemma3")).can_pad_anywhere
+def test_padding_behind_a_prefix_is_refused_for_sliding_windows_alone() -> None:
+    assert DecodingModel(model_of("llama")).can_pad_behind_prefix
+    assert DecodingModel(model_of("qwen2")).can_pad_behind_prefix
+    assert not DecodingModel(model_of("gemma3")).can_pad_behind_prefix
 
 
 def test_padding_behind_a_prefix_would_be_silently_wrong_with_a_sliding_window() -> None:
     """Why it is refused: the padding uses the window up, and the row sees less of the prefix than it should."""
     model = model_of("gemma3")
     prefix = a_request(40, seed=99).prompt_token_ids
-    requests = [request_of((*prefix, *a_request(length).prompt_token_ids), 1, seed=0) for length in (1, 60)]
+    requests = [request_of((*prefix, *a_request(length).prompt_token_ids), 1, seed=0) for length in (50, 60)]
     wrong = decoded(model, requests, GREEDY, prefix=prefix)[0]
     with pytest.raises(AssertionError):
         assert_log_probs_are_the_models(model, requests[0], wrong, GREEDY.temperature)
@@ -248,7 +248,7 @@ def test_models_with_other_caches_take_the_plain_path(architecture: str) -> None
     """Whole prompts and no shared prefix; the replies are those of ``generate`` all the same."""
     model = tiny_model(architecture)
     plain = DecodingModel(model)
-    assert not plain.can_share_prefix
+    assert not plain.can_join
     assert plain.new_cache() is None
     requests = [
         a_request(length, max_tokens=limit, seed=limit) for length, limit in ((12, 20), (5, 3), (12, 19), (30, 9))
@@ -271,19 +271,6 @@ def test_a_model_that_says_it_keeps_a_state_takes_the_plain_path_whatever_its_la
     assert DecodingModel(model).new_cache() is None
     ours = decoded(model_of("llama"), requests)
     assert [reply.token_ids for reply in decoded(model, requests)] == [reply.token_ids for reply in ours]
-
-
-def test_rows_leave_only_where_all_that_is_kept_lies_in_the_cache() -> None:
-    assert DecodingModel(model_of("gemma3")).can_select_rows
-    assert DecodingModel(tiny_model("lfm2")).can_select_rows
-    # A state that is not in the cache that it gives back must be somewhere else.
-    assert not DecodingModel(Stateful(llama_config()).eval()).can_select_rows
-    assert not DecodingModel(tiny_model("recurrent_gemma")).can_select_rows
-
-
-def test_a_prefix_of_a_model_with_another_cache_is_an_error() -> None:
-    with pytest.raises(PolicyError, match="no cache whose beginning can be shared"):
-        PrefixCache(DecodingModel(tiny_model("lfm2")), [3, 4, 5])
 
 
 def test_a_model_that_leaves_its_cache_empty_is_an_error_and_not_a_wrong_reply() -> None:

@@ -30,14 +30,12 @@ from medical_team.policy.transformers_inside import (
     base_model_of,
     cache_of,
     cache_parameter,
-    count_as,
     default_cache,
     has_attention_layers,
     has_causal_head,
     has_recurrent_layers,
     is_dropout,
     is_ordinary,
-    keep_rows,
     keeps_a_state,
     name_model,
     recomputing_modules,
@@ -110,15 +108,6 @@ def test_a_dynamic_layer_holds_keys_and_values_of_all_tokens() -> None:
     assert layer.get_mask_sizes(1) == (7, 0)
 
 
-def test_a_sliding_layer_counts_all_tokens() -> None:
-    layer: Any = cache_utils.DynamicSlidingWindowLayer(sliding_window=4)
-    layer.update(torch.zeros(1, 1, 9, 2), torch.zeros(1, 1, 9, 2))
-    assert layer.cumulative_length == 9, f"{VERSION} no longer counts in DynamicSlidingWindowLayer.cumulative_length"
-    count_as(layer, 20)
-    assert layer.get_seq_length() == 20
-    assert layer.get_mask_sizes(1) == (4, 17)
-
-
 @pytest.mark.parametrize("model_type", ["gemma3_text", "lfm2", "mamba", "falcon_h1"])
 def test_reordering_a_cache_keeps_the_chosen_rows(model_type: str) -> None:
     """As a beam search does it; two rows of three go on as if the third had never been."""
@@ -127,7 +116,7 @@ def test_reordering_a_cache_keeps_the_chosen_rows(model_type: str) -> None:
     newest = torch.tensor([[20], [30]])
     with torch.inference_mode():
         cache = cache_of(model(input_ids=prompts, use_cache=True))
-        keep_rows(cache, torch.tensor([2, 0]))
+        cache.reorder_cache(torch.tensor([2, 0]))
         reordered = model(input_ids=newest, use_cache=True, **{str(name): cache}).logits[:, -1]
         whole = model(input_ids=torch.cat((prompts[[2, 0]], newest), dim=1), use_cache=False).logits[:, -1]
     assert torch.allclose(reordered, whole, atol=1e-4), f"{VERSION}: Cache.reorder_cache leaves something behind"

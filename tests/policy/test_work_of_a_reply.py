@@ -17,11 +17,8 @@ from medical_team.policy.chat import EncodedRequest
 from medical_team.policy.decoding import decode
 from medical_team.policy.decoding_model import DecodingModel
 
-WITHOUT_CACHE = {"openai-gpt"}
-"""Everything is read again for each token."""
-
-OF_ITS_OWN = {"minimax", "recurrent_gemma", "rwkv", "xlstm"}
-"""A cache or state of the architecture's own making: prompts of one length speak together, until all are done."""
+WITHOUT_CACHE = {"minimax", "openai-gpt", "recurrent_gemma", "rwkv", "xlstm"}
+"""No cache, or one of the architecture's own making: everything is read again for each token."""
 
 IN_OTHER_LAYERS = {
     "bamba",
@@ -40,24 +37,6 @@ IN_OTHER_LAYERS = {
     "zamba2",
 }
 """Recurrent states, or keys and values that layers share, in transformers' ordinary cache: rows may leave."""
-
-WITHOUT_ROOM = {
-    "bloom",
-    "cohere2",
-    "exaone4",
-    "gemma2",
-    "gemma3_text",
-    "gpt_oss",
-    "llama4_text",
-    "ministral",
-    "mistral",
-    "mixtral",
-    "mpt",
-    "olmo3",
-    "phi3",
-    "starcoder2",
-}
-"""Keys and values alone, but none comes in later: a window counts columns; Bloom and MPT are not told positions."""
 
 WITH_CACHE = sorted(SHAPES.keys() - WITHOUT_CACHE)
 each_architecture = pytest.mark.parametrize("architecture", sorted(SHAPES))
@@ -93,8 +72,9 @@ def test_the_work_grows_with_the_reply_and_not_with_its_square(architecture: str
 
 @pytest.mark.parametrize("architecture", sorted(WITHOUT_CACHE))
 def test_without_a_cache_everything_is_read_again_for_each_token(architecture: str) -> None:
+    model = DecodingModel(tiny(architecture))
     with tokens_read(tiny(architecture)) as passes:
-        drawn(DecodingModel(tiny(architecture)), requests_of([24], [10]))
+        drawn(model, requests_of([24], [10]))
     assert passes == list(range(24, 34))
 
 
@@ -116,10 +96,8 @@ def test_replies_that_end_one_after_another_are_right_and_read_a_few_times_at_mo
 def test_each_architecture_takes_the_path_that_it_is_listed_under(architecture: str) -> None:
     model = DecodingModel(tiny(architecture))
     assert model.reads_again == (architecture in WITHOUT_CACHE)
-    assert model.can_pad == model.can_select_rows == (architecture not in OF_ITS_OWN)
-    assert model.can_share_prefix == (architecture not in WITHOUT_CACHE | OF_ITS_OWN | IN_OTHER_LAYERS)
-    assert model.can_pad_anywhere == (model.can_share_prefix and architecture not in WITHOUT_ROOM)
-    assert model.max_rows == (1 if architecture == "rwkv" else None)
+    assert model.can_join == (architecture not in WITHOUT_CACHE | IN_OTHER_LAYERS)
+    assert model.can_pad == (architecture not in {"recurrent_gemma", "rwkv", "xlstm"})
 
 
 def test_a_cache_that_does_not_work_is_not_used() -> None:
