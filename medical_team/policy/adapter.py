@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import re
 import warnings
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-_PROBE_TOKENS = 4
 _STACKED = 3
 """Dimensions of a parameter that holds a matrix for each expert; so has a convolution's."""
-_NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
+_PASSED_BY = ("dt_proj", "out_proj")
+"""Of a Mamba mixer: its code and its fused kernels read these weights past the layer."""
 
 
 def attach_adapter(
@@ -82,22 +81,20 @@ def add_adapter(model: PeftModel, adapter: str, *, like: str, generator_seed: in
 def adaptable_layers(model: PreTrainedModel) -> list[str]:
     """The names of the linear layers of ``model`` that an adapter can change, and that it can be merged into again.
 
-    A layer counts if a pass over a few tokens calls it, or one of its kind (another expert), as a linear layer: what
-    reads the weight past the layer would pass the adapter by, and a router that gives a tuple can't be wrapped. Left
-    out are the head, as PEFT does when asked for all layers, and weights that stand in several places, where merging
-    an adapter of one place would change the others.
+    Left out are the head, as PEFT does when asked for all layers; routers, which give more than a tensor; what a Mamba
+    mixer reads past the layer; and weights that stand in several places, where merging an adapter of one place would
+    change the others.
     """
-    kinds = {_kind(name) for name in _layers_called(model)}
     head = head_of(model)
     shared = _shared_weights(model)
     return [
         name
         for name, layer in named_layers(model)
         if isinstance(layer, (torch.nn.Linear, Conv1D))
-        and _kind(name) in kinds
+        and "Router" not in type(layer).__name__
         and layer is not head
-        and f"{name}.weight" not in shared
-        and not _ends_state_space(model, name)
+        and layer.weight not in shared
+        and not _is_passed_by(model, name)
     ]
 
 
@@ -136,46 +133,16 @@ def _kept_by_peft(model: PreTrainedModel, targets: Sequence[str], rank: int) -> 
     return [target for target in targets if target in kept or target.endswith(tuple(f".{name}" for name in kept))]
 
 
-def _layers_called(model: PreTrainedModel) -> set[str]:
-    called: set[str] = set()
-
-    def remember(name: str, width: int) -> torch.utils.hooks.RemovableHandle:
-        def hook(_module: torch.nn.Module, _inputs: object, output: object) -> None:
-            if isinstance(output, torch.Tensor) and output.shape[-1] == width:
-                called.add(name)
-
-        return model.get_submodule(name).register_forward_hook(hook)
-
-    handles = [
-        remember(name, layer.weight.shape[1] if isinstance(layer, Conv1D) else layer.out_features)
-        for name, layer in named_layers(model)
-        if isinstance(layer, (torch.nn.Linear, Conv1D))
-    ]
-    try:
-        with torch.no_grad():
-            model(input_ids=torch.arange(_PROBE_TOKENS, device=model.device)[None], use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return called
+def _shared_weights(model: torch.nn.Module) -> set[torch.nn.Parameter]:
+    """The parameters that have several names."""
+    places = Counter(parameter for _, parameter in model.named_parameters(remove_duplicate=False))
+    return {parameter for parameter, count in places.items() if count > 1}
 
 
-def _shared_weights(model: torch.nn.Module) -> set[str]:
-    """The names of the parameters that have other names, too."""
-    named = list(model.named_parameters(remove_duplicate=False))
-    places = Counter(id(parameter) for _, parameter in named)
-    return {name for name, parameter in named if places[id(parameter)] > 1}
-
-
-def _ends_state_space(model: torch.nn.Module, name: str) -> bool:
-    """Whether the layer is the last of a Mamba mixer, whose fused kernels read its weight: PEFT refuses to adapt it."""
+def _is_passed_by(model: torch.nn.Module, name: str) -> bool:
     parent_name, _, own_name = name.rpartition(".")
     parent = model.get_submodule(parent_name)
-    return own_name == "out_proj" and hasattr(parent, "A_log") and hasattr(parent, "D")
-
-
-def _kind(name: str) -> str:
-    return _NUMBER.sub("#", name)
+    return own_name in _PASSED_BY and hasattr(parent, "A_log") and hasattr(parent, "D")
 
 
 MERGING_TOLERANCE = 1e-4
@@ -280,21 +247,15 @@ def _untie_in_configuration(merged: PreTrainedModel) -> None:
 
 
 def _raise_if_shared(base: PreTrainedModel, name: str) -> None:
-    named = list(base.named_parameters(remove_duplicate=False))
-    places = Counter(id(parameter) for _, parameter in named)
-    for layer_name, layer in _adapted_layers(base):
-        if any(places[id(parameter)] > 1 for parameter in layer.parameters()):
+    shared = _shared_weights(base)
+    for layer_name, layer in named_layers(base):
+        # Changes of single tokens are no LoRA: PEFT ties them wherever the weights are.
+        changed = cast("BaseTunerLayer", layer).get_base_layer().parameters() if isinstance(layer, LoraLayer) else ()
+        if not shared.isdisjoint(changed):
             raise PolicyError(
                 f"the adapter of {name} can't be merged: it changes {layer_name}, whose weight stands in several "
                 f"places of {type(base).__name__}, so that the others would change, too. Train an adapter without it."
             )
-
-
-def _adapted_layers(base: PreTrainedModel) -> Iterator[tuple[str, torch.nn.Module]]:
-    # Changes of single tokens are no LoRA: PEFT ties them wherever the weights are.
-    for name, layer in named_layers(base):
-        if isinstance(layer, LoraLayer):
-            yield name, cast("BaseTunerLayer", layer).get_base_layer()
 
 
 @contextmanager
