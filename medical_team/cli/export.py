@@ -70,7 +70,7 @@ class ExportArguments:
     public: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """With --push: everybody may read it. The model contains the attacker: docs/intended_use.md."""
     verify: bool = True
-    """Load what was written and compare its logits with the source's, of an adapter unmerged; takes twice as long."""
+    """Load what was written and compare its logits with the source's; takes twice as long."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     if exported.difference is not None:
         compared = (
             f"loaded again: logits differ by at most {exported.difference:.2g} from those in memory, and by "
-            f"{exported.from_source:.2g} from the source's in fp32, where an adapter is not merged"
+            f"{exported.from_source:.2g} from the source's in fp32"
         )
     model = shell_word(exported.folder)
     say(

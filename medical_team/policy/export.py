@@ -5,23 +5,21 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from ..callbacks import Notify
 from ..errors import OutputError, PolicyError
 from ..files import atomic_folder
 from ..model_files import CONFIG_FILE, TOKENIZER_CONFIG_FILE, read_json_object
-from .adapter import MERGING_TOLERANCE, relative_difference
 from .chat import chat_tokenizer
 from .library_types import moved, save_pretrained
-from .loading import LanguageModel, load_language_model, load_unmerged
+from .loading import LanguageModel, load_language_model
 from .transformers_inside import quiet_transformers
 
 _OWN_PLACES = ("rope_theta", "partial_rotary_factor")
@@ -84,7 +82,6 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PROBE = "The patient takes 500 mg of amoxicillin three times a day."
 _PROBE_TOKENS = 48
 _CPU = torch.device("cpu")
-_SPACE_TO_SPARE = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ class ExportedModel:
     difference: float | None
     """Largest difference of a logit between the folder, loaded again, and the model in memory; None: not compared."""
     from_source: float | None
-    """The same between the folder and the source in fp32, its adapter unmerged: what merging and fewer bits cost."""
+    """The same between the folder and the source in fp32: what fewer bits cost."""
 
 
 def export_model(
@@ -119,7 +116,7 @@ def export_model(
         folder: where the model goes.
         write_card: writes the model card into the folder that it is given.
         precision: of the written weights; ``auto`` takes the source's own, and fp32 for a merged adapter.
-        is_verified: load what was written and compare its logits, and those of the source with its adapter unmerged.
+        is_verified: load what was written and compare its logits. A merged adapter is compared whenever it is loaded.
         is_for_transformers_4: let transformers 4 open it too, as the Self-RedTeam fork does.
         notify: told what takes long.
 
@@ -128,21 +125,20 @@ def export_model(
         PolicyError: the source can't be loaded, what was merged or written differs from it, or it can't be said in the
             words of transformers 4.
     """
-    check_is_free(folder)
-    unmerged_TV = _unmerged_logits(source, notify) if is_verified else None
+    # Before anything is loaded.
+    there = sorted(folder.iterdir()) if folder.is_dir() else [folder] * (folder.exists() or folder.is_symlink())
+    if there:
+        raise OutputError(f"{folder} can't be written: there is {there[0]}. Name a new or empty folder.")
     notify(f"loading {source}")
     language_model = load_language_model(source, device=_CPU, dtype=torch.float32, notify=notify)
     model = language_model.model
     dtype = _dtype_of(precision, language_model)
     token_ids = _probe_token_ids(language_model.tokenizer)
     exact_TV = _logits(model, token_ids)
-    if unmerged_TV is not None:
-        _raise_if_merged_wrong(relative_difference(exact_TV, unmerged_TV), source)
     # The merged adapter has no trace left in the model: what is saved is an ordinary one.
     model = moved(model, dtype=dtype)
     model.config.dtype = dtype
     expected_TV = _logits(model, token_ids)
-    _check_space(folder, model)
     parameters, architecture = sum(weight.numel() for weight in model.parameters()), type(model).__name__
     difference = from_source = None
     with atomic_folder(folder, replace=False) as unfinished:
@@ -158,26 +154,11 @@ def export_model(
             del model, language_model
             gc.collect()
             notify("loading it again, to compare")
-            written_TV = _logits(_reloaded(unfinished, dtype), token_ids)
-            difference = _distance(written_TV, expected_TV)
+            written_TV = _logits(load_language_model(str(unfinished), device=_CPU, dtype=dtype).model, token_ids)
+            difference, from_source = (float((written_TV - each).abs().max()) for each in (expected_TV, exact_TV))
             _raise_if_different(difference, source)
-            from_source = _distance(written_TV, exact_TV if unmerged_TV is None else unmerged_TV)
         size = sum(path.stat().st_size for path in unfinished.rglob("*") if path.is_file())
     return ExportedModel(folder, architecture, parameters, _name_of(dtype), size, difference, from_source)
-
-
-def check_is_free(folder: Path) -> None:
-    """Check that a model can be written to ``folder``, before anything is loaded.
-
-    Raises:
-        OutputError: something is there.
-    """
-    if folder.is_dir():
-        foreign = next(iter(sorted(entry.name for entry in folder.iterdir())), None)
-        if foreign is not None:
-            raise OutputError(f"{folder} holds other files, such as {foreign}. Name a new or empty folder.")
-    elif folder.exists() or folder.is_symlink():
-        raise OutputError(f"{folder} is no folder. Name a new or empty folder.")
 
 
 def _dtype_of(precision: ExportPrecision, language_model: LanguageModel) -> torch.dtype:
@@ -197,15 +178,6 @@ def _own_dtype(name: str) -> torch.dtype | None:
     return getattr(torch, said, None) if isinstance(said, str) else None
 
 
-def _unmerged_logits(source: str, notify: Notify) -> torch.Tensor | None:
-    """Those of the adapter ``source`` as it was trained, on its base; None if it is no adapter."""
-    loaded = load_unmerged(source, notify)
-    if loaded is None:
-        return None
-    adapted, tokenizer = loaded
-    return _logits(adapted, _probe_token_ids(tokenizer))
-
-
 def _probe_token_ids(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
     rendered = chat_tokenizer(tokenizer).apply_chat_template(
         [{"role": "user", "content": _PROBE}], tokenize=False, add_generation_prompt=True
@@ -219,42 +191,12 @@ def _logits(model: torch.nn.Module, token_ids_1T: torch.Tensor) -> torch.Tensor:
         return model(input_ids=token_ids_1T, use_cache=False).logits[0].float()
 
 
-def _reloaded(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    with quiet_transformers():
-        return load_language_model(str(folder), device=_CPU, dtype=dtype).model
-
-
-def _distance(one_TV: torch.Tensor, other_TV: torch.Tensor) -> float:
-    return float((one_TV - other_TV).abs().max())
-
-
-def _raise_if_merged_wrong(difference: float, source: str) -> None:
-    if not difference <= MERGING_TOLERANCE:
-        raise PolicyError(
-            f"merging {source} gives another model: its logits differ from the unmerged adapter's by {difference:.2g} "
-            f"of the largest, and {MERGING_TOLERANCE:g} is rounding. Nothing was written; please report this."
-        )
-
-
 def _raise_if_different(difference: float, source: str) -> None:
     # A difference that is no number is none that can be accepted.
     if not difference <= TOLERANCE:
         raise PolicyError(
             f"what was written for {source} gives other logits than the model in memory: they differ by up to "
             f"{difference:.3g}, and {TOLERANCE:g} is allowed. Nothing is left of it; please report this."
-        )
-
-
-def _check_space(folder: Path, model: PreTrainedModel) -> None:
-    needed = sum(weight.numel() * weight.element_size() for weight in model.parameters()) + _SPACE_TO_SPARE
-    there = folder.absolute()
-    while not there.is_dir():
-        there = there.parent
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise OutputError(
-            f"can't write {folder}: the model needs {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free there. "
-            "Free space, choose another place, or take --precision bf16; nothing was changed."
         )
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -45,8 +44,6 @@ from .model_folder import (
 )
 from .shipped_models import make_tiny_model, smollm2_folder
 from .transformers_inside import name_model, quiet_transformers
-
-"""Adapters on top of one another; more means that one is its own base."""
 
 _LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError, SafetensorError)
 
@@ -117,21 +114,6 @@ def load_language_model(
         )
 
 
-def load_unmerged(name: str, notify: Notify = lambda text: None) -> tuple[PeftModel, PreTrainedTokenizerBase] | None:
-    """The adapter ``name`` on its base, not merged, in fp32 on the CPU, and its tokenizer; None if it is no adapter.
-
-    Raises:
-        PolicyError: as :func:`load_language_model`.
-    """
-    if name == TINY_RANDOM_MODEL:
-        return None
-    with quiet_transformers():
-        folder = _folder_of(name, notify)
-        if not is_adapter_folder(folder):
-            return None
-        return _load_adapted(folder, name, torch.device("cpu"), torch.float32, notify, MAX_ADAPTERS)
-
-
 def _load(
     name: str, device: torch.device, dtype: torch.dtype, notify: Notify, adapters_left: int
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -139,8 +121,7 @@ def _load(
         return make_tiny_model()
     folder = _folder_of(name, notify)
     if is_adapter_folder(folder):
-        adapted, tokenizer = _load_adapted(folder, name, device, dtype, notify, adapters_left)
-        return merge_adapter(adapted, name), tokenizer
+        return _load_merged(folder, name, device, dtype, notify, adapters_left)
     raise_if_any(model_folder_problems(folder), name)
     raise_if_too_large(folder, name, dtype=dtype, device=device)
     tokenizer = _load_tokenizer(folder, name)
@@ -156,9 +137,9 @@ def _folder_of(name: str, notify: Notify) -> Path:
     return model_folder(name, notify)
 
 
-def _load_adapted(
+def _load_merged(
     folder: Path, name: str, device: torch.device, dtype: torch.dtype, notify: Notify, adapters_left: int
-) -> tuple[PeftModel, PreTrainedTokenizerBase]:
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     raise_if_any(adapter_folder_problems(folder), name)
     if adapters_left == 0:
         raise PolicyError(f"{name} is an adapter on more than {MAX_ADAPTERS} adapters: is it its own base?")
@@ -170,11 +151,12 @@ def _load_adapted(
     if has_tokenizer({path.name for path in folder.iterdir()}):
         tokenizer = _load_tokenizer(folder, name)
     try:
-        return load_adapter(model, folder, name), tokenizer
+        adapted = load_adapter(model, folder, name)
     except PolicyError:
         raise
     except _LOADING_ERRORS as error:
         raise PolicyError(f"the adapter {name} doesn't fit its base {base_name}: {_beginning(error)}") from error
+    return merge_adapter(adapted, name), tokenizer
 
 
 def _base_name(folder: Path) -> str:
