@@ -143,7 +143,7 @@ class PolicyConfig(Closed):
     """auto takes CUDA where there is a GPU."""
     precision: Precision = "auto"
     """auto takes bf16 on a GPU that has it. On a CPU it takes fp32, or for a new run of more than 20 million parameters
-    bf16, where a probe of two seconds shows it faster. The choice is saved with the run."""
+    bf16, where the processor has matrix units for it (AMX). The choice is saved with the run."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     prompt_date: str | None = None

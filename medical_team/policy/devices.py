@@ -43,7 +43,7 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """The type that ``policy.precision`` names; ``auto`` takes bf16 on a GPU that has it, else fp32.
 
     On a CPU ``auto`` always is fp32: there the numbers repeat, and bf16 without hardware for it is slower by orders
-    of magnitude. A run settles before it begins whether its policy takes bf16 there (:mod:`.probe`).
+    of magnitude. A new run's policy may take bf16 there all the same (:func:`.probe.choose_precision`).
 
     Raises:
         PolicyError: bf16 is asked for and the device has no hardware for it.
@@ -64,8 +64,17 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the device has hardware for bf16; that it is faster is another matter on a CPU."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(_cpu_has(name) for name in BF16_CPU_CAPABILITIES)
+
+
+def has_matrix_units() -> bool:
+    """Whether the CPU has units for whole matrices in bf16, with which it is faster; others may be slower in it."""
+    return _cpu_has("amx_bf16")
+
+
+def _cpu_has(capability: str) -> bool:
     capabilities: Mapping[str, Any] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(bool(capabilities.get(name)) for name in BF16_CPU_CAPABILITIES)
+    return bool(capabilities.get(capability))
 
 
 def cpu_only_torch_warning() -> str | None:

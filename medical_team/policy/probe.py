@@ -1,11 +1,9 @@
-"""A policy tried before anything is played with it: can this very model, on this device, learn; and does it learn
-faster in bf16 on this processor?"""
+"""A policy tried before anything is played with it: can this very model, on this device, learn; and does it compute in
+bf16 on this processor?"""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,96 +13,29 @@ from ..config import Precision, RolloutConfig
 from ..errors import PolicyError
 from ..game.rollout import Reply, RolloutRequest, Speaker
 from ..records import Role
-from .devices import has_bf16
+from .devices import has_matrix_units
 from .log_probs import TokenBatch, reply_log_probs, token_batch
 from .policy import Policy
 from .transformers_inside import base_model_of
 from .transformers_rollout import TransformersRollout
 
-PROBE_SECONDS = 2.0
-SMALLEST_PROBED = 20_000_000
-"""Parameters; a smaller policy stays in fp32 without a probe, so that its runs repeat on a busy machine too."""
-
-WORTHWHILE = 1.5
-"""How much faster products must be. In bf16 the learner reads each sample once more, for the old log-probs, which alone
-takes a gain of 1.25; norms, attention's softmax and the loss gain nothing."""
-
-_ROWS = 256
-_SHAPES = 4
+SMALLEST_IN_BF16 = 20_000_000
+"""Parameters; a smaller policy stays in fp32 on a CPU: it gains little."""
 
 
-def choose_precision(
-    policy: Policy, notify: Notify, speedup_of: Callable[[torch.nn.Module], float] | None = None
-) -> Precision:
-    """What ``policy.precision`` should be from now on: itself, or where it is ``auto`` on a CPU, what a probe shows.
+def choose_precision(policy: Policy, notify: Notify) -> Precision:
+    """What ``policy.precision`` should be from now on: itself, or bf16 where it is ``auto`` and the CPU has AMX.
 
     Args:
         policy: loaded as ``policy.precision`` says, which for ``auto`` on a CPU is fp32.
-        notify: told the outcome of a probe.
-        speedup_of: the probe; None: :func:`bf16_speedup`.
+        notify: told of bf16.
     """
-    if policy.config.precision != "auto" or policy.device.type != "cpu" or not has_bf16(policy.device):
+    if policy.config.precision != "auto" or policy.device.type != "cpu" or not has_matrix_units():
         return policy.config.precision
-    if sum(parameter.numel() for parameter in policy.model.parameters()) < SMALLEST_PROBED:
+    if sum(parameter.numel() for parameter in policy.model.parameters()) < SMALLEST_IN_BF16:
         return policy.config.precision
-    speedup = (speedup_of or bf16_speedup)(policy.model)
-    precision: Precision = "bf16" if speedup >= WORTHWHILE else "fp32"
-    notify(
-        f"The policy computes in {precision}: this processor multiplies {speedup:.1f} times as fast in bf16 as in "
-        f"fp32, and it pays from {WORTHWHILE} on. policy.precision settles it without a probe."
-    )
-    return precision
-
-
-def product_seconds(shape: tuple[int, int], dtype: torch.dtype) -> float:
-    """How long tokens times a weight take, and gradients times the same: what a frozen layer does in a step."""
-    weight = torch.ones(shape, dtype=dtype)
-    tokens = torch.ones(_ROWS, shape[1], dtype=dtype)
-    started = time.perf_counter()
-    with torch.no_grad():
-        _ = (tokens @ weight.T) @ weight
-    return time.perf_counter() - started
-
-
-def bf16_speedup(
-    model: torch.nn.Module,
-    seconds: float = PROBE_SECONDS,
-    timed: Callable[[tuple[int, int], torch.dtype], float] = product_seconds,
-) -> float:
-    """How many times faster products with weights of the model's shapes are in bf16 than in fp32, to and fro.
-
-    The two take turns, and the fastest of each one's turns counts, so that other work on the machine hardly matters.
-    """
-    shapes = _largest_shapes(model)
-    fp32 = [float("inf")] * len(shapes)
-    bf16 = [float("inf")] * len(shapes)
-    end = time.perf_counter() + seconds
-    # What is used for the first time is slow.
-    for turn in range(1_000_000):
-        for place, (shape, _) in enumerate(shapes):
-            times = timed(shape, torch.float32), timed(shape, torch.bfloat16)
-            if turn:
-                fp32[place] = min(fp32[place], times[0])
-                bf16[place] = min(bf16[place], times[1])
-        if turn and time.perf_counter() >= end:
-            break
-    counts = [count for _, count in shapes]
-    return _weighted(counts, fp32) / _weighted(counts, bf16)
-
-
-def _largest_shapes(model: torch.nn.Module) -> list[tuple[tuple[int, int], int]]:
-    """The shapes of matrices on which most of the work is done, with how many there are of each."""
-    embeddings = {id(each.weight) for each in model.modules() if isinstance(each, torch.nn.Embedding)}
-    shapes: Counter[tuple[int, int]] = Counter(
-        (parameter.shape[0], parameter.shape[1])
-        for parameter in model.parameters()
-        if parameter.ndim == 2 and id(parameter) not in embeddings
-    )
-    return sorted(shapes.items(), key=lambda item: -item[0][0] * item[0][1] * item[1])[:_SHAPES]
-
-
-def _weighted(counts: list[int], seconds: list[float]) -> float:
-    return sum(count * each for count, each in zip(counts, seconds, strict=True))
+    notify("The policy computes in bf16, for which this processor has matrix units (AMX). policy.precision settles it.")
+    return "bf16"
 
 
 _PROMPTS = (

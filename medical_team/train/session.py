@@ -128,10 +128,9 @@ def try_policies(config: RunConfig, told: Listener) -> TriedPolicies:
     precision = choose_precision(policies.policy_of(Role.ASSESSOR), told.notice)
     if precision != config.policy.precision:
         config = replace(config, policy=replace(config.policy, precision=precision))
-        if precision == "bf16":
-            # As a resumed run loads them.
-            del policies
-            policies = load_policies(config.policy, seed=config.training.seed, notify=told.notice)
+        # As a resumed run loads them.
+        del policies
+        policies = load_policies(config.policy, seed=config.training.seed, notify=told.notice)
     return TriedPolicies(config, policies, probe_policy(policies.policy_of(Role.ASSESSOR)))
 
 

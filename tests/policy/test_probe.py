@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ import pytest
 import torch
 from tiny_architectures import save_tiny_architecture
 
-from medical_team.config import DEMO_MODEL, TINY_RANDOM_MODEL, Adaptation, PolicyConfig
+from medical_team.config import DEMO_MODEL, TINY_RANDOM_MODEL, Adaptation, PolicyConfig, Precision
 from medical_team.errors import PolicyError
 from medical_team.policy import policy as policy_room
 from medical_team.policy import probe
@@ -18,7 +16,7 @@ from medical_team.policy import transformers_rollout as rollout_room
 from medical_team.policy.decoding import choose_tokens
 from medical_team.policy.pair import FrozenPolicy
 from medical_team.policy.policy import Policy
-from medical_team.policy.probe import bf16_speedup, choose_precision, probe_policy, product_seconds
+from medical_team.policy.probe import choose_precision, probe_policy
 from stand_ins import always
 
 
@@ -126,75 +124,22 @@ def test_no_memory_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
         probe_policy(a_policy())
 
 
-@pytest.fixture(scope="module")
-def policy() -> Policy:
-    return Policy(PolicyConfig(model=TINY_RANDOM_MODEL, device="cpu", lora_rank=4), seed=1)
-
-
-@pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor with bf16, on which the tiny policy counts as one that is worth a probe."""
-    monkeypatch.setattr(probe, "has_bf16", always(True))
-    monkeypatch.setattr(probe, "SMALLEST_PROBED", 1)
-
-
-@pytest.mark.parametrize(("speedup", "precision"), [(0.6, "fp32"), (1.4, "fp32"), (1.9, "bf16")])
-def test_a_large_policy_takes_what_the_probe_shows_faster_and_says_so(
-    policy: Policy, large: None, speedup: float, precision: str
+@pytest.mark.parametrize(
+    ("asked", "has_units", "smallest", "precision"),
+    [
+        ("auto", True, 1, "bf16"),
+        ("auto", True, probe.SMALLEST_IN_BF16, "auto"),
+        ("auto", False, 1, "auto"),
+        ("fp32", True, 1, "fp32"),
+    ],
+    ids=["large", "small", "no units", "named"],
+)
+def test_a_large_policy_takes_bf16_where_the_processor_has_units_for_it_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, asked: Precision, has_units: bool, smallest: int, precision: str
 ) -> None:
+    monkeypatch.setattr(probe, "has_matrix_units", always(has_units))
+    monkeypatch.setattr(probe, "SMALLEST_IN_BF16", smallest)
     told: list[str] = []
 
-    assert choose_precision(policy, told.append, lambda model: speedup) == precision
-    assert len(told) == 1
-    assert f"computes in {precision}" in told[0]
-    assert f"{speedup} times" in told[0]
-    assert "policy.precision" in told[0]
-
-
-def not_asked(model: torch.nn.Module) -> float:
-    pytest.fail("the processor was measured")
-
-
-def test_a_small_policy_is_not_probed(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "has_bf16", always(True))
-
-    assert choose_precision(policy, pytest.fail, not_asked) == "auto"
-
-
-def test_a_processor_without_bf16_is_not_probed(policy: Policy, large: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "has_bf16", always(False))
-
-    assert choose_precision(policy, pytest.fail, not_asked) == "auto"
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_precision_that_is_named_stays(
-    policy: Policy, large: None, monkeypatch: pytest.MonkeyPatch, precision: str
-) -> None:
-    monkeypatch.setattr(policy, "config", replace(policy.config, precision=precision))
-
-    assert choose_precision(policy, pytest.fail, not_asked) == precision
-
-
-def test_the_probe_compares_the_fastest_products_of_the_models_shapes() -> None:
-    model = torch.nn.Sequential(
-        torch.nn.Embedding(10, 8), torch.nn.Linear(8, 16), torch.nn.Linear(8, 16), torch.nn.Linear(16, 8)
-    )
-    quickest = {
-        ((16, 8), torch.float32): 3.0,
-        ((16, 8), torch.bfloat16): 1.0,
-        ((8, 16), torch.float32): 2.0,
-        ((8, 16), torch.bfloat16): 2.0,
-    }
-    # The first product of a kind is left out, however fast; of the others the fastest counts, however slow another is.
-    turns: dict[object, Iterator[float]] = {kind: iter([0.001, seconds]) for kind, seconds in quickest.items()}
-
-    def timed(shape: tuple[int, int], dtype: torch.dtype) -> float:
-        return next(turns[shape, dtype], 50.0)
-
-    assert bf16_speedup(model, seconds=0.01, timed=timed) == (2 * 3.0 + 2.0) / (2 * 1.0 + 2.0)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_product_takes_its_time(dtype: torch.dtype) -> None:
-    assert product_seconds((16, 8), dtype) > 0.0
+    assert choose_precision(a_policy(precision=asked), told.append) == precision
+    assert [("bf16" in text, "policy.precision" in text) for text in told] == [(True, True)] * (precision == "bf16")

@@ -35,14 +35,13 @@ def test_a_model_that_can_t_be_trained_ends_the_run_before_it_begins(kind: RunKi
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("speedup", "precision"), [(2.0, "bf16"), (0.5, "fp32")])
-def test_the_choice_is_saved_and_resumed_without_a_second_probe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speedup: float | None, precision: str
+@pytest.mark.parametrize(("has_units", "precision"), [(True, "bf16"), (False, "auto")])
+def test_the_choice_is_saved_and_resumed_without_a_second_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_units: bool, precision: str
 ) -> None:
-    monkeypatch.setattr(probe, "has_bf16", always(True))
+    monkeypatch.setattr(probe, "has_matrix_units", always(has_units))
     monkeypatch.setattr("medical_team.policy.devices.has_bf16", always(True))
-    monkeypatch.setattr(probe, "SMALLEST_PROBED", 1)
-    monkeypatch.setattr(probe, "bf16_speedup", always(speedup))
+    monkeypatch.setattr(probe, "SMALLEST_IN_BF16", 1)
     preset = load_preset("smoke")
     config = replace(
         preset,
