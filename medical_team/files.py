@@ -33,8 +33,9 @@ _REMEDIES = {
 
 _STREAMS = (Path("/dev/stdin"), Path("/dev/stdout"), Path("/dev/stderr"))
 _NUMBERS = {"/dev/stdout": "1", "/dev/stderr": "2"}
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(\.old)?", re.DOTALL)
-"""How :mod:`tempfile` calls what :func:`atomic_text` and :func:`atomic_folder` write until it is whole."""
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.([a-z0-9_]{8}(\.old)?|deleted)", re.DOTALL)
+"""How :mod:`tempfile` calls what :func:`atomic_text` and :func:`atomic_folder` write until it is whole, and what
+:func:`delete_folder` calls what it deletes."""
 _RUST_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -163,9 +164,25 @@ def one_at_a_time(folder: Path) -> Generator[None]:
         os.close(handle)
 
 
+def delete_folder(path: Path) -> None:
+    """Delete the folder ``path``, which is gone at once: a killed process leaves no half of it under its name.
+
+    Raises:
+        OutputError: it can't be deleted.
+    """
+    doomed = path.with_name(f".{path.name}.deleted")
+    try:
+        if doomed.exists():
+            shutil.rmtree(doomed)
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise OutputError(f"can't delete {path}: {error.strerror or error}. Check its permissions.") from error
+
+
 def is_leftover(path: Path, pattern: str) -> bool:
-    """Whether a process was killed while it wrote, by :func:`atomic_text` or :func:`atomic_folder`, what ``path`` was
-    to become: a file or a folder whose whole name matches the regular expression ``pattern``."""
+    """Whether a process was killed while it wrote or deleted, by the functions above, what ``path`` was to become or
+    had been: a file or a folder whose whole name matches the regular expression ``pattern``."""
     match = _TEMPORARY.fullmatch(path.name)
     return match is not None and re.fullmatch(pattern, match["name"]) is not None
 

@@ -14,7 +14,7 @@ from types import FrameType
 from ..callbacks import stop_signals
 from ..errors import RunFolderError
 from ..evaluation.heldout import evaluate_heldout
-from ..files import atomic_folder
+from ..files import atomic_folder, delete_folder
 from ..game.opponents import pool_after, version_after
 from ..game.rollout import Rollout, TrainingRollout
 from ..judge.protocol import Judge
@@ -131,7 +131,7 @@ class OpponentPool:
             return
         for step in self._steps_on_disk():
             if step > completed_steps:
-                shutil.rmtree(self._path_of(step))
+                delete_folder(self._path_of(step))
         self._let_speak(completed_steps)
 
     def after_step(self, step: int, learner: Learner) -> None:
@@ -152,7 +152,7 @@ class OpponentPool:
             for member in pool_after(moment, self._config.add_every, self._config.size)
         }
         for gone in set(self._steps_on_disk()) - wanted:
-            shutil.rmtree(self._path_of(gone))
+            delete_folder(self._path_of(gone))
 
     def _let_speak(self, completed_steps: int) -> None:
         pool = pool_after(completed_steps, self._config.add_every, self._config.size)

@@ -14,15 +14,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import DataError, OutputError, TrainingError
-from ..files import atomic_text
+from ..errors import DataError, TrainingError
+from ..files import atomic_text, delete_folder
 from ..jsonl import from_line, validation_problems
 from ..records import Closed
 
@@ -175,22 +174,9 @@ class Checkpoints:
         steps = self.steps()
         deleted = [step for step in steps[: max(0, len(steps) - keep_last)] if step != best]
         for step in deleted:
-            self._delete(step)
+            delete_folder(self.path_of(step))
         return deleted
 
     @property
     def _best_path(self) -> Path:
         return self.folder / BEST_FILE
-
-    def _delete(self, step: int) -> None:
-        path = self.path_of(step)
-        # Renamed first: a process killed while it deletes must not leave half a checkpoint that looks whole.
-        doomed = path.with_name(f".{path.name}.deleted")
-        try:
-            if doomed.exists():
-                shutil.rmtree(doomed)
-            path.rename(doomed)
-            shutil.rmtree(doomed)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise OutputError(f"can't delete the old checkpoint {path}: {reason}. Check its permissions.") from error

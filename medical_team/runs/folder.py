@@ -25,7 +25,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from pathlib import Path
 from .. import __version__
 from ..config import DataConfig, RunConfig
 from ..errors import OutputError, RunFolderError, TrainingError
-from ..files import atomic_folder, atomic_text, cannot_write, file_sha256
+from ..files import atomic_folder, atomic_text, cannot_write, file_sha256, remove_leftovers
 from ..jsonl import read_jsonl, to_line, write_jsonl
 from ..records import Closed, Game, TrainingRecord
 from .append import (
@@ -61,8 +60,7 @@ from .places import folder_around, is_folder_name, settled, settled_model, ways_
 _TRAIN = "data/train.jsonl"
 _HELDOUT = "data/heldout.jsonl"
 
-_WRITTEN_WHOLE = "|".join(map(re.escape, (BEST_FILE, FINAL_FOLDER, INFO_FILE, CONFIG_FILE)))
-_LEFTOVER = re.compile(rf"\.({NAME_PATTERN}|{_WRITTEN_WHOLE})(\.\w+)+")
+_WRITTEN_WHOLE = "|".join([NAME_PATTERN, *map(re.escape, (BEST_FILE, FINAL_FOLDER, INFO_FILE, CONFIG_FILE))])
 
 
 @dataclass(frozen=True)
@@ -253,7 +251,8 @@ class RunFolder:
             RunFolderError: another process works here; it is named.
         """
         with exclusive_lock(self.path / "lock"):
-            self._remove_leftovers()
+            for folder in (self.path, self.checkpoints.folder, self.opponents_path):
+                remove_leftovers(folder, _WRITTEN_WHOLE)
             yield
 
     def training_records(self) -> list[TrainingRecord]:
@@ -343,18 +342,6 @@ class RunFolder:
         data = DataConfig(train=_TRAIN, heldout=_HELDOUT if has_heldout else None)
         with atomic_text(folder / CONFIG_FILE) as file:
             file.write(to_toml(dataclasses.replace(config, data=data)))
-
-    def _remove_leftovers(self) -> None:
-        for folder in (self.path, self.checkpoints.folder, self.opponents_path):
-            if not folder.is_dir():
-                continue
-            for entry in folder.iterdir():
-                if not _LEFTOVER.fullmatch(entry.name):
-                    continue
-                if entry.is_dir():
-                    shutil.rmtree(entry, ignore_errors=True)
-                else:
-                    entry.unlink(missing_ok=True)
 
 
 def run_around(path: Path) -> RunFolder | None:
