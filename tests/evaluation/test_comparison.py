@@ -140,7 +140,7 @@ def test_an_unfinished_evaluation_is_not_compared(tmp_path: Path) -> None:
 def some_games(path: Path, model: str, verdicts: list[Verdict | None], **changes: Any):
     settings = GamesSettings(
         format=GAMES_FORMAT, package_version="0", model=ModelIdentity(model, None), opponent=None, judge="reference",
-        records="heldout.jsonl", records_sha256="0", games=4, seed=1,
+        records="heldout.jsonl", records_sha256="0", games=4, seed=1, prompt_date="2026-01-31",
     )  # fmt: skip
     games = [
         a_game(
