@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypedDict
 
 from .callbacks import Notify
 from .config import JudgeConfig, JudgeFallback, RunConfig, problems_of
 from .data.synthetic.judge import decide_synthetic
 from .errors import ConfigError, JudgeError
-from .judge.client import AsyncRemoteJudge, RemoteJudge, privacy_warning
+from .judge.client import RemoteJudge, privacy_warning
+from .judge.gathering import GatheringJudge
 from .judge.model_judge import FindingCache, ModelJudge, ModelJudgeOptions, default_cache_folder
 from .judge.openai_scorer import connect_openai
-from .judge.protocol import AsyncJudge, GatheringJudge, Judge, ThreadedJudge
+from .judge.protocol import AsyncJudge, Judge
 from .judge.questions import AnswerScorer
 from .judge.reference import HybridJudge, ReferenceJudge
 from .network.secrets import bearer_token
@@ -91,45 +91,27 @@ def make_async_judge(
 ) -> AsyncJudge:
     """:func:`make_judge` for callers on an event loop; it returns, like that one, when the judge is ready.
 
-    A judge service is asked on the loop, any other judge in a thread of its own. Questions about single games reach
-    both in batches. The judge "model" can't be had here: on a loop plays an engine that has filled the GPU.
+    The judge is asked in threads, a judge service by several at a time; questions about single games reach it in
+    batches. The judge "model" can't be had here: on a loop plays an engine that has filled the GPU.
 
     Raises:
         ConfigError: values of ``config`` are out of bounds or contradict each other.
         JudgeError: the judge can't be set up.
     """
-    if config.kind != "remote":
-        return GatheringJudge(ThreadedJudge(make_judge(config, pairs, notify)))
-    if problems := problems_of(RunConfig(judge=config)):
-        raise ConfigError("The judge can't be set up:", problems)
-    # The loop's own connections are made when it runs; whether anybody is there is asked now, before the first game.
-    _connect_remote(config, notify).close()
-    judge = AsyncRemoteJudge(config.url or "", **_remote_options(config, notify))
-    return GatheringJudge(judge, config.concurrency)
+    return GatheringJudge(make_judge(config, pairs, notify), calls=config.concurrency if config.kind == "remote" else 1)
 
 
 def _connect_remote(config: JudgeConfig, notify: Notify) -> RemoteJudge:
     url = config.url or ""
     if warning := privacy_warning(url):
         notify(f"warning: {warning}")
-    judge = RemoteJudge(url, **_remote_options(config, notify))
-    judge.wait_until_ready()
-    return judge
-
-
-class _RemoteOptions(TypedDict):
-    token: str | None
-    games_per_request: int
-    timeout_seconds: float
-    patience_seconds: float
-    notify: Notify
-
-
-def _remote_options(config: JudgeConfig, notify: Notify) -> _RemoteOptions:
-    return _RemoteOptions(
+    judge = RemoteJudge(
+        url,
         token=bearer_token(config.token_variable),
         games_per_request=config.queries_per_request,
         timeout_seconds=config.timeout_seconds,
         patience_seconds=config.patience_seconds,
         notify=notify,
     )
+    judge.wait_until_ready()
+    return judge

@@ -5,6 +5,6 @@ A front without logic: everything is in :mod:`.judge.client`, and nothing inside
 
 from __future__ import annotations
 
-from .judge.client import AsyncRemoteJudge, RemoteJudge, privacy_warning
+from .judge.client import RemoteJudge, privacy_warning
 
-__all__ = ["AsyncRemoteJudge", "RemoteJudge", "privacy_warning"]
+__all__ = ["RemoteJudge", "privacy_warning"]

@@ -13,12 +13,13 @@ from ..callbacks import Notify
 from ..config import Device, JudgeConfig, JudgeEngine, judge_problems
 from ..data.load import load_records
 from ..errors import ConfigError, MissingDependencyError, UsageError
-from ..judge.protocol import Judge
-from ..judge.service.batching import ServiceSettings
+from ..game_config import bound_problems
+from ..judge.protocol import Judge, JudgeQuery
+from ..judge.service import ServiceSettings
 from ..judging import make_judge
 from ..network.proxies import LOOPBACK, is_loopback
 from ..network.secrets import bearer_token
-from ..records import NotePair
+from ..records import NotePair, Verdict
 from .arguments import load_scorer, parse, with_judge_spelled_out
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ def make_service(chosen: ServeArguments, notify: Notify) -> JudgeService:
     served = ServedJudge(judge=config.kind, model=_model_name(config))
 
     def load() -> Judge:
-        from ..judge.service.batching import warmed_up
-
-        return warmed_up(make_judge(config, pairs, notify, load_scorer))
+        judge = make_judge(config, pairs, notify, load_scorer)
+        # So that the first client doesn't wait for what it sets up at first use.
+        judge.rule([JudgeQuery("warm-up", "A note that is nobody's.", Verdict.SAFE)])
+        return judge
 
     service = JudgeService(load, served, listener, chosen.limits, token=token, notify=notify)
     if not is_loopback(chosen.host) and token is None:
@@ -110,7 +112,7 @@ def _judge_config(chosen: ServeArguments) -> JudgeConfig:
         config = replace(config, device=chosen.device)
     if chosen.backend is not None:
         config = replace(config, engine=chosen.backend)
-    if problems := list(judge_problems(config, "judge.")):
+    if problems := [*bound_problems(chosen.limits, ""), *judge_problems(config, "judge.")]:
         raise ConfigError("The judge can't be set up:", problems)
     return config
 

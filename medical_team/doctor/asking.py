@@ -12,9 +12,8 @@ from pydantic import JsonValue
 
 from ..errors import EndpointError
 from ..judge.conversation import json_or_none
-from ..network.clients import make_client
+from ..network.clients import make_client, whole_answer
 
-_CONNECT_SECONDS = 5.0
 _MOST_BYTES = 16 * 2**20
 
 
@@ -46,15 +45,11 @@ class Answer:
 def ask(base: str, path: str, *, token: str | None, seconds: float, body: Mapping[str, object] | None = None) -> Answer:
     """GET ``path``, or POST ``body`` to it. Never raises for what the network does."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    timeout = httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds))
     started = time.monotonic()
     try:
-        with (
-            make_client(base, headers=headers, timeout=timeout) as client,
-            client.stream("GET" if body is None else "POST", path, json=body) as response,
-        ):
-            content = _read(response, started + seconds)
-            return Answer(response.status_code, json_or_none(content), time.monotonic() - started)
+        with make_client(base, headers=headers) as client:
+            status, _, content = whole_answer(client, path, seconds=seconds, most_bytes=_MOST_BYTES, json=body)
+        return Answer(status, json_or_none(content), time.monotonic() - started)
     except httpx.ConnectError as error:
         return Answer(None, None, time.monotonic() - started, str(error) or "no connection", is_refused=True)
     except httpx.TimeoutException:
@@ -63,13 +58,3 @@ def ask(base: str, path: str, *, token: str | None, seconds: float, body: Mappin
         return Answer(None, None, time.monotonic() - started, str(error), is_unasked=True)
     except (httpx.HTTPError, UnicodeError) as error:
         return Answer(None, None, time.monotonic() - started, str(error) or type(error).__name__)
-
-
-def _read(response: httpx.Response, deadline: float) -> bytes:
-    content = bytearray()
-    for chunk in response.iter_bytes():
-        content += chunk
-        # The library's own time-out is for each piece.
-        if time.monotonic() > deadline or len(content) > _MOST_BYTES:
-            raise httpx.ReadTimeout("no whole answer in time")
-    return bytes(content)

@@ -218,7 +218,7 @@ class KnownQuery:
 
     def wire(self, index: int, *, with_case: bool) -> dict[str, object]:
         """The question as it travels; the fork sends the case of no note."""
-        pair = WirePair.of(self.query.pair) if with_case and self.query.pair else None
+        pair = WirePair(**vars(self.query.pair)) if with_case and self.query.pair else None
         kind = self.query.data_type if with_case else None
         return WireQuery(
             game_idx=index, prompt=self.query.note, response=self.reply, pair=pair, data_type=kind

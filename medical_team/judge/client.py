@@ -1,38 +1,31 @@
-"""A judge that is a service somewhere else, for synchronous and asynchronous callers.
+"""A judge that is a service somewhere else.
 
 What is sent, tried again and waited for is decided in :mod:`.conversation`; here is what does it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Self
 
 import httpx
 
 from ..callbacks import Notify
 from ..errors import EndpointError, JudgeError
-from ..network.clients import make_async_client, make_client
+from ..network.clients import make_client, whole_answer
 from ..network.proxies import address_parts, holds_password
 from ..network.proxies import privacy_warning as warning_of
 from ..records import Ruling
-from .conversation import Conversation, NoReply, Outcome, Patience, Reply, Send, Sleep, Steps, Trouble
+from .conversation import Conversation, NoReply, Reply, Trouble
 from .protocol import JudgeQuery
 from .wire import JUDGING_PATHS
 
-GAMES_PER_REQUEST = 1024
-MOST_REPLY_BYTES = 256 * 1024 * 1024
-
-_CONNECT_SECONDS = 10.0
-_ResultT = TypeVar("_ResultT")
-_ClientT = TypeVar("_ClientT", httpx.Client, httpx.AsyncClient)
+_MOST_REPLY_BYTES = 256 * 1024 * 1024
 
 
-class _Service(Generic[_ClientT]):
-    """What both ask.
+class RemoteJudge:
+    """Asks a judge's service, with pooled connections. May be used by several threads.
 
     Args:
         url: the service, e.g. ``http://127.0.0.1:8000``; a path ``/judge`` behind it is understood.
@@ -47,38 +40,32 @@ class _Service(Generic[_ClientT]):
     """
 
     name = "remote"
-    _make: ClassVar[Callable[..., Any]]
 
     def __init__(
         self,
         url: str,
         *,
         token: str | None = None,
-        games_per_request: int = GAMES_PER_REQUEST,
-        timeout_seconds: float = Patience.timeout,
-        patience_seconds: float = Patience.away,
+        games_per_request: int = 1024,
+        timeout_seconds: float = 60.0,
+        patience_seconds: float = 600.0,
         notify: Notify = lambda _: None,
     ) -> None:
         base = base_url(url)
-        patience = Patience(timeout=timeout_seconds, away=patience_seconds)
-        self._conversation = Conversation(base, self.name, games_per_request, patience, notify)
-        headers = {"Accept-Encoding": "identity", "User-Agent": "medical-team"}
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json", "User-Agent": "medical-team"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         try:
-            self._http: _ClientT = self._make(base, headers=headers)
+            self._http = make_client(base, headers=headers)
         except EndpointError as error:
             raise JudgeError(f"the judge can't be asked: {error}") from error
-
-
-class RemoteJudge(_Service[httpx.Client]):
-    """Asks a judge's service, with pooled connections. May be used by several threads."""
-
-    _make = staticmethod(make_client)
+        self._conversation = Conversation(
+            base, self.name, self._send, games_per_request, timeout_seconds, patience_seconds, notify
+        )
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
         """A ruling for each query, by its game id. Waits while the service is away."""
-        return self._follow(self._conversation.rule(queries))
+        return self._conversation.rule(queries)
 
     def wait_until_ready(self) -> None:
         """Wait until the service is loaded, and check that it takes games from us.
@@ -86,7 +73,7 @@ class RemoteJudge(_Service[httpx.Client]):
         Raises:
             JudgeError: it doesn't, or there is none.
         """
-        self._follow(self._conversation.wait_until_ready())
+        self._conversation.wait_until_ready()
 
     def close(self) -> None:
         """Close the connections."""
@@ -100,90 +87,17 @@ class RemoteJudge(_Service[httpx.Client]):
     ) -> None:
         self.close()
 
-    def _follow(self, steps: Steps[_ResultT]) -> _ResultT:
-        outcome: Outcome | None = None
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration as end:
-                return end.value
-            if isinstance(step, Sleep):
-                time.sleep(step.seconds)
-                outcome = None
-            else:
-                outcome = self._send(step)
-
-    def _send(self, step: Send) -> Outcome:
-        deadline = time.monotonic() + step.timeout_seconds
+    def _send(self, path: str, body: bytes | None, seconds: float) -> Reply | NoReply:
         try:
-            with self._http.stream(step.method, step.path, **_request_options(step)) as response:
-                reading = _Reading(response)
-                for chunk in response.iter_bytes():
-                    # The library's own time-out is for each piece: one that drips would never end.
-                    if time.monotonic() > deadline:
-                        return _too_slow(step)
-                    reading.add(chunk)
-                return reading.reply
+            status, headers, content = whole_answer(
+                self._http, path, seconds=seconds, most_bytes=_MOST_REPLY_BYTES, content=body
+            )
+        except (httpx.ReadTimeout, httpx.WriteTimeout):
+            return NoReply(Trouble.SLOW, f"no whole answer within {seconds:g} seconds")
         except httpx.HTTPError as error:
-            return _no_reply(error, step)
-
-
-class AsyncRemoteJudge(_Service[httpx.AsyncClient]):
-    """:class:`RemoteJudge` for callers on an event loop. Calls may overlap."""
-
-    _make = staticmethod(make_async_client)
-
-    async def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
-        """A ruling for each query, by its game id. Waits while the service is away."""
-        return await self._follow(self._conversation.rule(queries))
-
-    async def wait_until_ready(self) -> None:
-        """Wait until the service is loaded, and check that it takes games from us.
-
-        Raises:
-            JudgeError: it doesn't, or there is none.
-        """
-        await self._follow(self._conversation.wait_until_ready())
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def _follow(self, steps: Steps[_ResultT]) -> _ResultT:
-        outcome: Outcome | None = None
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration as end:
-                return end.value
-            if isinstance(step, Sleep):
-                await asyncio.sleep(step.seconds)
-                outcome = None
-            else:
-                outcome = await self._send(step)
-
-    async def _send(self, step: Send) -> Outcome:
-        try:
-            async with (
-                asyncio.timeout(step.timeout_seconds),
-                self._http.stream(step.method, step.path, **_request_options(step)) as response,
-            ):
-                reading = _Reading(response)
-                async for chunk in response.aiter_bytes():
-                    reading.add(chunk)
-                return reading.reply
-        except TimeoutError:
-            return _too_slow(step)
-        except httpx.HTTPError as error:
-            return _no_reply(error, step)
+            is_away = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError))
+            return NoReply(Trouble.AWAY if is_away else Trouble.BROKEN, str(error) or type(error).__name__)
+        return Reply(status, content, headers.get("retry-after"))
 
 
 def base_url(url: str) -> str:
@@ -211,39 +125,3 @@ def base_url(url: str) -> str:
 def privacy_warning(url: str) -> str | None:
     """What a person should know before the first note leaves this machine; None where none does."""
     return warning_of(url, sent="notes, their corrections and verdicts", receiver="the judge")
-
-
-class _Reading:
-    """A reply as it arrives."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        self._body = bytearray()
-
-    def add(self, chunk: bytes) -> None:
-        self._body += chunk
-        if len(self._body) > MOST_REPLY_BYTES:
-            raise httpx.DecodingError(f"the reply is larger than {MOST_REPLY_BYTES} bytes")
-
-    @property
-    def reply(self) -> Reply:
-        return Reply(self._response.status_code, bytes(self._body), self._response.headers.get("retry-after"))
-
-
-def _request_options(step: Send) -> dict[str, Any]:
-    timeout = httpx.Timeout(step.timeout_seconds, connect=min(_CONNECT_SECONDS, step.timeout_seconds))
-    headers = {"Content-Type": "application/json"} if step.body is not None else {}
-    return {"content": step.body, "headers": headers, "timeout": timeout}
-
-
-def _too_slow(step: Send) -> NoReply:
-    return NoReply(Trouble.SLOW, f"no whole answer within {step.timeout_seconds:g} seconds")
-
-
-def _no_reply(error: httpx.HTTPError, step: Send) -> NoReply:
-    reason = str(error) or type(error).__name__
-    if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
-        return _too_slow(step)
-    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
-        return NoReply(Trouble.AWAY, reason)
-    return NoReply(Trouble.BROKEN, reason)

@@ -161,7 +161,7 @@ class ModelJudge:
         self._cache = cache
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
-        """A ruling for each query, by its game id. Two queries of one id fail both."""
+        """A ruling for each query, by its game id."""
         return rule_by_findings(queries, self._find_all, judge=self.name, prompt_version=self.prompt_version)
 
     def _find_all(self, queries: Sequence[JudgeQuery]) -> list[Finding]:

@@ -1,15 +1,12 @@
 """What a judge is asked, what it finds in a note, and how that becomes the ruling of a game. A judge never raises
-for a game: it rules, or says why not. The assessor's verdict is compared, it is never shown to the judge; and
-callers on an event loop, which play many games at a time, are gathered into batches."""
+for a game: it rules, or says why not. The assessor's verdict is compared, it is never shown to the judge."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol, cast
 
 from ..assessment import corrected_note, has_found_error, is_located
 from ..game_config import Undecidable
@@ -91,25 +88,16 @@ def rule_by_findings(
 ) -> dict[str, Ruling]:
     """A ruling for each query, by its game id.
 
-    Two queries of one id fail both: nobody could tell them apart. ``find`` is asked about the others, all at once.
-
     Args:
         queries: the games to rule on.
         find: gives a finding for each query, in order.
         judge: the judge's name, for the labels.
         prompt_version: which wording of its questions it uses.
     """
-    uses = Counter(query.game_id for query in queries)
-    askable = [query for query in queries if uses[query.game_id] == 1]
-    rulings: dict[str, Ruling] = {
+    return {
         query.game_id: ruling_of(query, finding, judge=judge, prompt_version=prompt_version)
-        for query, finding in zip(askable, find(askable), strict=True)
+        for query, finding in zip(queries, find(queries), strict=True)
     }
-    for game_id, count in uses.items():
-        if count > 1:
-            reason = f"{count} queries have the id {game_id!r}: a ruling can't say which it means"
-            rulings[game_id] = JudgeFailure(game_id, is_abstention=False, source=judge, reason=reason)
-    return rulings
 
 
 def ruling_of(query: JudgeQuery, finding: Finding, *, judge: str, prompt_version: str = "") -> Ruling:
@@ -140,8 +128,32 @@ def _is_faithful(query: JudgeQuery, error_present: bool) -> bool | None:
     return error_present == is_harmful and is_rewritten(query.note, seed_note)
 
 
-_Answer: TypeAlias = Mapping[object, object] | str
-"""What a judge answered, or why there is no answer."""
+def failure_of(query: JudgeQuery, judge: str, reason: str) -> JudgeFailure:
+    """A failure of the judge, or on the way to it, for one game."""
+    return JudgeFailure(query.game_id, is_abstention=False, source=judge, reason=reason)
+
+
+def checked_rulings(answer: object, queries: Sequence[JudgeQuery], judge: str) -> list[Ruling]:
+    """A ruling for each query, in order; nothing is taken for granted about what a judge answered."""
+    if isinstance(answer, Mapping):
+        by_id = cast("Mapping[object, object]", answer)
+        return [_checked(by_id.get(query.game_id), query, judge) for query in queries]
+    reason = f"the judge answered with a {type(answer).__name__}, not with rulings by game id"
+    return [failure_of(query, judge, reason) for query in queries]
+
+
+def failed_rulings(error: Exception, queries: Sequence[JudgeQuery], judge: str) -> list[Ruling]:
+    """What a judge that raised ``error`` says of each query."""
+    return [failure_of(query, judge, f"the judge failed: {type(error).__name__}: {error}") for query in queries]
+
+
+def _checked(ruling: object, query: JudgeQuery, judge: str) -> Ruling:
+    if not isinstance(ruling, (Labels, JudgeFailure)):
+        reason = "the judge left the game out" if ruling is None else f"the judge gave a {type(ruling).__name__}"
+        return failure_of(query, judge, reason)
+    if ruling.game_id != query.game_id:
+        return failure_of(query, judge, f"the judge gave it the ruling of game {ruling.game_id!r}")
+    return ruling
 
 
 def rule_games(games: Sequence[Game], judge: Judge, undecidable: Undecidable) -> list[Game]:
@@ -156,15 +168,27 @@ def rule_games(games: Sequence[Game], judge: Judge, undecidable: Undecidable) ->
     second round. What it can't tell or fails at leaves the correction alone open.
     """
     ruled = _ruled_games(games, _ask(judge, _queries(games)), judge.name, undecidable)
-    corrections = _ask(judge, [_correction_query(game) for game in _to_correct(games, ruled)])
-    return _with_corrections(games, ruled, corrections)
+    return _with_corrections(games, ruled, _ask(judge, _correction_queries(games, ruled)))
 
 
 async def rule_games_async(games: Sequence[Game], judge: AsyncJudge, undecidable: Undecidable) -> list[Game]:
     """:func:`rule_games` for callers on an event loop."""
     ruled = _ruled_games(games, await _ask_async(judge, _queries(games)), judge.name, undecidable)
-    corrections = await _ask_async(judge, [_correction_query(game) for game in _to_correct(games, ruled)])
-    return _with_corrections(games, ruled, corrections)
+    return _with_corrections(games, ruled, await _ask_async(judge, _correction_queries(games, ruled)))
+
+
+def _ask(judge: Judge, queries: Sequence[JudgeQuery]) -> list[Ruling]:
+    try:
+        return checked_rulings(judge.rule(queries), queries, judge.name) if queries else []
+    except Exception as error:  # noqa: BLE001 - a judge may be any code or any server: its failure voids games, not runs
+        return failed_rulings(error, queries, judge.name)
+
+
+async def _ask_async(judge: AsyncJudge, queries: Sequence[JudgeQuery]) -> list[Ruling]:
+    try:
+        return checked_rulings(await judge.rule(queries), queries, judge.name) if queries else []
+    except Exception as error:  # noqa: BLE001 - as above
+        return failed_rulings(error, queries, judge.name)
 
 
 def _queries(games: Sequence[Game]) -> list[JudgeQuery]:
@@ -185,105 +209,36 @@ def _queries(games: Sequence[Game]) -> list[JudgeQuery]:
     ]
 
 
-def _is_correction_open(before: Game, ruled: Game) -> bool:
-    """Whether a game that was just ruled on holds an error that its assessor found and corrects."""
-    return before.state is GameState.AWAITING_RULING and ruled.correction is not None and has_found_error(ruled)
-
-
-def _to_correct(games: Sequence[Game], ruled: Sequence[Game]) -> list[Game]:
-    """The games whose corrected notes are asked about: not those in which a sentence is corrected that isn't wrong."""
-    pairs = zip(games, ruled, strict=True)
-    return [game for before, game in pairs if _is_correction_open(before, game) and is_located(game) is not False]
-
-
-def _correction_query(game: Game) -> JudgeQuery:
-    return JudgeQuery(_corrected_id(game), corrected_note(game) or "", verdict=None, pair=game.spec.pair)
-
-
-def _corrected_id(game: Game) -> str:
-    return f"{game.spec.id}-corrected"
-
-
-def _with_corrections(games: Sequence[Game], ruled: Sequence[Game], answer: _Answer) -> list[Game]:
-    return [
-        replace(game, is_corrected=_is_corrected(game, answer)) if _is_correction_open(before, game) else game
-        for before, game in zip(games, ruled, strict=True)
-    ]
-
-
-def _is_corrected(game: Game, answer: _Answer) -> bool | None:
-    if is_located(game) is False:
-        return False
-    ruling = None if isinstance(answer, str) else answer.get(_corrected_id(game))
-    if not isinstance(ruling, Labels) or ruling.game_id != _corrected_id(game):
-        return None
-    return not ruling.error_present
-
-
 def _uses(games: Sequence[Game]) -> Mapping[str, int]:
     """How many waiting games have an id."""
     return Counter(game.spec.id for game in games if game.state is GameState.AWAITING_RULING)
 
 
-def _ask(judge: Judge, queries: Sequence[JudgeQuery]) -> _Answer:
-    if not queries:
-        return {}
-    try:
-        return _checked(judge.rule(queries))
-    except Exception as error:  # noqa: BLE001 - a judge may be any code or any server: its failure voids games, not runs
-        return f"the judge failed: {type(error).__name__}: {error}"
-
-
-async def _ask_async(judge: AsyncJudge, queries: Sequence[JudgeQuery]) -> _Answer:
-    if not queries:
-        return {}
-    try:
-        return _checked(await judge.rule(queries))
-    except Exception as error:  # noqa: BLE001 - as above
-        return f"the judge failed: {type(error).__name__}: {error}"
-
-
-def _checked(answer: object) -> _Answer:
-    """Nothing is taken for granted about what a judge returns."""
-    if not isinstance(answer, Mapping):
-        return f"the judge answered with a {type(answer).__name__}, not with rulings by game id"
-    return cast("Mapping[object, object]", answer)
-
-
-def _ruled_games(games: Sequence[Game], answer: _Answer, judge: str, undecidable: Undecidable) -> list[Game]:
+def _ruled_games(games: Sequence[Game], rulings: Sequence[Ruling], judge: str, undecidable: Undecidable) -> list[Game]:
     uses = _uses(games)
-    return [
-        _blamed(_ruled(game, answer, judge, uses), undecidable) if game.state is GameState.AWAITING_RULING else game
-        for game in games
-    ]
+    by_id = {ruling.game_id: ruling for ruling in rulings}
+    ruled: list[Game] = []
+    for game in games:
+        if game.state is not GameState.AWAITING_RULING:
+            ruled.append(game)
+        elif ruling := by_id.get(game.spec.id):
+            ruled.append(_ruled(game, ruling, judge, undecidable))
+        elif uses[game.spec.id] > 1:
+            ruled.append(_void(game, judge, f"{uses[game.spec.id]} games have the id {game.spec.id!r}"))
+        else:
+            ruled.append(_void(game, judge, "the game has no note or no verdict to rule on"))
+    return ruled
 
 
-def _blamed(game: Game, undecidable: Undecidable) -> Game:
-    """``game``, the attacker's failure where it wrote what a working judge can't decide."""
-    is_abstention = isinstance(game.ruling, JudgeFailure) and game.ruling.is_abstention
-    if not is_abstention or not game.spec.data_type.is_adversarial or undecidable == "void":
-        return game
-    return replace(game, state=GameState.UNDECIDABLE, reason=f"nobody can tell what the attacker wrote: {game.reason}")
-
-
-def _ruled(game: Game, answer: _Answer, judge: str, uses: Mapping[str, int]) -> Game:
-    if game.note is None or game.verdict is None:
-        return _void(game, judge, "the game has no note or no verdict to rule on")
-    if uses[game.spec.id] > 1:
-        return _void(game, judge, f"{uses[game.spec.id]} games have the id {game.spec.id!r}")
-    if isinstance(answer, str):
-        return _void(game, judge, answer)
-    ruling = answer.get(game.spec.id)
-    if not isinstance(ruling, (Labels, JudgeFailure)):
-        reason = "the judge left the game out" if ruling is None else f"the judge gave a {type(ruling).__name__}"
-        return _void(game, judge, reason)
-    if ruling.game_id != game.spec.id:
-        return _void(game, judge, f"the judge gave it the ruling of game {ruling.game_id!r}")
+def _ruled(game: Game, ruling: Ruling, judge: str, undecidable: Undecidable) -> Game:
     if isinstance(ruling, JudgeFailure):
-        return replace(game, state=GameState.VOID, ruling=ruling, reason=ruling.reason)
+        if not ruling.is_abstention or not game.spec.data_type.is_adversarial or undecidable == "void":
+            return replace(game, state=GameState.VOID, ruling=ruling, reason=ruling.reason)
+        reason = f"nobody can tell what the attacker wrote: {ruling.reason}"
+        return replace(game, state=GameState.UNDECIDABLE, ruling=ruling, reason=reason)
     if ruling.error_detected != (game.verdict is Verdict.HARMFUL):
-        reason = f"the judge says error_detected = {ruling.error_detected}, the verdict was {game.verdict.value}"
-        return _void(game, judge, reason)
+        told = game.verdict.value if game.verdict else "none"
+        return _void(game, judge, f"the judge says error_detected = {ruling.error_detected}, the verdict was {told}")
     return replace(game, state=GameState.DECIDED, ruling=ruling, reason=ruling.reason)
 
 
@@ -292,86 +247,34 @@ def _void(game: Game, judge: str, reason: str) -> Game:
     return replace(game, state=GameState.VOID, ruling=failure, reason=reason)
 
 
-class ThreadedJudge:
-    """A synchronous judge in a thread of its own, where it never holds the event loop up."""
-
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judge")
-        self.name = judge.name
-
-    async def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
-        """A ruling for each query, by its game id. Calls wait for each other. Raises what the judge raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge.rule, queries)
+def _correction_queries(games: Sequence[Game], ruled: Sequence[Game]) -> list[JudgeQuery]:
+    """What is asked about corrected notes: nothing where a sentence is corrected that isn't wrong."""
+    return [
+        JudgeQuery(_corrected_id(game), corrected_note(game) or "", verdict=None, pair=game.spec.pair)
+        for before, game in zip(games, ruled, strict=True)
+        if _is_correction_open(before, game) and is_located(game) is not False
+    ]
 
 
-class GatheringJudge:
-    """Asks ``judge`` at most ``calls`` times at once; what is asked meanwhile goes to it together, in one call.
-
-    A judge that is asked game by game so rules in batches, and is never flooded.
-    """
-
-    def __init__(self, judge: AsyncJudge, calls: int = 1) -> None:
-        self._judge = judge
-        self._calls = calls
-        self._waiting: list[_Call] = []
-        self._working = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.name = judge.name
-
-    async def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
-        """Rulings by game id, of other callers' games too. Raises what the judge raises."""
-        call = _Call(queries)
-        self._waiting.append(call)
-        if self._working < self._calls:
-            self._working += 1
-            task = asyncio.create_task(self._work())
-            # A task that nobody holds may be collected.
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return await call.answer
-
-    async def _work(self) -> None:
-        try:
-            await self._rule_waiting()
-        finally:
-            self._working -= 1
-
-    async def _rule_waiting(self) -> None:
-        while calls := self._taken():
-            try:
-                rulings = await self._judge.rule([query for call in calls for query in call.queries])
-            except Exception as error:  # noqa: BLE001 - a judge may raise anything: it is the callers' to handle
-                for call in calls:
-                    call.fail(error)
-            else:
-                for call in calls:
-                    call.settle(rulings)
-
-    def _taken(self) -> list[_Call]:
-        """The calls that can be asked together. No judge could tell two games of one id apart."""
-        ids: set[str] = set()
-        taken: list[_Call] = []
-        left: list[_Call] = []
-        for call in self._waiting:
-            own = {query.game_id for query in call.queries}
-            (left if own & ids else taken).append(call)
-            ids |= own
-        self._waiting = left
-        return taken
+def _with_corrections(games: Sequence[Game], ruled: Sequence[Game], rulings: Sequence[Ruling]) -> list[Game]:
+    present = {ruling.game_id: ruling.error_present for ruling in rulings if isinstance(ruling, Labels)}
+    return [
+        replace(game, is_corrected=_is_corrected(game, present)) if _is_correction_open(before, game) else game
+        for before, game in zip(games, ruled, strict=True)
+    ]
 
 
-class _Call:
-    """One caller's queries, and the future that it awaits."""
+def _is_correction_open(before: Game, ruled: Game) -> bool:
+    """Whether a game that was just ruled on holds an error that its assessor found and corrects."""
+    return before.state is GameState.AWAITING_RULING and ruled.correction is not None and has_found_error(ruled)
 
-    def __init__(self, queries: Sequence[JudgeQuery]) -> None:
-        self.queries = queries
-        self.answer: asyncio.Future[Mapping[str, Ruling]] = asyncio.get_running_loop().create_future()
 
-    def settle(self, rulings: Mapping[str, Ruling]) -> None:
-        if not self.answer.done():
-            self.answer.set_result(rulings)
+def _is_corrected(game: Game, error_present: Mapping[str, bool]) -> bool | None:
+    if is_located(game) is False:
+        return False
+    present = error_present.get(_corrected_id(game))
+    return None if present is None else not present
 
-    def fail(self, error: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
+
+def _corrected_id(game: Game) -> str:
+    return f"{game.spec.id}-corrected"

@@ -124,7 +124,7 @@ class ReferenceJudge:
         self._kept_find = lru_cache(maxsize=_FINDINGS_KEPT)(self._find_surely)
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
-        """A ruling for each query, by its game id. Two queries of one id fail both: nobody could tell them apart."""
+        """A ruling for each query, by its game id."""
         return rule_by_findings(queries, self._find_all, judge=self.name)
 
     def find(self, note: str, pair: NotePair | None = None) -> Finding:
@@ -182,8 +182,8 @@ class ReferenceJudge:
 class HybridJudge:
     """Asks ``first``, and asks ``second`` about the games on which ``first`` abstains.
 
-    A label says which of the two decided. Where ``first`` fails outright, as on two games of one id, its failure
-    stands: a second opinion would hide that something is broken.
+    A label says which of the two decided. Where ``first`` fails outright its failure stands: a second opinion would
+    hide that something is broken.
     """
 
     def __init__(self, first: Judge, second: Judge) -> None:

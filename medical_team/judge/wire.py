@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,9 +31,9 @@ from pydantic import (
 
 from ..jsonl import validation_problems
 from ..parsing import parse_reply, parse_verdict
-from ..records import DataType, JudgeFailure, Labels, NotePair, Ruling, Source, Verdict
+from ..records import DataType, JudgeFailure, Labels, NotePair, Ruling, Verdict
 from ..text_repair import whole_text
-from .protocol import JudgeQuery
+from .protocol import JudgeQuery, failure_of
 
 JUDGING_PATHS = ("/judge", "/classify")
 """Where a service is asked to rule: under its own name, and as the fork's judge service has it."""
@@ -50,32 +51,17 @@ def _whole_number(value: object) -> object:
 _Number = Annotated[StrictInt, Field(ge=-LARGEST_INDEX, le=LARGEST_INDEX), BeforeValidator(_whole_number)]
 GameIndex = _Number | Annotated[StrictStr, Field(max_length=256)]
 
+# Halves of characters, which JSON can hold and UTF-8 can't, become marks: one note with some spoils no reply to all.
+Text = Annotated[StrictStr, AfterValidator(whole_text)]
+
 _PROBLEMS_SHOWN = 3
 
 
-class WirePair(BaseModel):
-    """The case a note was made from, as :class:`..records.NotePair`."""
+@dataclass(frozen=True)
+class WirePair(NotePair):
+    """The case a note was made from, as it travels: its source is a text, and further fields are ignored."""
 
-    model_config = ConfigDict(frozen=True)
-
-    case_id: StrictStr
-    near_duplicate_group: StrictStr
-    source: Source
-    error_type: StrictStr
-    error_note: StrictStr
-    corrected_note: StrictStr
-    error_sentence: StrictStr
-    corrected_sentence: StrictStr
-
-    @classmethod
-    def of(cls, pair: NotePair) -> WirePair:
-        """``pair`` as it travels."""
-        return cls(**vars(pair))
-
-    @property
-    def pair(self) -> NotePair:
-        """The case."""
-        return NotePair(**dict(self))
+    __pydantic_config__: ClassVar[dict[str, object]] = {}
 
 
 class WireQuery(BaseModel):
@@ -84,8 +70,8 @@ class WireQuery(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     game_idx: GameIndex = Field(description="Says which game a label belongs to; it is sent back as it came.")
-    prompt: StrictStr = Field(description="The note as the assessor read it.")
-    response: StrictStr = Field(description="The assessor's reply; the verdict is read from it, thinking is dropped.")
+    prompt: Text = Field(description="The note as the assessor read it.")
+    response: Text = Field(description="The assessor's reply; the verdict is read from it, thinking is dropped.")
     pair: WirePair | None = Field(None, description="The case the note was made from, where the caller knows it.")
     data_type: DataType | None = Field(None, description="The game's category, where the caller knows it.")
 
@@ -96,7 +82,7 @@ class WireQuery(BaseModel):
             game_idx=game_idx,
             prompt=query.note,
             response="" if query.verdict is None else query.verdict.value,
-            pair=None if query.pair is None else WirePair.of(query.pair),
+            pair=None if query.pair is None else WirePair(**vars(query.pair)),
             data_type=query.data_type,
         )
 
@@ -107,7 +93,7 @@ class WireQuery(BaseModel):
             game_id=str(self.game_idx),
             note=self.prompt,
             verdict=verdict_of(self.response),
-            pair=None if self.pair is None else self.pair.pair,
+            pair=None if self.pair is None else NotePair(**vars(self.pair)),
             data_type=self.data_type,
         )
 
@@ -118,7 +104,6 @@ class JudgeRequest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     queries: list[WireQuery]
-    prompts: JsonValue = Field(None, description="Ignored: Self-RedTeam's trainer sends null.")
 
 
 @dataclass(frozen=True)
@@ -220,16 +205,18 @@ def ruling_of(label: JsonValue, query: JudgeQuery, judge: str) -> Ruling:
         read = _LABEL.validate_python(label)
     except ValidationError as error:
         problems = "; ".join(validation_problems(error)[:_PROBLEMS_SHOWN])
-        return failure(query, judge, f"the label can't be read: {problems}")
+        return failure_of(query, judge, f"the label can't be read: {problems}")
     if read.is_parsing_error:
         reason = read.reason or "the judge gives no reason"
         return JudgeFailure(query.game_id, read.is_abstention, read.source or judge, reason)
     if read.error_present is None:
-        return failure(query, judge, "the label says neither error_present nor that the judge failed")
+        return failure_of(query, judge, "the label says neither error_present nor that the judge failed")
     detected = None if query.verdict is None else query.verdict is Verdict.HARMFUL
     if read.error_detected is not None and read.error_detected != detected:
         told = "none" if query.verdict is None else query.verdict.value
-        return failure(query, judge, f"the label says error_detected = {read.error_detected}, the verdict was {told}")
+        return failure_of(
+            query, judge, f"the label says error_detected = {read.error_detected}, the verdict was {told}"
+        )
     return Labels(
         game_id=query.game_id,
         error_present=read.error_present,
@@ -253,7 +240,7 @@ def rulings_of(reply: JsonValue, queries: Mapping[int, JudgeQuery], judge: str) 
     """
     labels = reply.get("labels") if isinstance(reply, dict) else None
     if not isinstance(labels, list):
-        return {query.game_id: failure(query, judge, 'the reply has no list "labels"') for query in queries.values()}
+        return {query.game_id: failure_of(query, judge, 'the reply has no list "labels"') for query in queries.values()}
     of_game: dict[int, list[JsonValue]] = {index: [] for index in queries}
     for label in labels:
         index = label.get("game_idx") if isinstance(label, dict) else None
@@ -263,13 +250,8 @@ def rulings_of(reply: JsonValue, queries: Mapping[int, JudgeQuery], judge: str) 
     return {query.game_id: _ruling_of_labels(of_game[index], query, judge) for index, query in queries.items()}
 
 
-def failure(query: JudgeQuery, judge: str, reason: str) -> JudgeFailure:
-    """A failure of the judge, or on the way to it, for one game."""
-    return JudgeFailure(query.game_id, is_abstention=False, source=judge, reason=reason)
-
-
 def _ruling_of_labels(labels: list[JsonValue], query: JudgeQuery, judge: str) -> Ruling:
     if len(labels) != 1:
         reason = "the judge's reply has no label of this game" if not labels else "the judge's reply has several labels"
-        return failure(query, judge, reason)
+        return failure_of(query, judge, reason)
     return ruling_of(labels[0], query, judge)

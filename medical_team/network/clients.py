@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TypedDict
@@ -13,6 +14,7 @@ from ..errors import EndpointError
 from .proxies import has_possible_host, host_of, scheme_of, usable_proxy
 
 _SECONDS = 60.0
+_CONNECT_SECONDS = 10.0
 _CONNECTIONS = 100
 
 
@@ -34,12 +36,33 @@ def make_client(
     return httpx.Client(base_url=base_url, headers=headers, timeout=timeout, transport=transport, trust_env=False)
 
 
-def make_async_client(base_url: str, *, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
-    """:func:`make_client` for callers on an event loop."""
-    route = _route(base_url)
-    with _readable_certificates(base_url):
-        transport = httpx.AsyncHTTPTransport(**route)
-    return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=_SECONDS, transport=transport, trust_env=False)
+def whole_answer(
+    client: httpx.Client,
+    path: str,
+    *,
+    seconds: float,
+    most_bytes: int,
+    content: bytes | None = None,
+    json: object = None,
+) -> tuple[int, httpx.Headers, bytes]:
+    """Status, headers and whole body of what is answered at ``path``, which gets a POST where there is a body.
+
+    Raises:
+        httpx.RequestError: there is no answer, it takes longer than ``seconds``, or has more than ``most_bytes``.
+    """
+    method = "GET" if content is None and json is None else "POST"
+    timeout = httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds))
+    body = bytearray()
+    deadline = time.monotonic() + seconds
+    with client.stream(method, path, content=content, json=json, timeout=timeout) as response:
+        for chunk in response.iter_bytes():
+            body += chunk
+            # The library's own time-out is for each piece: an answer that drips would never end.
+            if time.monotonic() > deadline:
+                raise httpx.ReadTimeout(f"no whole answer within {seconds:g} seconds")
+            if len(body) > most_bytes:
+                raise httpx.DecodingError(f"the answer has more than {most_bytes} bytes")
+        return response.status_code, response.headers, bytes(body)
 
 
 class _Route(TypedDict):

@@ -14,8 +14,8 @@ from typing import Any
 
 from local_server import QuietHandler, running
 
-Labels = list[dict[str, Any]]
-Fault = Callable[["Handler", Labels], None]
+LabelList = list[dict[str, Any]]
+Fault = Callable[["Handler", LabelList], None]
 """Answers one request, given the labels that a good service would send."""
 
 
@@ -76,11 +76,11 @@ class Handler(QuietHandler):
         fault(self, labels)
 
 
-def well(handler: Handler, labels: Labels) -> None:
+def well(handler: Handler, labels: LabelList) -> None:
     handler.answer(200, json.dumps({"labels": labels}).encode())
 
 
-def changed(change: Callable[[Labels], Any]) -> Fault:
+def changed(change: Callable[[LabelList], Any]) -> Fault:
     """Good labels, but for a change."""
     return lambda handler, labels: handler.answer(200, json.dumps({"labels": change(labels)}).encode())
 
@@ -94,21 +94,21 @@ def text(body: bytes) -> Fault:
     return status(200, body)
 
 
-def truncated(handler: Handler, labels: Labels) -> None:
+def truncated(handler: Handler, labels: LabelList) -> None:
     """Half of what was announced, then the end."""
     body = json.dumps({"labels": labels}).encode()
     handler.answer(200, body[: len(body) // 2], {"Content-Length": str(len(body))})
     handler.close_connection = True
 
 
-def reset(handler: Handler, labels: Labels) -> None:
+def reset(handler: Handler, labels: LabelList) -> None:
     """The connection breaks without an answer, as when a process is killed."""
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     handler.connection.close()
     handler.close_connection = True
 
 
-def half_closed(handler: Handler, labels: Labels) -> None:
+def half_closed(handler: Handler, labels: LabelList) -> None:
     """The server says that nothing more comes, and answers nothing."""
     handler.connection.shutdown(socket.SHUT_WR)
     time.sleep(0.2)
@@ -118,14 +118,14 @@ def half_closed(handler: Handler, labels: Labels) -> None:
 def hanging(seconds: float) -> Fault:
     """A good answer, too late."""
 
-    def hang(handler: Handler, labels: Labels) -> None:
+    def hang(handler: Handler, labels: LabelList) -> None:
         time.sleep(seconds)
         well(handler, labels)
 
     return hang
 
 
-def dripping(handler: Handler, labels: Labels) -> None:
+def dripping(handler: Handler, labels: LabelList) -> None:
     """A good answer that never ends: a space now and then."""
     handler.send_response(200)
     handler.send_header("Content-Length", "100000")

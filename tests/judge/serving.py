@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from medical_team.judge.protocol import Judge, JudgeQuery
+from medical_team.judge.service import ServiceSettings
 from medical_team.judge.service.app import ServedJudge
-from medical_team.judge.service.batching import ServiceSettings
 from medical_team.judge.service.server import JudgeService, bound_socket
 from medical_team.records import JudgeFailure, Labels, Ruling, Verdict
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import pytest
 from fault_server import label_of
@@ -14,34 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medical_team.errors import JudgeError
-from medical_team.judge.conversation import (
-    Conversation,
-    NoReply,
-    Outcome,
-    Patience,
-    Reply,
-    Send,
-    Sleep,
-    Steps,
-    Trouble,
-)
+from medical_team.judge.conversation import Conversation, NoReply, Reply, Trouble
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.records import JudgeFailure, Labels, Ruling, Verdict
 
 REFUSED = NoReply(Trouble.AWAY, "connection refused")
 SLOW = NoReply(Trouble.SLOW, "no whole answer")
-ResultT = TypeVar("ResultT")
 
-Service = Callable[[Send], Outcome]
+Service = Callable[[str, bytes], "Reply | NoReply"]
+"""Answers what is sent to a path."""
 
 
-def good_reply(request: Send) -> Reply:
-    queries = json.loads(request.body or b"{}")["queries"]
-    return Reply(200, json.dumps({"labels": [label_of(query) for query in queries]}).encode())
+def good_reply(path: str, body: bytes) -> Reply:
+    if path == "/health":
+        return Reply(200, b"{}")
+    return Reply(200, json.dumps({"labels": [label_of(query) for query in json.loads(body)["queries"]]}).encode())
 
 
 def healthy_but(judging: Service) -> Service:
-    return lambda request: Reply(200, b"{}") if request.path == "/health" else judging(request)
+    return lambda path, body: Reply(200, b"{}") if path == "/health" else judging(path, body)
 
 
 @dataclass
@@ -49,42 +38,35 @@ class World:
     """A service and the time."""
 
     service: Service
-    patience: Patience = field(default_factory=Patience)
+    patience_seconds: float = 600
     games_per_request: int = 10
     now: float = 0.0
     told: list[str] = field(default_factory=list[str])
-    sent: list[Send] = field(default_factory=list[Send])
+    sent: list[str] = field(default_factory=list[str])
+    judged: list[int] = field(default_factory=list[int])
+    """How many games each request held."""
 
     def __post_init__(self) -> None:
         self.conversation = Conversation(
-            "http://judge", "remote", self.games_per_request, self.patience, self.told.append, lambda: self.now,
-            random.Random(0),
+            "http://judge", "remote", self.send, self.games_per_request, 60, self.patience_seconds, self.told.append,
+            lambda: self.now, self.sleep,
         )  # fmt: skip
 
     def rule(self, *notes: str) -> Mapping[str, Ruling]:
-        return self.follow(self.conversation.rule([JudgeQuery(note, note, Verdict.SAFE) for note in notes]))
+        return self.conversation.rule([JudgeQuery(note, note, Verdict.SAFE) for note in notes])
 
-    def follow(self, steps: Steps[ResultT]) -> ResultT:
-        outcome: Outcome | None = None
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration as end:
-                return end.value
-            if isinstance(step, Sleep):
-                assert step.seconds >= 0
-                self.now += step.seconds
-                outcome = None
-            else:
-                self.sent.append(step)
-                outcome = self.service(step)
-                # Even a refusal takes a moment.
-                self.now += step.timeout_seconds if outcome is SLOW else 0.001
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.now += seconds
 
-    @property
-    def judged(self) -> list[int]:
-        """How many games each request held."""
-        return [len(json.loads(send.body)["queries"]) for send in self.sent if send.path == "/judge" and send.body]
+    def send(self, path: str, body: bytes | None, seconds: float) -> Reply | NoReply:
+        self.sent.append(path)
+        if body:
+            self.judged.append(len(json.loads(body)["queries"]))
+        outcome = self.service(path, body or b"")
+        # Even a refusal takes a moment.
+        self.now += seconds if outcome is SLOW else 0.001
+        return outcome
 
 
 def decided(rulings: Mapping[str, Ruling]) -> list[str]:
@@ -92,7 +74,7 @@ def decided(rulings: Mapping[str, Ruling]) -> list[str]:
 
 
 def test_a_healthy_service_that_always_fails_is_given_up_soon() -> None:
-    world = World(healthy_but(lambda _: Reply(500, b"oh no")))
+    world = World(healthy_but(lambda path, body: Reply(500, b"oh no")))
 
     rulings = world.rule("a", "b")
 
@@ -101,7 +83,7 @@ def test_a_healthy_service_that_always_fails_is_given_up_soon() -> None:
 
 
 def test_an_overloaded_service_is_waited_for_as_long_as_patience_lasts() -> None:
-    world = World(healthy_but(lambda _: Reply(429, b"{}")), Patience(away=600))
+    world = World(healthy_but(lambda path, body: Reply(429, b"{}")))
 
     assert decided(world.rule("a")) == []
     assert 590 < world.now < 640
@@ -110,7 +92,7 @@ def test_an_overloaded_service_is_waited_for_as_long_as_patience_lasts() -> None
 
 
 def test_patience_is_that_of_one_call_and_not_of_each_of_its_requests() -> None:
-    world = World(lambda _: REFUSED, Patience(away=600), games_per_request=1)
+    world = World(lambda path, body: REFUSED, games_per_request=1)
 
     rulings = world.rule("a", "b", "c", "d")
 
@@ -119,7 +101,7 @@ def test_patience_is_that_of_one_call_and_not_of_each_of_its_requests() -> None:
 
 
 def test_no_games_are_sent_while_the_service_is_known_to_be_away() -> None:
-    world = World(lambda _: REFUSED, Patience(away=600))
+    world = World(lambda path, body: REFUSED)
 
     world.rule("a")
 
@@ -128,8 +110,8 @@ def test_no_games_are_sent_while_the_service_is_known_to_be_away() -> None:
 
 
 def test_a_person_is_told_once_that_the_judge_is_away_and_once_that_it_is_back() -> None:
-    world = World(lambda _: REFUSED)
-    world.service = lambda request: REFUSED if world.now < 100 else healthy_but(good_reply)(request)
+    world = World(lambda path, body: REFUSED)
+    world.service = lambda path, body: REFUSED if world.now < 100 else good_reply(path, body)
 
     rulings = world.rule("a", "b")
 
@@ -139,58 +121,49 @@ def test_a_person_is_told_once_that_the_judge_is_away_and_once_that_it_is_back()
 
 
 def test_the_delay_that_the_service_asks_for_is_kept() -> None:
-    world = World(healthy_but(good_reply))
+    world = World(good_reply)
     replies = [Reply(429, b"{}", retry_after="2")]
-    world.service = healthy_but(lambda request: replies.pop() if replies else good_reply(request))
+    world.service = healthy_but(lambda path, body: replies.pop() if replies else good_reply(path, body))
 
     assert decided(world.rule("a")) == ["a"]
     assert world.now >= 2
 
 
 def test_a_delay_longer_than_a_short_retry_is_a_pause() -> None:
-    world = World(healthy_but(good_reply))
+    world = World(good_reply)
     replies = [Reply(503, b"{}", retry_after="3600")]
-    world.service = healthy_but(lambda request: replies.pop() if replies else good_reply(request))
+    world.service = healthy_but(lambda path, body: replies.pop() if replies else good_reply(path, body))
 
     assert decided(world.rule("a")) == ["a"]
     assert world.now < 60
 
 
 def test_a_slow_service_gets_fewer_games_also_later() -> None:
-    world = World(healthy_but(good_reply), games_per_request=8)
+    world = World(good_reply, games_per_request=8)
     world.service = healthy_but(
-        lambda request: SLOW if len(json.loads(request.body or b"")["queries"]) > 2 else good_reply(request)
+        lambda path, body: SLOW if len(json.loads(body)["queries"]) > 2 else good_reply(path, body)
     )
 
     assert len(decided(world.rule(*"abcdefgh"))) == 8
-    world.sent.clear()
+    world.judged.clear()
     assert len(decided(world.rule(*"abcdefgh"))) == 8
     assert world.judged == [2, 2, 2, 2]
 
 
 def test_one_game_that_takes_for_ever_fails_alone() -> None:
-    world = World(healthy_but(lambda request: SLOW if b"poison" in (request.body or b"") else good_reply(request)))
+    world = World(healthy_but(lambda path, body: SLOW if b"poison" in body else good_reply(path, body)))
 
     assert decided(world.rule("a", "b", "poison", "c")) == ["a", "b", "c"]
-
-
-def test_a_request_that_is_large_in_bytes_is_split() -> None:
-    world = World(healthy_but(good_reply))
-
-    rulings = world.rule(*(letter * 9_000_000 for letter in "abc"))
-
-    assert len(decided(rulings)) == 3
-    assert world.judged == [1, 1, 1]
 
 
 @given(st.lists(st.sampled_from(["refused", "reset", "slow", "429", "500", "503", "garbage", "good"]), max_size=30))
 def test_whatever_happens_each_game_gets_its_own_label_or_a_failure(script: list[str]) -> None:
     remaining = list(script)
 
-    def service(request: Send) -> Outcome:
+    def service(path: str, body: bytes) -> Reply | NoReply:
         fault = remaining.pop(0) if remaining else "good"
         if fault == "good":
-            return Reply(200, b"{}") if request.path == "/health" else good_reply(request)
+            return good_reply(path, body)
         if fault.isdigit():
             return Reply(int(fault), b"{}")
         troubles = {"refused": REFUSED, "reset": NoReply(Trouble.BROKEN, "reset"), "slow": SLOW}
@@ -204,9 +177,9 @@ def test_whatever_happens_each_game_gets_its_own_label_or_a_failure(script: list
 
 
 def test_a_start_waits_for_loading_but_not_long_for_nothing_at_all() -> None:
-    nothing, loading = World(lambda _: REFUSED), World(lambda _: Reply(503, b'{"status": "loading"}'))
+    nothing, loading = World(lambda path, body: REFUSED), World(lambda path, body: Reply(503, b'{"status": "loading"}'))
 
     for world, least, most in ((nothing, 59, 75), (loading, 599, 615)):
         with pytest.raises(JudgeError, match="no judge is ready"):
-            world.follow(world.conversation.wait_until_ready())
+            world.conversation.wait_until_ready()
         assert least < world.now < most

@@ -61,13 +61,5 @@ def test_the_failure_of_the_second_is_the_game_s() -> None:
     assert ruling == JudgeFailure("a", False, "model:scripted", "gone")
 
 
-def test_two_games_of_one_id_stay_a_failure() -> None:
-    scorer = ScriptedScorer(saying(3.0))
-    ruling = hybrid(scorer).rule([query(REWORDED, "a"), query(REWORDED, "a")])["a"]
-    assert isinstance(ruling, JudgeFailure)
-    assert not ruling.is_abstention
-    assert scorer.asked == []
-
-
 def test_its_name_names_both() -> None:
     assert hybrid(ScriptedScorer(saying(0.0))).name == "hybrid:reference+model:scripted"

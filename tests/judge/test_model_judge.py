@@ -184,15 +184,6 @@ def test_a_model_that_raises_fails_its_games_not_the_run() -> None:
     assert not ruling.is_abstention
 
 
-def test_two_games_of_one_id_both_fail() -> None:
-    scorer = ScriptedScorer(saying(2.0))
-    ruling = ModelJudge(scorer).rule([query(), query(CORRECTED_NOTE)])["g"]
-
-    assert isinstance(ruling, JudgeFailure)
-    assert not ruling.is_abstention
-    assert scorer.asked == []
-
-
 def test_the_same_note_is_asked_about_once() -> None:
     scorer = ScriptedScorer(saying(2.0))
     rulings = ModelJudge(scorer).rule([query(game_id=str(number), verdict=Verdict.SAFE) for number in range(5)])

@@ -94,12 +94,6 @@ def test_rulings_belong_to_games_by_id() -> None:
     assert rulings == reference_judge().rule(list(reversed(queries)))
 
 
-def test_two_games_of_one_id_both_fail() -> None:
-    rulings = reference_judge().rule([query(ERROR_NOTE), query(CORRECTED_NOTE)])
-    assert isinstance(rulings["g"], JudgeFailure)
-    assert not rulings["g"].is_abstention
-
-
 def test_a_caller_may_send_only_text() -> None:
     judge = reference_judge([CASE])
     assert judge.find(ERROR_NOTE).error_present is True

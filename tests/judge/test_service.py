@@ -215,37 +215,12 @@ def test_a_packed_body_gets_415_and_what_to_do(client: httpx.Client) -> None:
     assert plain.status_code == 200
 
 
-def test_a_body_in_chunks_counts_among_the_bytes_in_work(judge: WordJudge) -> None:
-    with serving(judge, max_waiting_bytes=3000) as client:
-        body = json.dumps({"queries": [query("x" * 2000)]}).encode()
-        kind = {"Content-Type": "application/json"}
-        judge.gate.clear()
-        with ThreadPoolExecutor(1) as pool:
-            first = pool.submit(client.post, "/judge", content=iter([body[:900], body[900:]]), headers=kind)
-            while not judge.batches:
-                time.sleep(0.001)
-            second = client.post("/judge", content=body, headers=kind)
-            judge.gate.set()
-        assert second.status_code == 429
-        assert first.result().status_code == 200
-
-
 def test_too_many_queries_get_413_and_4096_are_allowed_by_default(client: httpx.Client) -> None:
     assert len(judged(client, *["a"] * 4096)) == 4096
     refused = client.post("/judge", json={"queries": [query("a")] * 4097})
 
     assert refused.status_code == 413
     assert "at most 4096" in refused.json()["detail"]
-
-
-def test_a_text_that_is_too_long_gets_422_and_the_field() -> None:
-    with serving(WordJudge(), max_text_characters=10) as client:
-        refused = client.post("/judge", json={"queries": [query("short"), query("a", "x" * 11)]})
-
-        assert refused.status_code == 422
-        (problem,) = refused.json()["detail"]
-        assert problem["loc"] == ["body", "queries", 1, "response"]
-        assert "at most 10" in problem["msg"]
 
 
 @pytest.mark.parametrize(
@@ -300,8 +275,8 @@ def test_what_is_not_said_to_be_json_is_refused_since_any_web_page_could_send_it
 
     refused = client.post("/judge", content=body, headers={"Content-Type": kind} if kind else {})
 
-    assert refused.status_code == 422
-    assert "Content-Type: application/json" in refused.json()["detail"][0]["msg"]
+    assert refused.status_code == 415
+    assert "Content-Type: application/json" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"queries": 7}', b"\xff", b"[" * 100_000])
@@ -316,20 +291,12 @@ def test_a_request_that_never_arrives_gets_408() -> None:
     with serving(WordJudge(), body_seconds=0.2) as client:
         address = (client.base_url.host, client.base_url.port or 0)
         with socket.create_connection(address) as connection:
-            connection.sendall(b"POST /judge HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            connection.sendall(
+                b"POST /judge HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+            )
             answer = connection.recv(100)
 
         assert b" 408 " in answer
-
-
-@pytest.mark.parametrize("begun", [b"", b"POST /judge HTTP/1.1\r\nX-Slow: a"])
-def test_who_never_ends_a_header_is_hung_up_on(begun: bytes) -> None:
-    with serving(WordJudge(), body_seconds=0.2) as client:
-        address = (client.base_url.host, client.base_url.port or 0)
-        with socket.create_connection(address, timeout=10) as connection:
-            connection.sendall(begun)
-
-            assert connection.recv(100) == b""
 
 
 def test_a_judge_that_takes_longer_than_a_header_may_is_waited_for() -> None:

@@ -19,10 +19,9 @@ from medical_team.config import DataConfig, JudgeConfig, RunConfig
 from medical_team.doctor.findings import Finding, Status
 from medical_team.engines.red_team_fork.judge_request import request_labels
 from medical_team.errors import EndpointError, JudgeError
-from medical_team.judge.client import AsyncRemoteJudge
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judging import make_judge
-from medical_team.network.clients import make_async_client, make_client
+from medical_team.judging import make_async_judge, make_judge
+from medical_team.network.clients import make_client
 from medical_team.network.proxies import make_opener
 from medical_team.records import Labels, Verdict
 from openai_server import a_completion, openai_server
@@ -38,7 +37,7 @@ WHO_ASKS = {
     "medical_team/doctor/hub.py": "make_client",
     "medical_team/doctor/asking.py": "make_client",
     "medical_team/engines/red_team_fork/judge_request.py": "make_opener",
-    "medical_team/judge/client.py": "make_async_client make_client",
+    "medical_team/judge/client.py": "make_client",
     "medical_team/openai_chat.py": "make_client",
 }
 """Every file that sends anything anywhere. The hub's own library, in policy/hub.py, makes its clients itself."""
@@ -148,8 +147,8 @@ class TestNothingForThisMachineReachesAProxy:
         assert proxy.received == []
 
     async def asked_on_a_loop(self, url: str):
-        async with AsyncRemoteJudge(url) as judge:
-            return (await judge.rule([QUERY]))["game"]
+        judge = make_async_judge(JudgeConfig(kind="remote", url=url))
+        return (await judge.rule([QUERY]))["game"]
 
     def test_the_fork_s_judge(self, proxy: RecordingProxy) -> None:
         with fault_server() as server:
@@ -272,7 +271,6 @@ class TestAProxyThatCannotBeSpokenTo:
         "ask",
         [
             lambda: make_client("http://judge.example.org"),
-            lambda: make_async_client("http://judge.example.org"),
             lambda: request_labels("http://judge.example.org/judge", [{}]),
         ],
     )
@@ -347,10 +345,9 @@ def test_a_proxy_with_such_an_address_is_refused(monkeypatch: pytest.MonkeyPatch
         make_client("http://judge.example.org")
 
 
-@pytest.mark.parametrize("make", [make_client, make_async_client])
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
 def test_certificates_that_the_environment_names_and_cannot_be_read_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Any], content: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
 ) -> None:
     without_proxies(monkeypatch)
     file = tmp_path / "authority.pem"
@@ -359,6 +356,6 @@ def test_certificates_that_the_environment_names_and_cannot_be_read_are_told(
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
 
     with pytest.raises(EndpointError, match=f"Mend or unset what the environment names: SSL_CERT_FILE={file}"):
-        make("https://judge.example.org")
+        make_client("https://judge.example.org")
     # Plain HTTP needs none.
-    make("http://127.0.0.1:8000")
+    make_client("http://127.0.0.1:8000")

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
-import threading
 from collections.abc import Callable, Generator
 from types import FrameType
-from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ...callbacks import Notify, stop_signals
 from ...errors import JudgeError, MedicalTeamError
+from ..gathering import GatheringJudge, JudgeThreads
 from ..protocol import Judge
-from .app import ServedJudge, ServiceStatus, make_app
-from .batching import BatchingWorker, ServiceSettings
+from . import ServiceSettings
+from .app import Served, ServedJudge, make_app
 from .gate import ServiceMetrics
 
 _BACKLOG = 1024
@@ -30,7 +27,7 @@ class JudgeService:
 
     Args:
         load: makes the judge; called in a thread of its own once the port is ours.
-        served: what is told of it before it is loaded.
+        described: what is told of it before it is loaded.
         listener: a bound socket, of :func:`bound_socket`.
         settings: sizes and limits.
         token: what clients must send as their bearer token; None: nothing.
@@ -40,7 +37,7 @@ class JudgeService:
     def __init__(
         self,
         load: Callable[[], Judge],
-        served: ServedJudge,
+        described: ServedJudge,
         listener: socket.socket,
         settings: ServiceSettings,
         *,
@@ -50,15 +47,11 @@ class JudgeService:
         self._load = load
         self._notify = notify
         self._listener = listener
-        self._served = served
         self._failure: Exception | None = None
-        self._status = ServiceStatus()
-        metrics = ServiceMetrics()
-        self._worker = BatchingWorker(self._loaded, settings, metrics, self._loading_failed)
-        app = make_app(self._worker, settings, metrics, served, token=token, status=self._status)
+        self._metrics = ServiceMetrics()
+        self._served = Served(settings, described)
         config = uvicorn.Config(
-            app,
-            http=_with_limit(settings.body_seconds),
+            make_app(self._served, self._metrics, token),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -67,7 +60,7 @@ class JudgeService:
             timeout_graceful_shutdown=round(settings.drain_seconds),
             backlog=_BACKLOG,
         )
-        self._server = _Server(config, self._begin_draining)
+        self._server = _Server(config, notify)
 
     @property
     def url(self) -> str:
@@ -82,122 +75,66 @@ class JudgeService:
         Raises:
             MedicalTeamError: the judge can't be loaded.
         """
-        # Listening before the judge is loaded, so that /health can say so.
-        self._worker.start()
-        try:
-            self._server.run([self._listener])
-        finally:
-            self._worker.close()
+        asyncio.run(self._run())
         if isinstance(self._failure, MedicalTeamError):
             raise self._failure
         if self._failure is not None:
             reason = f"{type(self._failure).__name__}: {self._failure}"
-            raise JudgeError(f"the judge {self._served.model} can't be loaded: {reason}") from self._failure
+            raise JudgeError(f"the judge {self._model} can't be loaded: {reason}") from self._failure
         self._notify("Every accepted game was answered; the judge has ended.")
 
     def stop(self) -> None:
         """End from another thread, as SIGTERM does."""
         self._server.should_exit = True
 
-    def _loaded(self) -> Judge:
-        judge = self._load()
-        self._notify(f"The judge {self._served.model} is ready at {self.url}")
-        return judge
+    @property
+    def _model(self) -> str:
+        return self._served.described.model
 
-    def _loading_failed(self, error: Exception) -> None:
-        self._failure = error
-        self.stop()
+    async def _run(self) -> None:
+        # Listening before the judge is loaded, so that /health can say so.
+        loading = asyncio.create_task(self._load_judge())
+        await self._server.serve([self._listener])
+        loading.cancel()
 
-    def _begin_draining(self) -> None:
-        self._status.is_draining = True
-        # In a thread of its own: the signal may have come in the middle of a write to the same stream.
-        message = "Answering what was accepted, then ending. Once more to end at once."
-        threading.Thread(target=self._notify, args=(message,), daemon=True).start()
+    async def _load_judge(self) -> None:
+        threads = JudgeThreads()
+        try:
+            judge = await threads.run(self._load)
+        except Exception as error:  # noqa: BLE001 - a judge may be any code; who started the service is told
+            self._failure = error
+            self.stop()
+            return
+        batch_size = self._served.settings.batch_size
+        self._served.judge = GatheringJudge(
+            judge, batch_size=batch_size, on_batch=self._metrics.batch_ruled, threads=threads
+        )
+        self._notify(f"The judge {self._model} is ready at {self.url}")
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket bound to ``host`` and ``port``; 0 takes any free port.
+    """A socket that listens at ``host`` and ``port``; 0 takes any free port.
 
     Raises:
         JudgeError: the port is taken, needs more rights, or the host is none of this machine's.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:
-        raise JudgeError(f"{host!r} is no address of this machine: {_reason(error)}. Use --host 127.0.0.1") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # A second server on the port is refused here and now, not when it begins to serve.
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise JudgeError(_binding_problem(host, port, error)) from error
-    return listener
-
-
-def _binding_problem(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} is taken: another program serves there. Choose another with --port, or end that program"
-    if error.errno == errno.EACCES:
-        return f"port {port} needs more rights than this user has: choose one above 1023 with --port"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is no address of this machine. Use --host 127.0.0.1, or 0.0.0.0 for all of its addresses"
-    return f"can't listen at {host}, port {port}: {_reason(error)}"
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _with_limit(seconds: float) -> type[asyncio.Protocol]:
-    """Uvicorn's way to speak HTTP, which hangs up where no whole header has come after so many ``seconds``.
-
-    Uvicorn waits for ever for the rest of one, or for the first byte, and whoever opens enough such connections takes
-    all that the process may have.
-    """
-
-    class Impatient(AutoHTTPProtocol):
-        _timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._follow()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._follow()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._forget()
-            super().connection_lost(exc)
-
-        def _follow(self) -> None:
-            cycle: Any = getattr(self, "cycle", None)
-            if cycle is not None and not cycle.response_complete:
-                # A request is being answered, and the gate bounds the time for its body.
-                self._forget()
-            elif self._timer is None:
-                transport: asyncio.Transport = getattr(self, "transport")  # noqa: B009 - pyright knows no attributes
-                self._timer = asyncio.get_running_loop().call_later(seconds, transport.close)
-
-        def _forget(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
-    return Impatient
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise JudgeError(
+            f"can't listen at {host}, port {port}: {reason}. Choose another with --port, or --host 127.0.0.1"
+        ) from error
 
 
 class _Server(uvicorn.Server):
     """Uvicorn with an end that is no failure: the first signal drains, a second one ends at once."""
 
-    def __init__(self, config: uvicorn.Config, on_draining: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, notify: Notify) -> None:
         super().__init__(config)
-        self._on_draining = on_draining
+        self._notify = notify
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -207,8 +144,10 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second ends at once."""
-        if self.should_exit:
-            self.force_exit = True
-            return
+        self.force_exit = self.should_exit
         self.should_exit = True
-        self._on_draining()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was accepted."""
+        self._notify("Answering what was accepted, then ending. Once more to end at once.")
+        await super().shutdown(sockets)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from ...jsonl import from_line
 from ...records import JudgeFailure, Ruling, TrainingRecord, Verdict
 from ..protocol import JudgeQuery
-from ..wire import verdict_of
+from ..wire import Text, verdict_of
 
 _NOTE = re.compile(r"<note>\n(.*?)\n</note>", re.DOTALL)
 # What a chat template puts behind a reply; upstream doesn't skip such tokens.
@@ -28,19 +29,17 @@ class RewardRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    query: list[StrictStr] = Field(description="The prompt and the reply, as one text.")
-    prompts: list[StrictStr] = Field(description="The prompt alone.")
+    query: list[Text] = Field(description="The prompt and the reply, as one text.")
+    prompts: list[Text] = Field(description="The prompt alone.")
     labels: list[JsonValue] | None = Field(None, description="The data rows' labels; a training record tells the case.")
 
-    @property
-    def length_problem(self) -> str | None:
-        """Why the lists don't belong together."""
-        lengths = {"query": len(self.query), "prompts": len(self.prompts)}
-        if self.labels is not None:
-            lengths["labels"] = len(self.labels)
-        if len(set(lengths.values())) == 1:
-            return None
-        return "the lists differ in length: " + ", ".join(f"{name} has {length}" for name, length in lengths.items())
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        lengths = {name: len(value) for name, value in dict(self).items() if value is not None}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise ValueError(f"the lists differ in length: {told}")
+        return self
 
 
 class RewardReply(BaseModel):
@@ -65,14 +64,9 @@ def reply_of(
 ) -> RewardReply:
     """The reply, given the rulings on those of ``queries`` that are games."""
     remaining = iter(rulings)
-    rewards = [
-        failure_reward if isinstance(query, str) else _reward(query, next(remaining), failure_reward)
-        for query in queries
-    ]
-    remaining = iter(rulings)
-    failures = [
-        1.0 if isinstance(query, str) or isinstance(next(remaining), JudgeFailure) else 0.0 for query in queries
-    ]
+    known = [None if isinstance(query, str) else _reward(query, next(remaining)) for query in queries]
+    rewards = [failure_reward if reward is None else reward for reward in known]
+    failures = [float(reward is None) for reward in known]
     return RewardReply(rewards=rewards, scores=rewards, extra_logs={"judge_failure": failures})
 
 
@@ -109,8 +103,8 @@ def _note_of(prompt: str, record: TrainingRecord | None) -> str | None:
     return record.note if record is not None and record.note in prompt else None
 
 
-def _reward(query: JudgeQuery, ruling: Ruling, failure_reward: float | None) -> float | None:
+def _reward(query: JudgeQuery, ruling: Ruling) -> float | None:
     if isinstance(ruling, JudgeFailure):
-        return failure_reward
+        return None
     is_right = query.verdict is not None and (query.verdict is Verdict.HARMFUL) == ruling.error_present
     return 1.0 if is_right else -1.0
