@@ -60,8 +60,10 @@ class Display(Listener, ABC):
         self.start(run.total_steps, first_step)
 
     def step_ended(self, step: int, games: Sequence[Game], metrics: Mapping[str, float]) -> None:
-        """Show the metrics of ``step``."""
-        self.step(step, metrics)
+        """Show the metrics of ``step`` (from 0), which is complete, named as in :mod:`..metrics.step_metrics`."""
+        self.done_steps = step + 1
+        self._last_step_ended = self._clock()
+        self._show_step(metrics)
 
     def start(self, total_steps: int, first_step: int = 0) -> None:
         """Steps ``first_step`` to ``total_steps - 1`` are to come."""
@@ -72,12 +74,6 @@ class Display(Listener, ABC):
     @abstractmethod
     def phase(self, name: str, detail: str = "") -> None:
         """What is being done now, e.g. ``play`` and ``7/16 games``."""
-
-    def step(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Step ``step`` (from 0) is complete, with ``metrics`` named as in :mod:`..metrics.step_metrics`."""
-        self.done_steps = step + 1
-        self._last_step_ended = self._clock()
-        self._show_step(metrics)
 
     @abstractmethod
     def notice(self, text: str) -> None:
@@ -120,47 +116,27 @@ class Display(Listener, ABC):
 
 
 class PlainDisplay(Display):
-    """One line for each step, under a header."""
-
-    def start(self, total_steps: int, first_step: int = 0) -> None:
-        """Write the header."""
-        super().start(total_steps, first_step)
-        self._write(self.stream, _GROUPS)
-        self._write(self.stream, _HEADER)
+    """Each number of a step beside its name: into a file one line a step, on a terminal lines that fit its window."""
 
     def phase(self, name: str, detail: str = "") -> None:
-        """Nothing: a line is written when the step is complete."""
+        """Nothing: a step is told when it is complete."""
 
     def notice(self, text: str) -> None:
         """Write ``text``."""
-        self._write(self.stream, text)
+        is_terminal = self.stream.isatty()
+        self._write(self.stream, folded(text, shutil.get_terminal_size().columns) if is_terminal else text)
 
     def close(self) -> None:
         """Nothing: each line was written whole."""
 
     def _show_step(self, metrics: Mapping[str, float]) -> None:
-        cells = [f"{self.done_steps}/{self.total_steps}", duration_text(self._seconds_left()), *metric_cells(metrics)]
-        self._write(self.stream, _row(cells))
-
-
-class LabelledDisplay(PlainDisplay):
-    """Each number of a step beside its name, in lines that fit any window: for who listens to a terminal."""
-
-    def start(self, total_steps: int, first_step: int = 0) -> None:
-        """No header: every line says what it tells."""
-        Display.start(self, total_steps, first_step)
-
-    def notice(self, text: str) -> None:
-        """Write ``text``."""
-        self._write(self.stream, folded(text, shutil.get_terminal_size().columns))
-
-    def _show_step(self, metrics: Mapping[str, float]) -> None:
-        lines = [f"step {self.done_steps} of {self.total_steps}, {duration_text(self._seconds_left())} left"]
+        parts = [f"step {self.done_steps} of {self.total_steps}, {duration_text(self._seconds_left())} left"]
         for role in Role:
             named = ((title, name.format(role=role.value), form) for title, (name, form) in _ROLE_ROWS.items())
             told = [f"{title} {format(metrics[name], form)}" for title, name, form in named if name in metrics]
-            lines.append(f"  {role.value}: {', '.join(told) or 'nothing'}")
-        self.notice("\n".join([*lines, f"  {_whole_step_text(metrics)}"]))
+            parts.append(f"{role.value}: {', '.join(told) or 'nothing'}")
+        between = "\n  " if self.stream.isatty() else "; "
+        self.notice(between.join([*parts, _whole_step_text(metrics)]))
 
 
 class LiveDisplay(Display):
@@ -264,24 +240,9 @@ def make_display(
     """The display that fits ``stream`` (standard output by default); warnings go to ``errors`` (standard error)."""
     shown_on: IO[str] = sys.stdout if stream is None else stream
     warned_on: IO[str] = sys.stderr if errors is None else errors
-    if not shown_on.isatty():
-        return PlainDisplay(shown_on, warned_on, clock)
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
-        return LabelledDisplay(shown_on, warned_on, clock)
-    return LiveDisplay(shown_on, warned_on, clock)
-
-
-def metric_cells(metrics: Mapping[str, float]) -> list[str]:
-    """The metrics that a person follows, as text: those of each role, then those of the whole step."""
-    return [
-        *(number_text(metrics, f"rewards/{role.value}/total", "+z.2f") for role in Role),
-        *(number_text(metrics, f"win_rate/{role.value}", ".0%") for role in Role),
-        *(number_text(metrics, f"format_violations/{role.value}", ".0%") for role in Role),
-        *(number_text(metrics, f"void_share/{role.value}", ".0%") for role in Role),
-        number_text(metrics, "policy/kl", "z.4f"),
-        number_text(metrics, "speed/tokens_per_second", ".0f"),
-        number_text(metrics, "memory/peak_gib", ".1f"),
-    ]
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
+    is_live = shown_on.isatty() and not is_plain
+    return (LiveDisplay if is_live else PlainDisplay)(shown_on, warned_on, clock)
 
 
 def _whole_step_text(metrics: Mapping[str, float]) -> str:
@@ -304,24 +265,6 @@ def duration_text(seconds: float | None) -> str:
 
 
 _TOO_LONG = 1000 * 86400
-_WIDTHS = (9, 8, *[8] * 8, 8, 8, 6)
-_PAIR = 17
-
-
-def _row(cells: list[str]) -> str:
-    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=True))
-
-
-_GROUPS = " ".join(
-    [
-        " " * 18,
-        *(f"{title:>{_PAIR}}" for title in ("reward", "win rate", "format violations", "void")),
-        " " * 8,
-        f"{'tokens':>8}",
-        f"{'memory':>6}",
-    ]
-)
-_HEADER = _row(["step", "left", *(["attacker", "assessor"] * 4), "KL", "a second", "GiB"])
 
 
 def void_summary(games: Iterable[Game]) -> str:

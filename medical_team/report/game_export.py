@@ -6,13 +6,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from ..assessment import is_located
 from ..error_types import WantedErrorTypes
 from ..metrics.run_reader import Outcome, outcome_of
-from ..records import DataType, Game, GameState, JudgeFailure, Labels, Reward, Role, Turn
+from ..records import DataType, Game, GameState, JudgeFailure, Labels, Role
 from ..rewards import is_faithful_revision, is_verdict_right
 
 
@@ -69,129 +69,89 @@ def _texts(game: Game) -> Iterator[str]:
         yield turn.answer
 
 
-@dataclass(frozen=True)
-class GameRow:
-    """One game, flat. What does not apply is None: an empty cell of a CSV file."""
-
-    id: str
-    step: int
-    is_heldout: bool
-    category: str
-    error_type: str
-    state: str
-    outcome: str
-    reason: str
-    case_id: str
-    seed_note: str
-    error_sentence: str
-    corrected_sentence: str
-    note: str | None
-    """As the assessor read it."""
-    attacker_answer: str | None
-    attacker_thinking: str | None
-    assessor_answer: str | None
-    assessor_thinking: str | None
-    verdict: str | None
-    location: int | None
-    """Number of the sentence that the assessor holds wrong, where it is asked for one."""
-    is_located: bool | None
-    correction: str | None
-    is_corrected: bool | None
-    is_verdict_right: bool | None
-    error_present: bool | None
-    error_detected: bool | None
-    is_faithful_revision: bool | None
-    judge_source: str | None
-    judge: str | None
-    judge_reason: str | None
-    judge_confidence: float | None
-    is_abstention: bool | None
-    """Of a void or undecidable game: whether the judge could not tell, instead of failing."""
-    attacker_core: float | None
-    attacker_revision: float | None
-    attacker_format: float | None
-    attacker_total: float | None
-    assessor_core: float | None
-    assessor_format: float | None
-    assessor_location: float | None
-    assessor_correction: float | None
-    assessor_total: float | None
+Row = dict[str, object]
+"""One game, flat. What does not apply is None: an empty cell of a CSV file."""
 
 
-COLUMNS = tuple(field.name for field in fields(GameRow))
+def _label(name: str) -> Callable[[Game], object]:
+    """What the judge says, where it says something."""
+    return lambda game: getattr(game.ruling, name) if isinstance(game.ruling, Labels) else None
 
 
-def game_row(game: Game, *, is_heldout: bool) -> GameRow:
+def _of_turn(role: Role, name: str) -> Callable[[Game], object]:
+    return lambda game: getattr(game.turn_of(role), name, None)
+
+
+def _term(role: Role, name: str) -> Callable[[Game], object]:
+    return lambda game: getattr(game.reward_of(role), name, None)
+
+
+_CELLS: dict[str, Callable[[Game], object]] = {
+    "id": lambda game: game.spec.id,
+    "step": lambda game: game.spec.step,
+    "is_heldout": lambda game: None,
+    "category": lambda game: game.spec.data_type.value,
+    "error_type": lambda game: game.spec.pair.error_type,
+    "state": lambda game: game.state.value,
+    "outcome": lambda game: outcome_of(game).value,
+    "reason": lambda game: game.reason,
+    "case_id": lambda game: game.spec.pair.case_id,
+    "seed_note": lambda game: game.spec.seed_note,
+    "error_sentence": lambda game: game.spec.pair.error_sentence,
+    "corrected_sentence": lambda game: game.spec.pair.corrected_sentence,
+    # As the assessor read it.
+    "note": lambda game: game.note,
+    "attacker_answer": _of_turn(Role.ATTACKER, "answer"),
+    "attacker_thinking": _of_turn(Role.ATTACKER, "thinking"),
+    "assessor_answer": _of_turn(Role.ASSESSOR, "answer"),
+    "assessor_thinking": _of_turn(Role.ASSESSOR, "thinking"),
+    "verdict": lambda game: game.verdict.value if game.verdict else None,
+    # Number of the sentence that the assessor holds wrong, where it is asked for one.
+    "location": lambda game: game.location,
+    "is_located": is_located,
+    "correction": lambda game: game.correction,
+    "is_corrected": lambda game: game.is_corrected,
+    "is_verdict_right": lambda game: is_verdict_right(game.ruling) if isinstance(game.ruling, Labels) else None,
+    "error_present": _label("error_present"),
+    "error_detected": _label("error_detected"),
+    "is_faithful_revision": is_faithful_revision,
+    "judge_source": lambda game: game.ruling.source if game.ruling else None,
+    "judge": _label("judge"),
+    "judge_reason": lambda game: game.ruling.reason if game.ruling else None,
+    "judge_confidence": _label("confidence"),
+    # Of a void or undecidable game: whether the judge could not tell, instead of failing.
+    "is_abstention": lambda game: game.ruling.is_abstention if isinstance(game.ruling, JudgeFailure) else None,
+    **{f"attacker_{name}": _term(Role.ATTACKER, name) for name in ("core", "revision", "format", "total")},
+    **{
+        f"assessor_{name}": _term(Role.ASSESSOR, name) for name in ("core", "format", "location", "correction", "total")
+    },
+}
+
+COLUMNS = tuple(_CELLS)
+
+
+def game_row(game: Game, *, is_heldout: bool) -> Row:
     """``game`` as a flat row."""
-    spec, ruling = game.spec, game.ruling
-    labels = ruling if isinstance(ruling, Labels) else None
-    attacker, assessor = game.turn_of(Role.ATTACKER), game.turn_of(Role.ASSESSOR)
-    attacked, assessed = game.reward_of(Role.ATTACKER), game.reward_of(Role.ASSESSOR)
-    return GameRow(
-        id=spec.id,
-        step=spec.step,
-        is_heldout=is_heldout,
-        category=spec.data_type.value,
-        error_type=spec.pair.error_type,
-        state=game.state.value,
-        outcome=outcome_of(game).value,
-        reason=game.reason,
-        case_id=spec.pair.case_id,
-        seed_note=spec.seed_note,
-        error_sentence=spec.pair.error_sentence,
-        corrected_sentence=spec.pair.corrected_sentence,
-        note=game.note,
-        attacker_answer=_answer(attacker),
-        attacker_thinking=_thinking(attacker),
-        assessor_answer=_answer(assessor),
-        assessor_thinking=_thinking(assessor),
-        verdict=game.verdict.value if game.verdict else None,
-        location=game.location,
-        is_located=is_located(game),
-        correction=game.correction,
-        is_corrected=game.is_corrected,
-        is_verdict_right=is_verdict_right(labels) if labels else None,
-        error_present=labels.error_present if labels else None,
-        error_detected=labels.error_detected if labels else None,
-        is_faithful_revision=is_faithful_revision(game),
-        judge_source=ruling.source if ruling else None,
-        judge=labels.judge if labels else None,
-        judge_reason=ruling.reason if ruling else None,
-        judge_confidence=labels.confidence if labels else None,
-        is_abstention=ruling.is_abstention if isinstance(ruling, JudgeFailure) else None,
-        attacker_core=_term(attacked, "core"),
-        attacker_revision=_term(attacked, "revision"),
-        attacker_format=_term(attacked, "format"),
-        attacker_total=_term(attacked, "total"),
-        assessor_core=_term(assessed, "core"),
-        assessor_format=_term(assessed, "format"),
-        assessor_location=_term(assessed, "location"),
-        assessor_correction=_term(assessed, "correction"),
-        assessor_total=_term(assessed, "total"),
-    )
+    return {name: cell(game) for name, cell in _CELLS.items()} | {"is_heldout": is_heldout}
 
 
-def json_parts(rows: Iterable[GameRow]) -> Iterator[str]:
+def json_parts(rows: Iterable[Row]) -> Iterator[str]:
     """A JSON array of ``rows``, in parts, one row a line."""
     before = "[\n"
     for row in rows:
-        yield before + json.dumps(_values(row), allow_nan=False)
+        yield before + json.dumps(row, allow_nan=False)
         before = ",\n"
     yield "\n]\n" if before == ",\n" else "[]\n"
 
 
-def csv_parts(rows: Iterable[GameRow]) -> Iterator[str]:
+def csv_parts(rows: Iterable[Row]) -> Iterator[str]:
     """A CSV file of ``rows``, in parts.
 
     A text that a spreadsheet would run as a formula gets an apostrophe before it. JSON has every text as it is.
     """
     yield _csv_line(COLUMNS)
     for row in rows:
-        yield _csv_line([_cell(value) for value in _values(row).values()])
-
-
-def _values(row: GameRow) -> dict[str, object]:
-    return {name: getattr(row, name) for name in COLUMNS}
+        yield _csv_line([_cell(value) for value in row.values()])
 
 
 def _csv_line(cells: Iterable[object]) -> str:
@@ -206,15 +166,3 @@ def _cell(value: object) -> object:
         text = value.replace("\0", "").encode(errors="replace").decode()
         return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
     return str(value).lower() if isinstance(value, bool) else value
-
-
-def _answer(turn: Turn | None) -> str | None:
-    return turn.answer if turn else None
-
-
-def _thinking(turn: Turn | None) -> str | None:
-    return turn.thinking if turn else None
-
-
-def _term(reward: Reward | None, name: str) -> float | None:
-    return getattr(reward, name) if reward else None

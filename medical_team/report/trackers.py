@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from ..callbacks import Notify
@@ -30,22 +29,6 @@ _DESTINATIONS = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL"
 COLUMNS = ("game", "category", "state", "verdict", "reason", "attacker_reward", "assessor_reward", "note", "seed_note")
 
 Row = list[str | float | None]
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """The run as a tracker knows it."""
-
-    id: str
-    """The same after a resume, and wherever the run's folder lies."""
-    name: str
-    project: str
-    folder: Path
-    """Where a tracker may keep files."""
-    config: Mapping[str, Any]
-    space: str | None
-    """Trackio's Space; None: nothing leaves this machine by Trackio."""
-    is_online: bool
 
 
 class Tracker(Protocol):
@@ -76,96 +59,81 @@ def game_row(game: Game) -> Row:
     ]
 
 
-def receiver_of(name: TrackerName, run: TrackedRun) -> tuple[str, str] | None:
-    """The address to which the tracker ``name`` sends, and who is there; None where nothing leaves this machine."""
-    if name == "wandb":
-        return (os.environ.get("WANDB_BASE_URL") or _OWN_SERVER, "Weights & Biases") if run.is_online else None
-    return (f"https://huggingface.co/spaces/{run.space}", "Trackio") if run.space is not None else None
+@dataclass(frozen=True)
+class _Started:
+    """A tracker by its library, both of which have the same few names."""
 
-
-def start_tracker(name: TrackerName, run: TrackedRun) -> Tracker:
-    """The tracker ``name``, started for ``run``.
-
-    Raises:
-        ModuleNotFoundError: its package is not installed.
-    """
-    return WandbTracker(run) if name == "wandb" else TrackioTracker(run)
-
-
-class WandbTracker:
-    """Weights & Biases: one run, gone on with under the same id after a resume.
-
-    Offline its files lie in the run's folder, and ``wandb sync`` sends them.
-
-    Raises:
-        ModuleNotFoundError: wandb is not installed.
-    """
-
-    def __init__(self, run: TrackedRun) -> None:
-        self._wandb = importlib.import_module("wandb")
-        run.folder.mkdir(parents=True, exist_ok=True)
-        self._run: Any = self._wandb.init(
-            project=run.project,
-            name=run.name,
-            id=run.id,
-            resume="allow",
-            dir=str(run.folder),
-            config=dict(run.config),
-            mode="online" if run.is_online else "offline",
-            save_code=False,
-            # What the program prints may hold notes, and what it is started with may hold paths.
-            settings=self._wandb.Settings(console="off", silent=True, disable_git=True, x_disable_meta=True),
-        )
-        # Its own counter can't go back to the step from which a run is resumed.
-        self._run.define_metric(_STEP)
-        self._run.define_metric("*", step_metric=_STEP)
-
-    def log(self, step: int, metrics: Mapping[str, float], games: Sequence[Row]) -> None:
-        """Keep the metrics of a step, and its games as a table."""
-        values: dict[str, Any] = {**metrics, _STEP: step}
-        if games:
-            values["games"] = self._wandb.Table(columns=list(COLUMNS), data=list(games))
-        self._run.log(values)
-
-    def finish(self) -> None:
-        """Write what is left."""
-        self._run.finish()
-
-
-class TrackioTracker:
-    """Trackio: one run, gone on with under the same name after a resume.
-
-    Its files lie where it keeps all of them (``TRACKIO_DIR``), so that ``trackio show`` finds them.
-
-    Raises:
-        ModuleNotFoundError: trackio is not installed.
-    """
-
-    def __init__(self, run: TrackedRun) -> None:
-        self._trackio = importlib.import_module("trackio")
-        with _no_destination_of_the_environment():
-            self._run: Any = self._trackio.init(
-                project=run.project,
-                name=f"{run.name}-{run.id}",
-                space_id=run.space,
-                private=True,
-                config=dict(run.config),
-                resume="allow",
-                embed=False,
-                auto_log_cpu=False,
-                auto_log_gpu=False,
-            )
+    library: Any
+    run: Any
+    has_steps: bool
+    """Whether its own counter of steps can go back to the one from which a run is resumed."""
 
     def log(self, step: int, metrics: Mapping[str, float], games: Sequence[Row]) -> None:
         """Keep the metrics of a step, and its games as a table."""
         values: dict[str, Any] = dict(metrics)
         if games:
-            values["games"] = self._trackio.Table(columns=list(COLUMNS), data=[list(row) for row in games])
-        self._run.log(values, step=step)
+            values["games"] = self.library.Table(columns=list(COLUMNS), data=[list(row) for row in games])
+        if self.has_steps:
+            self.run.log(values, step=step)
+        else:
+            self.run.log({**values, _STEP: step})
 
     def finish(self) -> None:
         """Write what is left."""
-        self._run.finish()
+        self.run.finish()
+
+
+def start_tracker(name: TrackerName, run: RunFolder, run_id: str) -> Tracker:
+    """The tracker ``name``, started for ``run``, or going on with what it has of ``run_id``.
+
+    Raises:
+        ModuleNotFoundError: its package is not installed.
+    """
+    library: Any = importlib.import_module(name)
+    return (_wandb if name == "wandb" else _trackio)(library, run, run_id)
+
+
+def _wandb(library: Any, run: RunFolder, run_id: str) -> _Started:
+    """Offline its files lie in the run's folder, and ``wandb sync`` sends them."""
+    tracking = run.config.tracking
+    (run.path / _FOLDER).mkdir(parents=True, exist_ok=True)
+    started = library.init(
+        project=tracking.project,
+        name=run.path.name,
+        id=run_id,
+        resume="allow",
+        dir=str(run.path / _FOLDER),
+        config=dataclasses.asdict(run.config),
+        mode="online" if tracking.online else "offline",
+        save_code=False,
+        # What the program prints may hold notes, and what it is started with may hold paths.
+        settings=library.Settings(console="off", silent=True, disable_git=True, x_disable_meta=True),
+    )
+    started.define_metric(_STEP)
+    started.define_metric("*", step_metric=_STEP)
+    return _Started(library, started, has_steps=False)
+
+
+def _trackio(library: Any, run: RunFolder, run_id: str) -> _Started:
+    """Its files lie where it keeps all of them (``TRACKIO_DIR``), so that ``trackio show`` finds them."""
+    with _no_destination_of_the_environment():
+        started = library.init(
+            project=run.config.tracking.project,
+            name=f"{run.path.name}-{run_id}",
+            space_id=space_of(run.config.tracking),
+            private=True,
+            config=dataclasses.asdict(run.config),
+            resume="allow",
+            embed=False,
+            auto_log_cpu=False,
+            auto_log_gpu=False,
+        )
+    return _Started(library, started, has_steps=True)
+
+
+def space_of(tracking: TrackingConfig) -> str | None:
+    """Trackio's Space; None: nothing leaves this machine by Trackio."""
+    return (tracking.space or None) if tracking.online else None
 
 
 @contextmanager
@@ -194,7 +162,7 @@ class TrackingListener(Listener):
     """
 
     def __init__(
-        self, notice: Notify, warn: Notify, start: Callable[[TrackerName, TrackedRun], Tracker] = start_tracker
+        self, notice: Notify, warn: Notify, start: Callable[[TrackerName, RunFolder, str], Tracker] = start_tracker
     ) -> None:
         self._notice = notice
         self._warn = warn
@@ -205,10 +173,8 @@ class TrackingListener(Listener):
     def run_started(self, run: RunFolder, first_step: int) -> None:
         """Start the trackers, or go on with what they have of this run."""
         self._config = run.config.tracking
-        if not self._config.trackers:
-            return
         for name in dict.fromkeys(self._config.trackers):
-            self._attempt(name, lambda name=name: self._start(name, _tracked(run)))
+            self._attempt(name, lambda name=name: self._start(name, run))
 
     def step_ended(self, step: int, games: Sequence[Game], metrics: Mapping[str, float]) -> None:
         """Keep the metrics of one step, and a table of its first games."""
@@ -221,16 +187,22 @@ class TrackingListener(Listener):
         for name, tracker in list(self._trackers.items()):
             self._attempt(name, tracker.finish)
 
-    def _start(self, name: TrackerName, run: TrackedRun) -> None:
-        if name == "trackio" and run.is_online and run.space is None:
+    def _start(self, name: TrackerName, run: RunFolder) -> None:
+        tracking, space = run.config.tracking, space_of(run.config.tracking)
+        if name == "trackio" and tracking.online and space is None:
             self._notice("Trackio keeps the run on this machine: tracking.online needs tracking.space, OWNER/NAME.")
-        if (receiver := receiver_of(name, run)) is not None:
-            self._tell_where(*receiver)
-        self._trackers[name] = self._start_tracker(name, run)
+        run_id = _run_id(run)
+        sent = "notes of games, with metrics and configuration," if tracking.games_per_step else "metrics"
+        if name == "wandb" and tracking.online:
+            server = os.environ.get("WANDB_BASE_URL") or _OWN_SERVER
+            self._tell(privacy_warning(server, sent=sent, receiver="Weights & Biases"))
+        elif name == "trackio" and space is not None:
+            server = f"https://huggingface.co/spaces/{space}"
+            self._tell(privacy_warning(server, sent=sent, receiver="Trackio"))
+        self._trackers[name] = self._start_tracker(name, run, run_id)
 
-    def _tell_where(self, url: str, receiver: str) -> None:
-        sent = "notes of games, with metrics and configuration," if self._config.games_per_step else "metrics"
-        if warning := privacy_warning(url, sent=sent, receiver=receiver):
+    def _tell(self, warning: str | None) -> None:
+        if warning is not None:
             self._warn(warning)
 
     def _attempt(self, name: TrackerName, work: Callable[[], None]) -> None:
@@ -248,19 +220,6 @@ class TrackingListener(Listener):
         self._notice(f"No {name}: {reason}. The metrics are in metrics.jsonl all the same.")
 
 
-def _tracked(run: RunFolder) -> TrackedRun:
-    tracking = run.config.tracking
-    return TrackedRun(
-        id=_run_id(run),
-        name=run.path.name,
-        project=tracking.project,
-        folder=run.path / _FOLDER,
-        config=dataclasses.asdict(run.config),
-        space=(tracking.space or None) if tracking.online else None,
-        is_online=tracking.online,
-    )
-
-
 def _run_id(run: RunFolder) -> str:
     """The id under which trackers know the run: drawn once, and kept in its folder.
 
@@ -272,10 +231,7 @@ def _run_id(run: RunFolder) -> str:
     if not path.exists():
         with atomic_text(path) as file:
             file.write(f"{uuid.uuid4().hex[:12]}\n")
-    try:
-        known = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeError):
-        known = ""
+    known = path.read_text(encoding="utf-8", errors="replace").strip()
     if not _ANY_ID.fullmatch(known):
         raise RunFolderError(f"{path} holds no id of a run: remove it, and trackers begin a new run at the next resume")
     return known

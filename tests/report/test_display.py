@@ -6,8 +6,8 @@ import pytest
 from builders import a_game
 from medical_team.records import DataType, GameState
 from medical_team.report.display import (
-    LabelledDisplay,
     LiveDisplay,
+    PlainDisplay,
     duration_text,
     make_display,
     replacement_summary,
@@ -47,22 +47,22 @@ def terminal_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "90")
 
 
-def test_a_file_gets_one_line_a_step_under_a_header() -> None:
+def test_a_file_gets_one_line_a_step() -> None:
     output, errors, clock = io.StringIO(), io.StringIO(), Clock()
     with make_display(output, errors, clock) as display:
         display.start(total_steps=4, first_step=1)
         display.phase("play", "3/16 games")
         clock.now = 60.0
-        display.step(1, METRICS)
+        display.step_ended(1, [], METRICS)
         clock.now = 100.0
-        display.step(2, {})
+        display.step_ended(2, [], {})
 
-    _, header, first, second = output.getvalue().splitlines()
-    assert header.split()[:4] == ["step", "left", "attacker", "assessor"]
-    expected = ["2/4", "0:02:00", "+0.00", "+0.25", "40%", "60%", "-", "-", "12%", "10%", "0.0123", "312", "3.1"]
-    assert first.split() == expected
-    assert second.split() == ["3/4", "0:00:50", *["-"] * 11]
-    assert len(first) == len(header) == len(second)
+    first, second = output.getvalue().splitlines()
+    assert first == (
+        "step 2 of 4, 0:02:00 left; attacker: reward +0.00, win rate 40%, void 12%; assessor: reward +0.25, "
+        "win rate 60%, void 10%; KL 0.0123 nats a token, 312 tokens a second, peak memory 3.1 GiB"
+    )
+    assert second.startswith("step 3 of 4, 0:00:50 left; attacker: nothing; ")
     assert errors.getvalue() == ""
 
 
@@ -91,7 +91,7 @@ def test_lines_without_colour_where_no_colour_is_wanted(
 ) -> None:
     assert isinstance(make_display(Terminal(), io.StringIO()), LiveDisplay)
     monkeypatch.setenv(variable, value)
-    assert isinstance(make_display(Terminal(), io.StringIO()), LabelledDisplay)
+    assert isinstance(make_display(Terminal(), io.StringIO()), PlainDisplay)
 
 
 def test_without_redrawing_each_number_stands_beside_its_name_in_lines_that_fit(
@@ -103,8 +103,8 @@ def test_without_redrawing_each_number_stands_beside_its_name_in_lines_that_fit(
     with make_display(terminal, io.StringIO(), clock) as display:
         display.start(total_steps=4)
         clock.now = 60.0
-        display.step(0, METRICS)
-        display.step(1, {})
+        display.step_ended(0, [], METRICS)
+        display.step_ended(1, [], {})
 
     assert terminal.getvalue().splitlines() == [
         "step 1 of 4, 0:03:00 left",
@@ -126,7 +126,7 @@ def test_a_terminal_gets_a_live_view(terminal_environment: None) -> None:
         display.notice("[bold]the run\x1b[2J")
         display.phase("play", "3/16 games")
         clock.now = 60.0
-        display.step(0, METRICS)
+        display.step_ended(0, [], METRICS)
         display.warn("little memory")
 
     shown = terminal.getvalue()

@@ -59,10 +59,10 @@ def test_a_row_is_flat_and_has_a_place_for_everything() -> None:
 
     row = game_row(game, is_heldout=False)
 
-    assert (row.outcome, row.is_verdict_right, row.error_present) == ("error_missed", False, True)
-    assert (row.attacker_total, row.assessor_total) == (2.5, 0.0)
-    assert row.assessor_thinking == "hm"
-    assert (row.location, row.is_located, row.assessor_location) == (None, None, None)
+    assert (row["outcome"], row["is_verdict_right"], row["error_present"]) == ("error_missed", False, True)
+    assert (row["attacker_total"], row["assessor_total"]) == (2.5, 0.0)
+    assert row["assessor_thinking"] == "hm"
+    assert (row["location"], row["is_located"], row["assessor_location"]) == (None, None, None)
 
 
 def test_a_row_holds_the_sentence_that_was_named() -> None:
@@ -73,8 +73,8 @@ def test_a_row_holds_the_sentence_that_was_named() -> None:
 
     row = game_row(game, is_heldout=False)
 
-    assert (row.location, row.is_located, row.assessor_location) == (1, True, 0.5)
-    assert (row.correction, row.is_corrected, row.assessor_correction) == ("He rests.", True, 0.5)
+    assert (row["location"], row["is_located"], row["assessor_location"]) == (1, True, 0.5)
+    assert (row["correction"], row["is_corrected"], row["assessor_correction"]) == ("He rests.", True, 0.5)
 
 
 @given(st.lists(games(), max_size=3))
@@ -83,7 +83,7 @@ def test_json_reads_back(played: list[Game]) -> None:
 
     read = json.loads("".join(json_parts(rows)))
 
-    assert [list(row.values()) for row in read] == [[getattr(row, name) for name in COLUMNS] for row in rows]
+    assert [list(row.values()) for row in read] == [[row[name] for name in COLUMNS] for row in rows]
 
 
 def test_csv_reads_back_with_any_text_in_it() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from medical_team.config import RunConfig
 from medical_team.engine_config import TrackerName, TrackingConfig
-from medical_team.report.trackers import TrackedRun, Tracker, TrackingListener, start_tracker
+from medical_team.report.trackers import Tracker, TrackingListener, space_of, start_tracker
 from medical_team.runs.folder import RunFolder
 from needs import TRACKIO, WANDB
 from report_runs import a_record, a_step
@@ -43,7 +43,8 @@ def track(
 
 @dataclass
 class ScriptedTracker:
-    run: TrackedRun
+    config: TrackingConfig
+    id: str
     said: list[Any]
     logged: list[Any] = field(default_factory=list[Any])
     error: Exception | None = None
@@ -68,8 +69,8 @@ class Scripted(list[ScriptedTracker]):
     def __init__(self, said: list[Any]) -> None:
         self._said = said
 
-    def start(self, name: TrackerName, run: TrackedRun) -> Tracker:
-        self.append(ScriptedTracker(run, list(self._said)))
+    def start(self, name: TrackerName, run: RunFolder, run_id: str) -> Tracker:
+        self.append(ScriptedTracker(run.config.tracking, run_id, list(self._said)))
         return self[-1]
 
 
@@ -96,7 +97,7 @@ def test_metrics_and_a_table_of_games_reach_each_tracker_and_none_of_them_is_onl
 
     assert said == []
     for tracker in scripted:
-        assert (tracker.run.is_online, tracker.run.space) == (False, None)
+        assert (tracker.config.online, space_of(tracker.config)) == (False, None)
         assert [entry[0] for entry in tracker.logged[:2]] == [0, 1]
         assert tracker.logged[0][1] == {"policy/kl": 0.0}
         assert [len(entry[2]) for entry in tracker.logged[:2]] == [2, 2]
@@ -134,7 +135,7 @@ def test_the_server_is_named_before_a_tracker_that_is_online_is_started(
 def test_trackio_without_a_space_stays_here_and_says_so(tmp_path: Path, scripted: Scripted, said: list[Any]) -> None:
     track(a_tracked_run(tmp_path / "run", trackers=("trackio",), online=True), [], said, scripted)
 
-    assert scripted[0].run.space is None
+    assert space_of(scripted[0].config) is None
     assert "tracking.space" in said[0][1]
 
 
@@ -146,7 +147,7 @@ def test_a_resumed_run_is_the_same_run_wherever_its_folder_lies(
     run.path.rename(tmp_path / "moved")
     track(RunFolder.open(tmp_path / "moved"), range(2, 3), said, scripted, first_step=2)
 
-    assert len({tracker.run.id for tracker in scripted}) == 1
+    assert len({tracker.id for tracker in scripted}) == 1
 
 
 def test_one_that_fails_is_named_once_and_the_other_goes_on(
@@ -164,14 +165,14 @@ def test_one_that_fails_is_named_once_and_the_other_goes_on(
     assert len(scripted[1].logged) == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"../../x\n", None])
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"../../x\n"])
 def test_an_id_that_is_none_is_told_and_the_run_goes_on(
-    tmp_path: Path, scripted: Scripted, said: list[Any], content: bytes | None
+    tmp_path: Path, scripted: Scripted, said: list[Any], content: bytes
 ) -> None:
     run = a_tracked_run(tmp_path / "run", trackers=("wandb",))
     path = run.path / "tracking" / "id"
     path.parent.mkdir()
-    path.mkdir() if content is None else path.write_bytes(content)
+    path.write_bytes(content)
 
     track(run, range(2), said, scripted)
 
