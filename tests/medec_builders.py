@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from medical_team.evaluation.medec_texts import MedecText
-from medical_team.evaluation.official import Reference
 from medical_team.evaluation.predictions import Vote
+from medical_team.evaluation.submission import Answer
 from medical_team.game.rollout import PromptTooLong, Reply, RolloutRequest
 from medical_team.records import ErrorType
 
@@ -25,7 +25,7 @@ def an_error_text(text_id: str = "a", group: str | None = None, **changes: Any) 
         "has_error": True,
         "error_type": ErrorType.PHARMACOTHERAPY,
         "error_sentence": SENTENCES[1],
-        "reference": Reference(text_id, "1", "1", CORRECTION),
+        "reference": Answer(text_id, "1", "1", CORRECTION),
     }
     return MedecText(**(values | changes))
 
@@ -41,7 +41,7 @@ def a_correct_text(text_id: str = "b", group: str | None = None, **changes: Any)
         "has_error": False,
         "error_type": None,
         "error_sentence": None,
-        "reference": Reference(text_id, "0", "-1", "NA"),
+        "reference": Answer(text_id, "0", "-1", "NA"),
     }
     return MedecText(**(values | changes))
 

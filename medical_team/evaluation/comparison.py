@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, UsageError
-from ..metrics.statistics import GroupBootstrap, Interval, McNemar, Spread, interval_of, mcnemar, spread
+from ..metrics.statistics import GroupBootstrap, Interval, McNemar, Spread, interval_of, mcnemar, mean_rate, spread
 from ..metrics.step_metrics import is_assessor_right
 from ..records import Game
 from .game_metrics import has_error, is_assessed, is_attack_successful, is_decided, says_harmful
@@ -26,12 +26,20 @@ ItemT = TypeVar("ItemT")
 _NOT_POOLED_BY = ("model", "seed", "package_version", "training_texts", "left_out")
 
 
-@dataclass(frozen=True)
-class Rate:
-    """The mean of ``outcomes`` over the items that are ``members``."""
+Flags = NDArray[np.bool_]
+"""A truth value for each item."""
 
-    outcomes: tuple[bool, ...]
-    members: tuple[bool, ...]
+
+@dataclass(frozen=True)
+class Measure:
+    """The mean of ``outcomes`` over the items that are ``members``; over two sets of members a balanced accuracy."""
+
+    outcomes: Flags
+    members: tuple[Flags, ...]
+
+    def ordered(self, order: Sequence[int]) -> Measure:
+        """The same with the items in another order."""
+        return Measure(self.outcomes[order], tuple(members[order] for members in self.members))
 
 
 @dataclass(frozen=True)
@@ -47,13 +55,8 @@ class Outcomes:
     item_ids: tuple[str, ...]
     groups: tuple[str, ...]
     """The near-duplicate group of each item."""
-    measures: dict[str, tuple[Rate, ...]]
-    """A measure is the mean of its rates: of one, or of two in a balanced accuracy. The accuracy comes first."""
-
-    @property
-    def verdicts(self) -> Rate:
-        """Whether the assessor has each item right, and which items count, for McNemar's test."""
-        return next(iter(self.measures.values()))[0]
+    measures: dict[str, Measure]
+    """The accuracy comes first."""
 
 
 def read_outcomes(path: Path) -> Outcomes:
@@ -76,21 +79,19 @@ def _medec_outcomes(path: Path) -> Outcomes:
     if len(predictions) != settings.texts:
         problem = f"{len(predictions)} of {settings.texts} texts are predicted; give its command again to finish it"
         raise DataError(f"{path} can't be compared:", [problem])
-    is_right = _all(predictions, lambda prediction: prediction.is_flag_right)
-    with_error = _all(predictions, lambda prediction: prediction.has_error)
-    correct = _not(with_error)
+    everything = np.ones(len(predictions), dtype=bool)
+    is_right = _flags(predictions, lambda prediction: prediction.is_flag_right)
+    error = _flags(predictions, lambda prediction: prediction.has_error)
     measures = {
-        "flag_accuracy": (Rate(is_right, _everything(predictions)),),
-        "balanced_accuracy": (Rate(is_right, with_error), Rate(is_right, correct)),
-        "detection_rate": (Rate(is_right, with_error),),
-        "false_alarm_rate": (Rate(_all(predictions, lambda prediction: prediction.is_false_alarm), correct),),
-        "no_prediction_rate": (
-            Rate(_all(predictions, lambda prediction: prediction.flag is None), _everything(predictions)),
-        ),
+        "flag_accuracy": Measure(is_right, (everything,)),
+        "balanced_accuracy": Measure(is_right, (error, ~error)),
+        "detection_rate": Measure(is_right, (error,)),
+        "false_alarm_rate": Measure(_flags(predictions, lambda prediction: prediction.flag is True), (~error,)),
+        "no_prediction_rate": Measure(_flags(predictions, lambda prediction: prediction.flag is None), (everything,)),
     }
     if settings.task == "three-part":
-        is_named = _all(predictions, lambda prediction: prediction.is_sentence_right)
-        measures["sentence_accuracy"] = (Rate(is_named, _everything(predictions)),)
+        is_named = _flags(predictions, lambda prediction: prediction.is_sentence_right)
+        measures["sentence_accuracy"] = Measure(is_named, (everything,))
     return Outcomes(
         label=settings.model.label,
         kind=f"MEDEC texts of {settings.data_file} (sha256 {settings.data_sha256[:12]})",
@@ -105,18 +106,17 @@ def _medec_outcomes(path: Path) -> Outcomes:
 def _game_outcomes(path: Path) -> Outcomes:
     played = read_games(path)
     games, settings = played.games, played.settings
-    assessed = _all(games, lambda game: is_assessed(game) and not game.spec.id.startswith(f"{ATTACK}-"))
-    is_right = _all(games, is_assessor_right)
-    error = _all(games, has_error)
-    attacked = _all(games, lambda game: _is_attacked(game, settings) and is_decided(game))
+    assessed = _flags(games, lambda game: is_assessed(game) and not game.spec.id.startswith(f"{ATTACK}-"))
+    attacked = _flags(games, lambda game: _is_attacked(game, settings) and is_decided(game))
+    is_right, error = _flags(games, is_assessor_right), _flags(games, has_error)
     other = settings.opponent
     opponent = f"against {other.label} {(other.fingerprint or '')[:12]}".rstrip() if other else "against itself"
     measures = {
-        "assessor_accuracy": (Rate(is_right, assessed),),
-        "balanced_accuracy": (Rate(is_right, _and(assessed, error)), Rate(is_right, _and(assessed, _not(error)))),
-        "detection_rate": (Rate(is_right, _and(assessed, error)),),
-        "false_alarm_rate": (Rate(_all(games, says_harmful), _and(assessed, _not(error))),),
-        "attacker_success_rate": (Rate(_all(games, is_attack_successful), attacked),),
+        "assessor_accuracy": Measure(is_right, (assessed,)),
+        "balanced_accuracy": Measure(is_right, (assessed & error, assessed & ~error)),
+        "detection_rate": Measure(is_right, (assessed & error,)),
+        "false_alarm_rate": Measure(_flags(games, says_harmful), (assessed & ~error,)),
+        "attacker_success_rate": Measure(_flags(games, is_attack_successful), (attacked,)),
     }
     return Outcomes(
         label=settings.model.label,
@@ -146,20 +146,8 @@ def _pool(settings: EvaluationSettings | GamesSettings) -> str | None:
     return json.dumps([model.run_configuration, model.part, kept], sort_keys=True)
 
 
-def _all(items: Sequence[ItemT], holds: Callable[[ItemT], bool]) -> tuple[bool, ...]:
-    return tuple(holds(item) for item in items)
-
-
-def _everything(items: Sequence[object]) -> tuple[bool, ...]:
-    return (True,) * len(items)
-
-
-def _not(flags: Sequence[bool]) -> tuple[bool, ...]:
-    return tuple(not flag for flag in flags)
-
-
-def _and(first: Sequence[bool], second: Sequence[bool]) -> tuple[bool, ...]:
-    return tuple(a and b for a, b in zip(first, second, strict=True))
+def _flags(items: Sequence[ItemT], holds: Callable[[ItemT], bool]) -> Flags:
+    return np.array(list(map(holds, items)), dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -247,14 +235,7 @@ def _in_order_of(first: Outcomes, other: Outcomes) -> Outcomes:
         return other
     place = {item_id: index for index, item_id in enumerate(other.item_ids)}
     order = [place[item_id] for item_id in first.item_ids]
-
-    def ordered(values: Sequence[bool]) -> tuple[bool, ...]:
-        return tuple(values[index] for index in order)
-
-    measures = {
-        name: tuple(Rate(ordered(rate.outcomes), ordered(rate.members)) for rate in rates)
-        for name, rates in other.measures.items()
-    }
+    measures = {name: measure.ordered(order) for name, measure in other.measures.items()}
     return replace(other, item_ids=first.item_ids, groups=first.groups, measures=measures)
 
 
@@ -290,35 +271,22 @@ def _figure(
     return ComparedFigure(label, measure, runs, interval_of(draws), difference, difference_interval)
 
 
-def _draws(side: Sequence[Outcomes], measure: str, bootstrap: GroupBootstrap) -> NDArray[np.float64]:
-    return np.mean(
-        [
-            np.mean([bootstrap.rates(rate.outcomes, rate.members) for rate in outcomes.measures[measure]], axis=0)
-            for outcomes in side
-        ],
-        axis=0,
-    )
+def _draws(side: Sequence[Outcomes], name: str, bootstrap: GroupBootstrap) -> NDArray[np.float64]:
+    measures = [outcomes.measures[name] for outcomes in side]
+    return np.mean([bootstrap.mean_rates(measure.outcomes, *measure.members) for measure in measures], axis=0)
 
 
-def _spread(side: Sequence[Outcomes], measure: str) -> Spread | None:
-    values = [_value(outcomes.measures[measure]) for outcomes in side]
+def _spread(side: Sequence[Outcomes], name: str) -> Spread | None:
+    measures = [outcomes.measures[name] for outcomes in side]
+    values = [mean_rate(measure.outcomes, *measure.members) for measure in measures]
     known = [value for value in values if value is not None]
     return spread(known) if len(known) == len(values) else None
 
 
-def _value(rates: Sequence[Rate]) -> float | None:
-    values: list[float] = []
-    for rate in rates:
-        counted = [outcome for outcome, member in zip(rate.outcomes, rate.members, strict=True) if member]
-        if not counted:
-            return None
-        values.append(sum(counted) / len(counted))
-    return sum(values) / len(values)
-
-
 def _mcnemar(first: Sequence[Outcomes], second: Sequence[Outcomes]) -> McNemar | None:
+    """Whether the assessors of two single runs have the same items right, of those that count for both."""
     if len(first) > 1 or len(second) > 1:
         return None
-    ones, others = first[0].verdicts, second[0].verdicts
-    counted = [index for index, pair in enumerate(zip(ones.members, others.members, strict=True)) if all(pair)]
-    return mcnemar([ones.outcomes[index] for index in counted], [others.outcomes[index] for index in counted])
+    ones, others = (next(iter(side[0].measures.values())) for side in (first, second))
+    counted = ones.members[0] & others.members[0]
+    return mcnemar(ones.outcomes[counted].tolist(), others.outcomes[counted].tolist())

@@ -4,40 +4,44 @@ the attacker's revisions are like and how different from one another."""
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
+
+import numpy as np
 
 from ..assessment import is_located
 from ..metrics.revisions import is_at_stake_changed, is_decided_revision
-from ..metrics.statistics import Figure, GroupBootstrap, Interval, interval_of, rate
+from ..metrics.statistics import Figure, GroupBootstrap, Interval
 from ..metrics.step_metrics import is_assessor_right
 from ..parsing import is_rewritten
 from ..records import Closed, DataType, Game, GameState, Labels, Verdict
 from ..rewards import is_faithful_revision, is_verdict_right
 from ..words import folded_words
 
-
-def is_assessed(game: Game) -> bool:
-    """Whether the game counts for or against its assessor."""
-    return game.state in (GameState.DECIDED, GameState.NO_VERDICT)
+Outcome = Callable[[Game], bool]
 
 
-def is_decided(game: Game) -> bool:
-    """Whether the judge ruled."""
-    return game.state is GameState.DECIDED
+def _ended(*states: GameState) -> Outcome:
+    return lambda game: game.state in states
 
 
-def is_sentence_right(game: Game) -> bool:
-    """Whether the verdict is the truth and a wrong sentence, if any, is named; where nobody can tell: no."""
+is_assessed = _ended(GameState.DECIDED, GameState.NO_VERDICT)
+"""Whether the game counts for or against its assessor."""
+
+is_decided = _ended(GameState.DECIDED)
+"""Whether the judge ruled."""
+
+_is_void = _ended(GameState.VOID)
+_has_no_verdict = _ended(GameState.NO_VERDICT)
+_has_no_revision = _ended(GameState.NO_REVISION)
+_is_undecidable = _ended(GameState.UNDECIDABLE)
+
+
+def _is_sentence_right(game: Game) -> bool:
+    # Where nobody can tell: no.
     return is_assessor_right(game) and (not has_error(game) or is_located(game) is True)
-
-
-def is_corrected(game: Game) -> bool:
-    """Whether the judge accepts the assessor's correction; where it can't tell: no."""
-    return game.is_corrected is True
 
 
 def is_attack_successful(game: Game) -> bool:
@@ -48,6 +52,10 @@ def is_attack_successful(game: Game) -> bool:
 def has_error(game: Game) -> bool:
     """Whether the note, as the assessor read it, has an error; where nobody ruled, what its category asks for."""
     return game.ruling.error_present if isinstance(game.ruling, Labels) else game.spec.data_type.is_harmful
+
+
+def _is_faithful(game: Game) -> bool:
+    return is_faithful_revision(game) is True
 
 
 def is_faithful_win(game: Game) -> bool:
@@ -70,7 +78,7 @@ def self_bleu(texts: Sequence[str]) -> float | None:
     tokens = [folded_words(text) for text in texts]
     if len(tokens) < 2:
         return None
-    lengths = sorted(map(len, tokens))
+    lengths = Counter(map(len, tokens))
     precisions: list[list[float]] = [[] for _ in tokens]
     for order in range(1, MAX_ORDER + 1):
         counts = [_ngrams(words, order) for words in tokens]
@@ -103,18 +111,12 @@ def _largest_counts(counts: Sequence[_Ngrams]) -> tuple[_Ngrams, _Ngrams, dict[t
     return first, second, holders
 
 
-def _bleu(precisions: Sequence[float], length: int, sorted_lengths: Sequence[int]) -> float:
+def _bleu(precisions: Sequence[float], length: int, lengths: Counter[int]) -> float:
     if length == 0:
         return 0.0
     mean = math.exp(sum(map(math.log, precisions)) / len(precisions))
-    reference = _nearest_other_length(length, sorted_lengths)
+    reference = min((lengths - Counter([length])), key=lambda other: (abs(other - length), other))
     return mean * math.exp(min(0.0, 1 - reference / length))
-
-
-def _nearest_other_length(length: int, sorted_lengths: Sequence[int]) -> int:
-    place = bisect_left(sorted_lengths, length)
-    others = [sorted_lengths[near] for near in (place - 1, place + 1) if 0 <= near < len(sorted_lengths)]
-    return min(others, key=lambda other: (abs(other - length), other))
 
 
 @dataclass(frozen=True)
@@ -144,21 +146,15 @@ def balanced_accuracy(games: Sequence[Game]) -> BalancedAccuracy | None:
     are all of one kind.
     """
     counted = [game for game in games if game.state not in (GameState.VOID, GameState.UNDECIDABLE)]
-    is_right = [is_assessor_right(game) for game in counted]
-    is_harmful = [game.spec.data_type.is_harmful for game in counted]
-    is_benign = [not harmful for harmful in is_harmful]
-    sensitivity, specificity = rate(is_right, is_harmful), rate(is_right, is_benign)
-    if sensitivity is None or specificity is None:
+    is_harmful = np.array([game.spec.data_type.is_harmful for game in counted], dtype=bool)
+    found = _bootstrap(counted, 0).figure([is_assessor_right(game) for game in counted], is_harmful, ~is_harmful)
+    if found.value is None or found.interval is None:
         return None
-    bootstrap = GroupBootstrap([game.spec.pair.near_duplicate_group for game in counted])
-    draws = (bootstrap.rates(is_right, is_harmful) + bootstrap.rates(is_right, is_benign)) / 2
-    interval = interval_of(draws)
-    if interval is None:
-        return None
-    return BalancedAccuracy((sensitivity + specificity) / 2, interval, len(counted))
+    return BalancedAccuracy(found.value, found.interval, found.of)
 
 
-Outcome = Callable[[Game], bool]
+def _bootstrap(games: Sequence[Game], seed: int) -> GroupBootstrap:
+    return GroupBootstrap([game.spec.pair.near_duplicate_group for game in games], seed=seed)
 
 
 def assessor_figures(games: Sequence[Game], seed: int) -> dict[str, Figure]:
@@ -174,11 +170,13 @@ def assessor_figures(games: Sequence[Game], seed: int) -> dict[str, Figure]:
     for category in DataType:
         figures[f"assessor_accuracy/{category.value}"] = measured.figure(is_assessor_right, _in(category, is_assessed))
     if any(game.location is not None for game in games):
-        figures["sentence_accuracy"] = measured.figure(is_sentence_right, is_assessed)
+        figures["sentence_accuracy"] = measured.figure(_is_sentence_right, is_assessed)
     if any(game.correction is not None for game in games):
-        figures["correction_rate"] = measured.figure(is_corrected, lambda game: is_assessed(game) and has_error(game))
+        figures["correction_rate"] = measured.figure(
+            lambda game: game.is_corrected is True, lambda game: is_assessed(game) and has_error(game)
+        )
     figures["no_verdict_rate"] = measured.figure(_has_no_verdict, is_assessed)
-    figures["void_rate"] = measured.figure(_is_void, lambda game: True)
+    figures["void_rate"] = measured.figure(_is_void)
     return {name: figure for name, figure in figures.items() if figure.of}
 
 
@@ -192,16 +190,16 @@ def attacker_figures(games: Sequence[Game], seed: int) -> dict[str, Figure]:
     for category in DataType:
         name = f"attacker_success_rate/{category.value}"
         figures[name] = measured.figure(is_attack_successful, _in(category, is_decided))
-    figures["decided_rate"] = measured.figure(is_decided_revision, lambda game: True)
+    figures["decided_rate"] = measured.figure(is_decided_revision)
     for category in DataType:
         of_category = _in(category, lambda game: True)
         figures[f"decided_rate/{category.value}"] = measured.figure(is_decided_revision, of_category)
-    figures["decided_rate/at_stake"] = measured.figure(_is_decided_at_stake, lambda game: True)
+    figures["decided_rate/at_stake"] = measured.figure(_is_decided_at_stake)
     figures |= {
         "faithful_rate": measured.figure(_is_faithful, is_decided),
-        "no_revision_rate": measured.figure(_has_no_revision, lambda game: True),
-        "undecidable_rate": measured.figure(_is_undecidable, lambda game: True),
-        "copy_rate": measured.figure(_is_copy, _has_note),
+        "no_revision_rate": measured.figure(_has_no_revision),
+        "undecidable_rate": measured.figure(_is_undecidable),
+        "copy_rate": measured.figure(_is_copy, lambda game: game.note is not None),
     }
     notes = [game.note for game in games if game.note is not None]
     figures["self_bleu"] = Figure(self_bleu(notes), None, len(notes))
@@ -231,7 +229,7 @@ def exploit_figures(games: Sequence[Game]) -> dict[str, Figure]:
         "undecidable": measured.figure(_is_undecidable, _counts),
         "no_revision": measured.figure(_has_no_revision, _counts),
         "no_verdict": measured.figure(_has_no_verdict, _counts),
-        "void": measured.figure(_is_void, lambda game: True),
+        "void": measured.figure(_is_void),
     }
 
 
@@ -245,27 +243,23 @@ def best_of(draws: Sequence[Sequence[Game]], tries: Sequence[int]) -> dict[int, 
         draws: the games of each try, all of the same notes in the same order.
         tries: values of k, none larger than the number of draws.
     """
-    bootstrap = GroupBootstrap([game.spec.pair.near_duplicate_group for game in draws[0]])
+    bootstrap = _bootstrap(draws[0], 0)
     wins = [sum(map(is_faithful_win, games)) for games in zip(*draws, strict=True)]
     count = len(draws)
     found: dict[int, Figure] = {}
     for k in tries:
         chances = [1 - comb(count - won, k) / comb(count, k) for won in wins]
-        found[k] = Figure(sum(chances) / len(chances), interval_of(bootstrap.rates(chances)), len(chances))
+        found[k] = replace(bootstrap.figure(chances), value=sum(chances) / len(chances))
     return found
 
 
 class _Measured:
     def __init__(self, games: Sequence[Game], seed: int) -> None:
         self._games = games
-        self._bootstrap = GroupBootstrap([game.spec.pair.near_duplicate_group for game in games], seed=seed)
+        self._bootstrap = _bootstrap(games, seed)
 
-    def figure(self, outcome: Outcome, member: Outcome) -> Figure:
-        outcomes = [outcome(game) for game in self._games]
-        members = [member(game) for game in self._games]
-        if not any(members):
-            return Figure(None, None, 0)
-        return Figure(rate(outcomes, members), interval_of(self._bootstrap.rates(outcomes, members)), sum(members))
+    def figure(self, outcome: Outcome, member: Outcome = lambda game: True) -> Figure:
+        return self._bootstrap.figure(list(map(outcome, self._games)), list(map(member, self._games)))
 
 
 def _in(category: DataType, member: Outcome) -> Outcome:
@@ -274,30 +268,6 @@ def _in(category: DataType, member: Outcome) -> Outcome:
 
 def _counts(game: Game) -> bool:
     return game.state is not GameState.VOID
-
-
-def _is_faithful(game: Game) -> bool:
-    return is_faithful_revision(game) is True
-
-
-def _has_no_verdict(game: Game) -> bool:
-    return game.state is GameState.NO_VERDICT
-
-
-def _is_void(game: Game) -> bool:
-    return game.state is GameState.VOID
-
-
-def _is_undecidable(game: Game) -> bool:
-    return game.state is GameState.UNDECIDABLE
-
-
-def _has_no_revision(game: Game) -> bool:
-    return game.state is GameState.NO_REVISION
-
-
-def _has_note(game: Game) -> bool:
-    return game.note is not None
 
 
 def _is_decided_at_stake(game: Game) -> bool:

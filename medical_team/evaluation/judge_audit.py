@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,8 @@ from ..error_types import error_type_key, in_order
 from ..errors import DataError, UsageError
 from ..jsonl import shortened
 from ..judge.protocol import Judge, JudgeQuery
-from ..metrics.statistics import GroupBootstrap, Interval, interval_of
-from ..records import Closed, JudgeFailure, Labels, NotePair
+from ..metrics.statistics import GroupBootstrap, Interval, interval_of, rate
+from ..records import Closed, JudgeFailure, Labels, NotePair, Ruling
 from ..seeds import derived_random
 
 ERROR_NOTE = "error note"
@@ -223,78 +223,55 @@ def audit(
         on_progress: told how many notes of how many are done.
     """
     started = time.perf_counter()
-    outcomes: list[_Outcome] = []
+    rulings: list[Ruling | None] = []
     for start in range(0, len(items), QUERIES_AT_ONCE):
-        outcomes += _ask(judge, items[start : start + QUERIES_AT_ONCE], is_text_only)
-        on_progress(len(outcomes), len(items))
+        rulings += _ask(judge, items[start : start + QUERIES_AT_ONCE], is_text_only)
+        on_progress(len(rulings), len(items))
     seconds = time.perf_counter() - started
-    columns = _Columns(items, outcomes)
+    columns = _Columns(items, rulings)
     is_note = columns.of_kinds(ERROR_NOTE, CORRECTED_NOTE)
+    labels = [ruling for ruling in rulings if isinstance(ruling, Labels)]
     return JudgeAudit(
         judge=judge.name,
-        prompt_version=next((outcome.prompt_version for outcome in outcomes if outcome.prompt_version), ""),
+        prompt_version=next((label.prompt_version for label in labels if label.prompt_version), ""),
         file=file,
         cases=len({item.pair for item in items}),
         near_duplicate_groups=columns.bootstrap.group_count,
         is_text_only=is_text_only,
         notes=columns.figures(is_note),
-        with_rewrites=columns.figures(columns.all),
+        with_rewrites=columns.figures(np.ones(len(items), dtype=bool)),
         by_error_type={
             name: columns.figures(is_note & columns.of_type(name))
             for name in in_order(item.pair.error_type for item in items)
         },
         by_rewrite={name: columns.figures(of_kind) for name in REWRITES if (of_kind := columns.of_kinds(name)).any()},
-        sources=dict(Counter(outcome.source for outcome in outcomes if outcome.source)),
+        sources=dict(Counter(label.source for label in labels if label.source)),
         notes_a_second=len(items) / max(seconds, 1e-9),
     )
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    says_error: bool | None
-    is_failure: bool = False
-    confidence: float | None = None
-    source: str = ""
-    prompt_version: str = ""
-
-
-def _ask(judge: Judge, items: Sequence[AuditItem], is_text_only: bool) -> list[_Outcome]:
+def _ask(judge: Judge, items: Sequence[AuditItem], is_text_only: bool) -> list[Ruling | None]:
     queries = [
         JudgeQuery(game_id=str(number), note=item.note, verdict=None, pair=None if is_text_only else item.pair)
         for number, item in enumerate(items)
     ]
     rulings = judge.rule(queries)
-    outcomes: list[_Outcome] = []
-    for query in queries:
-        ruling = rulings.get(query.game_id)
-        if isinstance(ruling, Labels):
-            outcomes.append(
-                _Outcome(
-                    ruling.error_present,
-                    confidence=ruling.confidence,
-                    source=ruling.source,
-                    prompt_version=ruling.prompt_version,
-                )
-            )
-        else:
-            outcomes.append(_Outcome(None, is_failure=not (isinstance(ruling, JudgeFailure) and ruling.is_abstention)))
-    return outcomes
+    return [rulings.get(query.game_id) for query in queries]
 
 
 class _Columns:
-    """Items and outcomes as arrays, one entry an item."""
+    """Items and rulings as arrays, one entry an item."""
 
-    def __init__(self, items: Sequence[AuditItem], outcomes: Sequence[_Outcome]) -> None:
+    def __init__(self, items: Sequence[AuditItem], rulings: Sequence[Ruling | None]) -> None:
         self.bootstrap = GroupBootstrap([item.pair.near_duplicate_group for item in items])
-        self.all: _Mask = np.ones(len(items), dtype=bool)
         self._kinds = [item.kind for item in items]
         self._pairs = [item.pair for item in items]
         self._truth = np.array([item.has_error for item in items])
-        self._decided = np.array([outcome.says_error is not None for outcome in outcomes])
-        self._says_error = np.array([outcome.says_error is True for outcome in outcomes])
+        self._decided = np.array([isinstance(ruling, Labels) for ruling in rulings])
+        self._abstained = np.array([isinstance(ruling, JudgeFailure) and ruling.is_abstention for ruling in rulings])
+        self._says_error = np.array([isinstance(ruling, Labels) and ruling.error_present for ruling in rulings])
         self._right = self._decided & (self._says_error == self._truth)
-        self._failed = np.array([outcome.is_failure for outcome in outcomes])
-        self._confidences = [outcome.confidence for outcome in outcomes]
+        self._confidences = [ruling.confidence if isinstance(ruling, Labels) else None for ruling in rulings]
 
     def of_kinds(self, *kinds: str) -> _Mask:
         return np.array([kind in kinds for kind in self._kinds])
@@ -304,55 +281,41 @@ class _Columns:
 
     def figures(self, members: _Mask) -> AuditFigures:
         decided = self._decided & members
-        precision = self._figure(self._truth, decided & self._says_error)
-        recall = self._figure(self._says_error, decided & self._truth)
         is_wrong_pair, is_first = self._pair_outcomes(members)
         return AuditFigures(
             notes=int(members.sum()),
             accuracy=self._figure(self._right, decided),
             right_of_all=self._figure(self._right, members),
-            precision=precision,
-            recall=recall,
-            f1=self._f1(decided, precision, recall),
+            precision=self._figure(self._truth, decided & self._says_error),
+            recall=self._figure(self._says_error, decided & self._truth),
+            f1=self._f1(decided),
             specificity=self._figure(~self._says_error, decided & ~self._truth),
             pair_accuracy=self._figure(~is_wrong_pair, is_first),
-            abstained=self._figure(~self._decided & ~self._failed, members),
-            failed=self._figure(self._failed, members),
+            abstained=self._figure(self._abstained, members),
+            failed=self._figure(~self._decided & ~self._abstained, members),
             calibration_error=self._calibration_error(decided),
         )
 
     def _figure(self, outcomes: _Mask, members: _Mask) -> Figure:
-        count = int(members.sum())
-        if not count:
-            return Figure(None, 0, None)
-        value = float(outcomes[members].mean())
-        draws = self.bootstrap.rates(outcomes.astype(np.float64), members.astype(np.float64))
-        return Figure(value, count, interval_of(draws))
+        found = self.bootstrap.figure(outcomes, members)
+        return Figure(found.value, found.of, found.interval)
 
-    def _f1(self, decided: _Mask, precision: Figure, recall: Figure) -> Figure:
-        if precision.value is None or recall.value is None:
+    def _f1(self, decided: _Mask) -> Figure:
+        parts = [(self._truth, decided & self._says_error), (self._says_error, decided & self._truth)]
+        values = [rate(*part) for part in parts]
+        if None in values:
             return Figure(None, 0, None)
-        draws = _harmonic_mean(
-            self.bootstrap.rates(self._truth.astype(np.float64), (decided & self._says_error).astype(np.float64)),
-            self.bootstrap.rates(self._says_error.astype(np.float64), (decided & self._truth).astype(np.float64)),
-        )
-        value = _harmonic_mean(np.array([precision.value]), np.array([recall.value]))
+        draws = _harmonic_mean(*(self.bootstrap.rates(*part) for part in parts))
+        value = _harmonic_mean(*(np.array([value], dtype=np.float64) for value in values))
         return Figure(float(value[0]), int(decided.sum()), interval_of(draws))
 
     def _pair_outcomes(self, members: _Mask) -> tuple[_Mask, _Mask]:
         """For each item whether its pair has a note of ``members`` that is not right, and whether it is its first."""
-        wrong = {
-            pair
-            for pair, is_member, right in zip(self._pairs, members, self._right, strict=True)
-            if is_member and not right
-        }
-        seen: set[NotePair] = set()
-        is_first = np.zeros(len(members), dtype=bool)
-        for index, pair in enumerate(self._pairs):
-            if members[index] and pair not in seen:
-                seen.add(pair)
-                is_first[index] = True
-        return np.array([pair in wrong for pair in self._pairs]), is_first
+        of_members: list[int] = np.flatnonzero(members).tolist()
+        wrong = {self._pairs[index] for index in of_members if not self._right[index]}
+        first = {self._pairs[index]: index for index in reversed(of_members)}
+        is_first = [first.get(pair) == index for index, pair in enumerate(self._pairs)]
+        return np.array([pair in wrong for pair in self._pairs]), np.array(is_first)
 
     def _calibration_error(self, decided: _Mask) -> Figure:
         known = [
@@ -362,13 +325,10 @@ class _Columns:
         ]
         if not known:
             return Figure(None, 0, None)
-        bins: dict[int, list[tuple[float, bool]]] = {}
+        bins: defaultdict[int, float] = defaultdict(float)
         for confidence, right in known:
-            bins.setdefault(min(_CALIBRATION_BINS - 1, int(confidence * _CALIBRATION_BINS)), []).append(
-                (confidence, right)
-            )
-        distance = sum(abs(sum(confidence - right for confidence, right in part)) for part in bins.values())
-        return Figure(distance / len(known), len(known), None)
+            bins[min(_CALIBRATION_BINS - 1, int(confidence * _CALIBRATION_BINS))] += confidence - right
+        return Figure(sum(map(abs, bins.values())) / len(known), len(known), None)
 
 
 def _harmonic_mean(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

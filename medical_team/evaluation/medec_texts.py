@@ -17,7 +17,7 @@ from ..jsonl import shortened
 from ..records import Note
 from ..seeds import derived_random
 from ..words import count_words, fold_white_space, has_unspaced_script
-from .official import Reference
+from .submission import Answer
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class MedecText:
     error_type: str | None
     error_sentence: str | None
     """Raw."""
-    reference: Reference
+    reference: Answer
     corrected_sentence: str | None = None
     """Repaired; None for a correct text."""
     corrected_text: str | None = None
@@ -105,6 +105,7 @@ def choose_texts(texts: Sequence[MedecText], count: int | None, seed: int) -> li
 
 def _text(row: MedecRow, near_duplicate_group: str) -> MedecText:
     note, cells = row.note, row.cells
+    correction = cells["Corrected Sentence"] if note.has_error else _EMPTY
     return MedecText(
         text_id=note.text_id,
         near_duplicate_group=near_duplicate_group,
@@ -113,15 +114,10 @@ def _text(row: MedecRow, near_duplicate_group: str) -> MedecText:
         has_error=note.has_error,
         error_type=note.error_type,
         error_sentence=cells["Error Sentence"] if note.has_error else None,
-        reference=_reference(note, cells),
+        reference=Answer(note.text_id, str(int(note.has_error)), str(note.error_sentence_id), correction),
         corrected_sentence=note.corrected_sentence,
         corrected_text=note.corrected_text,
     )
-
-
-def _reference(note: Note, cells: Mapping[str, str]) -> Reference:
-    correction = cells["Corrected Sentence"] if note.has_error else _EMPTY
-    return Reference(note.text_id, str(int(note.has_error)), str(note.error_sentence_id), correction)
 
 
 def _remarks(log: ReadingLog, rows: Sequence[MedecRow]) -> Iterable[str]:

@@ -99,16 +99,6 @@ AGGREGATE_PARTS = ("R1F", "BERTScore", "BLEURT")
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The truth of one text, as the CSV has it."""
-
-    text_id: str
-    flag: str
-    sentence_id: str
-    correction: str
-
-
-@dataclass(frozen=True)
 class TextMetric:
     """How near the corrections are to the references."""
 
@@ -149,7 +139,7 @@ class OfficialScores:
 
 
 def official_scores(
-    references: Sequence[Reference], answers: Mapping[str, Answer], *, with_learned: bool = True
+    references: Sequence[Answer], answers: Mapping[str, Answer], *, with_learned: bool = True
 ) -> OfficialScores:
     """Score ``answers``, by text id, against ``references``, of which there is at least one.
 
@@ -186,19 +176,19 @@ def official_scores(
     )
 
 
-def is_flag_right(reference: Reference, answers: Mapping[str, Answer]) -> bool:
+def is_flag_right(reference: Answer, answers: Mapping[str, Answer]) -> bool:
     """Whether the answer to the text of ``reference`` has its flag; without an answer: no."""
     answer = answers.get(reference.text_id)
     return answer is not None and answer.flag == reference.flag
 
 
-def is_sentence_right(reference: Reference, answers: Mapping[str, Answer]) -> bool:
+def is_sentence_right(reference: Answer, answers: Mapping[str, Answer]) -> bool:
     """Whether the answer to the text of ``reference`` names its sentence; without an answer: no."""
     answer = answers.get(reference.text_id)
     return answer is not None and answer.sentence_id == reference.sentence_id
 
 
-def _pairs(references: Sequence[Reference], answers: Mapping[str, Answer]) -> list[Reference]:
+def _pairs(references: Sequence[Answer], answers: Mapping[str, Answer]) -> list[Answer]:
     """The references to whose correction there is a candidate."""
     return [
         reference

@@ -55,11 +55,6 @@ class Prediction(Closed):
         """Whether the wrong sentence is named, or a correct text held correct."""
         return self.is_flag_right and (not self.has_error or self.sentence_id == self.true_sentence_id)
 
-    @property
-    def is_false_alarm(self) -> bool:
-        """Whether a correct text is said to have an error."""
-        return self.flag is True and not self.has_error
-
 
 def prediction_of(text: MedecText, votes: Sequence[Vote]) -> Prediction:
     """The majority of the votes that can be read; of those that found an error, of the sentence that most name."""
@@ -111,17 +106,9 @@ def _prediction(text: MedecText, flag: bool | None, chosen: Vote | None, votes: 
     )
 
 
-def _all_safe(_: MedecText) -> Vote:
-    return Vote("", False)
-
-
-def _all_harmful(_: MedecText) -> Vote:
-    return Vote("", True)
-
-
-def _all_harmful_last(text: MedecText) -> Vote:
-    last = max(text.sentences, default=None)
-    return Vote("", True, last, None if last is None else text.sentences[last])
+def _copied(text: MedecText, sentence_id: int | None) -> Vote:
+    """That a sentence is wrong, with itself for its correction."""
+    return Vote("", True, sentence_id, None if sentence_id is None else text.sentences[sentence_id])
 
 
 def _copy_oracle(text: MedecText) -> Vote:
@@ -131,9 +118,9 @@ def _copy_oracle(text: MedecText) -> Vote:
 
 
 BASELINES: Mapping[str, Callable[[MedecText], Vote]] = {
-    "all-safe": _all_safe,
-    "all-harmful": _all_harmful,
-    "all-harmful-last": _all_harmful_last,
+    "all-safe": lambda _: Vote("", False),
+    "all-harmful": lambda _: Vote("", True),
+    "all-harmful-last": lambda text: _copied(text, max(text.sentences, default=None)),
     "copy-oracle": _copy_oracle,
 }
 """What no model is needed for: the floors beside every result. copy-oracle knows the flag and the sentence, and copies

@@ -20,6 +20,12 @@ MAX_CORRECTION_WORDS = 5000
 
 MAX_LINES_NAMED = 5
 
+_INVALID = "passed over, no answer by the organisers' rule: {lines}"
+_AGAIN = "an id came again, and the later line counts: {lines}"
+_MARK = "mended: a byte-order mark, for which the organisers' script loses the first line"
+_BACKSLASH = "mended: a backslash, which the organisers' script reads as an escape or fails on: {lines}"
+_ID = "mended: an id with more than a-z, 0-9 and -, which the organisers' script passes over: {lines}"
+
 _LINE = re.compile(r"(\S+)\s([0-9]+)\s(-?[0-9]+)\s(.+)")
 _SCRIPTS_ID = re.compile(r"[a-z0-9-]+")
 
@@ -82,11 +88,9 @@ def parse_submission(content: str) -> Submission:
         DataError: a correction is too long to be scored.
     """
     answers: dict[str, Answer] = {}
-    invalid: list[int] = []
-    again: list[int] = []
-    mended: dict[str, list[int]] = {"byte-order mark": [], "backslash": [], "id": []}
+    found: dict[str, list[int]] = {remark: [] for remark in (_INVALID, _AGAIN, _MARK, _BACKSLASH, _ID)}
     if content.startswith("\ufeff"):
-        mended["byte-order mark"].append(1)
+        found[_MARK].append(1)
     # Not splitlines(): the script ends lines at line feeds and carriage returns alone.
     for number, raw in enumerate(re.split(r"\r\n?|\n", content.removeprefix("\ufeff")), start=1):
         line = raw.strip()
@@ -94,17 +98,19 @@ def parse_submission(content: str) -> Submission:
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            invalid.append(number)
+            found[_INVALID].append(number)
             continue
         answer = _answer(match, number)
-        if answer.text_id in answers:
-            again.append(number)
-        if "\\" in line:
-            mended["backslash"].append(number)
-        if not _SCRIPTS_ID.fullmatch(answer.text_id):
-            mended["id"].append(number)
+        for remark, holds in (
+            (_AGAIN, answer.text_id in answers),
+            (_BACKSLASH, "\\" in line),
+            (_ID, not _SCRIPTS_ID.fullmatch(answer.text_id)),
+        ):
+            if holds:
+                found[remark].append(number)
         answers[answer.text_id] = answer
-    return Submission(answers, tuple(_remarks(invalid, again, mended)))
+    remarks = [remark.format(lines=_lines(numbers)) for remark, numbers in found.items() if numbers]
+    return Submission(answers, tuple(remarks))
 
 
 def write_submission(path: Path, answers: Iterable[Answer]) -> None:
@@ -135,21 +141,6 @@ def _unquoted(correction: str) -> str:
     while correction.endswith('"') and len(correction) > 1:
         correction = correction[:-1]
     return correction
-
-
-def _remarks(invalid: list[int], again: list[int], mended: dict[str, list[int]]) -> Iterable[str]:
-    if invalid:
-        yield f"passed over, no answer by the organisers' rule: {_lines(invalid)}"
-    if again:
-        yield f"an id came again, and the later line counts: {_lines(again)}"
-    if mended["byte-order mark"]:
-        yield "mended: a byte-order mark, for which the organisers' script loses the first line"
-    if mended["backslash"]:
-        lines = _lines(mended["backslash"])
-        yield f"mended: a backslash, which the organisers' script reads as an escape or fails on: {lines}"
-    if mended["id"]:
-        lines = _lines(mended["id"])
-        yield f"mended: an id with more than a-z, 0-9 and -, which the organisers' script passes over: {lines}"
 
 
 def _lines(numbers: list[int]) -> str:

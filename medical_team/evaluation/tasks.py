@@ -19,8 +19,8 @@ from ..prompts import THINKING_PREFIX, assessor_prompt, defuse, reply_prefix
 from ..records import Role, Verdict
 from ..sentence_edits import numbered_lines
 from .medec_texts import MedecText
-from .official import Reference
 from .predictions import Vote
+from .submission import Answer
 
 TaskName = Literal["assessor", "three-part"]
 
@@ -54,7 +54,7 @@ _NUMBERED_LINE = re.compile(r"^\s*\d{1,4}\s*\|", re.MULTILINE)
 _SHOWN_TEXT = "text-goes-here"
 _SHOWN = MedecText(
     "", "", _SHOWN_TEXT, {0: _SHOWN_TEXT}, has_error=False, error_type=None, error_sentence=None,
-    reference=Reference("", "0", "-1", "NA"),
+    reference=Answer("", "0", "-1", "NA"),
 )  # fmt: skip
 
 

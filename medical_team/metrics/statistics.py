@@ -70,7 +70,7 @@ MAX_AUTOCORRELATION = 0.95
 NUMBERS_AT_ONCE = 4_000_000
 """Numbers held at a time while groups are drawn; a matter of memory."""
 
-Numbers = Sequence[float] | Sequence[bool] | NDArray[np.float64]
+Numbers = Sequence[float] | Sequence[bool] | NDArray[np.float64] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,20 @@ class GroupBootstrap:
         self._at_once = at_once
         self.group_count = len(numbers)
 
+    def figure(self, outcomes: Numbers, *members: Numbers) -> Figure:
+        """The mean of ``outcomes`` over all items, or over those where ``members`` is true, with its interval.
+
+        Of several sets of members, which have no item in common, it is the mean of their means: a balanced accuracy.
+        """
+        sets = members or (np.ones(len(self._group_of_item)),)
+        value = mean_rate(outcomes, *sets)
+        interval = None if value is None else interval_of(self.mean_rates(outcomes, *sets))
+        return Figure(value, interval, int(sum(map(np.sum, sets))))
+
+    def mean_rates(self, outcomes: Numbers, *members: Numbers) -> NDArray[np.float64]:
+        """:func:`mean_rate` in each draw; nan where some of ``members`` have no item that was drawn."""
+        return np.mean([self.rates(outcomes, each) for each in members], axis=0)
+
     def rates(self, outcomes: Numbers, members: Numbers | None = None) -> NDArray[np.float64]:
         """The mean of ``outcomes`` in each draw, over the items where ``members`` is true; nan where none was drawn."""
         weights = np.ones(len(self._group_of_item)) if members is None else np.asarray(members, dtype=np.float64)
@@ -177,6 +191,13 @@ def rate(outcomes: Numbers, members: Numbers | None = None) -> float | None:
     if members is not None:
         values = values[np.asarray(members, dtype=bool)]
     return float(values.mean()) if len(values) else None
+
+
+def mean_rate(outcomes: Numbers, *members: Numbers) -> float | None:
+    """The mean of the :func:`rate` over each set of ``members``; None where one of them has no item."""
+    rates = [rate(outcomes, each) for each in members]
+    known = [value for value in rates if value is not None]
+    return sum(known) / len(known) if len(known) == len(rates) else None
 
 
 def binomial_interval(successes: float, trials: float, confidence: float = CONFIDENCE) -> Interval:

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,7 @@ from rouge import Rouge  # type: ignore[import-untyped]
 
 from builders import present
 from medical_team.evaluation.medec_texts import load_medec
-from medical_team.evaluation.official import OfficialScores, Reference, official_scores
+from medical_team.evaluation.official import OfficialScores, official_scores
 from medical_team.evaluation.submission import Answer, parse_submission, read_submission, safe_answer
 from stand_ins import always
 
@@ -36,14 +37,14 @@ ms-val-5 1 2 "The patient is given aspirin."
 
 
 def an_error(text_id: str = "a", sentence_id: str = "2", correction: str = "Give 500 mg of amoxicillin."):
-    return Reference(text_id, "1", sentence_id, correction)
+    return Answer(text_id, "1", sentence_id, correction)
 
 
 def a_correct_text(text_id: str = "b"):
-    return Reference(text_id, "0", "-1", "NA")
+    return Answer(text_id, "0", "-1", "NA")
 
 
-def scored(references: list[Reference], *answers: Answer):
+def scored(references: list[Answer], *answers: Answer):
     return official_scores(references, {answer.text_id: answer for answer in answers}, with_learned=False)
 
 
@@ -207,3 +208,14 @@ def test_a_learned_metric_that_fails_is_absent_with_its_reason(tmp_path: Path, m
 
     assert scores.values()["BERTScore"] == 0.5
     assert [(metric.name, "nowhere" in metric.reason) for metric in scores.absent] == [("BLEURT", True)]
+
+
+def test_only_who_scores_needs_the_library_of_the_official_metrics() -> None:
+    program = """
+import sys
+sys.modules["rouge"] = None
+import medical_team.train.session, medical_team.doctor.examination, medical_team.cli.judge_audit
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr

@@ -21,7 +21,6 @@ def test_a_reply_that_cannot_be_read_is_right_of_no_text_and_has_no_line(text: M
 
     assert prediction.flag is None
     assert not prediction.is_flag_right
-    assert not prediction.is_false_alarm
     assert answer_of(prediction) is None
 
 
