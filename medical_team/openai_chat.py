@@ -19,7 +19,7 @@ import httpx
 
 from .callbacks import Notify
 from .errors import EndpointError
-from .network.clients import make_client
+from .network.clients import make_client, whole_answer
 from .network.proxies import address_parts, holds_password
 from .network.secrets import bearer_token
 from .text_repair import whole_text
@@ -32,7 +32,7 @@ _MOST_DOUBLINGS = 16
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _CUT_OFF = "Could not finish the message because max_tokens or model output limit was reached"
 """What OpenAI says, with status 400, where a model has used up its tokens for thinking."""
-_THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+_TELLING = ("finish_reason", "refusal", "reasoning_content", "reasoning")
 _TOO_LONG = ("context length", "context_length", "maximum context", "too long", "max_model_len", "too many tokens")
 
 
@@ -122,7 +122,7 @@ class ChatClient:
         """
         self._is_stopped.clear()
         with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
-            futures = [pool.submit(self._complete, request) for request in requests]
+            futures = [pool.submit(self._complete, request, self._patience_seconds) for request in requests]
             try:
                 return [future.result() for future in futures]
             except BaseException:
@@ -130,15 +130,27 @@ class ChatClient:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _complete(self, request: ChatRequest) -> ChatReply | ChatRefusal:
-        deadline = time.monotonic() + self._patience_seconds
+    def complete_each(self, requests: Sequence[ChatRequest]) -> list[ChatReply | ChatRefusal]:
+        """:meth:`complete` without patience: what would stop it refuses one request alone."""
+
+        def completed(request: ChatRequest) -> ChatReply | ChatRefusal:
+            try:
+                return self._complete(request, 0.0)
+            except EndpointError as error:
+                return ChatRefusal(str(error))
+
+        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
+            return list(pool.map(completed, requests))
+
+    def _complete(self, request: ChatRequest, patience_seconds: float) -> ChatReply | ChatRefusal:
+        started = time.monotonic()
         attempt = 0
         while True:
             body = self._body(request)
             try:
-                status, headers, content = self._post(body)
-            except UnicodeEncodeError:
-                return ChatRefusal("the prompt holds characters that are no Unicode")
+                status, headers, content = whole_answer(
+                    self._client, _PATH, seconds=self._timeout_seconds, most_bytes=MAX_REPLY_BYTES, json=body
+                )
             except httpx.RequestError as error:
                 problem, wait = f"{type(error).__name__}: {error}{_tls_advice(str(error))}", None
             else:
@@ -147,13 +159,21 @@ class ChatClient:
                 if status not in _RETRIED:
                     return self._answer(status, headers, content)
                 problem, wait = f"status {status}: {_message(content)}", headers.get("retry-after")
-            self._wait_or_give_up(problem, deadline, attempt, wait)
+            seconds = _seconds(wait, attempt)
+            if time.monotonic() - started + seconds > patience_seconds:
+                raise EndpointError(
+                    f"{self._url} can't be asked ({problem}); it was waited for {patience_seconds:g} seconds. "
+                    "Is the server running?"
+                )
+            self._notify_once(f"Waiting for {self._url} ({problem}) ...")
+            if self._is_stopped.wait(seconds):
+                raise EndpointError(f"{self._url} was not asked again, because another request failed")
             attempt += 1
 
     def _body(self, request: ChatRequest) -> dict[str, object]:
         return {
             "model": self._model,
-            "messages": [{"role": "user", "content": request.prompt}],
+            "messages": [{"role": "user", "content": whole_text(request.prompt)}],
             self._limit_option: request.max_tokens,
             **({"temperature": request.temperature} if self._takes_temperature else {}),
             **({} if request.seed is None else {"seed": request.seed}),
@@ -180,21 +200,6 @@ class ChatClient:
         if kind not in self._told:
             self._told.add(kind)
             self._notify(text)
-
-    def _post(self, body: Mapping[str, object]) -> tuple[int, httpx.Headers, bytes]:
-        content = bytearray()
-        deadline = time.monotonic() + self._timeout_seconds
-        with self._client.stream("POST", _PATH, json=body) as response:
-            for chunk in response.iter_bytes():
-                content += chunk
-                # The library's own time-out is for each piece: an answer that drips would never end.
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout(f"no whole answer within {self._timeout_seconds:g} seconds")
-                if len(content) > MAX_REPLY_BYTES:
-                    raise EndpointError(
-                        f"{self._url} answered with more than {MAX_REPLY_BYTES} bytes; is it the server?"
-                    )
-            return response.status_code, response.headers, bytes(content)
 
     def _answer(self, status: int, headers: httpx.Headers, content: bytes) -> ChatReply | ChatRefusal:
         message = _message(content)
@@ -227,20 +232,6 @@ class ChatClient:
         if advice := _advice(reply):
             self._notify_once(f"{self._url} {advice}")
         return reply
-
-    def _wait_or_give_up(self, problem: str, deadline: float, attempt: int, retry_after: str | None) -> None:
-        seconds = _seconds(retry_after)
-        if seconds is None:
-            # Jitter, so that requests that failed together don't come back together.
-            seconds = min(MAX_WAIT_SECONDS, 0.5 * 2 ** min(attempt, _MOST_DOUBLINGS)) * random.uniform(0.5, 1.0)
-        if time.monotonic() + seconds > deadline:
-            raise EndpointError(
-                f"{self._url} can't be asked ({problem}); it was waited for {self._patience_seconds:g} seconds. "
-                "Is the server running?"
-            )
-        self._notify_once(f"Waiting for {self._url} ({problem}) ...")
-        if self._is_stopped.wait(seconds):
-            raise EndpointError(f"{self._url} was not asked again, because another request failed")
 
 
 def _tls_advice(problem: str) -> str:
@@ -291,26 +282,21 @@ def _text_of(content: Any) -> Any:
 def _advice(reply: ChatReply) -> str | None:
     """What to do where a reply holds no answer, or a model's thinking stands in its way."""
     remedy = (
-        "Start the server with a parser for its model's thinking (vLLM: --reasoning-parser), switch the thinking off, "
-        "or raise the limit on tokens (eval medec: --max-tokens)"
+        "Start the server with the parser for its model's thinking (vLLM: --reasoning-parser), switch the thinking "
+        "off, or raise the limit on tokens (eval medec: --max-tokens)"
     )
     if reply.text.lstrip().startswith("<think>") or "</think>" in reply.text:
         return f"sends its model's thinking as a part of the reply, which may make it unreadable. {remedy}."
     if reply.text:
         return None
-    message: Mapping[str, Any] = reply.choice.get("message") or {}
     if not reply.is_finished:
         return f"sends empty replies that end at the limit on tokens: the model thinks longer. {remedy}."
-    if reply.choice.get("finish_reason") == "content_filter":
-        return "sends empty replies that its content filter has stopped: ask its operator, or take another model."
-    if refusal := message.get("refusal"):
-        return f"sends no answer, its model refuses ({str(refusal)[:100]!a}): take another model."
-    if any(message.get(name) for name in _THINKING_FIELDS):
-        return (
-            "sends its model's thinking, and no answer after it. Switch the thinking off, or take the server's parser "
-            "for another family of models (vLLM: --reasoning-parser), which may have taken the answer for thinking."
-        )
-    return "sends empty replies. Does the model end at once? Its chat template may be wrong."
+    message: Mapping[str, Any] = reply.choice.get("message") or {}
+    told = {name: value for name, value in {**message, **reply.choice}.items() if name in _TELLING and value}
+    return (
+        f"sends empty replies ({json.dumps(told)[:200]}): the model only thinks, refuses or ends at once, or a filter "
+        f"stops it. {remedy}. Else take another model, or look at its chat template."
+    )
 
 
 def _message(content: bytes) -> str:
@@ -326,10 +312,10 @@ def _message(content: bytes) -> str:
     return " ".join(text.split())[:300]
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        seconds = float(retry_after or "")
-    except ValueError:
-        return None
+def _seconds(retry_after: str | None, attempt: int) -> float:
+    """How long to wait: as long as the server says, else longer each time."""
     # A server that says "at once" and fails again would be asked without a pause.
-    return min(MAX_WAIT_SECONDS, seconds) if seconds > 0 else None
+    if retry_after and retry_after.isdecimal() and int(retry_after) > 0:
+        return min(MAX_WAIT_SECONDS, int(retry_after))
+    # Jitter, so that requests that failed together don't come back together.
+    return min(MAX_WAIT_SECONDS, 0.5 * 2 ** min(attempt, _MOST_DOUBLINGS)) * random.uniform(0.5, 1.0)

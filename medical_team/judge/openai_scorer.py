@@ -76,7 +76,6 @@ class OpenAIScorer:
 
     Args:
         client: talks to the server, and waits while it is away.
-        impatient_client: the same without waiting, to find out which question of several the server refuses.
         model: the server's name of the model.
         url: the server, for the cache's keys.
 
@@ -84,63 +83,43 @@ class OpenAIScorer:
         EndpointError: the server can't be reached, or answers no question at all.
     """
 
-    def __init__(self, client: ChatClient, impatient_client: ChatClient, *, model: str, url: str) -> None:
+    def __init__(self, client: ChatClient, *, model: str, url: str) -> None:
         self.name = model
         self.identity = f"{url} {model}"
         self._client = client
-        self._impatient_client = impatient_client
         self.dialect, probe = self._find_dialect()
         if isinstance(probe, NoAnswer):
-            self.dialect, probe = self._with_room_to_think(self.dialect, probe)
+            # Its model answers nothing within a few tokens.
+            roomy = replace(self.dialect, is_thinking=True)
+            thought = self._probed(roomy, _PROBE)
+            self.dialect, probe = (self.dialect, probe) if isinstance(thought, NoAnswer) else (roomy, thought)
         self.tells_log_probs = isinstance(probe, AnswerScores) and probe.is_calibrated
         """Whether the first reply came with log-probs: a server may ignore what it was asked for."""
 
     def score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
         """Scores for each question, in order. A question that the server refuses has none, and spoils no other."""
+        requests = [self.dialect.request(question) for question in questions]
         try:
-            return self._ask(self._client, questions, self.dialect)
-        except EndpointError as error:
-            if len(questions) < 2:
-                return [NoAnswer(str(error)) for _ in questions]
-        # The server may be away, or refuse one of them; it was waited for already.
-        return self._ask_in_halves(questions)
+            replies = self._client.complete(requests)
+        except EndpointError:
+            # The server may be away, or refuse one of them; it was waited for already.
+            replies = self._client.complete_each(requests)
+        return [scores_of(reply, question.answers) for reply, question in zip(replies, questions, strict=True)]
 
     def _find_dialect(self) -> tuple[Dialect, AnswerScores | NoAnswer]:
-        client, first_error = self._client, None
-        for dialect in DIALECTS:
-            try:
-                if dialect.has_choice and isinstance(self._ask(client, [_CHOICE_PROBE], dialect)[0], NoAnswer):
-                    continue
-                (answer,) = self._ask(client, [_PROBE], dialect)
-            except EndpointError as error:
-                client, first_error = self._impatient_client, first_error or error
-            else:
-                return dialect, answer
-        raise first_error or EndpointError("the server was not asked")
+        # The barest question waits for a server that is away, and raises what is wrong with it.
+        (bare,) = self._client.complete([DIALECTS[-1].request(_PROBE)])
+        for dialect in DIALECTS[:-1]:
+            if dialect.has_choice and isinstance(self._probed(dialect, _CHOICE_PROBE), NoAnswer):
+                continue
+            (reply,) = self._client.complete_each([dialect.request(_PROBE)])
+            if isinstance(reply, ChatReply):
+                return dialect, scores_of(reply, _PROBE.answers)
+        return DIALECTS[-1], scores_of(bare, _PROBE.answers)
 
-    def _with_room_to_think(self, dialect: Dialect, probe: NoAnswer) -> tuple[Dialect, AnswerScores | NoAnswer]:
-        """What the server understands, where its model answered nothing within a few tokens."""
-        roomy = replace(dialect, is_thinking=True)
-        try:
-            (answer,) = self._ask(self._impatient_client, [_PROBE], roomy)
-        except EndpointError:
-            return dialect, probe
-        return (dialect, probe) if isinstance(answer, NoAnswer) else (roomy, answer)
-
-    def _ask_in_halves(self, questions: Sequence[ClosedQuestion]) -> list[AnswerScores | NoAnswer]:
-        try:
-            return self._ask(self._impatient_client, questions, self.dialect)
-        except EndpointError as error:
-            if len(questions) == 1:
-                return [NoAnswer(str(error))]
-        middle = len(questions) // 2
-        return [*self._ask_in_halves(questions[:middle]), *self._ask_in_halves(questions[middle:])]
-
-    def _ask(
-        self, client: ChatClient, questions: Sequence[ClosedQuestion], dialect: Dialect
-    ) -> list[AnswerScores | NoAnswer]:
-        replies = client.complete([dialect.request(question) for question in questions])
-        return [scores_of(reply, question.answers) for reply, question in zip(replies, questions, strict=True)]
+    def _probed(self, dialect: Dialect, question: ClosedQuestion) -> AnswerScores | NoAnswer:
+        (reply,) = self._client.complete_each([dialect.request(question)])
+        return scores_of(reply, question.answers)
 
 
 def connect_openai(config: JudgeConfig, notify: Notify) -> OpenAIScorer:
@@ -152,28 +131,17 @@ def connect_openai(config: JudgeConfig, notify: Notify) -> OpenAIScorer:
     url = config.url or ""
     if warning := privacy_warning(url, sent="notes and sentences of their cases", receiver="the model"):
         notify(f"warning: {warning}")
-
-    told: set[str] = set()
-
-    def tell_once(text: str) -> None:
-        # Both clients learn the same of the server.
-        if text not in told:
-            told.add(text)
-            notify(text)
-
-    def client(patience_seconds: float) -> ChatClient:
-        return ChatClient(
+    try:
+        client = ChatClient(
             url,
             config.model,
             token_variable=config.token_variable,
             concurrency=config.concurrency,
             timeout_seconds=config.timeout_seconds,
-            patience_seconds=patience_seconds,
-            notify=tell_once,
+            patience_seconds=config.patience_seconds,
+            notify=notify,
         )
-
-    try:
-        scorer = OpenAIScorer(client(config.patience_seconds), client(0.0), model=config.model, url=url)
+        scorer = OpenAIScorer(client, model=config.model, url=url)
     except EndpointError as error:
         raise JudgeError(f"the judge's model can't be asked: {error}") from error
     if not scorer.tells_log_probs:
