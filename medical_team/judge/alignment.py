@@ -37,9 +37,6 @@ class Span:
     after: Words
     before_in_context: Words
     after_in_context: Words
-    start: int
-    end: int
-    """Where it is in the first text."""
 
 
 def differing_spans(before: Words, after: Words) -> tuple[Span, ...]:
@@ -58,24 +55,9 @@ def differing_spans(before: Words, after: Words) -> tuple[Span, ...]:
             after=after[after_start:after_end],
             before_in_context=_with_context(before, start, end),
             after_in_context=_with_context(after, after_start, after_end),
-            start=start,
-            end=end,
         )
         for start, end, after_start, after_end in stretches
     )
-
-
-def counterpart(before: Words, after: Words, start: int, end: int) -> Words:
-    """What stands in ``after`` where ``before[start:end]`` stood."""
-    found: list[str] = []
-    for opcode in Indel.opcodes(before, after):
-        if opcode.tag == "equal":
-            first, last = max(start, opcode.src_start), min(end, opcode.src_end)
-            offset = opcode.dest_start - opcode.src_start
-            found.extend(after[first + offset : last + offset])
-        elif opcode.src_end >= start and opcode.src_start <= end:
-            found.extend(after[opcode.dest_start : opcode.dest_end])
-    return tuple(found)
 
 
 def is_harmless_reordering(

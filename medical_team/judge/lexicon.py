@@ -1,14 +1,12 @@
 """Words whose medical meaning is known well enough to decide with: what is neutral, and what never is.
 
 All lists are our own. They err on one side: a neutral list holds only what leaves the truth of any clinical
-sentence as it is, and whatever is missing from it makes the reference judge abstain. The lists of drugs, organisms,
-units, sides and comparisons decide nothing: they only name the reason of an abstention. Wordings that may be
-exchanged for one another are in :mod:`.exchangeable`.
+sentence as it is, and whatever is missing from it makes the reference judge abstain. Wordings that may be exchanged
+for one another are in :mod:`.exchangeable`.
 """
 
 from __future__ import annotations
 
-import re
 from itertools import product
 
 
@@ -85,53 +83,12 @@ SIDES_AND_PLACES = _words(
     """
 )
 
-COMPARISONS = _words(
-    """
-    above after before below decrease decreased decreases elevated exceeds fewer greater high higher increase
-    increased increases less low lower maximum minimum more over reduced than under worse < > <= >= = % + - ± ~ ^
-    """
-)
-
 UNITS = _words(
     """
     c f g kg mg mcg ng pg l dl ml cl mm cm m km hg meq mmol mol nmol pmol iu u unit units hour hours day days week
     weeks month months year years min minute minutes second seconds h hr bpm daily hourly weekly monthly yearly once
     twice thrice mmhg kpa cells ppm osm mosm
     """
-)
-
-ORGANISMS_AND_CAUSES = _words(
-    """
-    adenovirus anaplasma aspergillus bartonella borrelia brucella campylobacter candida chlamydia clostridium
-    clostridioides coronavirus coxiella cytomegalovirus ehrlichia entamoeba enterobacter escherichia gardnerella
-    giardia haemophilus hepatitis herpes herpesvirus histoplasma hiv influenza klebsiella legionella listeria
-    malaria measles mumps mycobacterium mycoplasma neisseria norovirus papillomavirus parainfluenza parvovirus
-    plasmodium pneumocystis pneumoniae pseudomonas rabies rotavirus rubella salmonella shigella sporothrix
-    staphylococcus streptococcus toxoplasma treponema trichomonas tuberculosis varicella vibrio yersinia
-    """
-)
-
-COMMON_DRUGS = _words(
-    """
-    acetaminophen acetylcysteine acyclovir adenosine adrenaline albuterol allopurinol aminophylline amiodarone
-    aspirin atropine baclofen benztropine bicarbonate bupropion buspirone calcitonin captopril carbamazepine
-    chlorpromazine cisplatin clonidine clopidogrel clozapine colchicine cyclophosphamide cyclosporine dantrolene
-    dapsone desmopressin digoxin diphenhydramine dopamine ephedrine epinephrine ethambutol etoposide fentanyl
-    flecainide furosemide gabapentin glucagon glucocorticoids haloperidol heparin hydralazine hydrocortisone
-    ibuprofen insulin isoniazid ketamine ketorolac lactulose letrozole levodopa levothyroxine lithium magnesium
-    mannitol metformin methadone methimazole methotrexate metoclopramide mesalamine misoprostol morphine naloxone
-    naproxen niacin nitroglycerin nitroprusside norepinephrine octreotide olanzapine oxycodone oxytocin paracetamol
-    phenytoin phytonadione potassium pralidoxime prednisone probenecid propofol propylthiouracil pyrazinamide
-    pyridostigmine quetiapine rifampin rifaximin risperidone sildenafil steroids succinylcholine sulfamethoxazole
-    sulfasalazine tamoxifen theophylline thiamine tramadol trimethoprim valproate vancomycin vasopressin warfarin
-    zolpidem
-    """
-)
-_DRUG_ENDING = re.compile(
-    r"(?:cillin|mycin|micin|oxacin|cycline|azole|olol|pril|sartan|statin|azepam|zolam|mab|tinib|ciclib|vir|dipine|"
-    r"prazole|tidine|triptan|setron|parin|xaban|gliptin|gliflozin|glitazone|caine|barbital|terol|solone|sone|lukast|"
-    r"oxetine|pramine|triptyline|zosin|thiazide|semide|floxacin|penem|bactam|steride|dronate|platin|rubicin|taxel|"
-    r"fibrate|tropium|phylline|lactone|cef\w+|relin|tide)s?$"
 )
 
 OTHER_PERSONS = _words(
@@ -193,13 +150,6 @@ MERELY_SHOWN = _words(
 )
 """A sentence of these words alone announces a picture that the note doesn't hold, and says nothing else."""
 
-SPEAKING_TO_A_READER = _words(
-    """
-    answer assessor assistant attention correct correction corrected disregard error errors evaluator harmful ignore
-    instruction instructions judge label output prompt reader respond reviewer safe system verdict
-    """
-)
-
 
 def is_number(word: str) -> bool:
     """Whether a word is a number, a range or a ratio."""
@@ -209,11 +159,6 @@ def is_number(word: str) -> bool:
 def is_number_in_any_form(word: str) -> bool:
     """Whether a word is a number in digits or in letters."""
     return is_number(word) or word in NUMBER_WORDS or word in TENS
-
-
-def is_drug(word: str) -> bool:
-    """Whether a word looks like the name of a drug, by a list and by the endings of generic names."""
-    return word in COMMON_DRUGS or (len(word) > 5 and _DRUG_ENDING.search(word) is not None)
 
 
 def spelled_numbers() -> dict[str, str]:

@@ -10,22 +10,12 @@ take a sentence back, and is named as the reason why nobody can tell.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..records import NotePair
 from ..text_repair import repair_mojibake
-from .alignment import Span, counterpart, differing_spans, is_harmless_reordering
-from .lexicon import (
-    COMPARISONS,
-    NEGATIONS,
-    ORGANISMS_AND_CAUSES,
-    SIDES_AND_PLACES,
-    SPEAKING_TO_A_READER,
-    UNITS,
-    is_drug,
-    is_number,
-)
+from .alignment import Span, differing_spans, is_harmless_reordering
 from .protocol import Finding
 from .wording import Wording, Words, excess, named, read, strange_characters, times_within
 
@@ -33,24 +23,6 @@ MAX_CHARACTERS = 20_000
 """Longer notes are not read: the longest of MEDEC has under 2,500, and a revision at most twice its words."""
 
 _WORDS_SHOWN = 8
-
-_Kind = Callable[[str], bool]
-
-
-def _is_number_or_unit(word: str) -> bool:
-    return is_number(word) or word in UNITS
-
-
-# In the order in which they are looked for; the first that changed is named.
-_CRITICAL: tuple[tuple[str, _Kind], ...] = (
-    ("text that speaks of the note or to its reader", SPEAKING_TO_A_READER.__contains__),
-    ("negations", NEGATIONS.__contains__),
-    ("numbers or units", _is_number_or_unit),
-    ("drugs", is_drug),
-    ("organisms or causes", ORGANISMS_AND_CAUSES.__contains__),
-    ("sides or places", SIDES_AND_PLACES.__contains__),
-    ("comparisons", COMPARISONS.__contains__),
-)
 
 
 @dataclass(frozen=True)
@@ -205,61 +177,24 @@ def _why_unknown(wording: Wording, case: Case) -> str:
     text = wording.spaced_plain
     has_error = all(times_within(text, span.before_in_context) for span in case.spans)
     has_correction = all(times_within(text, span.after_in_context) for span in case.spans)
-    if (has_error and has_correction) or any(_stands_twice(wording, case, span) for span in case.spans):
-        return f"the error and its correction both occur: {_errors(case)} and {_corrections(case)}"
+    if has_error and has_correction:
+        return "the error and its correction both occur"
     if has_error:
         return f"the words of the error stand, but {_what_changed(wording, case.error)}"
     if has_correction:
         return f"the words of the correction stand, but {_what_changed(wording, case.corrected)}"
-    return _replacement(wording, case)
-
-
-def _stands_twice(wording: Wording, case: Case, span: Span) -> bool:
-    text = wording.spaced_plain
-    has_error = times_within(text, span.before) > times_within(case.corrected.spaced_plain, span.before)
-    return has_error and times_within(text, span.after) > times_within(case.error.spaced_plain, span.after)
-
-
-def _replacement(wording: Wording, case: Case) -> str:
-    text = wording.spaced_plain
-    for span in case.spans:
-        if times_within(text, span.before_in_context) or times_within(text, span.after_in_context):
-            continue
-        stands = counterpart(case.error.plain, wording.plain, span.start, span.end)
-        place = (
-            f"{quoted(span.before)} (the error)" if span.before else f"the place of the missing {quoted(span.after)}"
-        )
-        if not stands:
-            return f"{place} is gone, and its correction is not there"
-        return f"{place} became {quoted(stands)}: a paraphrase, or a new substitution"
-    return f"parts of the error and of its correction stand side by side: {_errors(case)}, {_corrections(case)}"
+    return f"neither the error nor its correction stands; beside the error, {_what_changed(wording, case.error)}"
 
 
 def _what_changed(wording: Wording, original: Wording) -> str:
     added, removed = excess(wording, original)
-    for kind, is_kind in _CRITICAL:
-        added_kind, removed_kind = tuple(filter(is_kind, added)), tuple(filter(is_kind, removed))
-        if added_kind or removed_kind:
-            return f"{kind} changed: {_change(removed_kind, added_kind)}"
+    if added and removed:
+        return f"words changed: {quoted(removed)} became {quoted(added)}"
     if added or removed:
-        return f"other words changed: {_change(removed, added)}"
+        return f"words changed: {quoted(added or removed)} {'added' if added else 'removed'}"
     if wording.plain == original.plain:
         return "punctuation changes what is negated, said of another person or told of a time"
     return "sentences or words were moved that lean on their place"
-
-
-def _change(removed: Words, added: Words) -> str:
-    if removed and added:
-        return f"{quoted(removed)} became {quoted(added)}"
-    return f"{quoted(added)} added" if added else f"{quoted(removed)} removed"
-
-
-def _errors(case: Case) -> str:
-    return ", ".join(quoted(span.before or span.before_in_context) for span in case.spans)
-
-
-def _corrections(case: Case) -> str:
-    return ", ".join(quoted(span.after or span.after_in_context) for span in case.spans)
 
 
 def quoted(words: Sequence[str]) -> str:

@@ -198,15 +198,8 @@ class Wording:
 
 def excess(one: Wording, other: Wording) -> tuple[Words, Words]:
     """The plain words that ``one`` has and ``other`` lacks, or has less often, and the reverse; both in their order."""
-    ours, theirs = [passage.plain for passage in one.passages], [passage.plain for passage in other.passages]
-    shared = set(ours).intersection(theirs)
-    if len(set(ours)) < len(ours) or len(set(theirs)) < len(theirs):
-        # one that is repeated would have to be counted
-        shared.clear()
-    own = [word for words in ours if words not in shared for word in words]
-    foreign = [word for words in theirs if words not in shared for word in words]
-    own_counts, foreign_counts = Counter(own), Counter(foreign)
-    return _in_order(own, own_counts - foreign_counts), _in_order(foreign, foreign_counts - own_counts)
+    own, foreign = Counter(one.plain), Counter(other.plain)
+    return _in_order(one.plain, own - foreign), _in_order(other.plain, foreign - own)
 
 
 def _in_order(words: Sequence[str], counts: Counter[str]) -> Words:

@@ -42,7 +42,7 @@ def test_the_reference_judge_rules_again(run_folder: RunFolder, capsys: pytest.C
     assert out.startswith("3 games judged again by reference, 1 had nothing to rule on\n")
     assert "agreement where both judges decided: 1.000" in out
     assert "The judges differ on 1 of 3 games; some of them:" in out
-    assert "  before: error: the test says so\n  now:    can't tell: the words of the error stand, but numbers" in out
+    assert "  before: error: the test says so\n  now:    can't tell: the words of the error stand, but words" in out
     assert (run_folder.path / "games.jsonl").read_bytes() == before
 
 

@@ -6,12 +6,9 @@ import pytest
 
 from medical_team.judge.exchangeable import Condition, Exchange, exchanges, plain_words, wording_words
 from medical_team.judge.lexicon import (
-    COMMON_DRUGS,
     CONDITIONS,
     NEGATIONS,
-    ORGANISMS_AND_CAUSES,
     SIDES_AND_PLACES,
-    SPEAKING_TO_A_READER,
 )
 from medical_team.judge.wording import read
 
@@ -39,7 +36,7 @@ def test_a_wording_is_written_as_a_note_is_read(exchange: Exchange) -> None:
 
 
 def test_nothing_on_the_list_decides_a_case() -> None:
-    telling = NEGATIONS | CONDITIONS | SIDES_AND_PLACES | ORGANISMS_AND_CAUSES | COMMON_DRUGS | SPEAKING_TO_A_READER
+    telling = NEGATIONS | CONDITIONS | SIDES_AND_PLACES
     for exchange in exchanges():
         for wording in exchange.wordings:
             told = telling.intersection(wording_words(wording)) - {"denies", "denied", "hiv"}
