@@ -19,8 +19,7 @@ import httpx
 
 from .callbacks import Notify
 from .errors import EndpointError
-from .network.clients import make_client, whole_answer
-from .network.proxies import address_parts, holds_password
+from .network.clients import make_client, server_base, whole_answer
 from .network.secrets import bearer_token
 from .text_repair import whole_text
 
@@ -94,7 +93,7 @@ class ChatClient:
         patience_seconds: float = 600.0,
         notify: Notify = lambda text: None,
     ) -> None:
-        base = _checked_url(base_url)
+        base = server_base(base_url, _PATH)
         self._url = f"{base}{_PATH}"
         self._model = model
         self._concurrency = concurrency
@@ -241,17 +240,6 @@ def _tls_advice(problem: str) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in problem:
         return "; SSL_CERT_FILE can name a file with the certificate of who signed the server's"
     return ""
-
-
-def _checked_url(url: str) -> str:
-    if holds_password(url):
-        raise EndpointError("the address holds a user or password; put a token into an environment variable instead")
-    parts = address_parts(url)
-    if parts is None:
-        raise EndpointError(f"{url!r} is no address of a server, expected e.g. http://127.0.0.1:8000/v1")
-    if parts.query or parts.fragment:
-        raise EndpointError(f"{url!r} is no base of an API: leave out what follows '?' or '#'")
-    return url.strip().rstrip("/").removesuffix(_PATH)
 
 
 def _reply(content: bytes, url: str) -> ChatReply:

@@ -253,7 +253,7 @@ def test_a_server_that_stays_away_is_given_up() -> None:
     ],
 )
 def test_an_address_that_cannot_be_one_is_refused_before_anything_is_sent(url: str) -> None:
-    with pytest.raises(EndpointError, match=r"no address of a server|holds a user or password") as caught:
+    with pytest.raises(EndpointError, match=r"no address of a server|holds a user or a password") as caught:
         ask(url, "a")
 
     assert "secret" not in str(caught.value)

@@ -11,7 +11,7 @@ import httpx
 from pydantic import JsonValue
 
 from ..errors import EndpointError
-from ..judge.conversation import json_or_none
+from ..judge.client import json_or_none
 from ..network.clients import make_client, whole_answer
 
 _MOST_BYTES = 16 * 2**20

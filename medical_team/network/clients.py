@@ -11,7 +11,7 @@ from typing import TypedDict
 import httpx
 
 from ..errors import EndpointError
-from .proxies import has_possible_host, host_of, scheme_of, usable_proxy
+from .proxies import address_parts, has_possible_host, holds_password, host_of, scheme_of, usable_proxy
 
 _SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
@@ -34,6 +34,28 @@ def make_client(
     with _readable_certificates(base_url):
         transport = httpx.HTTPTransport(**route)
     return httpx.Client(base_url=base_url, headers=headers, timeout=timeout, transport=transport, trust_env=False)
+
+
+def server_base(url: str, *endings: str) -> str:
+    """The address of a server without ``endings``, the path of a question behind it.
+
+    Raises:
+        EndpointError: ``url`` is no address, or holds a password or a query.
+    """
+    if holds_password(url):
+        raise EndpointError(
+            "the address of the server holds a user or a password, which would be saved: put a token into an "
+            "environment variable instead"
+        )
+    parts = address_parts(url)
+    if parts is None:
+        raise EndpointError(f"{url!r} is no address of a server: it looks like http://127.0.0.1:8000")
+    if parts.query or parts.fragment:
+        raise EndpointError(f"{url!r} is no address of a server: leave out what follows '?' or '#'")
+    path = parts.path.rstrip("/")
+    for ending in endings:
+        path = path.removesuffix(ending)
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def whole_answer(

@@ -354,7 +354,7 @@ def test_an_address_may_name_the_question(url: str, base: str) -> None:
 )
 def test_what_is_no_address_says_what_one_looks_like(url: str) -> None:
     with pytest.raises(JudgeError, match="address"):
-        base_url(url)
+        RemoteJudge(url)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_what_is_no_address_says_what_one_looks_like(url: str) -> None:
 )
 def test_an_address_with_a_password_is_not_repeated_whatever_else_is_wrong_with_it(url: str) -> None:
     with pytest.raises(JudgeError, match="a user or a password") as caught:
-        base_url(url)
+        RemoteJudge(url)
     assert "secret" not in str(caught.value)
 
 
