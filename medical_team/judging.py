@@ -11,7 +11,7 @@ from .data.synthetic.judge import decide_synthetic
 from .errors import ConfigError, JudgeError
 from .judge.client import RemoteJudge, privacy_warning
 from .judge.gathering import GatheringJudge
-from .judge.model_judge import FindingCache, ModelJudge, ModelJudgeOptions, default_cache_folder
+from .judge.model_judge import FindingCache, ModelJudge, default_cache_folder
 from .judge.openai_scorer import connect_openai
 from .judge.protocol import AsyncJudge, Judge
 from .judge.questions import AnswerScorer
@@ -75,15 +75,9 @@ def _make_second(
         raise JudgeError("the judge 'model' was asked for where no model can be loaded: pass load_scorer")
     else:
         scorer = load_scorer(config, notify)
-    options = ModelJudgeOptions(
-        votes=config.votes,
-        margin=config.margin,
-        minimum_confidence=config.minimum_confidence,
-        ask_plausibility=config.ask_plausibility,
-    )
     folder = Path(config.cache).expanduser() if config.cache else default_cache_folder()
     cache = FindingCache(folder, notify) if config.use_cache else None
-    return ModelJudge(scorer, kind=kind, options=options, pairs=pairs, cache=cache)
+    return ModelJudge(scorer, config, kind=kind, pairs=pairs, cache=cache)
 
 
 def make_async_judge(

@@ -12,7 +12,7 @@ import tyro
 from ..callbacks import Notify
 from ..config import Device, JudgeConfig, JudgeEngine, judge_problems
 from ..data.load import load_records
-from ..errors import ConfigError, MissingDependencyError, UsageError
+from ..errors import ConfigError, UsageError
 from ..game_config import bound_problems
 from ..judge.protocol import Judge, JudgeQuery
 from ..judge.service import ServiceSettings
@@ -24,8 +24,6 @@ from .arguments import load_scorer, parse, with_judge_spelled_out
 
 if TYPE_CHECKING:
     from ..judge.service.server import JudgeService
-
-_EXTRA_LIBRARIES = ("fastapi", "starlette", "uvicorn", "prometheus_client")
 
 
 @dataclass(frozen=True)
@@ -67,24 +65,20 @@ def make_service(chosen: ServeArguments, notify: Notify) -> JudgeService:
     """The service that ``chosen`` asks for: flags, references and port are checked, no model is loaded.
 
     Raises:
-        MissingDependencyError: the extra ``judge`` is not installed.
+        ModuleNotFoundError: the extra ``judge`` is not installed.
         MedicalTeamError: an argument, the references or the port can't be used.
     """
-    try:
-        from ..judge.service.app import ServedJudge
-        from ..judge.service.server import JudgeService, bound_socket
-    except ModuleNotFoundError as error:
-        library = (error.name or "").partition(".")[0]
-        if library in _EXTRA_LIBRARIES:
-            raise MissingDependencyError(library, "judge") from error
-        raise
+    from ..judge.service.app import Served
+    from ..judge.service.server import JudgeService, bound_socket
+
     config = _judge_config(chosen)
     pairs = _references(chosen, config, notify)
     token = bearer_token(config.token_variable)
     if not 0 <= chosen.port <= 65535:
         raise UsageError(f"--port is {chosen.port}, expected 0 to 65535")
     listener = bound_socket(chosen.host, chosen.port)
-    served = ServedJudge(judge=config.kind, model=_model_name(config))
+    model = "reference" if config.kind == "reference" else config.model
+    served = Served(config.kind, model, chosen.limits)
 
     def load() -> Judge:
         judge = make_judge(config, pairs, notify, load_scorer)
@@ -92,7 +86,7 @@ def make_service(chosen: ServeArguments, notify: Notify) -> JudgeService:
         judge.rule([JudgeQuery("warm-up", "A note that is nobody's.", Verdict.SAFE)])
         return judge
 
-    service = JudgeService(load, served, listener, chosen.limits, token=token, notify=notify)
+    service = JudgeService(load, served, listener, token=token, notify=notify)
     if not is_loopback(chosen.host) and token is None:
         notify(
             f"warning: {service.url} is reached from other machines, and anybody there may ask this judge. Set "
@@ -104,14 +98,10 @@ def make_service(chosen: ServeArguments, notify: Notify) -> JudgeService:
 
 def _judge_config(chosen: ServeArguments) -> JudgeConfig:
     config = chosen.judge
-    if chosen.model is not None:
-        if config.kind == "reference":
-            raise UsageError("the reference judge needs no model: leave out --model, or say --judge model")
-        config = replace(config, model=chosen.model)
-    if chosen.device is not None:
-        config = replace(config, device=chosen.device)
-    if chosen.backend is not None:
-        config = replace(config, engine=chosen.backend)
+    if chosen.model is not None and config.kind == "reference":
+        raise UsageError("the reference judge needs no model: leave out --model, or say --judge model")
+    short = {"model": chosen.model, "device": chosen.device, "engine": chosen.backend}
+    config = replace(config, **{name: value for name, value in short.items() if value is not None})
     if problems := [*bound_problems(chosen.limits, ""), *judge_problems(config, "judge.")]:
         raise ConfigError("The judge can't be set up:", problems)
     return config
@@ -129,10 +119,6 @@ def _references(chosen: ServeArguments, config: JudgeConfig, notify: Notify) -> 
             "with them, as `medical-team train --judge http://...` sends them"
         )
     return ()
-
-
-def _model_name(config: JudgeConfig) -> str:
-    return "reference" if config.kind == "reference" else config.model
 
 
 def _say(text: str) -> None:

@@ -56,7 +56,11 @@ SUBCOMMANDS = {
 }
 """Commands of which each subcommand has a file of its own."""
 
-_EXTRAS = {"numpy": "eval", "rouge": "eval", "torch": "train", "transformers": "train", "peft": "train"}
+_EXTRAS = {
+    **dict.fromkeys(("numpy", "rouge"), "eval"),
+    **dict.fromkeys(("torch", "transformers", "peft"), "train"),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "prometheus_client"), "judge"),
+}
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130

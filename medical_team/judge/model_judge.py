@@ -16,11 +16,24 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ..callbacks import Notify
+from ..config import JudgeConfig
 from ..model_files import own_cache
 from ..records import NotePair, Ruling
-from .comparison import PROMPT_VERSION, WORDINGS, error_question, plausibility_question
 from .protocol import MODEL, VOTE, Finding, JudgeQuery, rule_by_findings
-from .questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer, Vote, decide, logistic, vote_of
+from .questions import (
+    PROMPT_VERSION,
+    WORDINGS,
+    AnswerScorer,
+    AnswerScores,
+    ClosedQuestion,
+    NoAnswer,
+    Vote,
+    decide,
+    error_question,
+    logistic,
+    plausibility_question,
+    vote_of,
+)
 from .reference import PairIndex
 from .rewrite import MAX_CHARACTERS, keeps_the_error
 
@@ -28,7 +41,8 @@ FILE = "findings.sqlite3"
 
 _FORMAT = 1
 _BUSY_SECONDS = 30.0
-_KEYS_PER_QUERY = 500
+_TELLING_OPTIONS = ("votes", "margin", "minimum_confidence", "ask_plausibility")
+"""By which the same question may be answered otherwise."""
 _FINDING = TypeAdapter(Finding)
 
 ResultT = TypeVar("ResultT")
@@ -89,12 +103,10 @@ class FindingCache:
 
 def _read(connection: sqlite3.Connection, keys: list[str]) -> dict[str, Finding]:
     found: dict[str, Finding] = {}
-    for start in range(0, len(keys), _KEYS_PER_QUERY):
-        part = keys[start : start + _KEYS_PER_QUERY]
-        marks = ",".join("?" * len(part))
-        for key, content in connection.execute(f"SELECT key, finding FROM findings WHERE key IN ({marks})", part):
-            with contextlib.suppress(ValidationError):
-                found[key] = _FINDING.validate_json(content)
+    wanted = "SELECT key, finding FROM findings WHERE key IN (SELECT value FROM json_each(?))"
+    for key, content in connection.execute(wanted, [json.dumps(keys)]):
+        with contextlib.suppress(ValidationError):
+            found[key] = _FINDING.validate_json(content)
     return found
 
 
@@ -111,19 +123,6 @@ def _plain(part: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class ModelJudgeOptions:
-    """How sure is sure enough. All of them are part of the cache's key."""
-
-    votes: int = 4
-    """Wordings that are asked where the first answer is unsure; at most ``WORDINGS`` are there."""
-    margin: float = 1.0
-    """An answer is unsure below this margin, in nats."""
-    minimum_confidence: float = 0.5
-    """Below it the judge abstains; at 0.5 only where both answers are equally likely."""
-    ask_plausibility: bool = False
-
-
-@dataclass(frozen=True)
 class _Subject:
     """What is asked about: games with the same note and case share their finding."""
 
@@ -136,8 +135,8 @@ class ModelJudge:
 
     Args:
         scorer: the model, in this process or behind a server.
+        config: how sure is sure enough.
         kind: what kind of judge labels should name.
-        options: how sure is sure enough.
         pairs: where to look for the case of a query that names none. Without a case the model must know medicine.
         cache: where findings are kept; None: nowhere.
     """
@@ -147,22 +146,23 @@ class ModelJudge:
     def __init__(
         self,
         scorer: AnswerScorer,
+        config: JudgeConfig | None = None,
         *,
         kind: str = "model",
-        options: ModelJudgeOptions | None = None,
         pairs: Iterable[NotePair] = (),
         cache: FindingCache | None = None,
     ) -> None:
         self.name = f"{kind}:{scorer.name}"
         self._scorer = scorer
-        self._options = options or ModelJudgeOptions()
+        self._config = config or JudgeConfig()
         self._pairs = pairs
         self._index: PairIndex | None = None
         self._cache = cache
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
         """A ruling for each query, by its game id."""
-        return rule_by_findings(queries, self._find_all, judge=self.name, prompt_version=self.prompt_version)
+        findings = self._find_all(queries)
+        return rule_by_findings(queries, findings, judge=self.name, prompt_version=self.prompt_version)
 
     def _find_all(self, queries: Sequence[JudgeQuery]) -> list[Finding]:
         subjects = [self._subject(query) for query in queries]
@@ -187,7 +187,8 @@ class ModelJudge:
     def _key(self, subject: _Subject) -> str:
         # pair content only: a case that was numbered anew is the same case
         pair = replace(subject.pair, case_id="", near_duplicate_group="") if subject.pair else None
-        return FindingCache.key(self._scorer.identity, self.prompt_version, self._options, subject.note, pair)
+        options = {name: getattr(self._config, name) for name in _TELLING_OPTIONS}
+        return FindingCache.key(self._scorer.identity, self.prompt_version, options, subject.note, pair)
 
     def _ask(self, subjects: Sequence[_Subject]) -> list[Finding]:
         findings: dict[_Subject, Finding] = {
@@ -198,11 +199,11 @@ class ModelJudge:
         askable = [subject for subject in subjects if subject not in findings]
         votes = self._votes(askable, [0])
         unsure = [subject for subject in askable if self._is_unsure(votes[subject][0])]
-        for subject, further in self._votes(unsure, range(1, min(self._options.votes, WORDINGS))).items():
+        for subject, further in self._votes(unsure, range(1, min(self._config.votes, WORDINGS))).items():
             votes[subject] += further
         for subject in askable:
             findings[subject] = self._finding(subject, votes[subject])
-        if self._options.ask_plausibility:
+        if self._config.ask_plausibility:
             self._add_plausibility(findings)
         return [findings[subject] for subject in subjects]
 
@@ -221,7 +222,7 @@ class ModelJudge:
         return votes
 
     def _is_unsure(self, vote: Vote | NoAnswer) -> bool:
-        return isinstance(vote, Vote) and (not vote.is_calibrated or abs(vote.odds) < self._options.margin)
+        return isinstance(vote, Vote) and (not vote.is_calibrated or abs(vote.odds) < self._config.margin)
 
     def _finding(self, subject: _Subject, votes: Sequence[Vote | NoAnswer]) -> Finding:
         given: list[Vote] = []
@@ -233,7 +234,7 @@ class ModelJudge:
         source = VOTE if len(given) > 1 else MODEL
         how = "once" if len(given) == 1 else f"in {len(given)} wordings"
         sure = "unknown" if decision.confidence is None else f"{decision.confidence:.2f}"
-        is_sure = decision.confidence is None or decision.confidence >= self._options.minimum_confidence
+        is_sure = decision.confidence is None or decision.confidence >= self._config.minimum_confidence
         if decision.probability == 0.5 or not is_sure:
             reason = f"can't tell: the model was asked {how}, its confidence is {sure}"
             return Finding(None, reason, source, confidence=decision.confidence)

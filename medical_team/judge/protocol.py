@@ -4,7 +4,7 @@ for a game: it rules, or says why not. The assessor's verdict is compared, it is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
@@ -80,28 +80,24 @@ class Finding:
     """The type of the error, where one is present and its type is known."""
 
 
-Find = Callable[[Sequence[JudgeQuery]], Sequence[Finding]]
-
-
 def rule_by_findings(
-    queries: Sequence[JudgeQuery], find: Find, *, judge: str, prompt_version: str = ""
+    queries: Sequence[JudgeQuery], findings: Sequence[Finding], *, judge: str, prompt_version: str = ""
 ) -> dict[str, Ruling]:
-    """A ruling for each query, by its game id.
+    """A ruling for each query, by its game id: labels, or the failure where nothing was found.
 
     Args:
         queries: the games to rule on.
-        find: gives a finding for each query, in order.
+        findings: one for each query, in order.
         judge: the judge's name, for the labels.
         prompt_version: which wording of its questions it uses.
     """
     return {
-        query.game_id: ruling_of(query, finding, judge=judge, prompt_version=prompt_version)
-        for query, finding in zip(queries, find(queries), strict=True)
+        query.game_id: _ruling_of(query, finding, judge, prompt_version)
+        for query, finding in zip(queries, findings, strict=True)
     }
 
 
-def ruling_of(query: JudgeQuery, finding: Finding, *, judge: str, prompt_version: str = "") -> Ruling:
-    """The labels of one game, or the failure where nothing was found."""
+def _ruling_of(query: JudgeQuery, finding: Finding, judge: str, prompt_version: str) -> Ruling:
     if finding.error_present is None:
         return JudgeFailure(query.game_id, is_abstention=not finding.is_failure, source=judge, reason=finding.reason)
     return Labels(

@@ -125,7 +125,7 @@ class ReferenceJudge:
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
         """A ruling for each query, by its game id."""
-        return rule_by_findings(queries, self._find_all, judge=self.name)
+        return rule_by_findings(queries, [self._find_safely(query) for query in queries], judge=self.name)
 
     def find(self, note: str, pair: NotePair | None = None) -> Finding:
         """Whether ``note`` contains an error; ``pair`` is its case, where that is known."""
@@ -149,9 +149,6 @@ class ReferenceJudge:
             cases = ", ".join(candidate.case_id for candidate in candidates)
             return Finding(None, f"can't tell: several cases hold this note and disagree about it: {cases}")
         return findings[0]
-
-    def _find_all(self, queries: Sequence[JudgeQuery]) -> list[Finding]:
-        return [self._find_safely(query) for query in queries]
 
     def _find_safely(self, query: JudgeQuery) -> Finding:
         try:

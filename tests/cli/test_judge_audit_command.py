@@ -5,7 +5,7 @@ import pytest
 
 from command_lines import told
 from medec_csv import an_error_row, some_rows, write_csv
-from medical_team.judge.comparison import PROMPT_VERSION
+from medical_team.judge.questions import PROMPT_VERSION
 from openai_server import a_completion, openai_server
 
 

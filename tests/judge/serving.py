@@ -13,7 +13,7 @@ import httpx
 
 from medical_team.judge.protocol import Judge, JudgeQuery
 from medical_team.judge.service import ServiceSettings
-from medical_team.judge.service.app import ServedJudge
+from medical_team.judge.service.app import Served
 from medical_team.judge.service.server import JudgeService, bound_socket
 from medical_team.records import JudgeFailure, Labels, Ruling, Verdict
 
@@ -52,8 +52,8 @@ def serving(
 ) -> Generator[httpx.Client]:
     """A client of a service around ``judge``; given a function, that is how the judge is loaded."""
     load = judge if callable(judge) else lambda: judge
-    served = ServedJudge("word", "some/model")
-    service = JudgeService(load, served, bound_socket("127.0.0.1", 0), ServiceSettings(**settings), token=token)
+    served = Served("word", "some/model", ServiceSettings(**settings))
+    service = JudgeService(load, served, bound_socket("127.0.0.1", 0), token=token)
     thread = threading.Thread(target=service.run, daemon=True)
     thread.start()
     try:

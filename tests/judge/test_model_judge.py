@@ -10,7 +10,8 @@ import pytest
 from judge_cases import CASE, CORRECTED_NOTE, ERROR_NOTE
 from scripted_scorer import ScriptedScorer, saying
 
-from medical_team.judge.model_judge import FindingCache, ModelJudge, ModelJudgeOptions
+from medical_team.config import JudgeConfig
+from medical_team.judge.model_judge import FindingCache, ModelJudge
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
 from medical_team.records import DataType, ErrorType, JudgeFailure, Labels, NotePair, Verdict
@@ -81,16 +82,16 @@ def test_a_model_that_always_says_the_same_letter_is_found_out_by_voting() -> No
 
 def test_votes_and_margin_are_options() -> None:
     asked_once = ScriptedScorer(saying(0.4))
-    labels(ModelJudge(asked_once, options=ModelJudgeOptions(votes=1)), query())
+    labels(ModelJudge(asked_once, config=JudgeConfig(votes=1)), query())
     asked_always = ScriptedScorer(saying(9.0))
-    labels(ModelJudge(asked_always, options=ModelJudgeOptions(votes=6, margin=100.0)), query())
+    labels(ModelJudge(asked_always, config=JudgeConfig(votes=6, margin=100.0)), query())
 
     assert [len(questions) for questions in asked_once.asked] == [1]
     assert [len(questions) for questions in asked_always.asked] == [1, 5]
 
 
 def test_below_the_least_confidence_it_abstains() -> None:
-    judge = ModelJudge(ScriptedScorer(saying(2.0)), options=ModelJudgeOptions(minimum_confidence=0.9))
+    judge = ModelJudge(ScriptedScorer(saying(2.0)), config=JudgeConfig(minimum_confidence=0.9))
     assert failure(judge, query()).is_abstention
 
 
@@ -139,7 +140,7 @@ def test_plausibility_is_one_more_question() -> None:
     def script(question: ClosedQuestion) -> AnswerScores:
         return AnswerScores((0.0, -1.0)) if "plausible" in question.prompt else saying(2.0)(question)
 
-    judge = ModelJudge(ScriptedScorer(script), options=ModelJudgeOptions(ask_plausibility=True))
+    judge = ModelJudge(ScriptedScorer(script), config=JudgeConfig(ask_plausibility=True))
 
     assert labels(judge, query()).plausibility == pytest.approx(0.731, abs=0.001)
     assert labels(ModelJudge(ScriptedScorer(script)), query()).plausibility is None
@@ -201,7 +202,7 @@ class TestCache:
         first.rule([query()])
         scorer = ScriptedScorer(saying(2.0))
         scorer.identity = str(options.pop("identity", scorer.identity))
-        ModelJudge(scorer, cache=cache, options=ModelJudgeOptions(**options)).rule([second])  # type: ignore[arg-type]
+        ModelJudge(scorer, cache=cache, config=JudgeConfig(**options)).rule([second])  # type: ignore[arg-type]
         return len(scorer.asked)
 
     @pytest.fixture
@@ -234,9 +235,7 @@ class TestCache:
         failure(failing, query())
         assert labels(ModelJudge(ScriptedScorer(saying(2.0)), cache=cache), query()).error_present
         unclear = query("A note.", "h")
-        options = ModelJudgeOptions(minimum_confidence=1.0)
-        failure(ModelJudge(ScriptedScorer(saying(0.1)), options=options, cache=cache), unclear)
-        silent = ModelJudge(
-            ScriptedScorer(lambda question: NoAnswer("nobody should ask")), options=options, cache=cache
-        )
+        config = JudgeConfig(minimum_confidence=1.0)
+        failure(ModelJudge(ScriptedScorer(saying(0.1)), config=config, cache=cache), unclear)
+        silent = ModelJudge(ScriptedScorer(lambda question: NoAnswer("nobody should ask")), config=config, cache=cache)
         assert failure(silent, unclear).is_abstention

@@ -30,7 +30,7 @@ def test_a_label_says_all_that_was_found() -> None:
     finding = Finding(True, "so it is", "vote", confidence=0.7, plausibility=0.9, error_type=ErrorType.TREATMENT)
     query = JudgeQuery("g", ERROR_NOTE, Verdict.SAFE, CASE, DataType.ADVERSARIAL_BENIGN)
 
-    rulings = rule_by_findings([query], lambda queries: [finding], judge="j", prompt_version="3")
+    rulings = rule_by_findings([query], [finding], judge="j", prompt_version="3")
 
     assert rulings == {
         "g": Labels(
@@ -51,7 +51,7 @@ def test_a_label_says_all_that_was_found() -> None:
 
 def test_no_error_has_no_type() -> None:
     finding = Finding(False, "so it is", error_type=ErrorType.TREATMENT)
-    ruling = rule_by_findings([JudgeQuery("g", "A note.", None)], lambda queries: [finding], judge="j")["g"]
+    ruling = rule_by_findings([JudgeQuery("g", "A note.", None)], [finding], judge="j")["g"]
     assert isinstance(ruling, Labels)
     assert (ruling.error_type, ruling.error_detected, ruling.faithful_revision) == (None, None, None)
 
@@ -59,7 +59,7 @@ def test_no_error_has_no_type() -> None:
 def test_a_failure_is_no_abstention() -> None:
     findings = {"a": Finding(None, "can't tell"), "b": Finding(None, "broke", is_failure=True)}
     queries = [JudgeQuery(game_id, "A note.", None) for game_id in findings]
-    rulings = rule_by_findings(queries, lambda asked: [findings[query.game_id] for query in asked], judge="j")
+    rulings = rule_by_findings(queries, list(findings.values()), judge="j")
     assert rulings["a"] == JudgeFailure("a", True, "j", "can't tell")
     assert rulings["b"] == JudgeFailure("b", False, "j", "broke")
 

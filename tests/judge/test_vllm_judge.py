@@ -22,10 +22,9 @@ from serving import judged, wait_until_listening
 from medical_team.cli.judge_serve import ServeArguments, make_service
 from medical_team.config import JudgeConfig
 from medical_team.errors import JudgeError, VllmError
-from medical_team.judge.comparison import error_question
 from medical_team.judge.openai_scorer import Dialect, connect_openai
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer
+from medical_team.judge.questions import AnswerScores, ClosedQuestion, NoAnswer, error_question
 from medical_team.judging import make_judge
 from medical_team.model_files import converted_folder
 from medical_team.policy.answer_scoring import VllmScorer, load_answer_scorer

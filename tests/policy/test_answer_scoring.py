@@ -16,9 +16,8 @@ from builders import a_pair, present
 from chat_templates import DATED_TEMPLATE, DAY, NEXT_DAY, set_clock
 from medical_team.config import SMOLLM2_MODEL, TINY_RANDOM_MODEL, JudgeConfig
 from medical_team.errors import JudgeError
-from medical_team.judge.comparison import error_question
 from medical_team.judge.protocol import JudgeQuery
-from medical_team.judge.questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer
+from medical_team.judge.questions import AnswerScorer, AnswerScores, ClosedQuestion, NoAnswer, error_question
 from medical_team.judging import make_judge
 from medical_team.model_files import converted_folder
 from medical_team.policy.answer_scoring import JUDGE_DAY, LanguageModelScorer, load_answer_scorer

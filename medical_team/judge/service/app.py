@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -80,22 +79,19 @@ _JUDGING_PROBLEMS = {
 }
 
 
-@dataclass(frozen=True)
-class ServedJudge:
-    """What is told of the judge before it is loaded."""
-
-    judge: str
-    """Its kind, e.g. ``reference``."""
-    model: str
-    """Its model; its kind where it has none."""
-
-
 class Served:
-    """The judge behind the paths."""
+    """The judge behind the paths.
 
-    def __init__(self, settings: ServiceSettings, described: ServedJudge) -> None:
+    Args:
+        kind: what is told of it before it is loaded, e.g. ``reference``.
+        model: its model; its kind where it has none.
+        settings: sizes and limits.
+    """
+
+    def __init__(self, kind: str, model: str, settings: ServiceSettings) -> None:
+        self.kind = kind
+        self.model = model
         self.settings = settings
-        self.described = described
         self.judge: GatheringJudge | None = None
         """None until it is loaded."""
         self.started = time.monotonic()
@@ -166,7 +162,7 @@ def _add_state_paths(router: APIRouter, served: Served) -> None:
     @router.get("/health", responses={200: {"model": Health}, 503: {"model": Health, "description": "Loading"}})
     async def health() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI keeps it
         """Whether the judge is loaded: 503 until it is."""
-        return _json(Health(status=served.state, model=served.described.model), 200 if served.judge else 503)
+        return _json(Health(status=served.state, model=served.model), 200 if served.judge else 503)
 
     @router.get("/ready", responses={200: {"model": Readiness}, 503: {"model": Readiness, "description": "Not now"}})
     async def ready() -> Response:  # pyright: ignore[reportUnusedFunction]
@@ -181,8 +177,8 @@ def _add_other_paths(router: APIRouter, served: Served, metrics: ServiceMetrics)
         """What serves here, and its limits."""
         return _json(
             Info(
-                judge=served.described.judge,
-                model=served.described.model,
+                judge=served.kind,
+                model=served.model,
                 version=__version__,
                 state=served.state,
                 waiting=served.waiting,
@@ -204,7 +200,7 @@ def _add_other_paths(router: APIRouter, served: Served, metrics: ServiceMetrics)
         queries = [query.query for query in body.queries]
         rulings = await served.rulings(request, queries)
         labels = [
-            label_of(wire, query.verdict, ruling, served.described.judge)
+            label_of(wire, query.verdict, ruling, served.kind)
             for wire, query, ruling in zip(body.queries, queries, rulings, strict=True)
         ]
         return Response(json_of(LabelsReply(labels)), media_type="application/json")

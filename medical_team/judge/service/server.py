@@ -14,8 +14,7 @@ from ...callbacks import Notify, stop_signals
 from ...errors import JudgeError, MedicalTeamError
 from ..gathering import GatheringJudge, JudgeThreads
 from ..protocol import Judge
-from . import ServiceSettings
-from .app import Served, ServedJudge, make_app
+from .app import Served, make_app
 from .gate import ServiceMetrics
 
 _BACKLOG = 1024
@@ -27,9 +26,8 @@ class JudgeService:
 
     Args:
         load: makes the judge; called in a thread of its own once the port is ours.
-        described: what is told of it before it is loaded.
+        served: what is told of it before it is loaded, and what it allows.
         listener: a bound socket, of :func:`bound_socket`.
-        settings: sizes and limits.
         token: what clients must send as their bearer token; None: nothing.
         notify: told, in a sentence, that the service is ready, drains, and has ended.
     """
@@ -37,9 +35,8 @@ class JudgeService:
     def __init__(
         self,
         load: Callable[[], Judge],
-        described: ServedJudge,
+        served: Served,
         listener: socket.socket,
-        settings: ServiceSettings,
         *,
         token: str | None = None,
         notify: Notify = lambda _: None,
@@ -49,15 +46,15 @@ class JudgeService:
         self._listener = listener
         self._failure: Exception | None = None
         self._metrics = ServiceMetrics()
-        self._served = Served(settings, described)
+        self._served = served
         config = uvicorn.Config(
-            make_app(self._served, self._metrics, token),
+            make_app(served, self._metrics, token),
             log_level="warning",
             access_log=False,
             server_header=False,
             lifespan="off",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=round(settings.drain_seconds),
+            timeout_graceful_shutdown=round(served.settings.drain_seconds),
             backlog=_BACKLOG,
         )
         self._server = _Server(config, notify)
@@ -80,16 +77,12 @@ class JudgeService:
             raise self._failure
         if self._failure is not None:
             reason = f"{type(self._failure).__name__}: {self._failure}"
-            raise JudgeError(f"the judge {self._model} can't be loaded: {reason}") from self._failure
+            raise JudgeError(f"the judge {self._served.model} can't be loaded: {reason}") from self._failure
         self._notify("Every accepted game was answered; the judge has ended.")
 
     def stop(self) -> None:
         """End from another thread, as SIGTERM does."""
         self._server.should_exit = True
-
-    @property
-    def _model(self) -> str:
-        return self._served.described.model
 
     async def _run(self) -> None:
         # Listening before the judge is loaded, so that /health can say so.
@@ -109,7 +102,7 @@ class JudgeService:
         self._served.judge = GatheringJudge(
             judge, batch_size=batch_size, on_batch=self._metrics.batch_ruled, threads=threads
         )
-        self._notify(f"The judge {self._model} is ready at {self.url}")
+        self._notify(f"The judge {self._served.model} is ready at {self.url}")
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
