@@ -6,7 +6,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from html.entities import html5
@@ -122,41 +122,18 @@ class Misreading(str, Enum):
 
 _MOST_ROUNDS = 8
 """More often than anybody's file was misread."""
+_MANY = 4
+"""So many sequences, and no other character beyond ASCII, are no chance."""
 
-# What a sequence may stand for. Symbols and Latin letters may stand alone; letters of another script make words.
-_SYMBOLS = (
-    "\u0080-\u00bf×÷ƒˆˇ˘˙˚˛˜˝ʻʼ\u200b-\u206f\u2070-\u209c\u20a0-\u20bf\u2100-\u215f\u2190-\u23ff"
-    "\u25a0-\u27bf\ufb00-\ufb04\ufe0f\ufeff\ufffd\uf8ff\U0001f000-\U0001faff"
-)
-_LATIN = "À-ÖØ-öø-ſƁƆƉƊƎ-ƐƔƘƙƠơƯưƱƲƳƴǝȘ-țɑɓɔɖɗəɛɡɣʊʋ\u1e00-\u1eff"
-_COMBINING = "\u0300-\u030c\u0323\u0327\u0328"
-_GREEK = "\u0384-\u03ceϑϕ\u1f00-\u1ffe"
-_FOREIGN = (
-    "\u0400-\u058f\u0591-\u05f4\u0600-\u06ff\u0750-\u077f\u0900-\u137f\u1780-\u18af\u2c00-\u2dff\u3000-\u4dbf"
-    "\u4e00-\u9fff\ua640-\ua69f\uac00-\ud7a3\uf900-\ufaff\ufb1d-\ufdff\ufe70-\ufefc\uff00-\uffef\U00020000-\U0002fa1f"
-)
-_WRITTEN = re.compile(f"[{_SYMBOLS}{_LATIN}{_COMBINING}{_GREEK}{_FOREIGN}]")
-_IS_FOREIGN = re.compile(f"[{_FOREIGN}]")
-_IS_COMBINING = re.compile(f"[{_COMBINING}]")
-_FEWEST_FOREIGN = 3
-"""So many characters of another script in a row are its words; fewer may be chance."""
-
-# What somebody may write beside a character that begins a sequence.
-_WORDS_OF_ONE_CAPITAL = "ÅÉÈÓÖØ"
-_MARKS_BEHIND_WORDS = "\u00a0…’”“‘›‹»«–—•™®©°ºª²³¹·†‡§\u00ad"
-_MARKS_IN_PAIRS = "\u00a0…’”›»"
-_JOINING_MARKS = "\u00a0…’–—·•"
-_MARKS_BEFORE_WORDS = "«»“”‘’‹›„‚–—…·\u00a0"
-_QUANTITIES = "π∑∏Ω∂∞±µ∫°"
+# What a single sequence is taken for, whatever stands beside it: symbols, Greek and Western letters.
+_SYMBOL = re.compile("[\u00a0-\u00bf×ƒˆ˚˜\u2000-\u2bff\uf8ff\ufb00-\ufb04\ufe0f\ufeff\ufffd\U0001f000-\U0001faff]")
+_GREEK = re.compile("[\u0384-\u03ceϑϕɑ]")
+_WESTERN = re.compile("[À-ÖØ-öø-ÿŒœŠšŸŽž]")
 
 # Control characters that no text holds. Where latin-1 has them, cp1252 has dashes and quotation marks.
-_CONTROLS = frozenset(map(chr, range(0x80, 0xA0)))
 _CONTROLS_DECODED = {
-    ord(control): decoded for control in _CONTROLS if (decoded := control.encode("latin-1").decode("cp1252", "ignore"))
+    control: decoded for control in range(0x80, 0xA0) if (decoded := bytes([control]).decode("cp1252", "ignore"))
 }
-
-_Sequence = tuple[int, int, str]
-"""Where characters start and end that stand for one, and that one."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +141,8 @@ class _Alphabet:
     """An encoding that UTF-8 was taken for."""
 
     byte_of: Mapping[str, int]
-    runs: re.Pattern[str]
     sequence: re.Pattern[str]
+    """What may stand for one character."""
 
 
 def repair_mojibake(text: str) -> str:
@@ -174,15 +151,17 @@ def repair_mojibake(text: str) -> str:
 
 
 def decode_mojibake(text: str) -> tuple[str, frozenset[Misreading]]:
-    """As :func:`repair_mojibake`, and what the text had been taken for."""
+    """As :func:`repair_mojibake`, and what the text had been taken for.
+
+    A text that is garbage from its first to its last character beyond ASCII is decoded as a whole. In any other, what
+    stands for a symbol, a Greek or a Western letter is decoded, unless somebody may have written it there.
+    """
     found: set[Misreading] = set()
     for _ in range(0 if text.isascii() else _MOST_ROUNDS):
         # Garbage of one kind may look like that of the other here and there: the one that explains more of it is right.
-        readings = [(_misread(text, misreading), misreading) for misreading in _ALPHABETS]
-        sequences, misreading = max(readings, key=lambda reading: sum(end - start for start, end, _ in reading[0]))
-        if sequences:
-            decoded = _replaced(text, sequences)
-        else:
+        readings = [(_decoded(text, misreading), misreading) for misreading in _ALPHABETS]
+        decoded, misreading = min(readings, key=lambda reading: len(reading[0]))
+        if decoded == text:
             decoded, misreading = text.translate(_CONTROLS_DECODED), Misreading.LATIN_1
         if decoded == text:
             break
@@ -191,91 +170,46 @@ def decode_mojibake(text: str) -> tuple[str, frozenset[Misreading]]:
     return text, frozenset(found)
 
 
-def _misread(text: str, misreading: Misreading) -> list[_Sequence]:
-    """The sequences of ``text`` to decode."""
+def _decoded(text: str, misreading: Misreading) -> str:
     alphabet = _ALPHABETS[misreading]
-    certain: list[_Sequence] = []
-    possible: list[_Sequence] = []
-    is_all_misread = True
-    for run in alphabet.runs.finditer(text):
-        places = [match.span() for match in alphabet.sequence.finditer(text, *run.span())]
-        characters = [_character(text[start:end], alphabet) for start, end in places]
-        foreign = sum(bool(_IS_FOREIGN.match(character)) for character in characters)
-        for (start, end), character in zip(places, characters, strict=True):
-            before, behind = text[max(0, start - 2) : start], text[end : end + 1]
-            if not _WRITTEN.match(character) or (_IS_COMBINING.match(character) and not before[-1:].isalpha()):
-                is_all_misread = False
-                continue
-            may_be_right = _may_be_right(before, text[start:end], behind, character, misreading)
-            if _IS_FOREIGN.match(character):
-                may_be_right = foreign < _FEWEST_FOREIGN and (may_be_right or (foreign == 1 and end - start == 2))
-            (possible if may_be_right else certain).append((start, end, character))
-    if certain and possible and is_all_misread and not _has_letters_beyond_ascii(alphabet.runs.sub("", text)):
-        return sorted(certain + possible)
-    return certain
+    found = [(match, _character(match.group(), alphabet)) for match in alphabet.sequence.finditer(text)]
+    certain = [
+        (match, character)
+        for match, character in found
+        if _is_certain(text[max(0, match.start() - 2) : match.start()], match.group(), character, misreading)
+    ]
+    is_whole = all(character for _, character in found) and alphabet.sequence.sub("", text).isascii()
+    if is_whole and (certain or len(found) >= _MANY):
+        certain = found
+    parts: list[str] = []
+    end = 0
+    for match, character in certain:
+        parts += [text[end : match.start()], character]
+        end = match.end()
+    return "".join([*parts, text[end:]])
 
 
-def _may_be_right(before: str, sequence: str, behind: str, character: str, misreading: Misreading) -> bool:
-    """Whether somebody may have written ``sequence``, which may stand for ``character``, between its neighbours."""
-    if misreading is Misreading.MAC_ROMAN:
-        return len(sequence) == 2 and _may_be_right_on_a_mac(before[-1:], sequence, behind, character)
-    first, marks = sequence[0], sequence[1:]
-    if marks == "±":
-        return first in "ÄÅ" and not before[-1:].islower() and not behind.isalpha()
-    if marks == "\u00ad":
-        return before[-1:].isupper() and behind.isupper()
-    if any(mark not in _MARKS_BEHIND_WORDS for mark in marks) or (behind.isalnum() and marks[-1] not in _JOINING_MARKS):
+def _is_certain(before: str, sequence: str, character: str, misreading: Misreading) -> bool:
+    """Whether nobody has written ``sequence`` behind ``before``, so that it stands for ``character``."""
+    if len(before) == len(sequence) == 2 and before.isupper() and before.isalpha():
+        # A word in capitals may end so: MANHÃ, and a no-break space.
         return False
-    if not first.isalpha():
-        return True
-    if first.islower():
-        is_among_letters = before[-1:].isalpha() or bool(_IS_FOREIGN.match(character))
-        return is_among_letters and all(mark in _MARKS_IN_PAIRS for mark in marks)
-    if not before[-1:].isalpha():
-        return first in _WORDS_OF_ONE_CAPITAL or (first == "Â" and character in _CONTROLS)
-    is_in_capitals = before[-1].isupper()
-    # One capital before it: LÃ may be a word in capitals, but TÃª is Tê.
-    is_like_a_name = first == "Ã" and character.islower() and not before[:-1].isalpha() and marks not in "\u00a0»°"
-    return is_in_capitals and not is_like_a_name
-
-
-def _may_be_right_on_a_mac(before: str, sequence: str, behind: str, character: str) -> bool:
-    first, second = sequence
-    if first in _MARKS_BEFORE_WORDS:
-        return not before.isalnum() or first in _JOINING_MARKS
-    if first in "√≈∆ƒ":
-        is_of_quantity = second in _QUANTITIES and not behind.isalpha()
-        is_ticked = first == "√" and second.isalpha() and character.isalpha()
-        return not before.isalnum() and (is_of_quantity or is_ticked)
-    return first.isupper() and second.isalpha() and before.isupper()
+    if _WESTERN.match(character):
+        # On a Mac √ and a letter may be a root.
+        return misreading is Misreading.CP1252 or before[-1:].isalpha()
+    return bool(_SYMBOL.match(character) or _GREEK.match(character))
 
 
 def _character(sequence: str, alphabet: _Alphabet) -> str:
-    try:
-        return bytes(map(alphabet.byte_of.__getitem__, sequence)).decode("utf-8")
-    except UnicodeDecodeError:
-        return ""
-
-
-def _has_letters_beyond_ascii(text: str) -> bool:
-    return not text.isascii() and any(character.isalpha() and not character.isascii() for character in text)
-
-
-def _replaced(text: str, sequences: Sequence[_Sequence]) -> str:
-    parts: list[str] = []
-    position = 0
-    for start, end, character in sequences:
-        parts += [text[position:start], character]
-        position = end
-    return "".join([*parts, text[position:]])
+    """What ``sequence`` stands for; nothing where its bytes are no UTF-8."""
+    return bytes(map(alphabet.byte_of.__getitem__, sequence)).decode("utf-8", "ignore")
 
 
 def _alphabet(encoding: str) -> _Alphabet:
     byte_of = {chr(byte): byte for byte in range(0x80, 0xA0)} if encoding == "cp1252" else {}
-    for byte in range(0x80, 0x100):
-        character = bytes([byte]).decode(encoding, errors="ignore")
-        if character:
-            byte_of[character] = byte
+    byte_of |= {
+        character: byte for byte in range(0x80, 0x100) if (character := bytes([byte]).decode(encoding, "ignore"))
+    }
 
     def among(first: int, last: int) -> str:
         return f"[{re.escape(''.join(character for character, byte in byte_of.items() if first <= byte <= last))}]"
@@ -284,7 +218,7 @@ def _alphabet(encoding: str) -> _Alphabet:
     sequence = "|".join(
         [f"{among(0xC2, 0xDF)}{further}", f"{among(0xE0, 0xEF)}{further}{{2}}", f"{among(0xF0, 0xF4)}{further}{{3}}"]
     )
-    return _Alphabet(byte_of, re.compile(f"(?:{sequence})+"), re.compile(sequence))
+    return _Alphabet(byte_of, re.compile(sequence))
 
 
 _ALPHABETS = {
