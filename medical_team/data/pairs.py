@@ -4,7 +4,7 @@ found where it stands in its note."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz.distance import Indel
@@ -107,17 +107,6 @@ class PairError(Exception):
     """Why a note with an error makes no case."""
 
 
-@dataclass(frozen=True)
-class _ErrorCase:
-    """The parts of a note that are only there in a note with an error."""
-
-    text: str
-    error_type: str
-    error_sentence: str
-    corrected_sentence: str
-    corrected_text: str
-
-
 def source_of(text_id: str) -> Source:
     """Where the note with ``text_id`` comes from."""
     if text_id.startswith(SYNTHETIC_PREFIX):
@@ -134,59 +123,48 @@ def make_pair(note: Note, near_duplicate_group: str, repairs: Counter[Repair], *
     Raises:
         PairError: the parts of the note contradict each other.
     """
-    case = _error_case(note)
-    if find_folded(case.corrected_sentence, case.text):
+    wrong, right, corrected_text = note.error_sentence, note.corrected_sentence, note.corrected_text
+    if not (note.has_error and note.error_type is not None and wrong and right and corrected_text):
+        raise PairError("the note has no error, so there is no case")
+    if fold_white_space(wrong) == fold_white_space(right):
+        raise PairError("Error Sentence and Corrected Sentence are the same")
+    if fold_white_space(note.text) == fold_white_space(corrected_text):
+        raise PairError("Text and Corrected Text are the same")
+    if find_folded(right, note.text):
         repairs[Repair.NOTICE_ALREADY_THERE] += 1
-    correction = _correction(case, repairs, is_strict)
+    corrections = corrections_of(note.text, wrong, right)
+    if not corrections:
+        raise PairError("Error Sentence does not occur in Text")
+    correction = _likeliest(corrections, note.text, corrected_text, repairs, is_strict=is_strict)
     return NotePair(
         case_id=note.text_id,
         near_duplicate_group=near_duplicate_group,
         source=source_of(note.text_id),
-        error_type=case.error_type,
-        error_note=case.text,
-        corrected_note=correction.applied_to(case.text),
-        error_sentence=case.text[correction.start : correction.end],
+        error_type=note.error_type,
+        error_note=note.text,
+        corrected_note=correction.applied_to(note.text),
+        error_sentence=note.text[correction.start : correction.end],
         corrected_sentence=correction.sentence,
     )
 
 
-def _error_case(note: Note) -> _ErrorCase:
-    if (
-        note.error_type is None
-        or not note.error_sentence
-        or not note.corrected_sentence
-        or not note.corrected_text
-        or not note.has_error
-    ):
-        raise PairError("the note has no error, so there is no case")
-    case = _ErrorCase(note.text, note.error_type, note.error_sentence, note.corrected_sentence, note.corrected_text)
-    if fold_white_space(case.error_sentence) == fold_white_space(case.corrected_sentence):
-        raise PairError("Error Sentence and Corrected Sentence are the same")
-    if fold_white_space(case.text) == fold_white_space(case.corrected_text):
-        raise PairError("Text and Corrected Text are the same")
-    return case
-
-
-def _correction(case: _ErrorCase, repairs: Counter[Repair], is_strict: bool) -> Correction:
-    """Where the error stands in the text, and what should stand there."""
-    corrections = corrections_of(case.text, case.error_sentence, case.corrected_sentence)
-    if not corrections:
-        raise PairError("Error Sentence does not occur in Text")
-    wanted = _without_white_space(case.corrected_text)
+def _likeliest(
+    corrections: Sequence[Correction], text: str, corrected_text: str, repairs: Counter[Repair], *, is_strict: bool
+) -> Correction:
+    """The one of ``corrections`` that makes ``corrected_text``, or else comes close to it."""
+    wanted = _without_white_space(corrected_text)
     for correction in corrections:
-        corrected_note = correction.applied_to(case.text)
+        corrected_note = correction.applied_to(text)
         if _without_white_space(corrected_note) == wanted:
-            if correction.is_adjusted:
-                repairs[Repair.SENTENCE] += 1
-            if corrected_note != case.corrected_text:
-                repairs[Repair.LAYOUT] += 1
+            repairs.update([Repair.SENTENCE] * correction.is_adjusted)
+            repairs.update([Repair.LAYOUT] * (corrected_note != corrected_text))
             return correction
-    best = max(corrections, key=lambda correction: likeness(correction.applied_to(case.text), case.corrected_text))
-    expected = best.applied_to(case.text)
-    if likeness(expected, case.corrected_text) < LEAST_LIKENESS:
+    best = max(corrections, key=lambda correction: likeness(correction.applied_to(text), corrected_text))
+    expected = best.applied_to(text)
+    if likeness(expected, corrected_text) < LEAST_LIKENESS:
         raise PairError("Corrected Text is not Text with its Error Sentence corrected")
     if is_strict:
-        told = differences(expected, case.corrected_text)
+        told = differences(expected, corrected_text)
         raise PairError(f"Corrected Text differs from Text outside the corrected sentence: {told}")
     repairs[Repair.CORRECTED_TEXT] += 1
     return best

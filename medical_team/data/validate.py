@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,24 +58,15 @@ def validate_file(path: Path, *, is_strict: bool = False) -> ValidFile:
     """
     if path.is_dir():
         raise DataError(f"{path} can't be checked:", ["it is a folder; name a file in it"])
-    check_format(path)
-    if path.suffix.lower() == ".csv" or not _looks_like_json(path) or _holds_notes(path):
+    start = check_format(path)
+    suffix = path.suffix.lower()
+    looks_like_json = start.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
+    if suffix == ".csv" or not (looks_like_json or suffix in (".jsonl", ".json")):
         return _validate_notes(path, is_strict)
-    return _validate_jsonl(path)
-
-
-def _looks_like_json(path: Path) -> bool:
-    first = next(iter(_lines(path)), None)
-    return path.suffix.lower() in (".jsonl", ".json") or (first is not None and first[1].lstrip().startswith(b"{"))
-
-
-def _holds_notes(path: Path) -> bool:
-    first = next(iter(_lines(path)), None)
-    return first is not None and is_note_object(first[1])
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    return numbered_lines(path)
+    first = next(iter(numbered_lines(path)), None)
+    if first is not None and is_note_object(first[1]):
+        return _validate_notes(path, is_strict)
+    return _validate_jsonl(path, is_empty=first is None)
 
 
 def _validate_notes(path: Path, is_strict: bool) -> ValidFile:
@@ -93,16 +85,16 @@ def _validate_notes(path: Path, is_strict: bool) -> ValidFile:
     return ValidFile(path, "notes", rows, dict(sorted(counts.items())), (*log.remarks, *remarks))
 
 
-def _validate_jsonl(path: Path) -> ValidFile:
+def _validate_jsonl(path: Path, *, is_empty: bool) -> ValidFile:
     kind = kind_of_file(path)
     if kind is None:
-        problem = "the file is empty" if not any(True for _ in _lines(path)) else "no line is of a kind that we write"
+        problem = "the file is empty" if is_empty else "no line is of a kind that we write"
         raise DataError(f"{path} can't be checked:", [problem, f"the kinds are: {known_kinds()}"])
     check = _CHECKS[kind.record_type]()
     counts: Counter[str] = Counter()
     problems: list[str] = []
     lines = 0
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         lines += 1
         found = _line_problems(line, number, kind, check, counts)
         problems.extend(f"line {number}: {problem}" for problem in found)
