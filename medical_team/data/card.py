@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..records import DataType, Source
+from ..records import Source
 from ..words import fold_white_space
 
 CARD_FORMAT = "medical-team data card 2"
@@ -27,16 +27,7 @@ INTENDED_USE = "For research on error detection. Not for clinical use."
 
 MAX_REFUSALS_ON_PAGE = 50
 
-
-@dataclass(frozen=True)
-class Quantiles:
-    """How some whole numbers are spread."""
-
-    minimum: int
-    median: int
-    percentile_90: int
-    percentile_99: int
-    maximum: int
+_QUANTILES = {"minimum": 0, "median": 50, "percentile_90": 90, "percentile_99": 99, "maximum": 100}
 
 
 @dataclass(frozen=True)
@@ -93,9 +84,9 @@ class DataCard:
     """Groups of near-duplicates in the whole file."""
     largest_near_duplicate_group: int
     sets: list[SetCounts]
-    note_words: Quantiles | None
+    note_words: dict[str, int] | None
     """Length of the error notes and corrected notes used."""
-    edit_words: Quantiles | None
+    edit_words: dict[str, int] | None
     """Words changed, added or removed from the error sentence to the corrected one (Levenshtein distance)."""
     repairs: dict[str, int]
     """Rows or cases mended, for each kind of repair, over all files."""
@@ -106,13 +97,11 @@ class DataCard:
     """The first refused rows, each with its reason."""
 
 
-def quantiles(numbers: Iterable[int]) -> Quantiles | None:
-    """The spread of ``numbers``; None where there are none. (Nearest-rank quantiles.)"""
+def quantiles(numbers: Iterable[int]) -> dict[str, int] | None:
+    """The spread of ``numbers`` (nearest-rank quantiles); None where there are none."""
     ordered = sorted(numbers)
-    if not ordered:
-        return None
-    ranks = (-(-len(ordered) * percent // 100) for percent in (0, 50, 90, 99, 100))
-    return Quantiles(*(ordered[max(0, rank - 1)] for rank in ranks))
+    ranks = {name: max(0, -(-len(ordered) * percent // 100) - 1) for name, percent in _QUANTILES.items()}
+    return {name: ordered[rank] for name, rank in ranks.items()} if ordered else None
 
 
 def licences(sources: Iterable[Source]) -> list[str]:
@@ -144,101 +133,72 @@ def hub_page(card: DataCard, licence: str) -> str:
 
 def card_as_markdown(card: DataCard) -> str:
     """The card for people."""
+    names = ", ".join(f"{_code(file.name)} (sha256 `{file.sha256}`)" for file in card.files)
+    several = len(card.files) > 1
     lines = [
-        "# Data card",
-        "",
-        f"Made by medical-team {card.version} from {_names(card)}, seed {card.seed}.",
-        f"{card.intended_use}",
-        "",
+        f"# Data card\n\nMade by medical-team {card.version} from {names}, seed {card.seed}.\n{card.intended_use}\n",
         *(f"- {text}" for text in card.licence),
-        "",
-        "## The file it was made from" if len(card.files) == 1 else "## The files it was made from",
-        "",
-        *_file_lines(card),
+        f"\n## The file{'s' if several else ''} it was made from\n",
+    ]
+    told = [
+        f"- {_code(file.name)}: {text}" if several else f"- {text}"
+        for file in card.files
+        for text in _told(file, several)
+    ]
+    lines += [*told, ""] if told else []
+    used = f"cases used: {card.cases_used}" + (f" of {card.num_samples} asked for" if card.num_samples else "")
+    options = [
+        *([f"where {_cell(' and '.join(card.where))}"] if card.where else []),
+        used,
+        f"error types: {_cell(', '.join(card.error_types)) or 'all'}",
+        f"held out: {card.heldout_fraction if card.heldout_fraction is not None else 'nothing'}",
+    ]
+    lines += [
         f"{card.rows} rows: {card.error_cases} error cases that can be used, {card.correct_notes} correct notes, "
         f"{card.blank_rows} blank, {card.refused} refused. Correct notes are not played with: "
         "the benign note of a case is its own corrected text.",
         f"Near-duplicates form {card.near_duplicate_groups} groups, the largest of "
         f"{card.largest_near_duplicate_group} rows.",
-        f"Options: {_options(card)}.",
-        "",
+        f"Options: {'; '.join(options)}.\n",
     ]
     for counts in card.sets:
-        lines += [*_set_lines(counts), ""]
-    lines += [*_spread_lines(card), "", *_repair_lines(card), "", *_refusal_lines(card), ""]
-    return "\n".join(lines)
-
-
-def _names(card: DataCard) -> str:
-    return ", ".join(f"{_code(file.name)} (sha256 `{file.sha256}`)" for file in card.files)
-
-
-def _file_lines(card: DataCard) -> list[str]:
-    lines = [
-        f"- {_code(file.name)}: {remark}" if len(card.files) > 1 else f"- {remark}"
-        for file in card.files
-        for remark in (*_counts_of(file, len(card.files)), *map(_cell, file.remarks))
-    ]
-    return [*lines, ""] if lines else []
-
-
-def _counts_of(file: SourceFile, files: int) -> list[str]:
-    counts = f"{file.rows} rows, {file.error_cases} error cases, {file.correct_notes} correct, {file.refused} refused"
-    return [counts] if files > 1 else []
-
-
-def _options(card: DataCard) -> str:
-    return "; ".join(
-        [
-            *([f"where {_cell(' and '.join(card.where))}"] if card.where else []),
-            f"cases used: {card.cases_used}" + (f" of {card.num_samples} asked for" if card.num_samples else ""),
-            f"error types: {_cell(', '.join(card.error_types)) or 'all'}",
-            f"held out: {card.heldout_fraction if card.heldout_fraction is not None else 'nothing'}",
+        lines += [
+            f"## {counts.file}\n\n"
+            f"{counts.records} records of {counts.cases} cases in {counts.near_duplicate_groups} "
+            "near-duplicate groups.\n",
+            *_table(["error type", *counts.by_data_type]),
+            *(_row(_cell(error_type), row.values()) for error_type, row in counts.by_error_type.items()),
+            _row("all", counts.by_data_type.values()) + "\n",
         ]
-    )
-
-
-def _set_lines(counts: SetCounts) -> list[str]:
-    names = [data_type.value for data_type in DataType]
-    lines = [
-        f"## {counts.file}",
-        "",
-        f"{counts.records} records of {counts.cases} cases in {counts.near_duplicate_groups} near-duplicate groups.",
-        "",
-        f"| error type | {' | '.join(names)} |",
-        f"|---|{'---|' * len(names)}",
+    spreads = {"in a note": card.note_words, "changed in the sentence": card.edit_words}
+    lines += [
+        "## Lengths\n",
+        *_table(["words", "minimum", "median", "90 %", "99 %", "maximum"]),
+        *(_row(name, spread.values()) for name, spread in spreads.items() if spread is not None),
+        "\n## Repairs\n\nRows or cases of the whole file:\n",
+        *([f"- {name}: {count}" for name, count in card.repairs.items()] or ["- none"]),
+        "\n## Rows refused\n",
     ]
-    for error_type, row in counts.by_error_type.items():
-        lines.append(f"| {_cell(error_type)} | {' | '.join(str(row[name]) for name in names)} |")
-    return [*lines, f"| all | {' | '.join(str(counts.by_data_type[name]) for name in names)} |"]
-
-
-def _spread_lines(card: DataCard) -> list[str]:
-    lines = [
-        "## Lengths",
-        "",
-        "| words | minimum | median | 90 % | 99 % | maximum |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, spread in (("in a note", card.note_words), ("changed in the sentence", card.edit_words)):
-        if spread is not None:
-            lines.append(f"| {name} | {' | '.join(str(value) for value in dataclasses.astuple(spread))} |")
-    return lines
-
-
-def _repair_lines(card: DataCard) -> list[str]:
-    lines = [f"- {name}: {count}" for name, count in card.repairs.items()]
-    return ["## Repairs", "", "Rows or cases of the whole file:", "", *(lines or ["- none"])]
-
-
-def _refusal_lines(card: DataCard) -> list[str]:
+    if not card.refused_for:
+        return "\n".join([*lines, "- none", ""])
     shown = [f"- {_cell(text)}" for text in card.refusals[:MAX_REFUSALS_ON_PAGE]]
     if card.refused > len(shown):
         shown.append(f"- and {card.refused - len(shown)} more")
     reasons = [f"- {_cell(reason)}" for reason in card.refused_for]
-    if not reasons:
-        return ["## Rows refused", "", "- none"]
-    return ["## Rows refused", "", "By reason:", "", *reasons, "", "Row by row:", "", *shown]
+    return "\n".join([*lines, "By reason:\n", *reasons, "\nRow by row:\n", *shown, ""])
+
+
+def _told(file: SourceFile, with_counts: bool) -> list[str]:
+    counts = f"{file.rows} rows, {file.error_cases} error cases, {file.correct_notes} correct, {file.refused} refused"
+    return [*([counts] if with_counts else []), *map(_cell, file.remarks)]
+
+
+def _table(names: list[str]) -> list[str]:
+    return [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+
+
+def _row(name: str, values: Iterable[int]) -> str:
+    return f"| {' | '.join([name, *map(str, values)])} |"
 
 
 def _code(text: str) -> str:
