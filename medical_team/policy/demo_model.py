@@ -15,7 +15,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ..config import DEMO_MODEL
-from ..data.synthetic.vocabulary import several_words, written_texts
+from ..data.synthetic.writing import several_words, written_texts
 from ..prompts import assessor_prompt, attacker_prompt, sentences_prompt
 from ..records import DataType, Verdict
 from .library_types import seeded

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medical_team.cli.main import main
-from medical_team.data.synthetic.csv_file import write_synthetic_csv
+from medical_team.data.synthetic import write_synthetic_csv
 from medical_team.errors import UsageError
 from medical_team.runs.folder import RunFolder
 from medical_team.runs.info import check_output

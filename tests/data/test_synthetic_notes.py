@@ -18,10 +18,8 @@ from medical_team.data.synthetic import (
     exchange_error,
     medical_table,
     read_note,
-    reorder,
     reword,
     synthetic_cases,
-    vocabulary,
     write_synthetic_csv,
 )
 from medical_team.data.synthetic.cases import MAX_WORDS, MIN_WORDS, STRIDE
@@ -34,8 +32,9 @@ from medical_team.data.synthetic.revisions import (
     exchange_history,
     exchange_right_fact,
 )
+from medical_team.data.synthetic.writing import written_texts
 from medical_team.data.tables import COLUMNS
-from medical_team.errors import DataError, UsageError
+from medical_team.errors import UsageError
 from medical_team.records import ErrorType
 
 SAMPLE = Path(__file__).parents[2] / "medical_team" / "data" / "sample" / "synthetic_notes.csv"
@@ -144,8 +143,6 @@ def test_conditions_can_be_restricted() -> None:
     wanted = ["acute gout", "pertussis"]
 
     assert {case.condition for case in synthetic_cases(50, 8, conditions=wanted)} == set(wanted)
-    with pytest.raises(DataError, match="measles"):
-        synthetic_cases(1, 8, conditions=["measles"])
 
 
 def test_a_pharmacotherapy_error_can_be_a_drug_a_dose_or_a_history() -> None:
@@ -203,11 +200,6 @@ def test_impossible_wishes_leave_no_file(tmp_path: Path, notes: int, message: st
         write_synthetic_csv(tmp_path / "notes.csv", notes, 1)
 
     assert not list(tmp_path.iterdir())
-
-
-def test_a_share_beyond_the_whole_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"rare_share is 1\.5"):
-        list(synthetic_cases(5, 1, rare_share=1.5))
 
 
 def test_memory_does_not_grow_with_the_number_of_notes(tmp_path: Path) -> None:
@@ -268,11 +260,12 @@ def test_a_number_in_an_odd_dress_is_not_read_as_another_number(dose: str) -> No
 def test_the_words_of_all_notes_and_revisions_are_in_the_vocabulary(cases: list[SyntheticCase]) -> None:
     table, rng = medical_table(), random.Random(4)
 
-    assert len(vocabulary()) < 3000
+    vocabulary = {word for text in written_texts() for word in words_of(text)}
+    assert len(vocabulary) < 3000
     for case in cases:
         revised = exchange_error(case.error_sentences, table.conditions[case.condition], rng)
         text = render(reword(revised, case.sex, rng), case.sex)
-        assert vocabulary().issuperset(words_of(f"{case.error_note} {case.corrected_note} {text}"))
+        assert vocabulary.issuperset(words_of(f"{case.error_note} {case.corrected_note} {text}"))
 
 
 def test_rewording_changes_wordings_alone(cases: list[SyntheticCase]) -> None:
@@ -291,12 +284,6 @@ def test_a_note_that_does_not_tell_the_sex_gets_no_pronoun() -> None:
 
     for seed in range(20):
         assert " he " not in f" {render(reword(sentences, None, random.Random(seed)), None).lower()} "
-
-
-def test_reordering_keeps_every_sentence(cases: list[SyntheticCase]) -> None:
-    case = cases[0]
-
-    assert sorted(reorder(case.error_sentences, random.Random(1)), key=repr) == sorted(case.error_sentences, key=repr)
 
 
 def test_exchanging_the_error_plants_another_one(cases: list[SyntheticCase]) -> None:

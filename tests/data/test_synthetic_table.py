@@ -8,7 +8,6 @@ from medical_team.data.synthetic import medical_table
 from medical_team.data.synthetic.language import BACKGROUNDS, WORDINGS
 from medical_team.data.synthetic.reader import slot_phrases, words_of
 from medical_team.data.synthetic.table import FINDING_KINDS, Condition
-from medical_team.errors import DataError
 from medical_team.records import ErrorType
 
 TABLE = medical_table()
@@ -109,10 +108,3 @@ def test_wordings_of_a_kind_differ() -> None:
     for wordings in WORDINGS.values():
         assert len(set(wordings)) == len(wordings) >= 2
         assert any("{subject}" not in wording for wording in wordings)
-
-
-def test_unknown_conditions_are_all_named() -> None:
-    with pytest.raises(DataError, match=r"(?s)'gouty'.*'measles'"):
-        TABLE.chosen(["gouty", "acute gout", "measles"])
-    with pytest.raises(DataError, match="no condition is named"):
-        TABLE.chosen([])

@@ -7,23 +7,22 @@ wrong mean "as the table says" and "against the table".
 - ``table``       the table, read from ``conditions.toml`` and ``drugs.toml``
 - ``language``    what a sentence can say, its wordings, its text
 - ``reader``      from any text back to what it says in the language
-- ``facts``       whether a stated fact is right, wrong or unclear for a condition
-- ``mistakes``    right and wrong answers, drawn
+- ``facts``       whether a stated fact is right, wrong or unclear for a condition; right and wrong answers, drawn
 - ``cases``       whole cases, drawn: a note with its error and without it
 - ``revisions``   an attacker's moves within the language
-- ``csv_file``    cases as a file like MEDEC's
+- ``writing``     cases as a file like MEDEC's, and the words that it can hold
+- ``judge``       whether a note contains an error
+- ``demo_world``  what the demo policy is taught, plays with, and never sees
 """
 
-from .cases import MAX_CASES, RARE_SHARE, SyntheticCase, synthetic_cases
-from .csv_file import write_synthetic_csv
+from .cases import MAX_CASES, SyntheticCase, synthetic_cases
 from .reader import SyntheticReading, read_note
-from .revisions import correct, exchange_error, reorder, reword
+from .revisions import correct, exchange_error, reword
 from .table import MedicalTable, medical_table
-from .vocabulary import vocabulary
+from .writing import write_synthetic_csv
 
 __all__ = [
     "MAX_CASES",
-    "RARE_SHARE",
     "MedicalTable",
     "SyntheticCase",
     "SyntheticReading",
@@ -31,9 +30,7 @@ __all__ = [
     "exchange_error",
     "medical_table",
     "read_note",
-    "reorder",
     "reword",
     "synthetic_cases",
-    "vocabulary",
     "write_synthetic_csv",
 ]

@@ -16,7 +16,7 @@ from ...errors import UsageError
 from ...records import ErrorType, NotePair, Source
 from ...seeds import derive_seed, derived_random
 from ..pairs import SYNTHETIC_PREFIX
-from .facts import allowed_drugs, forbidden_drugs
+from .facts import allowed_drugs, draw_common_mistake, draw_rare_mistake, draw_right, forbidden_drugs
 from .language import (
     BACKGROUNDS,
     FAMILY_ILLNESSES,
@@ -30,7 +30,6 @@ from .language import (
     render,
     render_sentence,
 )
-from .mistakes import draw_common_mistake, draw_rare_mistake, draw_right
 from .table import Condition, MedicalTable, Sex, medical_table
 
 RARE_SHARE = 0.06
@@ -118,15 +117,13 @@ def synthetic_cases(
         rare_share: the share of errors that belong to the long tail, from 0 to 1.
 
     Raises:
-        UsageError: there are too many cases, or the share is out of bounds.
-        DataError: the table does not have one of the conditions.
+        UsageError: there are too many cases.
+        KeyError: the table does not have one of the conditions.
     """
     if not 0 <= count <= MAX_CASES:
         raise UsageError(f"{count} synthetic cases are wanted, expected 0 to {MAX_CASES}: beyond that some are alike")
-    if not 0.0 <= rare_share <= 1.0:
-        raise UsageError(f"rare_share is {rare_share}, expected 0 to 1")
     table = medical_table()
-    chosen = table.chosen(conditions)
+    chosen = [table.conditions[name] for name in (table.conditions if conditions is None else conditions)]
     by_kind = {kind: tuple(item for item in chosen if kind in item.kinds) for kind in ErrorType}
     choices = _Choices({kind: items for kind, items in by_kind.items() if items}, rare_share, table)
     return (_draw_case(number, seed, choices) for number in range(count))

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
-from types import MappingProxyType
 
 from ...records import ErrorType
 from .table import FindingKind, Sex
@@ -39,26 +38,22 @@ class SentenceKind(str, Enum):
     TREATMENT = "treatment"
 
 
-FACT_KINDS: Mapping[SentenceKind, ErrorType] = MappingProxyType(
-    {SentenceKind(error_type.value): error_type for error_type in ErrorType}
-)
+FACT_KINDS: Mapping[SentenceKind, ErrorType] = {SentenceKind(error_type.value): error_type for error_type in ErrorType}
 """The kinds of sentence that can hold an error, with the type of that error."""
 
-SENTENCE_OF_FACT: Mapping[ErrorType, SentenceKind] = MappingProxyType({item: kind for kind, item in FACT_KINDS.items()})
+SENTENCE_OF_FACT: Mapping[ErrorType, SentenceKind] = {item: kind for kind, item in FACT_KINDS.items()}
 
-FINDING_OF_SENTENCE: Mapping[SentenceKind, FindingKind] = MappingProxyType(
-    {
-        SentenceKind.PATIENT: "complaint",
-        SentenceKind.HISTORY: "history",
-        SentenceKind.EXAMINATION: "examination",
-        SentenceKind.TEST: "test",
-    }
-)
+FINDING_OF_SENTENCE: Mapping[SentenceKind, FindingKind] = {
+    SentenceKind.PATIENT: "complaint",
+    SentenceKind.HISTORY: "history",
+    SentenceKind.EXAMINATION: "examination",
+    SentenceKind.TEST: "test",
+}
 """The kinds of sentence that state a finding, and the kind of finding."""
 
-SEX_OF_PERSON: Mapping[str, Sex] = MappingProxyType({"man": "male", "boy": "male", "woman": "female", "girl": "female"})
-SEX_OF_SUBJECT: Mapping[str, Sex] = MappingProxyType({"he": "male", "she": "female"})
-SUBJECT_OF_SEX: Mapping[Sex, str] = MappingProxyType({"male": "he", "female": "she"})
+SEX_OF_PERSON: Mapping[str, Sex] = {"man": "male", "boy": "male", "woman": "female", "girl": "female"}
+SEX_OF_SUBJECT: Mapping[str, Sex] = {"he": "male", "she": "female"}
+SUBJECT_OF_SEX: Mapping[Sex, str] = {"male": "he", "female": "she"}
 ADULT_AGE = 18
 
 BACKGROUNDS = (
@@ -80,106 +75,102 @@ BACKGROUNDS = (
 FAMILY_ILLNESSES = ("hay fever", "high cholesterol", "osteoarthritis", "psoriasis", "cataracts", "gallstones")
 HOUSEHOLDS = ("relatives", "a grandparent", "a large family", "an aunt", "two cousins")
 
-SLOTS: Mapping[SentenceKind, tuple[str, ...]] = MappingProxyType(
-    {
-        SentenceKind.PATIENT: ("age", "person", "complaint", "count", "period"),
-        SentenceKind.HISTORY: ("history",),
-        SentenceKind.EXAMINATION: ("examination",),
-        SentenceKind.TEST: ("test",),
-        SentenceKind.BACKGROUND: ("background",),
-        SentenceKind.FAMILY: ("family",),
-        SentenceKind.HOUSEHOLD: ("household",),
-        SentenceKind.VITAL_SIGNS: ("temperature", "pulse", "systolic", "diastolic"),
-        SentenceKind.DIAGNOSIS: ("diagnosis",),
-        SentenceKind.CAUSAL_ORGANISM: ("organism",),
-        SentenceKind.PHARMACOTHERAPY: ("drug", "dose", "unit", "route", "schedule"),
-        SentenceKind.MANAGEMENT: ("management",),
-        SentenceKind.TREATMENT: ("treatment",),
-    }
-)
+SLOTS: Mapping[SentenceKind, tuple[str, ...]] = {
+    SentenceKind.PATIENT: ("age", "person", "complaint", "count", "period"),
+    SentenceKind.HISTORY: ("history",),
+    SentenceKind.EXAMINATION: ("examination",),
+    SentenceKind.TEST: ("test",),
+    SentenceKind.BACKGROUND: ("background",),
+    SentenceKind.FAMILY: ("family",),
+    SentenceKind.HOUSEHOLD: ("household",),
+    SentenceKind.VITAL_SIGNS: ("temperature", "pulse", "systolic", "diastolic"),
+    SentenceKind.DIAGNOSIS: ("diagnosis",),
+    SentenceKind.CAUSAL_ORGANISM: ("organism",),
+    SentenceKind.PHARMACOTHERAPY: ("drug", "dose", "unit", "route", "schedule"),
+    SentenceKind.MANAGEMENT: ("management",),
+    SentenceKind.TREATMENT: ("treatment",),
+}
 
-WORDINGS: Mapping[SentenceKind, tuple[str, ...]] = MappingProxyType(
-    {
-        SentenceKind.PATIENT: (
-            "a {age}-year-old {person} presents with {complaint} for {count} {period}.",
-            "a {age}-year-old {person} comes to the clinic with {complaint} for {count} {period}.",
-            "a {age}-year-old {person} is evaluated after {count} {period} of {complaint}.",
-            "a {age}-year-old {person} arrives at the emergency department after {count} {period} of {complaint}.",
-            "{complaint} for {count} {period} led a {age}-year-old {person} to seek care.",
-        ),
-        SentenceKind.HISTORY: (
-            "{subject} reports {history}.",
-            "the patient describes {history}.",
-            "the history includes {history}.",
-            "further questioning reveals {history}.",
-        ),
-        SentenceKind.EXAMINATION: (
-            "examination shows {examination}.",
-            "physical examination reveals {examination}.",
-            "on examination {subject} has {examination}.",
-            "findings on examination include {examination}.",
-        ),
-        SentenceKind.TEST: (
-            "testing shows {test}.",
-            "further workup reveals {test}.",
-            "the results include {test}.",
-            "the studies demonstrate {test}.",
-        ),
-        SentenceKind.BACKGROUND: (
-            "{subject} has a history of {background}.",
-            "past medical history is notable for {background}.",
-            "the chart documents {background}.",
-        ),
-        SentenceKind.FAMILY: (
-            "family history is notable for {family}.",
-            "a parent was treated for {family}.",
-            "one sibling has {family}.",
-        ),
-        SentenceKind.HOUSEHOLD: (
-            "{subject} lives with {household}.",
-            "the patient shares a home with {household}.",
-        ),
-        # None ends with "C.", which would look like an abbreviation and not like the end of a sentence.
-        SentenceKind.VITAL_SIGNS: (
-            "temperature is {temperature} C, pulse {pulse}/min and blood pressure {systolic}/{diastolic} mm Hg.",
-            "vital signs: blood pressure {systolic}/{diastolic} mm Hg, temperature {temperature} C, pulse {pulse}/min.",
-            "pulse is {pulse}/min, temperature {temperature} C and blood pressure {systolic}/{diastolic} mm Hg.",
-        ),
-        SentenceKind.DIAGNOSIS: (
-            "the diagnosis is {diagnosis}.",
-            "the patient is diagnosed with {diagnosis}.",
-            "the clinical picture indicates {diagnosis}.",
-            "a diagnosis of {diagnosis} is made.",
-            "these findings are consistent with {diagnosis}.",
-        ),
-        SentenceKind.CAUSAL_ORGANISM: (
-            "the causal organism is {organism}.",
-            "microbiology identifies {organism}.",
-            "the illness is caused by {organism}.",
-            "laboratory analysis confirms {organism}.",
-        ),
-        SentenceKind.PHARMACOTHERAPY: (
-            "{drug} {dose} {unit} {route} {schedule} is started.",
-            "the patient is started on {drug} {dose} {unit} {route} {schedule}.",
-            "{subject} is given {dose} {unit} of {drug} {route} {schedule}.",
-            "the prescription is {drug} {dose} {unit} {route} {schedule}.",
-            "therapy begins with {dose} {unit} of {drug} {route} {schedule}.",
-        ),
-        SentenceKind.MANAGEMENT: (
-            "the next step is {management}.",
-            "the plan is {management}.",
-            "the team arranges {management}.",
-            "management consists of {management}.",
-            "{subject} is advised that the next step is {management}.",
-        ),
-        SentenceKind.TREATMENT: (
-            "the patient is treated with {treatment}.",
-            "treatment consists of {treatment}.",
-            "{subject} receives {treatment}.",
-            "definitive treatment is {treatment}.",
-        ),
-    }
-)
+WORDINGS: Mapping[SentenceKind, tuple[str, ...]] = {
+    SentenceKind.PATIENT: (
+        "a {age}-year-old {person} presents with {complaint} for {count} {period}.",
+        "a {age}-year-old {person} comes to the clinic with {complaint} for {count} {period}.",
+        "a {age}-year-old {person} is evaluated after {count} {period} of {complaint}.",
+        "a {age}-year-old {person} arrives at the emergency department after {count} {period} of {complaint}.",
+        "{complaint} for {count} {period} led a {age}-year-old {person} to seek care.",
+    ),
+    SentenceKind.HISTORY: (
+        "{subject} reports {history}.",
+        "the patient describes {history}.",
+        "the history includes {history}.",
+        "further questioning reveals {history}.",
+    ),
+    SentenceKind.EXAMINATION: (
+        "examination shows {examination}.",
+        "physical examination reveals {examination}.",
+        "on examination {subject} has {examination}.",
+        "findings on examination include {examination}.",
+    ),
+    SentenceKind.TEST: (
+        "testing shows {test}.",
+        "further workup reveals {test}.",
+        "the results include {test}.",
+        "the studies demonstrate {test}.",
+    ),
+    SentenceKind.BACKGROUND: (
+        "{subject} has a history of {background}.",
+        "past medical history is notable for {background}.",
+        "the chart documents {background}.",
+    ),
+    SentenceKind.FAMILY: (
+        "family history is notable for {family}.",
+        "a parent was treated for {family}.",
+        "one sibling has {family}.",
+    ),
+    SentenceKind.HOUSEHOLD: (
+        "{subject} lives with {household}.",
+        "the patient shares a home with {household}.",
+    ),
+    # None ends with "C.", which would look like an abbreviation and not like the end of a sentence.
+    SentenceKind.VITAL_SIGNS: (
+        "temperature is {temperature} C, pulse {pulse}/min and blood pressure {systolic}/{diastolic} mm Hg.",
+        "vital signs: blood pressure {systolic}/{diastolic} mm Hg, temperature {temperature} C, pulse {pulse}/min.",
+        "pulse is {pulse}/min, temperature {temperature} C and blood pressure {systolic}/{diastolic} mm Hg.",
+    ),
+    SentenceKind.DIAGNOSIS: (
+        "the diagnosis is {diagnosis}.",
+        "the patient is diagnosed with {diagnosis}.",
+        "the clinical picture indicates {diagnosis}.",
+        "a diagnosis of {diagnosis} is made.",
+        "these findings are consistent with {diagnosis}.",
+    ),
+    SentenceKind.CAUSAL_ORGANISM: (
+        "the causal organism is {organism}.",
+        "microbiology identifies {organism}.",
+        "the illness is caused by {organism}.",
+        "laboratory analysis confirms {organism}.",
+    ),
+    SentenceKind.PHARMACOTHERAPY: (
+        "{drug} {dose} {unit} {route} {schedule} is started.",
+        "the patient is started on {drug} {dose} {unit} {route} {schedule}.",
+        "{subject} is given {dose} {unit} of {drug} {route} {schedule}.",
+        "the prescription is {drug} {dose} {unit} {route} {schedule}.",
+        "therapy begins with {dose} {unit} of {drug} {route} {schedule}.",
+    ),
+    SentenceKind.MANAGEMENT: (
+        "the next step is {management}.",
+        "the plan is {management}.",
+        "the team arranges {management}.",
+        "management consists of {management}.",
+        "{subject} is advised that the next step is {management}.",
+    ),
+    SentenceKind.TREATMENT: (
+        "the patient is treated with {treatment}.",
+        "treatment consists of {treatment}.",
+        "{subject} receives {treatment}.",
+        "definitive treatment is {treatment}.",
+    ),
+}
 
 _VOWEL_SOUND = re.compile(r"\b([Aa]) (?=8|11\b|18\b)")
 

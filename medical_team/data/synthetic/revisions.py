@@ -9,7 +9,15 @@ import random
 from collections.abc import Collection, Sequence
 
 from .cases import PULSES
-from .facts import Standing, allowed_drugs, cautions_of, rule_on_fact
+from .facts import (
+    Standing,
+    allowed_drugs,
+    cautions_of,
+    draw_common_mistake,
+    draw_rare_mistake,
+    draw_right,
+    rule_on_fact,
+)
 from .language import (
     BACKGROUNDS,
     FACT_KINDS,
@@ -20,7 +28,6 @@ from .language import (
     SentenceKind,
     draw_wording,
 )
-from .mistakes import draw_common_mistake, draw_rare_mistake, draw_right
 from .table import Condition, Sex, medical_table
 
 _ATTEMPTS = 8
@@ -29,11 +36,6 @@ _ATTEMPTS = 8
 def reword(sentences: Sequence[Sentence], sex: Sex | None, rng: random.Random) -> tuple[Sentence, ...]:
     """The same note in wordings drawn anew."""
     return tuple(sentence.worded(draw_wording(sentence.kind, sex, rng)) for sentence in sentences)
-
-
-def reorder(sentences: Sequence[Sentence], rng: random.Random) -> tuple[Sentence, ...]:
-    """The same sentences in any order."""
-    return tuple(rng.sample(sentences, len(sentences)))
 
 
 def correct(sentences: Sequence[Sentence], condition: Condition, rng: random.Random) -> tuple[Sentence, ...]:

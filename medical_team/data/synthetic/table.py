@@ -11,12 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
-from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import tomllib
 
-from ...errors import DataError
 from ...jsonl import from_line
 from ...records import Closed, ErrorType
 
@@ -190,21 +188,6 @@ class MedicalTable:
         """The rarer wrong answers: what is said of the other conditions of the group, without the common confusion."""
         return self._confusions[kind, condition.name]
 
-    def chosen(self, names: Sequence[str] | None) -> tuple[Condition, ...]:
-        """The conditions with ``names``, all where it is None.
-
-        Raises:
-            DataError: no name is given, or the table does not have some of them.
-        """
-        if names is None:
-            return tuple(self.conditions.values())
-        unknown = [name for name in names if name not in self.conditions]
-        if unknown or not names:
-            problems = [f"there is no condition {name!r}" for name in unknown] or ["no condition is named"]
-            known = f"the table has: {', '.join(self.conditions)}"
-            raise DataError("synthetic notes can't be made of these conditions:", [*problems, known])
-        return tuple(self.conditions[name] for name in dict.fromkeys(names))
-
     @cached_property
     def _confusions(self) -> Mapping[tuple[ErrorType, str], tuple[str, ...]]:
         return {
@@ -233,12 +216,12 @@ def medical_table() -> MedicalTable:
     conditions = {condition.name: condition for condition in diseases.conditions}
     drugs = {drug.name: drug for drug in medicines.drugs}
     return MedicalTable(
-        conditions=MappingProxyType(conditions),
-        drugs=MappingProxyType(drugs),
-        cautions=MappingProxyType(dict(medicines.cautions)),
+        conditions=conditions,
+        drugs=drugs,
+        cautions=dict(medicines.cautions),
         supportive=frozenset(diseases.supportive.names),
-        answers=MappingProxyType(_answers(diseases.conditions, diseases.others, tuple(drugs))),
-        owners=MappingProxyType(_owners(diseases.conditions)),
+        answers=_answers(diseases.conditions, diseases.others, tuple(drugs)),
+        owners=_owners(diseases.conditions),
     )
 
 
