@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .parsing import UNSEEN, is_rewritten
-from .words import folded_words, sentence_spans, split_sentences
+from .words import DIRECTION_MARKS, folded_words, sentence_spans, split_sentences
 
 BEHIND_NUMBER = rf"[\s)\]*_`{UNSEEN}]*[:：](?:[*_`]{{1,3}}(?=\s))?"
 """A colon of either width, with what may stand before it and the end of an emphasis behind it."""
@@ -137,10 +137,7 @@ def without_emphasis(sentence: str) -> str:
 
 def without_direction_marks(line: str) -> str:
     """``line`` without the unseen marks that set the direction of writing, which stand around numbers in Arabic."""
-    return line.translate(_DIRECTION_MARKS)
-
-
-_DIRECTION_MARKS = dict.fromkeys([0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+    return line.translate(dict.fromkeys(map(ord, DIRECTION_MARKS)))
 
 
 def starts_of(text: str, sentences: Mapping[int, str]) -> tuple[int, ...]:

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 from html.entities import html5
 
-from .words import fold_white_space
+from .words import DIRECTION_MARKS, fold_white_space
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _UNSEEN = str.maketrans(dict.fromkeys("\u00ad\u200b\u2060\ufeff", ""))
 _LINE_END = re.compile(r"\r\n?")
-DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Unseen marks that set the direction of writing."""
 _UNTOLD = re.compile(f"[\u0640\u064b-\u0652\u0670{DIRECTION_MARKS}]")
 """What is written or left out at will: these marks, and Arabic's long strokes and short vowels."""
 _ALIKE = str.maketrans(dict.fromkeys("‘’‚‛´`", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("‐‑‒–—−", "-"))

@@ -130,6 +130,10 @@ END_MARKS = ".!?…。．！？｡؟۔।॥።։။។"
 
 MARKS_WITHOUT_SPACE = "。！？｡؟۔।॥።։။។"
 """After these a sentence begins whether or not there is a space."""
+
+DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Unseen marks that set the direction of writing."""
+
 PAUSES = ",;:،؛，；：、"
 """Marks within a sentence, in the same scripts."""
 
@@ -145,27 +149,10 @@ _BREAK = re.compile(
 )
 _ABBREVIATIONS = frozenset(
     [
-        *(
-            "dr",
-            "mr",
-            "mrs",
-            "ms",
-            "prof",
-            "st",
-            "sr",
-            "jr",
-            "vs",
-            "approx",
-            "no",
-            "nos",
-            "fig",
-            "figs",
-            "ca",
-            "cf",
-            "al",
-        ),
-        *("etc", "e.g", "i.e", "eg", "ie", "a.m", "p.m", "resp", "incl", "temp", "vol", "pt", "bzw", "z.b", "usw"),
-        *("inkl", "ggf", "nr", "dra", "drs", "sra", "mme", "env"),
+        *("dr", "mr", "mrs", "ms", "prof", "st", "sr", "jr", "vs", "approx", "no"),
+        *("nos", "fig", "figs", "ca", "cf", "al", "etc", "e.g", "i.e", "eg", "ie"),
+        *("a.m", "p.m", "resp", "incl", "temp", "vol", "pt", "bzw", "z.b", "usw", "inkl"),
+        *("ggf", "nr", "dra", "drs", "sra", "mme", "env"),
     ]
 )
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from rapidfuzz.distance import Indel
 
 from ..records import Note, NotePair, Source
-from ..text_repair import DIRECTION_MARKS, find_alike, find_folded
-from ..words import END_MARKS, fold_white_space, joined, sentence_spans, words_of
+from ..text_repair import find_alike, find_folded
+from ..words import DIRECTION_MARKS, END_MARKS, fold_white_space, joined, sentence_spans, words_of
 from .reading_log import Repair
 
 _DIFFERENCES_SHOWN = 3

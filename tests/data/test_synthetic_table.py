@@ -97,7 +97,7 @@ def test_every_confusable_answer_is_used() -> None:
 
 
 def test_phrases_of_a_slot_differ_by_their_words() -> None:
-    for slot, phrases in slot_phrases(TABLE).items():
+    for slot, phrases in slot_phrases().items():
         assert len({tuple(words_of(phrase)) for phrase in phrases}) == len(phrases), slot
         for phrase in phrases:
             assert "  " not in phrase

@@ -30,7 +30,7 @@ from .language import (
     render,
     render_sentence,
 )
-from .table import Condition, MedicalTable, Sex, medical_table
+from .table import Condition, Sex, medical_table
 
 RARE_SHARE = 0.06
 """How many of the errors are not the common confusion, unless the caller says otherwise."""
@@ -120,12 +120,12 @@ def synthetic_cases(
         UsageError: there are too many cases.
         KeyError: the table does not have one of the conditions.
     """
+    table = medical_table()
     if not 0 <= count <= MAX_CASES:
         raise UsageError(f"{count} synthetic cases are wanted, expected 0 to {MAX_CASES}: beyond that some are alike")
-    table = medical_table()
     chosen = [table.conditions[name] for name in (table.conditions if conditions is None else conditions)]
     by_kind = {kind: tuple(item for item in chosen if kind in item.kinds) for kind in ErrorType}
-    choices = _Choices({kind: items for kind, items in by_kind.items() if items}, rare_share, table)
+    choices = _Choices({kind: items for kind, items in by_kind.items() if items}, rare_share)
     return (_draw_case(number, seed, choices) for number in range(count))
 
 
@@ -136,7 +136,6 @@ class _Choices:
     by_kind: Mapping[ErrorType, tuple[Condition, ...]]
     """The conditions that have a fact of each kind."""
     rare_share: float
-    table: MedicalTable
 
 
 def temperature_text(tenths: int) -> str:
@@ -146,24 +145,23 @@ def temperature_text(tenths: int) -> str:
 
 def _draw_case(number: int, seed: int, choices: _Choices) -> SyntheticCase:
     rng = derived_random(seed, "synthetic case", number)
-    table = choices.table
     kind = rng.choice(tuple(choices.by_kind))
     condition = rng.choice(choices.by_kind[kind])
     sex: Sex = condition.sex or rng.choice(("female", "male"))
     stated = [kind, *_other_facts(kind, condition, rng)]
     is_rare = rng.random() < choices.rare_share
     age = rng.randint(*condition.ages)
-    caution = _draw_caution(stated, condition, (age, sex), table, rng, is_rare=is_rare)
+    caution = _draw_caution(stated, condition, (age, sex), rng, is_rare=is_rare)
     cautions = () if caution is None else (caution,)
 
-    mistake = draw_rare_mistake(kind, condition, cautions, table, rng) if is_rare else None
+    mistake = draw_rare_mistake(kind, condition, cautions, rng) if is_rare else None
     is_rare = mistake is not None
-    mistake = mistake or draw_common_mistake(kind, condition, table, rng)
-    facts = [_fact(item, condition, cautions, sex, table, rng) for item in stated]
+    mistake = mistake or draw_common_mistake(kind, condition, rng)
+    facts = [_fact(item, condition, cautions, sex, rng) for item in stated]
     target = facts[0]
     wrong = Sentence(target.kind, mistake, target.wording)
 
-    story = _story(number, seed, condition, caution, (age, sex), table, rng)
+    story = _story(number, seed, condition, caution, (age, sex), rng)
     extras = _extras(caution is not None, sex, rng)
     sentences = _in_order(_of_fitting_length(story, facts, wrong, extras, sex), rng)
     index = sentences.index(target)
@@ -188,7 +186,6 @@ def _draw_caution(
     stated: Sequence[ErrorType],
     condition: Condition,
     patient: tuple[int, Sex],
-    table: MedicalTable,
     rng: random.Random,
     *,
     is_rare: bool,
@@ -202,31 +199,24 @@ def _draw_caution(
         return None
     fitting = [
         name
-        for name, caution in table.cautions.items()
-        if caution.fits(*patient) and allowed_drugs(condition, (name,), table)
+        for name, caution in medical_table().cautions.items()
+        if caution.fits(*patient) and allowed_drugs(condition, (name,))
     ]
-    relevant = [name for name in fitting if _matters(name, condition, table)]
+    relevant = [name for name in fitting if _matters(name, condition)]
     if needs_relevant or (relevant and rng.random() < RELEVANT_SHARE):
         fitting = relevant
     return rng.choice(fitting) if fitting else None
 
 
-def _matters(caution: str, condition: Condition, table: MedicalTable) -> bool:
+def _matters(caution: str, condition: Condition) -> bool:
     """Whether ``caution`` forbids a right drug of ``condition`` or changes its dose."""
-    if forbidden_drugs(condition, (caution,), table):
+    if forbidden_drugs(condition, (caution,)):
         return True
-    return any(caution in table.drugs[name].adjusted for name in allowed_drugs(condition, (caution,), table))
+    return any(caution in medical_table().drugs[name].adjusted for name in allowed_drugs(condition, (caution,)))
 
 
-def _fact(
-    kind: ErrorType,
-    condition: Condition,
-    cautions: Collection[str],
-    sex: Sex,
-    table: MedicalTable,
-    rng: random.Random,
-) -> Sentence:
-    return _worded(SENTENCE_OF_FACT[kind], draw_right(kind, condition, cautions, table, rng), sex, rng)
+def _fact(kind: ErrorType, condition: Condition, cautions: Collection[str], sex: Sex, rng: random.Random) -> Sentence:
+    return _worded(SENTENCE_OF_FACT[kind], draw_right(kind, condition, cautions, rng), sex, rng)
 
 
 def _story(
@@ -235,16 +225,15 @@ def _story(
     condition: Condition,
     caution: str | None,
     patient: tuple[int, Sex],
-    table: MedicalTable,
     rng: random.Random,
 ) -> list[Sentence]:
     """What a note must tell before its facts: the patient, the vital signs, the findings and the caution."""
     _, sex = patient
     first = _patient(condition, *patient, rng)
     story = [first, _vital_signs(number, seed, condition, sex, rng)]
-    story += _findings(condition, first.value("complaint"), sex, table, rng)
+    story += _findings(condition, first.value("complaint"), sex, rng)
     if caution is not None:
-        story.append(_worded(SentenceKind.BACKGROUND, (table.cautions[caution].text,), sex, rng))
+        story.append(_worded(SentenceKind.BACKGROUND, (medical_table().cautions[caution].text,), sex, rng))
     return story
 
 
@@ -279,10 +268,9 @@ def _vital_signs(number: int, seed: int, condition: Condition, sex: Sex, rng: ra
     return _worded(SentenceKind.VITAL_SIGNS, values, sex, rng)
 
 
-def _findings(
-    condition: Condition, complaint: str, sex: Sex, table: MedicalTable, rng: random.Random
-) -> list[Sentence]:
+def _findings(condition: Condition, complaint: str, sex: Sex, rng: random.Random) -> list[Sentence]:
     """Two or three findings, or as many as it takes to tell the condition."""
+    table = medical_table()
     kinds = rng.sample(_FINDING_KINDS, len(_FINDING_KINDS))
     wanted = rng.choice((2, 2, 3))
     sentences: list[Sentence] = []

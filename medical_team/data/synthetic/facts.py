@@ -19,7 +19,7 @@ from enum import Enum
 
 from ...records import ErrorType
 from .language import FACT_KINDS, Sentence, SentenceKind
-from .table import Choice, Condition, MedicalTable, Regimen
+from .table import Choice, Condition, Regimen, medical_table
 
 FAR_OUT_OF_RANGE = 5.0
 """A dose is an error from this many times the highest usual dose on, or from this fraction of the lowest down."""
@@ -44,16 +44,13 @@ class FactRuling:
     reason: str
 
 
-def rule_on_fact(
-    sentence: Sentence, condition: Condition, cautions: Collection[str], table: MedicalTable
-) -> FactRuling:
+def rule_on_fact(sentence: Sentence, condition: Condition, cautions: Collection[str]) -> FactRuling:
     """How the fact that ``sentence`` states stands to what the table says of ``condition``.
 
     Args:
         sentence: a sentence of one of the kinds of :data:`.language.FACT_KINDS`.
         condition: what the patient has.
         cautions: what the note says of the patient's history, by the short names of the table.
-        table: the medical table.
 
     Raises:
         KeyError: the sentence states no fact, or one that isn't in the table.
@@ -62,35 +59,36 @@ def rule_on_fact(
     choice = condition.choice(kind)
     if choice is None:
         return FactRuling(Standing.UNCLEAR, f"the table has no {kind.value} for {condition.name}")
-    if table.is_wrong(kind, sentence.fact, condition):
+    if medical_table().is_wrong(kind, sentence.fact, condition):
         return FactRuling(Standing.WRONG, f"{sentence.fact} is wrong for {condition.name}")
     if sentence.fact not in choice.right:
         return FactRuling(Standing.UNCLEAR, f"the table does not say if {sentence.fact} is wrong for {condition.name}")
     if sentence.kind is SentenceKind.PHARMACOTHERAPY:
-        return _rule_on_prescription(sentence, condition, cautions, table)
+        return _rule_on_prescription(sentence, condition, cautions)
     return FactRuling(Standing.RIGHT, f"{sentence.fact} is right for {condition.name}")
 
 
-def cautions_of(backgrounds: Collection[str], table: MedicalTable) -> frozenset[str]:
+def cautions_of(backgrounds: Collection[str]) -> frozenset[str]:
     """The cautions among the earlier illnesses that a note states."""
-    return frozenset(name for name, caution in table.cautions.items() if caution.text in backgrounds)
+    return frozenset(name for name, caution in medical_table().cautions.items() if caution.text in backgrounds)
 
 
-def allowed_drugs(condition: Condition, cautions: Collection[str], table: MedicalTable) -> tuple[str, ...]:
+def allowed_drugs(condition: Condition, cautions: Collection[str]) -> tuple[str, ...]:
     """The right drugs of ``condition`` that have a right dose under ``cautions``, and that none of these forbids."""
+    table = medical_table()
     right = condition.drug.right if condition.drug else ()
     return tuple(
         name
         for name in right
         if not {*table.drugs[name].avoid, *table.drugs[name].unclear}.intersection(cautions)
-        and dosing(name, condition, cautions, table) is not None
+        and dosing(name, condition, cautions) is not None
     )
 
 
-def forbidden_drugs(condition: Condition, cautions: Collection[str], table: MedicalTable) -> tuple[str, ...]:
+def forbidden_drugs(condition: Condition, cautions: Collection[str]) -> tuple[str, ...]:
     """The right drugs of ``condition`` that one of ``cautions`` turns into an error."""
     right = condition.drug.right if condition.drug else ()
-    return tuple(name for name in right if set(table.drugs[name].avoid).intersection(cautions))
+    return tuple(name for name in right if set(medical_table().drugs[name].avoid).intersection(cautions))
 
 
 @dataclass(frozen=True)
@@ -103,11 +101,12 @@ class Dosing:
     """The doses that would be right for a patient with another history, and are an error here."""
 
 
-def dosing(drug: str, condition: Condition, cautions: Collection[str], table: MedicalTable) -> Dosing | None:
+def dosing(drug: str, condition: Condition, cautions: Collection[str]) -> Dosing | None:
     """How ``drug`` is given in ``condition`` under ``cautions``; None where the table doesn't say.
 
     The table gives adjusted doses for a drug's usual regimen and for one caution at a time.
     """
+    table = medical_table()
     regimen, adjusted = table.regimen(drug, condition), table.drugs[drug].adjusted
     applying = {adjusted[caution] for caution in cautions if caution in adjusted}
     if drug in condition.regimens:
@@ -119,9 +118,8 @@ def dosing(drug: str, condition: Condition, cautions: Collection[str], table: Me
     return Dosing(replace(regimen, doses=right), tuple(others))
 
 
-def _rule_on_prescription(
-    sentence: Sentence, condition: Condition, cautions: Collection[str], table: MedicalTable
-) -> FactRuling:
+def _rule_on_prescription(sentence: Sentence, condition: Condition, cautions: Collection[str]) -> FactRuling:
+    table = medical_table()
     drug = table.drugs[sentence.fact]
     for caution in drug.avoid:
         if caution in cautions:
@@ -130,7 +128,7 @@ def _rule_on_prescription(
         if caution in cautions:
             reason = f"the table does not say if {drug.name} may be given with {table.cautions[caution].text}"
             return FactRuling(Standing.UNCLEAR, reason)
-    given = dosing(drug.name, condition, cautions, table)
+    given = dosing(drug.name, condition, cautions)
     if given is None:
         return FactRuling(Standing.UNCLEAR, f"the table has no dose of {drug.name} for these histories")
     regimen = given.regimen
@@ -178,9 +176,7 @@ DOSE_ERROR = 10.0
 _DRUG_MISTAKES = ("drug", "dose", "history", "history")
 
 
-def draw_right(
-    kind: ErrorType, condition: Condition, cautions: Collection[str], table: MedicalTable, rng: random.Random
-) -> tuple[str, ...]:
+def draw_right(kind: ErrorType, condition: Condition, cautions: Collection[str], rng: random.Random) -> tuple[str, ...]:
     """What a sentence can rightly say.
 
     Raises:
@@ -188,39 +184,37 @@ def draw_right(
     """
     if kind is not ErrorType.PHARMACOTHERAPY:
         return (rng.choice(_choice(kind, condition).right),)
-    drug = rng.choice(allowed_drugs(condition, cautions, table))
-    return _prescription(drug, _dosing(drug, condition, cautions, table).regimen, rng)
+    drug = rng.choice(allowed_drugs(condition, cautions))
+    return _prescription(drug, _dosing(drug, condition, cautions).regimen, rng)
 
 
-def draw_common_mistake(
-    kind: ErrorType, condition: Condition, table: MedicalTable, rng: random.Random
-) -> tuple[str, ...]:
+def draw_common_mistake(kind: ErrorType, condition: Condition, rng: random.Random) -> tuple[str, ...]:
     """The common confusion.
 
     Raises:
         LookupError: the condition has no fact of this kind.
     """
-    return _said_of(_choice(kind, condition).mistaken, kind, table, rng)
+    return _said_of(_choice(kind, condition).mistaken, kind, rng)
 
 
 def draw_rare_mistake(
-    kind: ErrorType, condition: Condition, cautions: Collection[str], table: MedicalTable, rng: random.Random
+    kind: ErrorType, condition: Condition, cautions: Collection[str], rng: random.Random
 ) -> tuple[str, ...] | None:
     """One of the long tail; None where the table has no rare error of this kind for the condition."""
     if condition.choice(kind) is None:
         return None
     if kind is ErrorType.PHARMACOTHERAPY:
         mistake = rng.choice(_DRUG_MISTAKES)
-        of_other_history = right_for_another_history(condition, cautions, table)
+        of_other_history = right_for_another_history(condition, cautions)
         if mistake == "history" and of_other_history:
             drug, regimen = rng.choice(of_other_history)
             return _prescription(drug, regimen, rng)
-        if mistake == "dose" and (drugs := allowed_drugs(condition, cautions, table)):
+        if mistake == "dose" and (drugs := allowed_drugs(condition, cautions)):
             drug = rng.choice(drugs)
-            regimen = _dosing(drug, condition, cautions, table).regimen
+            regimen = _dosing(drug, condition, cautions).regimen
             return _said_of_drug(drug, rng.choice(wrong_doses(regimen)), regimen)
-    confusions = table.confusions(kind, condition)
-    return _said_of(rng.choice(confusions), kind, table, rng) if confusions else None
+    confusions = medical_table().confusions(kind, condition)
+    return _said_of(rng.choice(confusions), kind, rng) if confusions else None
 
 
 def _choice(kind: ErrorType, condition: Condition) -> Choice:
@@ -230,20 +224,18 @@ def _choice(kind: ErrorType, condition: Condition) -> Choice:
     return choice
 
 
-def right_for_another_history(
-    condition: Condition, cautions: Collection[str], table: MedicalTable
-) -> tuple[tuple[str, Regimen], ...]:
+def right_for_another_history(condition: Condition, cautions: Collection[str]) -> tuple[tuple[str, Regimen], ...]:
     """Drugs with doses that are an error under ``cautions``, and right for patients with another history."""
-    forbidden = forbidden_drugs(condition, cautions, table)
-    found = [(drug, table.regimen(drug, condition)) for drug in forbidden]
-    for drug in allowed_drugs(condition, cautions, table):
-        given = _dosing(drug, condition, cautions, table)
+    forbidden = forbidden_drugs(condition, cautions)
+    found = [(drug, medical_table().regimen(drug, condition)) for drug in forbidden]
+    for drug in allowed_drugs(condition, cautions):
+        given = _dosing(drug, condition, cautions)
         found += [(drug, replace(given.regimen, doses=doses)) for doses in given.others]
     return tuple(found)
 
 
-def _dosing(drug: str, condition: Condition, cautions: Collection[str], table: MedicalTable) -> Dosing:
-    given = dosing(drug, condition, cautions, table)
+def _dosing(drug: str, condition: Condition, cautions: Collection[str]) -> Dosing:
+    given = dosing(drug, condition, cautions)
     if given is None:
         raise LookupError(f"the table has no dose of {drug} for {condition.name} with {', '.join(cautions)}")
     return given
@@ -259,9 +251,9 @@ def dose_text(dose: float) -> str:
     return f"{dose:.6g}"
 
 
-def _said_of(name: str, kind: ErrorType, table: MedicalTable, rng: random.Random) -> tuple[str, ...]:
+def _said_of(name: str, kind: ErrorType, rng: random.Random) -> tuple[str, ...]:
     if kind is ErrorType.PHARMACOTHERAPY:
-        return _prescription(name, table.drugs[name].regimen, rng)
+        return _prescription(name, medical_table().drugs[name].regimen, rng)
     return (name,)
 
 

@@ -15,7 +15,7 @@ from ...judge.protocol import Finding
 from .facts import Standing, cautions_of, rule_on_fact
 from .language import FACT_KINDS, SentenceKind
 from .reader import MAX_NOTE_CHARACTERS, SyntheticReading, read_note
-from .table import Condition, MedicalTable, medical_table
+from .table import Condition, medical_table
 
 _SHOWN_WORDS = 8
 _SHOWN_CHARACTERS = 20
@@ -24,27 +24,26 @@ _SHOWN_CONDITIONS = 4
 
 def decide_synthetic(note: str) -> Finding:
     """Whether ``note`` contains an error, by the table of the synthetic notes. Raises on no text."""
-    table = medical_table()
     reading = read_note(note)
     if reading.is_too_long:
         # The judge's own limit, and no word on what the attacker wrote.
         return Finding(None, f"the note is longer than {MAX_NOTE_CHARACTERS} characters", is_failure=True)
-    problem = _problem_of_reading(reading) or _problem_of_patient(reading) or _problem_of_history(reading, table)
+    problem = _problem_of_reading(reading) or _problem_of_patient(reading) or _problem_of_history(reading)
     if problem:
         return Finding(None, problem)
-    condition = _condition(reading, table)
+    condition = _condition(reading)
     if isinstance(condition, Finding):
         return condition
     problem = _misfit(reading, condition) or _contradiction(reading)
     if problem:
         return Finding(None, problem)
-    return _decide_facts(reading, condition, table)
+    return _decide_facts(reading, condition)
 
 
-def _decide_facts(reading: SyntheticReading, condition: Condition, table: MedicalTable) -> Finding:
-    cautions = _cautions(reading, table)
+def _decide_facts(reading: SyntheticReading, condition: Condition) -> Finding:
+    cautions = _cautions(reading)
     facts = [sentence for sentence in reading.sentences if sentence.kind in FACT_KINDS]
-    rulings = [rule_on_fact(sentence, condition, cautions, table) for sentence in facts]
+    rulings = [rule_on_fact(sentence, condition, cautions) for sentence in facts]
     for standing, error_present in ((Standing.WRONG, True), (Standing.UNCLEAR, None)):
         for sentence, ruling in zip(facts, rulings, strict=True):
             if ruling.standing is standing:
@@ -72,21 +71,22 @@ def _problem_of_patient(reading: SyntheticReading) -> str | None:
     return None
 
 
-def _problem_of_history(reading: SyntheticReading, table: MedicalTable) -> str | None:
+def _problem_of_history(reading: SyntheticReading) -> str | None:
     """A history that this patient can't have."""
-    for name in sorted(_cautions(reading, table)):
-        caution = table.cautions[name]
+    for name in sorted(_cautions(reading)):
+        caution = medical_table().cautions[name]
         if any(not caution.fits(age, reading.sex) for age in _ages(reading)):
             return f"{caution.text} does not fit the patient"
     return None
 
 
-def _cautions(reading: SyntheticReading, table: MedicalTable) -> frozenset[str]:
-    return cautions_of([sentence.fact for sentence in reading.of_kind(SentenceKind.BACKGROUND)], table)
+def _cautions(reading: SyntheticReading) -> frozenset[str]:
+    return cautions_of([sentence.fact for sentence in reading.of_kind(SentenceKind.BACKGROUND)])
 
 
-def _condition(reading: SyntheticReading, table: MedicalTable) -> Condition | Finding:
+def _condition(reading: SyntheticReading) -> Condition | Finding:
     """The one condition that all findings fit, or why there is none."""
+    table = medical_table()
     if not reading.findings:
         return Finding(None, "the note states no finding that could tell the condition")
     candidates = sorted(table.candidates(reading.findings))

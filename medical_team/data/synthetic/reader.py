@@ -28,7 +28,7 @@ from .language import (
     SentenceKind,
     finding_of,
 )
-from .table import FINDING_KINDS, FindingKind, MedicalTable, Sex, medical_table
+from .table import FINDING_KINDS, FindingKind, Sex, medical_table
 
 MAX_NOTE_CHARACTERS = 8_000
 """A longer text is not read: the language's notes have some 600 characters, and a revision at most twice as many."""
@@ -130,8 +130,9 @@ def words_of(text: str) -> list[str]:
     return ["a" if word == "an" else word for word in words]
 
 
-def slot_phrases(table: MedicalTable) -> Mapping[str, tuple[str, ...]]:
+def slot_phrases() -> Mapping[str, tuple[str, ...]]:
     """The phrases that can fill each slot that doesn't hold a number, as they are written."""
+    table = medical_table()
     regimens = [drug.regimen for drug in table.drugs.values()]
     regimens += [regimen for condition in table.conditions.values() for regimen in condition.regimens.values()]
     phrases: dict[str, Iterable[str]] = {
@@ -228,9 +229,7 @@ def _sexes(matches: Iterable[_Match]) -> Iterator[Sex]:
 @cache
 def _grammar() -> tuple[_Node, Mapping[str, _SlotReader]]:
     """The tree of all wordings, and what reads each slot."""
-    readers: dict[str, _SlotReader] = {
-        slot: _phrase_reader(phrases) for slot, phrases in slot_phrases(medical_table()).items()
-    }
+    readers: dict[str, _SlotReader] = {slot: _phrase_reader(phrases) for slot, phrases in slot_phrases().items()}
     readers |= {slot: _number_reader(_WHOLE_NUMBER, 1, 999) for slot in ("age", "count")}
     readers["dose"] = _number_reader(_AMOUNT, 0, 999_999)
     readers |= {slot: _number_reader(_AMOUNT, *bounds) for slot, bounds in _BOUNDS.items()}

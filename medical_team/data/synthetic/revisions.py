@@ -40,14 +40,13 @@ def reword(sentences: Sequence[Sentence], sex: Sex | None, rng: random.Random) -
 
 def correct(sentences: Sequence[Sentence], condition: Condition, rng: random.Random) -> tuple[Sentence, ...]:
     """The note with right facts in the place of wrong ones; where nothing is right, the wrong fact is left out."""
-    table = medical_table()
     cautions = _cautions(sentences)
     corrected: list[Sentence] = []
     for sentence in sentences:
         if not _is_wrong(sentence, condition, cautions):
             corrected.append(sentence)
-        elif sentence.kind is not SentenceKind.PHARMACOTHERAPY or allowed_drugs(condition, cautions, table):
-            values = draw_right(FACT_KINDS[sentence.kind], condition, cautions, table, rng)
+        elif sentence.kind is not SentenceKind.PHARMACOTHERAPY or allowed_drugs(condition, cautions):
+            values = draw_right(FACT_KINDS[sentence.kind], condition, cautions, rng)
             corrected.append(Sentence(sentence.kind, values, sentence.wording))
     return tuple(corrected)
 
@@ -57,7 +56,6 @@ def exchange_error(sentences: Sequence[Sentence], condition: Condition, rng: ran
 
     A note without an error gets one. A note that states no fact which could be wrong comes back as it was.
     """
-    table = medical_table()
     cautions = _cautions(sentences)
     corrected = correct(sentences, condition, rng)
     stated = {sentence.values for sentence in sentences}
@@ -70,8 +68,8 @@ def exchange_error(sentences: Sequence[Sentence], condition: Condition, rng: ran
         place = rng.choice(places)
         sentence = corrected[place]
         kind = FACT_KINDS[sentence.kind]
-        values = draw_rare_mistake(kind, condition, cautions, table, rng)
-        values = values or draw_common_mistake(kind, condition, table, rng)
+        values = draw_rare_mistake(kind, condition, cautions, rng)
+        values = values or draw_common_mistake(kind, condition, rng)
         if values not in stated:
             planted = Sentence(sentence.kind, values, sentence.wording)
             return (*corrected[:place], planted, *corrected[place + 1 :])
@@ -85,13 +83,13 @@ def exchange_error_in_place(
 
     None where no sentence is wrong, or where the table has no other error of that kind.
     """
-    table, cautions = medical_table(), _cautions(sentences)
+    cautions = _cautions(sentences)
     place = next((place for place, item in enumerate(sentences) if _is_wrong(item, condition, cautions)), None)
     if place is None:
         return None
     wrong = sentences[place]
     for _ in range(_ATTEMPTS):
-        values = draw_rare_mistake(FACT_KINDS[wrong.kind], condition, cautions, table, rng)
+        values = draw_rare_mistake(FACT_KINDS[wrong.kind], condition, cautions, rng)
         if values not in (None, wrong.values):
             return place, Sentence(wrong.kind, values, wrong.wording)
     return None
@@ -104,13 +102,13 @@ def exchange_right_fact(
 
     None where the note states nothing for which the table knows another answer.
     """
-    table, cautions = medical_table(), _cautions(sentences)
+    cautions = _cautions(sentences)
     places = [place for place, item in enumerate(sentences) if item.kind in FACT_KINDS]
     for place in rng.sample(places, len(places)):
         fact = sentences[place]
-        if rule_on_fact(fact, condition, cautions, table).standing is Standing.RIGHT:
+        if rule_on_fact(fact, condition, cautions).standing is Standing.RIGHT:
             for _ in range(_ATTEMPTS):
-                values = draw_right(FACT_KINDS[fact.kind], condition, cautions, table, rng)
+                values = draw_right(FACT_KINDS[fact.kind], condition, cautions, rng)
                 if values != fact.values:
                     return place, Sentence(fact.kind, values, fact.wording)
     return None
@@ -159,9 +157,9 @@ def _other_details(sentence: Sentence) -> list[tuple[str, list[str]]]:
 def _is_wrong(sentence: Sentence, condition: Condition, cautions: Collection[str]) -> bool:
     if sentence.kind not in FACT_KINDS:
         return False
-    return rule_on_fact(sentence, condition, cautions, medical_table()).standing is Standing.WRONG
+    return rule_on_fact(sentence, condition, cautions).standing is Standing.WRONG
 
 
 def _cautions(sentences: Sequence[Sentence]) -> frozenset[str]:
     backgrounds = [sentence.fact for sentence in sentences if sentence.kind is SentenceKind.BACKGROUND]
-    return cautions_of(backgrounds, medical_table())
+    return cautions_of(backgrounds)

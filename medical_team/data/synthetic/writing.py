@@ -18,7 +18,7 @@ from .cases import DIASTOLIC, PULSES, SYSTOLIC, TEMPERATURES, SyntheticCase, syn
 from .facts import dose_text, wrong_doses
 from .language import WORDINGS, Sentence, render_sentence
 from .reader import slot_phrases
-from .table import MedicalTable, Sex, medical_table
+from .table import Sex, medical_table
 
 _SLOT = re.compile(r"\{\w+\}")
 
@@ -81,23 +81,23 @@ def _numbered(sentences: Sequence[Sentence], sex: Sex) -> str:
 
 def several_words() -> list[str]:
     """What stands in the slots of sentences and is longer than a word, the longest first."""
-    phrases = {phrase for phrases in slot_phrases(medical_table()).values() for phrase in phrases if " " in phrase}
+    phrases = {phrase for phrases in slot_phrases().values() for phrase in phrases if " " in phrase}
     return sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
 
 
 def written_texts() -> Iterator[str]:
     """Texts that together hold every word, number and mark of the language, in each way in which it is written."""
-    table = medical_table()
     # A digit for each slot: marks such as "/min" and "-year-old" stand behind numbers, without a space.
     wordings = (_SLOT.sub("0", wording) for wordings in WORDINGS.values() for wording in wordings)
-    for text in chain(wordings, chain.from_iterable(slot_phrases(table).values()), ("an",)):
+    for text in chain(wordings, chain.from_iterable(slot_phrases().values()), ("an",)):
         yield text
         yield text[:1].upper() + text[1:]
-    yield from _numbers(table)
+    yield from _numbers()
     yield from (f"0/{pressure}" for pressure in DIASTOLIC)
 
 
-def _numbers(table: MedicalTable) -> Iterator[str]:
+def _numbers() -> Iterator[str]:
+    table = medical_table()
     for condition in table.conditions.values():
         _, shortest, longest = condition.onset
         lowest, highest = condition.ages
