@@ -123,8 +123,7 @@ async def no_json(service: Service, request: Request) -> None:
 async def broken_off(service: Service, request: Request) -> None:
     """Half of what was announced, then nothing."""
     _, writer = await asyncio.open_connection(*service.address)
-    head = f"POST /judge HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(request.body)}\r\n\r\n"
-    writer.write(head.encode() + request.body[: len(request.body) // 2])
+    writer.write(head_of(request) + request.body[: len(request.body) // 2])
     with suppress(OSError):
         await writer.drain()
     writer.close()
@@ -133,11 +132,15 @@ async def broken_off(service: Service, request: Request) -> None:
 async def unread(service: Service, request: Request) -> None:
     """A whole question whose asker is gone before the reply."""
     _, writer = await asyncio.open_connection(*service.address)
-    head = f"POST /judge HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(request.body)}\r\n\r\n"
-    writer.write(head.encode() + request.body)
+    writer.write(head_of(request) + request.body)
     with suppress(OSError):
         await writer.drain()
     writer.transport.abort()
+
+
+def head_of(request: Request) -> bytes:
+    lines = ("POST /judge HTTP/1.1", "Host: localhost", "Content-Type: application/json")
+    return "\r\n".join((*lines, f"Content-Length: {len(request.body)}", "", "")).encode()
 
 
 BAD = {"no JSON": no_json, "broken off": broken_off, "unread": unread}

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -156,7 +157,6 @@ class ModelJudge:
         self._scorer = scorer
         self._config = config or JudgeConfig()
         self._pairs = pairs
-        self._index: PairIndex | None = None
         self._cache = cache
 
     def rule(self, queries: Sequence[JudgeQuery]) -> Mapping[str, Ruling]:
@@ -179,10 +179,12 @@ class ModelJudge:
     def _subject(self, query: JudgeQuery) -> _Subject:
         if query.pair is not None or len(query.note) > MAX_CHARACTERS:
             return _Subject(query.note, query.pair)
-        if self._index is None:
-            self._index = PairIndex(self._pairs)
         candidates = self._index.candidates(query.note)
         return _Subject(query.note, candidates[0] if len(candidates) == 1 else None)
+
+    @cached_property
+    def _index(self) -> PairIndex:
+        return PairIndex(self._pairs)
 
     def _key(self, subject: _Subject) -> str:
         # pair content only: a case that was numbered anew is the same case

@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ..records import JudgeFailure, NotePair, Ruling, Source
 from ..text_repair import repair_mojibake
@@ -119,7 +119,6 @@ class ReferenceJudge:
         self._worlds = dict(worlds or {})
         # Notes of a closed world are decided without their pair, and there may be many.
         self._pairs = [pair for pair in pairs if pair.source not in self._worlds]
-        self._index: PairIndex | None = None
         self._case_of = lru_cache(maxsize=_CASES_KEPT)(Case.of)
         self._kept_find = lru_cache(maxsize=_FINDINGS_KEPT)(self._find_surely)
 
@@ -141,7 +140,7 @@ class ReferenceJudge:
             return self._find_in(note, pair)
         if len(note) > MAX_CHARACTERS:
             return Finding(None, f"the note is longer than {MAX_CHARACTERS} characters", is_failure=True)
-        candidates = self._lookup().candidates(note)
+        candidates = self._index.candidates(note)
         if not candidates:
             return self._find_without_pair(note)
         findings = [self._find_in(note, candidate) for candidate in candidates]
@@ -170,10 +169,9 @@ class ReferenceJudge:
                 return finding
         return Finding(None, f"can't tell: the note is clearly nearest to none of the {len(self._pairs)} known cases")
 
-    def _lookup(self) -> PairIndex:
-        if self._index is None:
-            self._index = PairIndex(self._pairs)
-        return self._index
+    @cached_property
+    def _index(self) -> PairIndex:
+        return PairIndex(self._pairs)
 
 
 class HybridJudge:

@@ -120,12 +120,10 @@ class Gate:
                 raise HTTPException(401, "the bearer token is missing or wrong", {"WWW-Authenticate": "Bearer"})
         if scope["method"] == "POST":
             _check_kind(headers)
-        declared = headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._settings.max_body_bytes:
-            raise self._too_large()
 
     async def _body(self, receive: Receive) -> bytes:
         body = bytearray()
+        limit = self._settings.max_body_bytes
         try:
             async with asyncio.timeout(self._settings.body_seconds):
                 while True:
@@ -133,17 +131,13 @@ class Gate:
                     if message["type"] == "http.disconnect":
                         raise HTTPException(400, "the client went away in the middle of its request")
                     body += message.get("body", b"")
-                    if len(body) > self._settings.max_body_bytes:
-                        raise self._too_large()
+                    if len(body) > limit:
+                        raise HTTPException(413, f"the body is larger than {limit} bytes: send fewer queries at once")
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError:
             seconds = self._settings.body_seconds
             raise HTTPException(408, f"the request took more than {seconds:g} seconds to arrive") from None
-
-    def _too_large(self) -> HTTPException:
-        limit = self._settings.max_body_bytes
-        return HTTPException(413, f"the body is larger than {limit} bytes: send fewer queries at once")
 
 
 def _check_kind(headers: Headers) -> None:

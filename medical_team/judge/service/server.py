@@ -78,7 +78,7 @@ class JudgeService:
         if self._failure is not None:
             reason = f"{type(self._failure).__name__}: {self._failure}"
             raise JudgeError(f"the judge {self._served.model} can't be loaded: {reason}") from self._failure
-        self._notify("Every accepted game was answered; the judge has ended.")
+        self._notify("The judge has ended.")
 
     def stop(self) -> None:
         """End from another thread, as SIGTERM does."""
