@@ -31,7 +31,7 @@ from pydantic import (
 
 from ..jsonl import validation_problems
 from ..parsing import parse_reply, parse_verdict
-from ..records import DataType, JudgeFailure, Labels, NotePair, Ruling, Verdict
+from ..records import DataType, JudgeFailure, Labels, NotePair, Ruling, Source, Verdict
 from ..text_repair import whole_text
 from .protocol import JudgeQuery, failure_of
 
@@ -62,6 +62,8 @@ class WirePair(NotePair):
     """The case a note was made from, as it travels: its source is a text, and further fields are ignored."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = {}
+
+    source: Source
 
 
 class WireQuery(BaseModel):
