@@ -123,14 +123,20 @@ class GatheringJudge:
                 self._waiting.remove(call)
 
     async def _work(self) -> None:
-        while batch := self._next_batch():
-            queries = [replace(call.queries[place], game_id=str(number)) for number, (call, place) in enumerate(batch)]
-            started = time.perf_counter()
-            rulings = await self._threads.run(lambda queries=queries: rule_each(self._judge, queries))
-            self._on_batch(rulings, time.perf_counter() - started)
-            for (call, place), ruling in zip(batch, rulings, strict=True):
-                call.add(place, ruling)
-        self._working -= 1
+        try:
+            while batch := self._next_batch():
+                await self._rule(batch)
+        finally:
+            # Also where the loop ends in the middle: another one may use this judge.
+            self._working -= 1
+
+    async def _rule(self, batch: Sequence[tuple[_Call, int]]) -> None:
+        queries = [replace(call.queries[place], game_id=str(number)) for number, (call, place) in enumerate(batch)]
+        started = time.perf_counter()
+        rulings = await self._threads.run(lambda: rule_each(self._judge, queries))
+        self._on_batch(rulings, time.perf_counter() - started)
+        for (call, place), ruling in zip(batch, rulings, strict=True):
+            call.add(place, ruling)
 
     def _next_batch(self) -> list[tuple[_Call, int]]:
         batch: list[tuple[_Call, int]] = []

@@ -155,6 +155,18 @@ def test_a_judge_that_was_idle_is_asked_again(judge: WordJudge) -> None:
     assert [reasons(rulings) for rulings in asyncio.run(ask())] == [["one"], ["two"], ["three"]]
 
 
+def test_a_judge_goes_on_after_a_loop_that_ended_in_the_middle(judge: WordJudge) -> None:
+    gathering = GatheringJudge(judge)
+
+    async def leave() -> None:
+        await held(judge, gathering)
+
+    asyncio.run(leave())
+    judge.gate.set()
+
+    assert reasons(asyncio.run(gathering.rule_in_order(queries("second")))) == ["second"]
+
+
 def test_a_judge_at_work_holds_no_event_loop_up(judge: WordJudge) -> None:
     async def ask() -> None:
         first = await held(judge, GatheringJudge(judge))
