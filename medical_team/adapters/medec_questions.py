@@ -81,7 +81,7 @@ def medec_task(
         raise UsageError(f"max_tokens is {max_tokens}, expected at least 1")
     if task == "three-part":
         return ThreePartTask(thinking, max_tokens or MAX_TOKENS["three-part", thinking])
-    return AssessorTask(style, thinking, max_tokens or MAX_TOKENS["assessor", thinking])
+    return AssessorTask(thinking, max_tokens or MAX_TOKENS["assessor", thinking], style=style)
 
 
 def medec_texts(path: object, *, texts: int | None = None, seed: int = DEFAULT_SEED) -> list[MedecText]:

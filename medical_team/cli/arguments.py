@@ -1,4 +1,4 @@
-"""What the commands share: reading arguments, and loading the model of a judge that they name; writing prose for a
+"""What the commands share: reading arguments, and loading the models that they name; writing prose for a
 person, no wider than the window; and what a command needs of its process: streams that take any text, and a home for
 caches."""
 
@@ -11,16 +11,22 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, MutableMapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, Annotated, TypeVar
 
 import tyro
 
 from ..callbacks import Notify, Progress
-from ..config import JudgeConfig
+from ..config import Device, JudgeConfig, Precision, RolloutConfig, RolloutEngine
 from ..errors import MissingDependencyError, UsageError
 from ..judge.questions import AnswerScorer
 from ..terminal_text import folded
+
+if TYPE_CHECKING:
+    from ..evaluation.model_choice import ModelChoice
+    from ..game.rollout import Rollout
 
 
 def say(text: str, stream: IO[str] | None = None) -> None:
@@ -183,6 +189,50 @@ def load_scorer(config: JudgeConfig, notify: Notify) -> AnswerScorer:
             raise MissingDependencyError(library, "train") from error
         raise
     return load_answer_scorer(config, notify)
+
+
+@dataclass(frozen=True)
+class SpeakingOptions:
+    """How models that only speak are loaded."""
+
+    device: Device = "auto"
+    """Where models that are loaded here compute."""
+    precision: Precision = "auto"
+    """What they compute in."""
+    engine: RolloutEngine = "auto"
+    """What draws their replies, chosen as rollout.engine of a run: vllm (docs/vllm.md) or transformers."""
+    prompt_date: date | None = None
+    """The day that a chat template is told which asks for one, e.g. 2026-03-05; without it that of each model's run,
+    else today."""
+
+    def day_of(self, choice: ModelChoice, saved: str | None) -> date:
+        """The day that the chat template of ``choice`` is told; an evaluation that goes on keeps its own, ``saved``."""
+        return self.prompt_date or (date.fromisoformat(saved) if saved else choice.day)
+
+    def rollout(self, choice: ModelChoice, config: RolloutConfig, day: date) -> Rollout:
+        """Load ``choice``.
+
+        Raises:
+            PolicyError: it can't be loaded or used.
+            VllmUnavailableError: vLLM is asked for, and is not installed or doesn't start with this model.
+        """
+        # Imported here, so that a served model needs no torch.
+        from ..policy.rollout_engines import local_rollout
+
+        remark(f"Loading {choice.label} ...")
+        return local_rollout(
+            choice.location,
+            config,
+            device=self.device,
+            precision=self.precision,
+            engine=self.engine,
+            day=day,
+            notify=remark,
+        )
+
+
+Speaking = Annotated[SpeakingOptions, tyro.conf.OmitArgPrefixes]
+"""The options, without a name of their own before theirs."""
 
 
 def remark(text: str) -> None:

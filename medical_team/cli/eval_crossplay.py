@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import tyro
 
-from ..config import Device, JudgeConfig, Precision, RolloutEngine
+from ..config import JudgeConfig
 from ..data.load import load_records
 from ..errors import UsageError
 from ..evaluation.crossplay import Crossplay, Rating, crossplay, heatmap, named_games, play_all
+from ..evaluation.folders import as_json, finished, played_beside, saved_setting
 from ..evaluation.model_choice import ModelChoice, check_heldout, choose_model, choose_player, start_of
-from ..evaluation.model_games import PlayedSoFar, Player, game_specs, refuse_occupied
+from ..evaluation.model_games import Player, game_specs
 from ..evaluation.tables import figure, table
 from ..files import atomic_folder
-from ..jsonl import from_line, lines_sha256, write_jsonl
+from ..jsonl import lines_sha256, write_jsonl
 from ..judge.protocol import Judge
 from ..judging import make_judge
-from ..policy.rollout_engines import local_rollout
 from ..records import GameSpec
 from ..runs.folder import RunFolder
-from .arguments import load_scorer, parse, remark, say, with_judge_spelled_out
+from .arguments import Speaking, SpeakingOptions, load_scorer, parse, remark, say, with_judge_spelled_out
 
 _FORMAT = 1
 _RESULT = "crossplay.json"
@@ -61,14 +60,7 @@ class CrossplayArguments:
     """Decides the notes, the attackers' replies and the intervals."""
     keep_training_notes: bool = False
     """Play also with notes that a run was trained on."""
-    device: Device = "auto"
-    """Where the models compute."""
-    precision: Precision = "auto"
-    """What the models compute in."""
-    engine: RolloutEngine = "auto"
-    """What draws their replies, chosen as rollout.engine of a run: vllm (docs/vllm.md) or transformers."""
-    prompt_date: date | None = None
-    """The day that a chat template is told which asks for one, e.g. 2026-03-05; without it that of each model's run."""
+    speaking: Speaking = field(default_factory=SpeakingOptions)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
 
 
@@ -84,9 +76,6 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     chosen = parse(CrossplayArguments, "eval crossplay", with_judge_spelled_out(arguments))
     entrants = _entrants(chosen)
-    result_file = chosen.output / _RESULT
-    if not result_file.is_file():
-        refuse_occupied(chosen.output)
     guests = _guests(chosen, entrants)
     players = {**entrants, **guests}
     records = load_records(str(chosen.data))
@@ -94,7 +83,8 @@ def main(arguments: Sequence[str]) -> int:
     for entrant in players.values():
         check_heldout([spec.pair for spec in specs], entrant.rules, is_kept=chosen.keep_training_notes)
     judge = make_judge(chosen.judge, [record.pair for record in records], remark, load_scorer)
-    days = {name: _day(name, entrant, chosen) for name, entrant in players.items()}
+    saved: dict[str, str] = saved_setting(chosen.output, _RESULT, "prompt_dates") or {}
+    days = {name: chosen.speaking.day_of(entrant.rules, saved.get(name)) for name, entrant in players.items()}
     settings: dict[str, object] = {
         "format": _FORMAT,
         "judge": judge.name,
@@ -103,30 +93,18 @@ def main(arguments: Sequence[str]) -> int:
         "seed": chosen.seed,
         "prompt_dates": {name: day.isoformat() for name, day in days.items()},
         "records_sha256": lines_sha256(records),
-        "device": chosen.device,
-        "precision": chosen.precision,
-        "engine": chosen.engine,
+        "device": chosen.speaking.device,
+        "precision": chosen.speaking.precision,
+        "engine": chosen.speaking.engine,
         "guests": list(guests),
         "players": {name: _identity(entrant) for name, entrant in players.items()},
     }
-    result = _finished(chosen.output, settings) if result_file.is_file() else None
+    result = finished(chosen.output, _RESULT, settings, Crossplay)
     if result is None:
         result = _played(chosen, players, days, specs, judge, settings, list(guests))
     say(_report(result))
     say(f"\nThe matrix, its picture and all games are in {chosen.output}\n")
     return 0
-
-
-def _finished(path: Path, settings: Mapping[str, object]) -> Crossplay:
-    """What the same command wrote into ``path``, and was stopped when it stood."""
-    try:
-        content: dict[str, object] = json.loads((path / _RESULT).read_bytes())
-        if content.pop("settings") == json.loads(json.dumps(settings)):
-            PlayedSoFar.clear_beside(path)
-            return from_line(json.dumps(content), Crossplay)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is there and can't be read ({error}): name a new or empty folder with -o") from error
-    raise UsageError(f"{path} is there already: name a new or empty folder with -o")
 
 
 def _played(
@@ -140,7 +118,7 @@ def _played(
 ) -> Crossplay:
     """Play, or go on, and write the folder."""
     names = [name for name in players if name not in guests]
-    with PlayedSoFar.beside(chosen.output, settings) as so_far:
+    with played_beside(chosen.output, settings) as so_far:
         played = play_all(
             names,
             lambda name: _player(name, players[name], days[name], chosen),
@@ -154,8 +132,7 @@ def _played(
         result = crossplay(names, played, seed=chosen.seed, guests=guests)
         with atomic_folder(chosen.output, replace=False, within=so_far.path) as folder:
             content = {"settings": settings, **dataclasses.asdict(result)}
-            text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-            (folder / _RESULT).write_text(f"{text}\n", encoding="utf-8")
+            (folder / _RESULT).write_text(as_json(content), encoding="utf-8")
             (folder / "crossplay.svg").write_text(heatmap(result), encoding="utf-8")
             write_jsonl(folder / "games.jsonl", named_games(played))
     return result
@@ -206,30 +183,7 @@ def _free_name(label: str, taken: dict[str, _Entrant]) -> str:
 
 def _player(name: str, entrant: _Entrant, day: date, chosen: CrossplayArguments) -> Player:
     game, config = entrant.rules.rules
-    rollout = local_rollout(
-        entrant.choice.location,
-        config,
-        device=chosen.device,
-        precision=chosen.precision,
-        engine=chosen.engine,
-        day=day,
-        notify=remark,
-    )
-    return Player(name, rollout, game, config)
-
-
-def _day(name: str, entrant: _Entrant, chosen: CrossplayArguments) -> date:
-    """The day that the chat template is told; a cross-play that is done or goes on keeps its own."""
-    saved = _saved_days(chosen.output).get(name)
-    return chosen.prompt_date or (date.fromisoformat(saved) if saved else entrant.rules.day)
-
-
-def _saved_days(path: Path) -> dict[str, str]:
-    try:
-        days = json.loads((path / _RESULT).read_bytes())["settings"]["prompt_dates"]
-    except (OSError, ValueError, LookupError, TypeError):
-        days = PlayedSoFar.setting_beside(path, "prompt_dates")
-    return cast("dict[str, str]", days) if isinstance(days, dict) else {}
+    return Player(name, chosen.speaking.rollout(entrant.choice, config, day), game, config)
 
 
 def _report(result: Crossplay) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -13,21 +12,20 @@ from typing import Annotated
 import tyro
 
 from .. import __version__
-from ..config import Device, JudgeConfig, Precision, PromptStyle, RolloutEngine
+from ..config import JudgeConfig, PromptStyle
 from ..data.load import load_records
 from ..errors import UsageError
+from ..evaluation.folders import name_of_folder, played_beside, saved_setting
 from ..evaluation.model_choice import ModelChoice, check_heldout, choose_player, identity_of
 from ..evaluation.model_games import (
     FORMAT,
-    SETTINGS,
+    METRICS,
     GamesSettings,
     ModelGames,
-    PlayedSoFar,
     Player,
     finished_games,
     game_specs,
     play_model_games,
-    read_games,
     write_games,
 )
 from ..evaluation.tables import figure, interval_text, table
@@ -36,8 +34,7 @@ from ..jsonl import lines_sha256
 from ..judging import make_judge
 from ..metrics.statistics import Figure
 from ..policy.embeddings import TextEmbedder
-from ..policy.rollout_engines import local_rollout
-from .arguments import load_scorer, parse, remark, say, with_judge_spelled_out
+from .arguments import Speaking, SpeakingOptions, load_scorer, parse, remark, say, with_judge_spelled_out
 
 
 @dataclass(frozen=True)
@@ -66,15 +63,7 @@ class GamesArguments:
     """Also tell how alike the attackers' revisions are to this model, e.g. sentence-transformers/all-MiniLM-L6-v2."""
     keep_training_notes: bool = False
     """Play also with notes that a model's run was trained on."""
-    device: Device = "auto"
-    """Where the models compute."""
-    precision: Precision = "auto"
-    """What the models compute in."""
-    engine: RolloutEngine = "auto"
-    """What draws their replies, chosen as rollout.engine of a run: vllm (docs/vllm.md) or transformers."""
-    prompt_date: date | None = None
-    """The day that a chat template is told which asks for one, e.g. 2026-03-05; without it that of each model's run,
-    else today."""
+    speaking: Speaking = field(default_factory=SpeakingOptions)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
 
 
@@ -109,20 +98,23 @@ def main(arguments: Sequence[str]) -> int:
             prompt_style=chosen.prompt_style,
         )
 
-    days = [_day(choice, chosen, folder) for choice, folder in zip(choices, folders, strict=True)]
+    days = [
+        chosen.speaking.day_of(choice, saved_setting(folder, METRICS, "prompt_date"))
+        for choice, folder in zip(choices, folders, strict=True)
+    ]
     settings = list(map(settings_of, choices, days))
     similarity_name = f"embedding_similarity ({chosen.embedding_model})"
     wanted = () if chosen.embedding_model is None else (similarity_name,)
     done = [finished_games(folder, each, wanted) for folder, each in zip(folders, settings, strict=True)]
     is_playing = None in done
-    opponent = (
-        None if opponent_choice is None or not is_playing else _player(opponent_choice, chosen, opponent_choice.day)
-    )
+    opponent = None
+    if opponent_choice is not None and is_playing:
+        opponent = _player(opponent_choice, chosen, chosen.speaking.day_of(opponent_choice, None))
     embedder = _embedder(chosen) if is_playing else None
     played: list[tuple[str, ModelGames]] = []
     for choice, day, folder, each, result in zip(choices, days, folders, settings, done, strict=True):
         if result is None:
-            with PlayedSoFar.beside(folder, _decisive(each, choice, opponent_choice, chosen)) as so_far:
+            with played_beside(folder, _decisive(each, choice, opponent_choice, chosen)) as so_far:
                 player = _player(choice, chosen, day)
                 result = play_model_games(
                     specs, player, opponent, judge, seed=chosen.seed, so_far=so_far, on_progress=remark
@@ -140,7 +132,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _folders(output: Path, choices: Sequence[ModelChoice]) -> list[Path]:
-    names = [re.sub(r"[^A-Za-z0-9._-]+", "-", choice.label).strip("-.") or "model" for choice in choices]
+    names = [name_of_folder(choice.label) for choice in choices]
     return [
         output / name if names.count(name) == 1 else output / f"{name}-{index + 1}" for index, name in enumerate(names)
     ]
@@ -159,7 +151,8 @@ def _decisive(
     """All that decides what is said in the games of ``choice``."""
     decisive = dataclasses.asdict(settings)
     del decisive["package_version"]
-    decisive |= {"device": chosen.device, "precision": chosen.precision, "engine": chosen.engine}
+    speaking = chosen.speaking
+    decisive |= {"device": speaking.device, "precision": speaking.precision, "engine": speaking.engine}
     for role, player in (("model", choice), ("opponent", opponent)):
         if player is not None:
             game, rollout = _rules(player, chosen)
@@ -171,32 +164,13 @@ def _decisive(
 
 def _player(choice: ModelChoice, chosen: GamesArguments, day: date) -> Player:
     game, config = _rules(choice, chosen)
-    remark(f"Loading {choice.label} ...")
-    rollout = local_rollout(
-        choice.location,
-        config,
-        device=chosen.device,
-        precision=chosen.precision,
-        engine=chosen.engine,
-        day=chosen.prompt_date or day,
-        notify=remark,
-    )
-    return Player(choice.label, rollout, game, config)
-
-
-def _day(choice: ModelChoice, chosen: GamesArguments, folder: Path) -> date:
-    """The day that the chat template is told; an evaluation that goes on keeps its own."""
-    if chosen.prompt_date is not None:
-        return chosen.prompt_date
-    is_done = (folder / SETTINGS).is_file()
-    saved = read_games(folder).settings.prompt_date if is_done else PlayedSoFar.setting_beside(folder, "prompt_date")
-    return date.fromisoformat(saved) if saved else choice.day
+    return Player(choice.label, chosen.speaking.rollout(choice, config, day), game, config)
 
 
 def _embedder(chosen: GamesArguments) -> TextEmbedder | None:
     if chosen.embedding_model is None:
         return None
-    return TextEmbedder(chosen.embedding_model, device=chosen.device, notify=remark)
+    return TextEmbedder(chosen.embedding_model, device=chosen.speaking.device, notify=remark)
 
 
 def _report(played: Sequence[tuple[str, ModelGames]]) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from .. import __version__
-from ..chat_template import day_of
-from ..config import Device, Precision, PromptStyle, RolloutConfig, RolloutEngine
+from ..config import PromptStyle, RolloutConfig
 from ..errors import UsageError
 from ..evaluation.endpoint import EndpointRollout
-from ..evaluation.medec import FORMAT, EvaluationFolder, EvaluationSettings, medec_report, predict
+from ..evaluation.folders import name_of_folder, saved_setting
+from ..evaluation.medec import FORMAT, SETTINGS, EvaluationFolder, EvaluationSettings, medec_report, predict
 from ..evaluation.medec_metrics import medec_metrics
 from ..evaluation.medec_texts import Examples, MedecFile, MedecText, choose_examples, choose_texts, load_medec
 from ..evaluation.model_choice import (
@@ -33,7 +31,7 @@ from ..game.rollout import Rollout
 from ..game_config import Assessor
 from ..network.proxies import privacy_warning
 from ..openai_chat import ChatClient
-from .arguments import parse, remark, say
+from .arguments import Speaking, SpeakingOptions, parse, remark, say
 
 _DEFAULT_TEMPERATURE = 0.7
 _MAX_PROMPT_TOKENS = 32768
@@ -83,15 +81,7 @@ class MedecArguments:
     """Longest reply; without it as in the model's run, else by the task."""
     training_texts: TrainingTexts = "refuse"
     """What to do if the model's run was trained on texts of this file, or on twins of them."""
-    prompt_date: date | None = None
-    """The day that a chat template is told which asks for one, e.g. 2026-03-05; without it that of the model's run,
-    else today. A served model's template is the server's matter."""
-    device: Device = "auto"
-    """Where a local model computes."""
-    precision: Precision = "auto"
-    """What a local model computes in."""
-    engine: RolloutEngine = "auto"
-    """What draws its replies, chosen as rollout.engine of a run: vllm (docs/vllm.md) or transformers."""
+    speaking: Speaking = field(default_factory=SpeakingOptions)
     batch_size: int = 16
     """Replies of a local model drawn together; a matter of memory."""
     concurrency: int = 16
@@ -113,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
     settings = _settings(chosen, model, medec, checked, task, examples)
     path = chosen.output or _default_folder(settings)
     settings = replace(settings, prompt_date=_prompt_date(chosen, model, path))
-    folder = EvaluationFolder.create_or_resume(path, settings)
+    folder = EvaluationFolder(path, settings)
     with folder.locked():
         predictions = _predictions(chosen, model, checked.texts, task, folder)
         is_sentence_baseline = model.is_baseline and model.location not in FLAG_BASELINES
@@ -172,7 +162,7 @@ def _task(chosen: MedecArguments, model: ModelChoice, examples: Examples) -> Tas
     if chosen.max_tokens is None and model.run and (is_thinking, asked) == (game.thinking, game.assessor):
         max_tokens = rollout.max_verdict_tokens
     style = chosen.prompt_style or game.prompt_style
-    return AssessorTask(style, is_thinking, max_tokens, examples.texts, asked=asked)
+    return AssessorTask(is_thinking, max_tokens, examples.texts, style=style, asked=asked)
 
 
 def _temperature(chosen: MedecArguments) -> float | None:
@@ -204,9 +194,9 @@ def _settings(
         temperature=_temperature(chosen),
         seed=chosen.seed,
         max_tokens=task.max_tokens,
-        device=chosen.device,
-        precision=chosen.precision,
-        engine=chosen.engine,
+        device=chosen.speaking.device,
+        precision=chosen.speaking.precision,
+        engine=chosen.speaking.engine,
         data_file=medec.name,
         data_sha256=medec.sha256,
         texts=len(checked.texts),
@@ -222,20 +212,16 @@ def _more_than_a_verdict(task: Task) -> Assessor | None:
 
 def _prompt_date(chosen: MedecArguments, model: ModelChoice, path: Path) -> str | None:
     """The day that the chat template is told; an evaluation that goes on keeps its own."""
-    if model.url is not None or model.is_baseline:
-        if chosen.prompt_date is not None:
-            raise UsageError("--prompt-date is for a model that is loaded here: leave it out")
-        return None
-    if chosen.prompt_date is not None:
-        return chosen.prompt_date.isoformat()
-    saved = EvaluationFolder.saved_prompt_date(path)
-    return saved or model.day.isoformat()
+    if model.url is None and not model.is_baseline:
+        return chosen.speaking.day_of(model, saved_setting(path, SETTINGS, "prompt_date")).isoformat()
+    if chosen.speaking.prompt_date is not None:
+        raise UsageError("--prompt-date is for a model that is loaded here: leave it out")
+    return None
 
 
 def _default_folder(settings: EvaluationSettings) -> Path:
     asked = f"-{settings.assessor}" if settings.assessor else ""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{settings.model.label}-{settings.task}{asked}").strip("-.")
-    return Path("evaluations") / name
+    return Path("evaluations") / name_of_folder(f"{settings.model.label}-{settings.task}{asked}")
 
 
 def _predictions(
@@ -263,25 +249,13 @@ def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSet
         if warning := privacy_warning(model.url, sent="the texts", receiver="the model"):
             remark(f"warning: {warning}")
         return EndpointRollout(client, temperature)
-    # Imported here, so that a served model needs no torch.
-    from ..policy.rollout_engines import local_rollout
-
     rollout = RolloutConfig(
         temperature=temperature,
         max_prompt_tokens=_MAX_PROMPT_TOKENS,
         max_verdict_tokens=settings.max_tokens,
         batch_size=chosen.batch_size,
     )
-    remark(f"Loading {model.label} ...")
-    return local_rollout(
-        model.location,
-        rollout,
-        device=chosen.device,
-        precision=chosen.precision,
-        engine=chosen.engine,
-        day=model.day if settings.prompt_date is None else day_of(settings.prompt_date),
-        notify=remark,
-    )
+    return chosen.speaking.rollout(model, rollout, chosen.speaking.day_of(model, settings.prompt_date))
 
 
 def _tell_progress(done: int, total: int) -> None:

@@ -4,7 +4,6 @@ evaluation lies, and its text for a person: what was run, and the figures beside
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,15 +15,15 @@ from pydantic import ValidationError
 from ..callbacks import Progress
 from ..config import PromptStyle
 from ..errors import DataError, UsageError
-from ..files import atomic_text, cannot_write, is_leftover, remove_leftovers
+from ..files import atomic_text, is_leftover
 from ..game.rollout import PromptTooLong, Reply, Rollout
 from ..game_config import Assessor
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems
 from ..metrics.statistics import CONFIDENCE, Figure
 from ..records import Closed
 from ..runs.append import append_lines
-from ..runs.lock import exclusive_lock
 from ..seeds import derive_seed
+from .folders import LOCK, as_json, working_in
 from .medec_metrics import MedecMetrics
 from .medec_texts import MedecText
 from .model_choice import ModelIdentity
@@ -35,13 +34,10 @@ from .tasks import Task, TaskName
 
 FORMAT = 1
 
-_SETTINGS = "evaluation.json"
+SETTINGS = "evaluation.json"
 _PREDICTIONS = "predictions.jsonl"
 _SUBMISSION = "submission.txt"
 _METRICS = "metrics.json"
-_LOCK = "lock"
-
-_MAY_DIFFER = frozenset({"package_version"})
 
 
 @dataclass(frozen=True)
@@ -91,66 +87,37 @@ class EvaluationFolder:
         self.settings = settings
 
     @classmethod
-    def create_or_resume(cls, path: Path, settings: EvaluationSettings) -> EvaluationFolder:
-        """The evaluation at ``path``, which is made where there is none.
-
-        Raises:
-            UsageError: another evaluation lies there; what differs is named.
-            RunFolderError: another process begins one there.
-            OutputError: the folder can't be written.
-        """
-        if (path / _SETTINGS).exists():
-            existing = cls.open(path)
-            _refuse_other(path, existing.settings, settings)
-            return existing
-        if path.exists() and (not path.is_dir() or not all(map(_is_from_the_beginning, path.iterdir()))):
-            raise UsageError(f"{path} is there and is no evaluation: name a new or empty folder with -o")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        with exclusive_lock(path / _LOCK):
-            # Another process may have begun another evaluation since.
-            if not (path / _SETTINGS).exists():
-                with atomic_text(path / _SETTINGS) as file:
-                    file.write(json.dumps(dataclasses.asdict(settings), ensure_ascii=False, indent=2) + "\n")
-        return cls.create_or_resume(path, settings)
-
-    @classmethod
     def open(cls, path: Path) -> EvaluationFolder:
         """The evaluation at ``path``.
 
         Raises:
             DataError: there is none, or it is damaged.
         """
-        file = path / _SETTINGS
+        file = path / SETTINGS
         try:
             return cls(path, from_line(file.read_bytes(), EvaluationSettings))
         except OSError as error:
-            problem = f"it has no readable {_SETTINGS}; `medical-team eval medec` makes such a folder"
+            problem = f"it has no readable {SETTINGS}; `medical-team eval medec` makes such a folder"
             raise DataError(f"{path} is no evaluation:", [problem]) from error
         except ValidationError as error:
             raise DataError(f"{file} is damaged or of another version:", validation_problems(error)) from error
 
-    @classmethod
-    def saved_prompt_date(cls, path: Path) -> str | None:
-        """The day with which the evaluation at ``path`` goes on; None where there is none.
-
-        Raises:
-            DataError: it is damaged.
-        """
-        return cls.open(path).settings.prompt_date if (path / _SETTINGS).is_file() else None
-
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Work in this folder alone, and take off a line and remove files that a killed process left half-written.
+        """Work in this folder alone, which is made where there is none, and take off a line and remove files that a
+        killed process left half-written.
 
         Raises:
+            UsageError: another evaluation lies there, what differs is named; or something else.
             RunFolderError: another process works here; it is named.
             DataError: the predictions can't be read.
+            OutputError: the folder can't be written.
         """
-        with exclusive_lock(self.path / _LOCK):
-            remove_leftovers(self.path, "|".join(map(re.escape, (_SETTINGS, _PREDICTIONS, _SUBMISSION, _METRICS))))
+        is_begun = not self.path.exists() or (self.path / SETTINGS).exists()
+        if not is_begun and not (self.path.is_dir() and all(map(_is_from_the_beginning, self.path.iterdir()))):
+            raise UsageError(f"{self.path} is there and is no evaluation: name a new or empty folder with -o")
+        written = "|".join(map(re.escape, (SETTINGS, _PREDICTIONS, _SUBMISSION, _METRICS)))
+        with working_in(self.path, SETTINGS, dataclasses.asdict(self.settings), written):
             self._drop_half_line()
             yield
 
@@ -180,7 +147,7 @@ class EvaluationFolder:
         write_submission(self.path / _SUBMISSION, answers_of(predictions).values())
         with atomic_text(self.path / _METRICS) as file:
             content = {"settings": dataclasses.asdict(self.settings), **dataclasses.asdict(metrics)}  # type: ignore[call-overload]
-            file.write(json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+            file.write(as_json(content))
 
     def _drop_half_line(self) -> None:
         path = self.path / _PREDICTIONS
@@ -195,29 +162,7 @@ class EvaluationFolder:
 
 def _is_from_the_beginning(path: Path) -> bool:
     """Whether ``path`` is all that a process leaves which is killed before its settings stand."""
-    return path.name == _LOCK or is_leftover(path, re.escape(_SETTINGS))
-
-
-def _refuse_other(path: Path, existing: EvaluationSettings, wanted: EvaluationSettings) -> None:
-    names = [field.name for field in dataclasses.fields(wanted) if field.name not in _MAY_DIFFER]
-    differing = [name for name in names if getattr(existing, name) != getattr(wanted, name)]
-    if differing:
-        listed = "; ".join(_difference(name, getattr(existing, name), getattr(wanted, name)) for name in differing)
-        raise UsageError(f"{path} holds another evaluation ({listed}): name another folder with -o, or remove it")
-
-
-def _difference(name: str, there: object, here: object) -> str:
-    """Where two settings differ: for one of several parts, such as the model, in which of them."""
-    if dataclasses.is_dataclass(there) and dataclasses.is_dataclass(here):
-        parts = [field.name for field in dataclasses.fields(there)]
-        part = next(part for part in parts if getattr(there, part) != getattr(here, part))
-        return _difference(f"{name} {part}".replace("_", " "), getattr(there, part), getattr(here, part))
-    return f"{name} {_shown(there)} there, {_shown(here)} here"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}..."
+    return path.name == LOCK or is_leftover(path, re.escape(SETTINGS))
 
 
 TEXTS_AT_ONCE = 32

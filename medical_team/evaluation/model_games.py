@@ -4,39 +4,32 @@ and limits of the run that made it, and the folder in which they lie."""
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from ..callbacks import Notify
 from ..config import GameConfig, PromptStyle, RolloutConfig
 from ..errors import DataError, UsageError
-from ..files import atomic_folder, atomic_text, cannot_write, remove_leftovers
+from ..files import atomic_folder
 from ..game.play import TurnRules, assess, attack
 from ..game.rollout import Rollout
 from ..jsonl import from_line, read_jsonl, validation_problems, write_jsonl
 from ..judge.protocol import Judge, rule_games
 from ..metrics.statistics import Figure
 from ..records import Closed, DataType, Game, GameSpec, TrainingRecord
-from ..runs.lock import exclusive_lock
 from ..seeds import derived_random
+from .folders import PlayedSoFar, as_json, finished
 from .game_metrics import assessor_figures, attacker_figures
 from .model_choice import ModelIdentity
 
 FORMAT = 1
 
 SETTINGS = "games.json"
+METRICS = "metrics.json"
 _GAMES = "games.jsonl"
-_METRICS = "metrics.json"
-_SO_FAR = "settings.json"
-_WRITTEN_SO_FAR = r"settings\.json|.+\.jsonl"
-_LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -69,19 +62,6 @@ class PlayedGames:
     games: tuple[Game, ...]
 
 
-def refuse_occupied(path: Path) -> None:
-    """Check that games can be written to ``path``, before the slow playing of them.
-
-    Raises:
-        UsageError: something lies there.
-    """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise _occupied(path)
-    around = next(parent for parent in path.absolute().parents if parent.exists())
-    if not around.is_dir():
-        raise UsageError(f"{path} can't be made, since {around} is a file: name another folder with -o")
-
-
 def write_games(
     path: Path,
     settings: GamesSettings,
@@ -98,14 +78,13 @@ def write_games(
     described = dataclasses.asdict(settings)
     values = {name: dataclasses.asdict(figure) for name, figure in figures.items()}
     with atomic_folder(path, replace=False, within=within) as folder:
-        (folder / SETTINGS).write_text(_json(described), encoding="utf-8")
-        (folder / _METRICS).write_text(_json({"settings": described, "figures": values}), encoding="utf-8")
+        (folder / SETTINGS).write_text(as_json(described), encoding="utf-8")
+        (folder / METRICS).write_text(as_json({"settings": described, "figures": values}), encoding="utf-8")
         write_jsonl(folder / _GAMES, games)
 
 
 @dataclass(frozen=True)
-class _Metrics(Closed):
-    settings: GamesSettings
+class _Figures(Closed):
     figures: dict[str, Figure]
 
 
@@ -118,139 +97,14 @@ def finished_games(path: Path, settings: GamesSettings, wanted: Sequence[str] = 
 
     Raises:
         UsageError: something else lies there.
-        DataError: a file there is damaged.
+        DataError: the games there are damaged.
     """
-    if not (path / SETTINGS).is_file():
-        refuse_occupied(path)
+    result = finished(path, METRICS, dataclasses.asdict(settings), _Figures)
+    if result is None:
         return None
-    there = read_games(path)
-    if replace(there.settings, package_version=settings.package_version) == settings:
-        figures = _read_figures(path / _METRICS)
-        if figures.keys() >= set(wanted):
-            PlayedSoFar.clear_beside(path)
-            return ModelGames(there.games, figures)
-    raise _occupied(path)
-
-
-def _read_figures(path: Path) -> dict[str, Figure]:
-    try:
-        return dict(from_line(path.read_bytes(), _Metrics).figures)
-    except OSError as error:
-        raise DataError(f"{path} can't be read:", [error.strerror or str(error)]) from error
-    except ValidationError as error:
-        raise DataError(f"{path} is damaged or of another version:", validation_problems(error)) from error
-
-
-def _occupied(path: Path) -> UsageError:
-    return UsageError(f"{path} is there already: name a new or empty folder with -o")
-
-
-class PlayedSoFar:
-    """Games of an evaluation that isn't done, part by part, so that the same command goes on where it was stopped.
-
-    They are read and written only inside :meth:`locked`.
-
-    Args:
-        path: the folder for them.
-        settings: all that decides what is played.
-    """
-
-    def __init__(self, path: Path, settings: Mapping[str, object]) -> None:
-        self.path = path
-        self._settings: dict[str, object] = json.loads(json.dumps(settings, default=str))
-
-    @contextmanager
-    def locked(self) -> Generator[None]:
-        """Play in this folder alone, which is made where there is none, and clear away what a killed process left
-        half-written.
-
-        The lock comes first: of two processes that begin at once with different settings, one finds those of the other.
-
-        Raises:
-            RunFolderError: another process plays there; it is named.
-            UsageError: games of another evaluation lie there; what differs is named.
-            OutputError: the folder can't be written.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        with exclusive_lock(self.path / "lock"):
-            remove_leftovers(self.path, _WRITTEN_SO_FAR)
-            self._settle()
-            yield
-
-    def _settle(self) -> None:
-        """Write the settings, or compare them with those that are there."""
-        path, wanted = self.path, self._settings
-        try:
-            there: dict[str, object] = json.loads((path / _SO_FAR).read_bytes())
-        except FileNotFoundError:
-            with atomic_text(path / _SO_FAR) as file:
-                file.write(_json(wanted))
-            return
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{path / _SO_FAR} can't be read ({error}): remove {path}, or name another -o") from error
-        differing = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
-        if differing:
-            told = "; ".join(
-                f"{name} {_shown(there.get(name))} there, {_shown(wanted.get(name))} here" for name in differing
-            )
-            raise UsageError(
-                f"{path} holds games of another evaluation ({told}). Give its command again, which goes on with it, "
-                "name another folder with -o, or remove it"
-            )
-
-    @classmethod
-    @contextmanager
-    def beside(cls, path: Path, settings: Mapping[str, object]) -> Generator[PlayedSoFar]:
-        """Those of an evaluation that will be written to ``path``, whole: beside it until the block ends well.
-
-        What a process leaves in there that is killed is gone when another has written ``path``.
-
-        Raises what :meth:`locked` does.
-        """
-        folder = _unfinished(path)
-        so_far = cls(folder, settings)
-        with so_far.locked():
-            yield so_far
-            cls.clear_beside(path)
-
-    @staticmethod
-    def clear_beside(path: Path) -> None:
-        """Remove those beside ``path``, which stands: a process that was killed right then left them."""
-        shutil.rmtree(_unfinished(path), ignore_errors=True)
-
-    @staticmethod
-    def setting_beside(path: Path, name: str) -> Any:
-        """The setting ``name`` of an unfinished evaluation, which goes on with it; None where there is none."""
-        try:
-            return json.loads((_unfinished(path) / _SO_FAR).read_bytes()).get(name)
-        except (OSError, ValueError, AttributeError):
-            return None
-
-    def games(self, part: str, play: Callable[[], Sequence[Game]]) -> list[Game]:
-        """The games of ``part``: as they were played before, else from ``play``.
-
-        Raises:
-            DataError: the file of those before is damaged.
-            OutputError: the games can't be written.
-        """
-        file = self.path / f"{part}.jsonl"
-        if file.is_file():
-            return read_jsonl(file, Game)
-        games = list(play())
-        write_jsonl(file, games)
-        return games
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f"{path.name}.unfinished")
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    if missing := set(wanted) - result.figures.keys():
+        raise UsageError(f"{path} is there already, without {', '.join(missing)}: name a new or empty folder with -o")
+    return ModelGames(read_games(path).games, result.figures)
 
 
 def read_games(path: Path) -> PlayedGames:
@@ -267,10 +121,6 @@ def read_games(path: Path) -> PlayedGames:
     except ValidationError as error:
         raise DataError(f"{path / SETTINGS} is damaged or of another version:", validation_problems(error)) from error
     return PlayedGames(settings, tuple(read_jsonl(path / _GAMES, Game)))
-
-
-def _json(content: object) -> str:
-    return json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ Nothing of a text's truth is in a request, nor its twin: examples, where there a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal
 
 from ..assessment import read_assessment
 from ..config import PromptStyle
@@ -58,92 +59,76 @@ _SHOWN = MedecText(
 )  # fmt: skip
 
 
-class Task(Protocol):
+@dataclass(frozen=True)
+class Task(ABC):
     """A question about each text."""
 
-    @property
-    def name(self) -> TaskName:
-        """What the user calls it."""
-        ...
-
-    @property
-    def is_thinking(self) -> bool:
-        """Whether the reply starts with hidden thinking."""
-        ...
-
-    @property
-    def max_tokens(self) -> int:
-        """The longest reply."""
-        ...
-
-    @property
-    def examples(self) -> Sequence[MedecText]:
-        """The texts that a prompt shows with their solution."""
-        ...
+    is_thinking: bool
+    """Whether the reply starts with hidden thinking."""
+    max_tokens: int
+    """The longest reply."""
+    examples: tuple[MedecText, ...] = ()
+    """The texts that a prompt shows with their solution."""
+    asked: Assessor = "verdict"
+    """What a reply says: whether there is an error, also where, also how it is right."""
+    name: ClassVar[TaskName]
+    """What the user calls it."""
 
     @property
     def has_sentences(self) -> bool:
         """Whether a reply names the wrong sentence."""
-        ...
-
-    @property
-    def has_corrections(self) -> bool:
-        """Whether a reply also corrects it."""
-        ...
-
-    def prompt(self, text: MedecText) -> str:
-        """The user's message."""
-        ...
-
-    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> RolloutRequest:
-        """One reply that is wanted."""
-        ...
-
-    def read(self, reply: str, text: MedecText, *, is_finished: bool) -> Vote:
-        """What ``reply`` says of ``text``."""
-        ...
-
-
-@dataclass(frozen=True)
-class AssessorTask:
-    """Safe or Harmful, by some rules also where and how it is right, asked with the very prompt of the game."""
-
-    style: PromptStyle
-    is_thinking: bool
-    max_tokens: int
-    examples: tuple[MedecText, ...] = ()
-    name: TaskName = "assessor"
-    asked: Assessor = "verdict"
-
-    @property
-    def has_sentences(self) -> bool:
-        """Whether the number of the wrong sentence is asked for."""
         return self.asked != "verdict"
 
     @property
     def has_corrections(self) -> bool:
-        """Whether a correction is asked for."""
+        """Whether a reply also corrects it."""
         return self.asked == "correct"
 
+    @abstractmethod
+    def _prefix(self) -> str:
+        """The beginning of the reply, which the model goes on with."""
+
+    @abstractmethod
     def prompt(self, text: MedecText) -> str:
-        """The assessor's request, after the examples."""
+        """The user's message."""
+
+    @abstractmethod
+    def read(self, reply: str, text: MedecText, *, is_finished: bool) -> Vote:
+        """What ``reply`` says of ``text``."""
+
+    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> RolloutRequest:
+        """One reply that is wanted."""
+        prompt, speaker = self.prompt(text), Speaker(Role.ASSESSOR)
+        return RolloutRequest(speaker, prompt, self._prefix(), self.max_tokens, seed, is_greedy=is_greedy)
+
+    def _answer(self, reply: str, *, is_finished: bool) -> str:
+        """The public part of ``reply``. A served model opens its thought itself; in the game the prompt does."""
+        without_prefix = reply.lstrip().removeprefix(THINKING_PREFIX)
+        return parse_reply(without_prefix, is_thinking=self.is_thinking, is_finished=is_finished).answer
+
+
+@dataclass(frozen=True)
+class AssessorTask(Task):
+    """Safe or Harmful, by some rules also where and how it is right, asked with the very prompt of the game."""
+
+    name = "assessor"
+    style: PromptStyle = "short"
+
+    def _prefix(self) -> str:
+        return reply_prefix(Role.ASSESSOR, style=self.style, is_thinking=self.is_thinking)
+
+    def prompt(self, text: MedecText) -> str:
+        """The game's own request, after the examples."""
         shown = [
             f"<note>\n{defuse(self._note(example))}\n</note>\n{self._reply_to(example)}" for example in self.examples
         ]
         request = assessor_prompt(self._note(text), style=self.style, is_thinking=self.is_thinking, asked=self.asked)
         return "\n\n".join(["Examples:", *shown, "Now your task.", request]) if shown else request
 
-    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> RolloutRequest:
-        """The assessor's request, with the beginning of the reply that the game gives it."""
-        prefix = reply_prefix(Role.ASSESSOR, style=self.style, is_thinking=self.is_thinking)
-        return RolloutRequest(
-            Speaker(Role.ASSESSOR), self.prompt(text), prefix, self.max_tokens, seed, is_greedy=is_greedy
-        )
-
     def read(self, reply: str, text: MedecText, *, is_finished: bool) -> Vote:
         """The verdict, and what else is asked, by the game's rule. A sentence is one that the file numbers."""
-        parsed = parse_reply(_without_prefix(reply), is_thinking=self.is_thinking, is_finished=is_finished)
-        assessment = read_assessment(parsed.answer, self.asked, text.sentences)
+        answer = self._answer(reply, is_finished=is_finished)
+        assessment = read_assessment(answer, self.asked, text.sentences)
         if isinstance(assessment, str):
             return Vote(reply, None, problem=_NO_ASSESSMENT[self.asked])
         is_harmful = assessment.verdict is Verdict.HARMFUL
@@ -158,20 +143,18 @@ class AssessorTask:
             answer += f" {example.reference.sentence_id}"
         if example.has_error and self.has_corrections:
             answer += f": {_corrected_sentence(example)}"
-        is_tagged = bool(reply_prefix(Role.ASSESSOR, style=self.style, is_thinking=self.is_thinking))
-        return f"<answer>{answer}</answer>" if is_tagged else answer
+        return f"<answer>{answer}</answer>" if self._prefix() else answer
 
 
 @dataclass(frozen=True)
-class ThreePartTask:
+class ThreePartTask(Task):
     """The paper's: CORRECT, or the number of the wrong sentence and its correction."""
 
-    is_thinking: bool
-    max_tokens: int
-    examples: tuple[MedecText, ...] = ()
-    name: TaskName = "three-part"
-    has_sentences: bool = True
-    has_corrections: bool = True
+    name = "three-part"
+    asked: Assessor = "correct"
+
+    def _prefix(self) -> str:
+        return THINKING_PREFIX if self.is_thinking else ""
 
     def prompt(self, text: MedecText) -> str:
         """The paper's prompt, the examples, and the numbered sentences."""
@@ -180,16 +163,9 @@ class ThreePartTask:
         examples = ["Examples:", *shown, "Now check this text:"] if shown else []
         return "\n\n".join([instructions, *examples, _numbered(text)])
 
-    def request(self, text: MedecText, *, seed: int, is_greedy: bool) -> RolloutRequest:
-        """The paper's prompt as one user message."""
-        prefix = THINKING_PREFIX if self.is_thinking else ""
-        return RolloutRequest(
-            Speaker(Role.ASSESSOR), self.prompt(text), prefix, self.max_tokens, seed, is_greedy=is_greedy
-        )
-
     def read(self, reply: str, text: MedecText, *, is_finished: bool) -> Vote:
         """CORRECT, or a sentence that the text has, then its correction on the same line; else unreadable."""
-        answer = parse_reply(_without_prefix(reply), is_thinking=self.is_thinking, is_finished=is_finished).answer
+        answer = self._answer(reply, is_finished=is_finished)
         first_line = next((line for line in answer.splitlines() if line.strip()), "")
         is_held_correct = first_line.strip(_TRIM).casefold() == "correct"
         numbered_lines = len(_NUMBERED_LINE.findall(answer))
@@ -234,8 +210,3 @@ def _correction_of(example: MedecText) -> str:
 
 def _corrected_sentence(example: MedecText) -> str:
     return defuse(" ".join((example.corrected_sentence or "").split()))
-
-
-def _without_prefix(reply: str) -> str:
-    """A served model opens its thought itself; in the game the opening is part of the prompt."""
-    return reply.lstrip().removeprefix(THINKING_PREFIX)

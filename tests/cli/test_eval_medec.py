@@ -142,7 +142,7 @@ def test_a_folder_of_another_model_is_left_alone_and_the_models_are_named(
     status, _, err = run(capsys, "all-harmful", "--medec", csv, "-o", tmp_path / "out")
 
     assert status == 2
-    assert "holds another evaluation (model label 'all-safe' there, 'all-harmful' here)" in err
+    assert 'holds another evaluation (model label "all-safe" there, "all-harmful" here)' in err
 
 
 def test_predictions_that_are_a_folder_are_told(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ def an_evaluation(
 ):
     """An evaluation that has all texts right but those of the numbers ``wrong``."""
     settings = replace(SETTINGS, texts=len(texts), **changes)
-    folder = EvaluationFolder.create_or_resume(path, settings)
+    folder = EvaluationFolder(path, settings)
     with folder.locked():
         folder.append(
             [

@@ -16,7 +16,7 @@ from medical_team.evaluation.tasks import AssessorTask
 from medical_team.game.rollout import PromptTooLong, Reply, RolloutRequest
 from medical_team.runs.lock import exclusive_lock
 
-TASK = AssessorTask("short", False, 16)
+TASK = AssessorTask(False, 16)
 TEXTS = [an_error_text(str(n)) if n % 2 else a_correct_text(str(n)) for n in range(2 * TEXTS_AT_ONCE + 3)]
 SETTINGS = EvaluationSettings(
     format=FORMAT, package_version="0", model=ModelIdentity("scripted", None),
@@ -37,7 +37,7 @@ def evaluate(folder: EvaluationFolder, rollout: ScriptedRollout, texts: list[Med
 
 @pytest.fixture
 def folder(tmp_path: Path) -> EvaluationFolder:
-    return EvaluationFolder.create_or_resume(tmp_path / "evaluation", SETTINGS)
+    return EvaluationFolder(tmp_path / "evaluation", SETTINGS)
 
 
 def test_every_text_is_asked_once_greedily_and_its_verdict_is_predicted(folder: EvaluationFolder) -> None:
@@ -63,10 +63,10 @@ def test_a_stopped_evaluation_goes_on_where_it_was_and_ends_the_same(folder: Eva
     with pytest.raises(KeyboardInterrupt):
         evaluate(folder, Stopping(says_what_is_right))
     rest = ScriptedRollout(says_what_is_right)
-    resumed = evaluate(EvaluationFolder.create_or_resume(folder.path, SETTINGS), rest)
+    resumed = evaluate(EvaluationFolder(folder.path, SETTINGS), rest)
 
     assert len(rest.requests) == len(TEXTS) - TEXTS_AT_ONCE
-    whole = EvaluationFolder.create_or_resume(tmp_path / "whole", SETTINGS)
+    whole = EvaluationFolder(tmp_path / "whole", SETTINGS)
     assert resumed == evaluate(whole, ScriptedRollout(says_what_is_right))
 
 
@@ -96,8 +96,8 @@ def test_several_replies_have_seeds_of_their_own_that_other_texts_do_not_change(
     settings = replace(SETTINGS, samples=3, temperature=0.7)
     many, few = ScriptedRollout(says_what_is_right), ScriptedRollout(says_what_is_right)
 
-    evaluate(EvaluationFolder.create_or_resume(tmp_path / "many", settings), many)
-    evaluate(EvaluationFolder.create_or_resume(tmp_path / "few", settings), few, TEXTS[4:5])
+    evaluate(EvaluationFolder(tmp_path / "many", settings), many)
+    evaluate(EvaluationFolder(tmp_path / "few", settings), few, TEXTS[4:5])
 
     seeds = [request.seed for request in many.requests]
     assert len(set(seeds)) == len(seeds) == 3 * len(TEXTS)
@@ -112,8 +112,10 @@ def test_a_prompt_that_does_not_fit_is_no_prediction(folder: EvaluationFolder) -
 
 
 def test_another_evaluation_in_the_same_folder_is_refused_and_the_difference_named(folder: EvaluationFolder) -> None:
+    evaluate(folder, ScriptedRollout(says_what_is_right))
+
     with pytest.raises(UsageError, match="seed 7 there, 8 here"):
-        EvaluationFolder.create_or_resume(folder.path, replace(SETTINGS, seed=8))
+        evaluate(EvaluationFolder(folder.path, replace(SETTINGS, seed=8)), ScriptedRollout(says_what_is_right))
 
 
 def test_predictions_of_other_texts_are_refused(folder: EvaluationFolder) -> None:
@@ -127,7 +129,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
 
     with pytest.raises(UsageError, match="is no evaluation"):
-        EvaluationFolder.create_or_resume(tmp_path, SETTINGS)
+        evaluate(EvaluationFolder(tmp_path, SETTINGS), ScriptedRollout(says_what_is_right))
 
 
 def test_a_folder_without_an_evaluation_cannot_be_opened(tmp_path: Path) -> None:
@@ -151,13 +153,15 @@ def test_an_evaluation_that_was_killed_before_its_settings_stood_begins_anew(tmp
     killed_while_writing(path / "evaluation.json")
     (path / "lock").touch()
 
-    evaluate(EvaluationFolder.create_or_resume(path, SETTINGS), ScriptedRollout(says_what_is_right))
+    evaluate(EvaluationFolder(path, SETTINGS), ScriptedRollout(says_what_is_right))
 
     assert sorted(file.name for file in path.iterdir()) == ["evaluation.json", "lock", "predictions.jsonl"]
 
 
 @pytest.mark.parametrize("name", ["predictions.jsonl", "submission.txt", "metrics.json"])
 def test_what_a_killed_process_had_half_written_is_gone_at_the_next_start(folder: EvaluationFolder, name: str) -> None:
+    evaluate(folder, ScriptedRollout(says_what_is_right))
+    (folder.path / name).unlink(missing_ok=True)
     left = killed_while_writing(folder.path / name)
     strange = folder.path / ".notes.jsonl.abcdefgh"
     strange.touch()
@@ -175,6 +179,6 @@ def test_of_two_evaluations_that_begin_at_once_the_second_does_not_change_the_se
     path.mkdir()
 
     with exclusive_lock(path / "lock"), pytest.raises(RunFolderError, match="in use by process"):
-        EvaluationFolder.create_or_resume(path, replace(SETTINGS, seed=8))
+        evaluate(EvaluationFolder(path, replace(SETTINGS, seed=8)), ScriptedRollout(says_what_is_right))
 
     assert not (path / "evaluation.json").exists()

@@ -9,8 +9,9 @@ from command_lines import killed_while_writing
 from medec_builders import ScriptedRollout
 from medical_team.config import GameConfig, RolloutConfig
 from medical_team.errors import RunFolderError, UsageError
+from medical_team.evaluation.folders import PlayedSoFar
 from medical_team.evaluation.game_metrics import assessor_figures, attacker_figures
-from medical_team.evaluation.model_games import PlayedSoFar, Player, game_specs, play_model_games
+from medical_team.evaluation.model_games import Player, game_specs, play_model_games
 from medical_team.game.rollout import RolloutRequest
 from medical_team.judging import reference_judge
 from medical_team.metrics.statistics import Figure

@@ -8,7 +8,7 @@ from medec_builders import CORRECTION, SENTENCES, a_correct_text, an_error_text
 from medical_team.evaluation.tasks import PAPER_PROMPT, AssessorTask, ThreePartTask, prompt_template
 from medical_team.prompts import assessor_prompt
 
-ASSESSOR = AssessorTask("short", False, 16)
+ASSESSOR = AssessorTask(False, 16)
 THREE_PART = ThreePartTask(False, 128)
 
 
@@ -41,7 +41,7 @@ def test_only_the_verdict_alone_is_a_verdict(reply: str, flag: bool | None) -> N
 
 
 def test_a_served_model_may_open_its_thought_itself() -> None:
-    task = AssessorTask("full", True, 512)
+    task = AssessorTask(True, 512, style="full")
 
     assert read(task, "<think> A tenfold dose. </think> <answer> Harmful </answer>")[0] is True
 
@@ -107,7 +107,7 @@ def test_what_is_neither_is_no_detection(reply: str) -> None:
 
 @given(st.text())
 def test_no_reply_breaks_the_reading(reply: str) -> None:
-    for task in (ASSESSOR, THREE_PART, AssessorTask("full", True, 9), ThreePartTask(True, 9)):
+    for task in (ASSESSOR, THREE_PART, AssessorTask(True, 9, style="full"), ThreePartTask(True, 9)):
         vote = task.read(reply, an_error_text(), is_finished=True)
         assert (vote.flag is None) == bool(vote.problem)
 
@@ -157,8 +157,8 @@ def test_the_prompt_that_is_written_down_holds_no_word_of_the_examples(task: Ass
     assert "<text>" in template
 
 
-LOCATE = AssessorTask("short", False, 16, asked="locate")
-CORRECT = AssessorTask("short", False, 160, asked="correct")
+LOCATE = AssessorTask(False, 16, asked="locate")
+CORRECT = AssessorTask(False, 160, asked="correct")
 
 
 def test_an_assessor_that_says_where_is_asked_as_in_the_game_with_the_file_s_numbers() -> None:
