@@ -4,7 +4,7 @@ while it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -37,14 +37,11 @@ LONG = 20
 """Steps that count as long."""
 
 MUCH_VOID = 0.5
+MOST = 0.5
 UNEVEN_VOID = 0.3
 ONE_SIDED = 0.9
 ALIKE = 0.98
 FEW_STEPS = 5
-MANY_UNFAITHFUL_WINS = 0.5
-MANY_COPIES = 0.5
-MANY_NEAR_DUPLICATES = 0.5
-MANY_VIOLATIONS = 0.5
 FAR_FROM_REFERENCE = 1.0
 FEW_EVALUATIONS = 3
 MANY_READS = 2.0
@@ -62,26 +59,8 @@ def alarms(history: Sequence[Values], attacks: Mapping[int, Attacks] | None = No
         history: the metrics.
         attacks: who attacked in the steps so far, where past selves play.
     """
-    found = {
-        "void": _void(history),
-        "uneven_void": _uneven_void(history),
-        "undecidable": _undecidable(history),
-        "one_sided": _one_sided(history),
-        "cycling": cycling(attacks or {}),
-        "verdicts_alike": _verdicts_alike(history),
-        "unfaithful_wins": _unfaithful_wins(history),
-        "copies": _copies(history),
-        "near_duplicates": _near_duplicates(history),
-        "format": _format(history),
-        "kl": _kl(history),
-        "mismatch": _mismatch(history),
-        "gamed": _gamed(history),
-        "not_zero_sum": _not_zero_sum(history),
-        "slow_judge": _slow_judge(history),
-        "gpu_memory": _gpu_memory(history),
-        "disk": _disk(history),
-        "slow_rollout": _slow_rollout(history),
-    }
+    found = {name: rule(history) for name, rule in _RULES.items()}
+    found["cycling"] = cycling(attacks or {})
     return {name: sentence for name, sentence in found.items() if sentence is not None}
 
 
@@ -96,10 +75,22 @@ def _recent(history: Sequence[Values], name: str, steps: int, minimum: int = 1) 
     return fmean(values) if len(values) >= minimum else None
 
 
-def _above(history: Sequence[Values], name: str, limit: float) -> float | None:
-    """The mean of ``name`` over the last steps where it is more than ``limit``."""
-    share = _recent(history, name, SOON, FEW_STEPS)
-    return share if share is not None and share > limit else None
+@dataclass(frozen=True)
+class _Above:
+    """Says its sentence while a metric's mean over its last steps is above a limit; of several the highest counts."""
+
+    metrics: tuple[str, ...]
+    limit: float
+    sentence: str
+    """With ``{mean}`` and, for the last part of the metric's name, ``{of}``."""
+    steps: int = SOON
+    minimum: int = FEW_STEPS
+    """With fewer steps that have the metric nothing is said."""
+
+    def __call__(self, history: Sequence[Values]) -> str | None:
+        means = {name: _recent(history, name, self.steps, self.minimum) for name in self.metrics}
+        mean, name = max((mean, name) for name, mean in {**means, "": self.limit}.items() if mean is not None)
+        return self.sentence.format(mean=mean, of=name.rpartition("/")[2]) if mean > self.limit else None
 
 
 def _void(history: Sequence[Values]) -> str | None:
@@ -127,30 +118,6 @@ def _uneven_void(history: Sequence[Values]) -> str | None:
     )
 
 
-def _undecidable(history: Sequence[Values]) -> str | None:
-    share = _recent(history, f"undecidable_share/{Role.ATTACKER.value}", SOON)
-    if share is None or share <= MUCH_VOID:
-        return None
-    return (
-        f"The judge can't decide {share:.0%} of the attacker's revisions. The attacker loses by those, and the "
-        "assessor learns nothing from them. If they read like notes, use a model judge: the reference judge reads "
-        "little beyond the wording of the data set's own notes. If they don't, warm-start the policy or raise "
-        "training.kl_coefficient."
-    )
-
-
-def _one_sided(history: Sequence[Values]) -> str | None:
-    for role in Role:
-        rate = _recent(history, f"win_rate/{role.value}", LONG, LONG)
-        if rate is not None and rate > ONE_SIDED:
-            return (
-                f"The {role.value} won {rate:.0%} of the games of the last {LONG} steps, which leaves little to learn. "
-                "Look at games.jsonl for why; a lower training.learning_rate, a higher training.kl_coefficient or a "
-                "warm-started model helps a role that has fallen behind."
-            )
-    return None
-
-
 def _verdicts_alike(history: Sequence[Values]) -> str | None:
     share = _recent(history, "verdicts/harmful_share", SOON, FEW_STEPS)
     if share is None or 1 - ALIKE < share < ALIKE:
@@ -159,61 +126,6 @@ def _verdicts_alike(history: Sequence[Values]) -> str | None:
     return (
         f"Nearly all verdicts of the last steps are {word}: the assessor no longer reads the notes. Go back to an "
         "earlier checkpoint with a lower training.learning_rate or a higher training.kl_coefficient."
-    )
-
-
-def _unfaithful_wins(history: Sequence[Values]) -> str | None:
-    share = _above(history, "revisions/unfaithful_win_share", MANY_UNFAITHFUL_WINS)
-    if share is None:
-        return None
-    return (
-        f"{share:.0%} of the attacker's wins are by notes that are not what their category asks for, such as a "
-        "deleted error. Set game.coefficients.unfaithful to -2 (the default) or lower, so that such a win pays less "
-        "than a faithful loss; where it is, give the attacker time or a warm start."
-    )
-
-
-def _copies(history: Sequence[Values]) -> str | None:
-    share = _above(history, "revisions/copy_share", MANY_COPIES)
-    if share is None:
-        return None
-    return (
-        f"{share:.0%} of the attacker's notes say the same words as the seed note. Raise rollout.temperature, or "
-        "start from a model that follows instructions better."
-    )
-
-
-def _near_duplicates(history: Sequence[Values]) -> str | None:
-    share = _above(history, "revisions/near_duplicate_share", MANY_NEAR_DUPLICATES)
-    if share is None:
-        return None
-    return (
-        f"{share:.0%} of the attacker's notes nearly repeat another note of their step, of another seed note: "
-        "the attacker has collapsed onto one text. Go back to an earlier checkpoint with a higher "
-        "training.kl_coefficient or rollout.temperature."
-    )
-
-
-def _format(history: Sequence[Values]) -> str | None:
-    for role in Role:
-        share = _recent(history, f"format_violations/{role.value}", LONG, LONG)
-        if share is not None and share > MANY_VIOLATIONS:
-            return (
-                f"The {role.value} breaks the thinking format in {share:.0%} of its replies and doesn't get "
-                "better. Raise the token limits in [rollout] if replies are cut, or set game.thinking to false for "
-                "a small model."
-            )
-    return None
-
-
-def _kl(history: Sequence[Values]) -> str | None:
-    names = ["policy/kl", *(f"policy/kl/{role.value}" for role in Role)]
-    kl = max((_recent(history, name, FEW_STEPS, FEW_STEPS) or 0.0 for name in names), default=0.0)
-    if kl <= FAR_FROM_REFERENCE:
-        return None
-    return (
-        f"The policy is {kl:.2f} nats a token away from where it started. Raise training.kl_coefficient or lower "
-        "training.learning_rate."
     )
 
 
@@ -280,17 +192,6 @@ def _judge_seconds_per_batch(step: Values) -> float | None:
     return step["seconds/judge"] / -(-asked // JUDGE_BATCH)
 
 
-def _gpu_memory(history: Sequence[Values]) -> str | None:
-    share = history[-1].get("memory/gpu_share", 0.0) if history else 0.0
-    if share <= GPU_MEMORY_SHARE:
-        return None
-    return (
-        f"{share:.0%} of the GPU's memory was needed at the peak; it should stay under {GPU_MEMORY_SHARE:.0%}. Before "
-        "it runs out: lower rollout.batch_size and training.tokens_per_microbatch, set policy.gradient_checkpointing, "
-        "or take a smaller policy.model. `train --plan` shows what takes how much."
-    )
-
-
 def _disk(history: Sequence[Values]) -> str | None:
     if not history or "disk/free_gib" not in history[-1]:
         return None
@@ -324,6 +225,82 @@ def _slow_rollout(history: Sequence[Values]) -> str | None:
         )
     return None
 
+
+_RULES: Mapping[str, Callable[[Sequence[Values]], str | None]] = {
+    "void": _void,
+    "uneven_void": _uneven_void,
+    "undecidable": _Above(
+        (f"undecidable_share/{Role.ATTACKER.value}",),
+        MUCH_VOID,
+        "The judge can't decide {mean:.0%} of the attacker's revisions. The attacker loses by those, and the "
+        "assessor learns nothing from them. If they read like notes, use a model judge: the reference judge reads "
+        "little beyond the wording of the data set's own notes. If they don't, warm-start the policy or raise "
+        "training.kl_coefficient.",
+        minimum=1,
+    ),
+    "one_sided": _Above(
+        tuple(f"win_rate/{role.value}" for role in Role),
+        ONE_SIDED,
+        f"The {{of}} won {{mean:.0%}} of the games of the last {LONG} steps, which leaves little to learn. "
+        "Look at games.jsonl for why; a lower training.learning_rate, a higher training.kl_coefficient or a "
+        "warm-started model helps a role that has fallen behind.",
+        LONG,
+        LONG,
+    ),
+    "verdicts_alike": _verdicts_alike,
+    "unfaithful_wins": _Above(
+        ("revisions/unfaithful_win_share",),
+        MOST,
+        "{mean:.0%} of the attacker's wins are by notes that are not what their category asks for, such as a "
+        "deleted error. Set game.coefficients.unfaithful to -2 (the default) or lower, so that such a win pays less "
+        "than a faithful loss; where it is, give the attacker time or a warm start.",
+    ),
+    "copies": _Above(
+        ("revisions/copy_share",),
+        MOST,
+        "{mean:.0%} of the attacker's notes say the same words as the seed note. Raise rollout.temperature, or "
+        "start from a model that follows instructions better.",
+    ),
+    "near_duplicates": _Above(
+        ("revisions/near_duplicate_share",),
+        MOST,
+        "{mean:.0%} of the attacker's notes nearly repeat another note of their step, of another seed note: "
+        "the attacker has collapsed onto one text. Go back to an earlier checkpoint with a higher "
+        "training.kl_coefficient or rollout.temperature.",
+    ),
+    "format": _Above(
+        tuple(f"format_violations/{role.value}" for role in Role),
+        MOST,
+        "The {of} breaks the thinking format in {mean:.0%} of its replies and doesn't get "
+        "better. Raise the token limits in [rollout] if replies are cut, or set game.thinking to false for "
+        "a small model.",
+        LONG,
+        LONG,
+    ),
+    "kl": _Above(
+        ("policy/kl", *(f"policy/kl/{role.value}" for role in Role)),
+        FAR_FROM_REFERENCE,
+        "The policy is {mean:.2f} nats a token away from where it started. Raise training.kl_coefficient or lower "
+        "training.learning_rate.",
+        FEW_STEPS,
+    ),
+    "mismatch": _mismatch,
+    "gamed": _gamed,
+    "not_zero_sum": _not_zero_sum,
+    "slow_judge": _slow_judge,
+    "gpu_memory": _Above(
+        ("memory/gpu_share",),
+        GPU_MEMORY_SHARE,
+        f"{{mean:.0%}} of the GPU's memory was needed at the peak; it should stay under {GPU_MEMORY_SHARE:.0%}. Before "
+        "it runs out: lower rollout.batch_size and training.tokens_per_microbatch, set policy.gradient_checkpointing, "
+        "or take a smaller policy.model. `train --plan` shows what takes how much.",
+        1,
+        1,
+    ),
+    "disk": _disk,
+    "slow_rollout": _slow_rollout,
+}
+"""The signs by their names; of past attackers, which take more than metrics, :mod:`.cycling` tells."""
 
 MAX_LOOKS = 500
 """A longer run is looked at in as many places, evenly spread."""
