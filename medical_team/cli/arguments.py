@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import math
 import os
 import shutil
 import sys
@@ -142,6 +143,17 @@ def parse(
         default=base,
         use_underscores=use_underscores,
     )
+
+
+def check_bounds(option: str, value: float | None, low: float, high: float = math.inf) -> None:
+    """Check a number that an option gives, if it does.
+
+    Raises:
+        UsageError: it lies elsewhere, or is no number.
+    """
+    if value is not None and not low <= value <= high:
+        expected = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+        raise UsageError(f"{option} is {value:g}, expected {expected}")
 
 
 def unknown_command(name: str, known: Iterable[str]) -> UsageError:

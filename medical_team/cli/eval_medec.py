@@ -31,7 +31,7 @@ from ..game.rollout import Rollout
 from ..game_config import Assessor
 from ..network.proxies import privacy_warning
 from ..openai_chat import ChatClient
-from .arguments import Speaking, SpeakingOptions, parse, remark, say
+from .arguments import Speaking, SpeakingOptions, check_bounds, parse, remark, say
 
 _DEFAULT_TEMPERATURE = 0.7
 _MAX_PROMPT_TOKENS = 32768
@@ -121,28 +121,18 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(chosen: MedecArguments) -> None:
-    for option, value in (
-        ("--samples", chosen.samples),
-        ("--batch-size", chosen.batch_size),
-        ("--concurrency", chosen.concurrency),
-        ("--max-tokens", chosen.max_tokens if chosen.max_tokens is not None else 1),
-    ):
-        if value < 1:
-            raise UsageError(f"{option} is {value}, expected at least 1")
-    if not 0 <= chosen.shots <= _MAX_SHOTS:
-        raise UsageError(f"--shots is {chosen.shots}, expected 0 to {_MAX_SHOTS}")
+    check_bounds("--samples", chosen.samples, 1)
+    check_bounds("--batch-size", chosen.batch_size, 1)
+    check_bounds("--concurrency", chosen.concurrency, 1)
+    check_bounds("--max-tokens", chosen.max_tokens, 1)
+    check_bounds("--shots", chosen.shots, 0, _MAX_SHOTS)
+    check_bounds("--temperature", chosen.temperature, 0.001, 5)
+    check_bounds("--patience-seconds", chosen.patience_seconds, 0)
+    check_bounds("--seed", chosen.seed, 0)
     if chosen.assessor is not None and chosen.task != "assessor":
         raise UsageError(f"--assessor is for --task assessor: leave it out with --task {chosen.task}")
     if bool(chosen.shots) is not (chosen.examples is not None):
         raise UsageError("--shots and --examples go together: how many examples, and the MEDEC CSV that they are from")
-    if chosen.temperature is not None and not 0 < chosen.temperature <= 5:
-        raise UsageError(
-            f"--temperature is {chosen.temperature:g}, expected above 0 and at most 5 (leave it out for greedy replies)"
-        )
-    if not chosen.patience_seconds >= 0:
-        raise UsageError(f"--patience-seconds is {chosen.patience_seconds:g}, expected 0 or more")
-    if chosen.seed < 0:
-        raise UsageError(f"--seed is {chosen.seed}, expected 0 or more")
 
 
 def _examples(chosen: MedecArguments, checked: CheckedTexts) -> Examples:

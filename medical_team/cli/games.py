@@ -23,7 +23,7 @@ from ..runs.append import GAMES_FILE, HELDOUT_GAMES_FILE, LineTail
 from ..runs.folder import RunFolder
 from ..runs.info import check_output
 from ..terminal_text import encodable, visible
-from .arguments import parse, say, window_width
+from .arguments import check_bounds, parse, say, window_width
 
 USUAL_LIMIT = 20
 
@@ -77,8 +77,7 @@ class GamesArguments:
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     chosen = parse(GamesArguments, "games", arguments)
-    if chosen.limit is not None and chosen.limit < 1:
-        raise UsageError(f"--limit is {chosen.limit}, expected at least 1")
+    check_bounds("--limit", chosen.limit, 1)
     if chosen.from_step is not None and chosen.to_step is not None and chosen.from_step > chosen.to_step:
         raise UsageError(f"--from-step {chosen.from_step} comes after --to-step {chosen.to_step}: exchange them")
     if chosen.output is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from ..config import JudgeConfig
+from ..evaluation.folders import as_json
 from ..evaluation.judge_audit import AuditFigures, Figure, JudgeAudit, audit, choose_pairs, items_of, load_cases
 from ..evaluation.tables import TableFormat, figure, interval_text, table
 from ..files import atomic_text
@@ -72,8 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     if chosen.output is not None:
         with atomic_text(chosen.output) as file:
-            json.dump(dataclasses.asdict(result), file, indent=2, allow_nan=False)
-            file.write("\n")
+            file.write(as_json(result))
     sys.stdout.write(audit_page(result, chosen.format))
     for refusal in cases.refusals:
         remark(f"not used: {refusal}")

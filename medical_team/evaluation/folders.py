@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -27,8 +28,8 @@ _LONGEST_SHOWN = 80
 
 
 def as_json(content: object) -> str:
-    """``content`` as a file of JSON that people read, too."""
-    return json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    """``content``, which may hold dataclasses, as a file of JSON that people read, too."""
+    return json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False, default=asdict) + "\n"
 
 
 def name_of_folder(label: str) -> str:

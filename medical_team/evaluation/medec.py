@@ -138,16 +138,15 @@ class EvaluationFolder:
         """
         append_lines(self.path / _PREDICTIONS, map(to_line, predictions))
 
-    def finish(self, predictions: Sequence[Prediction], metrics: object) -> None:
-        """Write the submission file and the figures, a dataclass.
+    def finish(self, predictions: Sequence[Prediction], metrics: MedecMetrics) -> None:
+        """Write the submission file and the figures.
 
         Raises:
             OutputError: they can't be written.
         """
         write_submission(self.path / _SUBMISSION, answers_of(predictions).values())
         with atomic_text(self.path / _METRICS) as file:
-            content = {"settings": dataclasses.asdict(self.settings), **dataclasses.asdict(metrics)}  # type: ignore[call-overload]
-            file.write(as_json(content))
+            file.write(as_json({"settings": self.settings, **dataclasses.asdict(metrics)}))
 
     def _drop_half_line(self) -> None:
         path = self.path / _PREDICTIONS

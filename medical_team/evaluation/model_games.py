@@ -75,11 +75,9 @@ def write_games(
     Raises:
         OutputError: it can't be written.
     """
-    described = dataclasses.asdict(settings)
-    values = {name: dataclasses.asdict(figure) for name, figure in figures.items()}
     with atomic_folder(path, replace=False, within=within) as folder:
-        (folder / SETTINGS).write_text(as_json(described), encoding="utf-8")
-        (folder / METRICS).write_text(as_json({"settings": described, "figures": values}), encoding="utf-8")
+        (folder / SETTINGS).write_text(as_json(settings), encoding="utf-8")
+        (folder / METRICS).write_text(as_json({"settings": settings, "figures": figures}), encoding="utf-8")
         write_jsonl(folder / _GAMES, games)
 
 
