@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,9 +20,7 @@ from ..evaluation.model_games import Player, game_specs
 from ..evaluation.tables import figure, table
 from ..files import atomic_folder
 from ..jsonl import lines_sha256, write_jsonl
-from ..judge.protocol import Judge
 from ..judging import make_judge
-from ..records import GameSpec
 from ..runs.folder import RunFolder
 from .arguments import Speaking, SpeakingOptions, load_scorer, parse, remark, say, with_judge_spelled_out
 
@@ -64,14 +61,6 @@ class CrossplayArguments:
     judge: JudgeConfig = field(default_factory=JudgeConfig)
 
 
-@dataclass(frozen=True)
-class _Entrant:
-    """A model and the run whose rules it plays by."""
-
-    choice: ModelChoice
-    rules: ModelChoice
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     chosen = parse(CrossplayArguments, "eval crossplay", with_judge_spelled_out(arguments))
@@ -80,11 +69,11 @@ def main(arguments: Sequence[str]) -> int:
     players = {**entrants, **guests}
     records = load_records(str(chosen.data))
     specs = game_specs(records, chosen.games, chosen.seed, is_vanilla_too=False)
-    for entrant in players.values():
-        check_heldout([spec.pair for spec in specs], entrant.rules, is_kept=chosen.keep_training_notes)
+    for player in players.values():
+        check_heldout([spec.pair for spec in specs], player, is_kept=chosen.keep_training_notes)
     judge = make_judge(chosen.judge, [record.pair for record in records], remark, load_scorer)
     saved: dict[str, str] = saved_setting(chosen.output, _RESULT, "prompt_dates") or {}
-    days = {name: chosen.speaking.day_of(entrant.rules, saved.get(name)) for name, entrant in players.items()}
+    days = {name: chosen.speaking.day_of(player, saved.get(name)) for name, player in players.items()}
     settings: dict[str, object] = {
         "format": _FORMAT,
         "judge": judge.name,
@@ -97,59 +86,39 @@ def main(arguments: Sequence[str]) -> int:
         "precision": chosen.speaking.precision,
         "engine": chosen.speaking.engine,
         "guests": list(guests),
-        "players": {name: _identity(entrant) for name, entrant in players.items()},
+        "players": {name: _identity(player) for name, player in players.items()},
     }
     result = finished(chosen.output, _RESULT, settings, Crossplay)
     if result is None:
-        result = _played(chosen, players, days, specs, judge, settings, list(guests))
+
+        def load(name: str) -> Player:
+            game, config = players[name].rules
+            return Player(name, chosen.speaking.rollout(players[name], config, days[name]), game, config)
+
+        names, only_attack = list(entrants), list(guests)
+        with played_beside(chosen.output, settings) as so_far:
+            played = play_all(
+                names, load, specs, judge, seed=chosen.seed, guests=only_attack, so_far=so_far, on_progress=remark
+            )
+            result = crossplay(names, played, seed=chosen.seed, guests=only_attack)
+            with atomic_folder(chosen.output, replace=False, within=so_far.path) as folder:
+                content = {"settings": settings, **dataclasses.asdict(result)}
+                (folder / _RESULT).write_text(as_json(content), encoding="utf-8")
+                (folder / "crossplay.svg").write_text(heatmap(result), encoding="utf-8")
+                write_jsonl(folder / "games.jsonl", named_games(played))
     say(_report(result))
     say(f"\nThe matrix, its picture and all games are in {chosen.output}\n")
     return 0
 
 
-def _played(
-    chosen: CrossplayArguments,
-    players: Mapping[str, _Entrant],
-    days: Mapping[str, date],
-    specs: Sequence[GameSpec],
-    judge: Judge,
-    settings: Mapping[str, object],
-    guests: Sequence[str],
-) -> Crossplay:
-    """Play, or go on, and write the folder."""
-    names = [name for name in players if name not in guests]
-    with played_beside(chosen.output, settings) as so_far:
-        played = play_all(
-            names,
-            lambda name: _player(name, players[name], days[name], chosen),
-            specs,
-            judge,
-            seed=chosen.seed,
-            guests=guests,
-            so_far=so_far,
-            on_progress=remark,
-        )
-        result = crossplay(names, played, seed=chosen.seed, guests=guests)
-        with atomic_folder(chosen.output, replace=False, within=so_far.path) as folder:
-            content = {"settings": settings, **dataclasses.asdict(result)}
-            (folder / _RESULT).write_text(as_json(content), encoding="utf-8")
-            (folder / "crossplay.svg").write_text(heatmap(result), encoding="utf-8")
-            write_jsonl(folder / "games.jsonl", named_games(played))
-    return result
+def _identity(player: ModelChoice) -> dict[str, object]:
+    """All of ``player`` that decides what it says."""
+    game, rollout = player.rules
+    return {"model": player.fingerprint or player.location, "game": game, "rollout": rollout}
 
 
-def _identity(entrant: _Entrant) -> dict[str, object]:
-    """All of ``entrant`` that decides what it says."""
-    game, rollout = entrant.rules.rules
-    return {
-        "model": entrant.choice.fingerprint or entrant.choice.location,
-        "game": dataclasses.asdict(game),
-        "rollout": dataclasses.asdict(rollout),
-    }
-
-
-def _entrants(chosen: CrossplayArguments) -> dict[str, _Entrant]:
-    entrants: dict[str, _Entrant] = {}
+def _entrants(chosen: CrossplayArguments) -> dict[str, ModelChoice]:
+    entrants: dict[str, ModelChoice] = {}
     for path in chosen.runs:
         run = RunFolder.open(path)
         checkpoints = [choose_model(str(run.checkpoints.path_of(step))) for step in run.checkpoints.steps()]
@@ -158,32 +127,28 @@ def _entrants(chosen: CrossplayArguments) -> dict[str, _Entrant]:
         if not checkpoints:
             raise UsageError(f"{path} has no checkpoint yet: train it on, or leave it out")
         if chosen.start:
-            start = start_of(run)
-            entrants.setdefault(start.label, _Entrant(start, checkpoints[0]))
+            # It plays by the rules of the run that started from it.
+            start = replace(start_of(run), run=run)
+            entrants.setdefault(start.label, start)
         for checkpoint in checkpoints:
-            entrants[_free_name(checkpoint.label, entrants)] = _Entrant(checkpoint, checkpoint)
+            entrants[_free_name(checkpoint.label, entrants)] = checkpoint
     if len(entrants) < 2:
         raise UsageError("name runs with at least two models between them: checkpoints, or what they started from")
     return entrants
 
 
-def _guests(chosen: CrossplayArguments, entrants: dict[str, _Entrant]) -> dict[str, _Entrant]:
-    guests: dict[str, _Entrant] = {}
+def _guests(chosen: CrossplayArguments, entrants: Mapping[str, ModelChoice]) -> dict[str, ModelChoice]:
+    guests: dict[str, ModelChoice] = {}
     for name in chosen.attackers:
         choice = choose_player(name)
-        guests[_free_name(choice.label, {**entrants, **guests})] = _Entrant(choice, choice)
+        guests[_free_name(choice.label, {**entrants, **guests})] = choice
     return guests
 
 
-def _free_name(label: str, taken: dict[str, _Entrant]) -> str:
+def _free_name(label: str, taken: Mapping[str, ModelChoice]) -> str:
     """The label, numbered where runs of the same name lie in different places."""
     numbered = [label, *(f"{label} ({number})" for number in range(2, len(taken) + 3))]
     return next(name for name in numbered if name not in taken)
-
-
-def _player(name: str, entrant: _Entrant, day: date, chosen: CrossplayArguments) -> Player:
-    game, config = entrant.rules.rules
-    return Player(name, chosen.speaking.rollout(entrant.choice, config, day), game, config)
 
 
 def _report(result: Crossplay) -> str:

@@ -27,8 +27,6 @@ from .arguments import check_bounds, parse, say, window_width
 
 USUAL_LIMIT = 20
 
-CATEGORY = Literal["vanilla_harmful", "vanilla_benign", "adversarial_harmful", "adversarial_benign"]
-OUTCOME = Literal["error_found", "rightly_safe", "error_missed", "false_alarm", "undecided"]
 STATE = Literal["decided", "undecidable", "void", "no_revision", "no_verdict"]
 FORM = Literal["list", "text", "json", "csv", "excel", "jsonl"]
 
@@ -43,11 +41,11 @@ class GamesArguments:
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
-    category: tuple[CATEGORY, ...] = ()
+    category: Annotated[tuple[DataType, ...], tyro.conf.EnumChoicesFromValues] = ()
     """Categories of games."""
     error_type: tuple[str, ...] = ()
     """Error types of the cases, e.g. diagnosis ("dosage" means pharmacotherapy)."""
-    outcome: tuple[OUTCOME, ...] = ()
+    outcome: Annotated[tuple[Outcome, ...], tyro.conf.EnumChoicesFromValues] = ()
     """What came of the game."""
     state: tuple[STATE, ...] = ()
     """How the game ended."""
@@ -83,11 +81,19 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.output is not None:
         check_output(chosen.output)
     wanted = _filter(chosen)
-    counter = _Counter()
-    tail = _tail(chosen)
-    games = counter.counted(game for game in tail.read(Game) if wanted.matches(game))
+    run = RunFolder.open(chosen.run)
+    tail = LineTail(run.path / (HELDOUT_GAMES_FILE if chosen.heldout else GAMES_FILE))
     limit = _limit(chosen)
-    shown = games if limit is None else iter(deque(games, maxlen=min(limit, sys.maxsize)))
+    found = 0
+
+    def fitting() -> Iterator[Game]:
+        nonlocal found
+        for game in tail.read(Game):
+            if wanted.matches(game):
+                found += 1
+                yield game
+
+    shown = fitting() if limit is None else iter(deque(fitting(), maxlen=min(limit, sys.maxsize)))
     if chosen.output is None:
         for part in _parts(shown, chosen):
             # Into a pipe goes what was said; on a terminal no text of a player may drive it.
@@ -101,32 +107,15 @@ def main(arguments: Sequence[str]) -> int:
             for part in _parts(shown, chosen):
                 file.write(part.encode(errors="replace").decode())
     # On standard error, so that what is piped on holds games alone.
-    say(f"{_told(counter.count, limit)}{visible(tail.remark)}\n", sys.stderr)
+    say(f"{_told(found, limit)}{visible(tail.remark)}\n", sys.stderr)
     return 0
-
-
-class _Counter:
-    """Counts what passes."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def counted(self, games: Iterable[Game]) -> Iterator[Game]:
-        for game in games:
-            self.count += 1
-            yield game
-
-
-def _tail(chosen: GamesArguments) -> LineTail:
-    run = RunFolder.open(chosen.run)
-    return LineTail(run.path / (HELDOUT_GAMES_FILE if chosen.heldout else GAMES_FILE))
 
 
 def _filter(chosen: GamesArguments) -> GameFilter:
     return GameFilter(
-        categories=tuple(map(DataType, chosen.category)),
+        categories=chosen.category,
         error_types=chosen.error_type,
-        outcomes=tuple(map(Outcome, chosen.outcome)),
+        outcomes=chosen.outcome,
         states=tuple(map(GameState, chosen.state)),
         judges=chosen.judge,
         first_step=chosen.from_step,

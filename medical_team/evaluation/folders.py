@@ -83,7 +83,7 @@ def _settle(file: Path, settings: Mapping[str, object]) -> None:
 
 
 def _plain(settings: Mapping[str, object]) -> dict[str, object]:
-    return json.loads(json.dumps(settings, default=str))
+    return json.loads(as_json(settings))
 
 
 def _differences(there: object, here: object, name: str = "") -> Iterator[str]:

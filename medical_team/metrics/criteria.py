@@ -21,7 +21,7 @@ from ..records import Role
 from ..runs.lock import RunState, Traces
 from .alarms import LONG
 from .revisions import KEPT_WORDS, LENGTH_FACTOR, NEAR_DUPLICATE, RevisionFigures
-from .run_reader import SignCounts, StepFigures
+from .run_reader import StepFigures
 from .statistics import grouped_binomial_interval, trend
 
 MIN_REWARDS = 20
@@ -96,12 +96,12 @@ def _count(number: int, noun: str) -> str:
 
 
 def _both_signs(steps: Sequence[StepFigures]) -> Criterion:
-    counts = {role: sum((step.rewards[role] for step in steps), SignCounts()) for role in Role}
-    judged = {role: count for role, count in counts.items() if count.all}
+    counts = {role: sum((step.rewards[role] for step in steps), Counter[int]()) for role in Role}
+    judged = {role: count for role, count in counts.items() if count}
     statuses = [_signs_status(count) for count in judged.values()] or [Status.UNKNOWN]
     parts = [
-        f"{role.value}: {_percent(count.positive / count.all)} positive, {_percent(count.negative / count.all)} "
-        f"negative of {_count(count.all, 'reward')}"
+        f"{role.value}: {_percent(count[1] / count.total())} positive, {_percent(count[-1] / count.total())} "
+        f"negative of {_count(count.total(), 'reward')}"
         for role, count in judged.items()
     ]
     parts += [f"{role.value}: no reward" for role in Role if role not in judged]
@@ -114,18 +114,15 @@ def _both_signs(steps: Sequence[StepFigures]) -> Criterion:
     )
 
 
-def _signs_status(count: SignCounts) -> Status:
-    if count.all < MIN_REWARDS:
+def _signs_status(count: Counter[int]) -> Status:
+    if count.total() < MIN_REWARDS:
         return Status.UNKNOWN
-    rarer = min(count.positive, count.negative)
-    return Status.PASS if rarer >= MIN_SIGN_SHARE * count.all else Status.FAIL
+    return Status.PASS if min(count[1], count[-1]) >= MIN_SIGN_SHARE * count.total() else Status.FAIL
 
 
 def _zero_sum(steps: Sequence[StepFigures]) -> Criterion:
     checked, broken = sum(step.sums_checked for step in steps), sum(step.sums_broken for step in steps)
-    exceptions = Counter[str]()
-    for step in steps:
-        exceptions.update(step.exceptions)
+    exceptions = sum((Counter(step.exceptions) for step in steps), Counter[str]())
     figure = "no decided adversarial game in which both players learn"
     if checked:
         figure = f"{_count(checked, 'game')} between two learning players, {broken or 'none'} off zero"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 
 from ..parsing import is_rewritten
@@ -43,14 +43,7 @@ class RevisionFigures:
     """Notes that nearly say what another one of the same step says, though their seed notes differ."""
 
     def __add__(self, other: RevisionFigures) -> RevisionFigures:
-        return RevisionFigures(
-            replies=self.replies + other.replies,
-            notes=self.notes + other.notes,
-            length_kept=self.length_kept + other.length_kept,
-            words_kept=self.words_kept + other.words_kept,
-            copies=self.copies + other.copies,
-            near_duplicates=self.near_duplicates + other.near_duplicates,
-        )
+        return RevisionFigures(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 def revision_figures(games: Sequence[Game]) -> RevisionFigures:

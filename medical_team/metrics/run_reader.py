@@ -42,23 +42,6 @@ def outcome_of(game: Game) -> Outcome:
 
 
 @dataclass(frozen=True)
-class SignCounts:
-    """How many of a role's rewards are positive, negative and zero."""
-
-    positive: int = 0
-    negative: int = 0
-    zero: int = 0
-
-    @property
-    def all(self) -> int:
-        """All rewards of the role."""
-        return self.positive + self.negative + self.zero
-
-    def __add__(self, other: SignCounts) -> SignCounts:
-        return SignCounts(self.positive + other.positive, self.negative + other.negative, self.zero + other.zero)
-
-
-@dataclass(frozen=True)
 class ReplyCounts:
     """How a role's replies kept to the rules."""
 
@@ -77,7 +60,8 @@ class StepFigures:
 
     step: int
     games: int
-    rewards: Mapping[Role, SignCounts]
+    rewards: Mapping[Role, Counter[int]]
+    """How many of a role's rewards are positive (1), negative (-1) and zero."""
     replies: Mapping[Role, ReplyCounts]
     contests: Counter[str]
     """Decided adversarial games between the players of the moment (none against past selves or fixed opponents), by the
@@ -133,13 +117,9 @@ def _by_group(games: Iterable[Game]) -> Counter[str]:
     return Counter(game.spec.pair.near_duplicate_group for game in games)
 
 
-def _signs(rewards: Iterable[Reward | None]) -> SignCounts:
+def _signs(rewards: Iterable[Reward | None]) -> Counter[int]:
     totals = [reward.total for reward in rewards if reward is not None]
-    return SignCounts(
-        positive=sum(total > 0 for total in totals),
-        negative=sum(total < 0 for total in totals),
-        zero=sum(total == 0 for total in totals),
-    )
+    return Counter((total > 0) - (total < 0) for total in totals)
 
 
 def _replies(games: Sequence[Game], role: Role) -> ReplyCounts:

@@ -1,7 +1,4 @@
-"""How sure a figure is: intervals, bootstrap over near-duplicate groups, McNemar's test, trends.
-
-What scipy computes has its types here, which scipy has none of.
-"""
+"""How sure a figure is: intervals, bootstrap over near-duplicate groups, McNemar's test, trends."""
 
 from __future__ import annotations
 
@@ -17,43 +14,6 @@ from numpy.typing import NDArray
 
 from ..records import Closed
 from ..seeds import derive_seed
-
-
-def beta_quantile(share: float, a: float, b: float) -> float:
-    """Where the beta distribution with the shapes ``a`` and ``b`` has ``share`` of its mass below."""
-    return float(_scipy("special").betaincinv(a, b, share))
-
-
-def student_quantile(share: float, degrees_of_freedom: int) -> float:
-    """Where Student's t distribution has ``share`` of its mass below."""
-    return float(_scipy("special").stdtrit(degrees_of_freedom, share))
-
-
-def binomial_p(successes: int, trials: int) -> float:
-    """The exact two-sided p-value of a fair coin's ``successes`` in ``trials``, of which there is at least one."""
-    return float(_scipy("stats").binomtest(successes, trials).pvalue)
-
-
-def kendall_z(values: Sequence[float]) -> float:
-    """The Mann-Kendall test's statistic, standard normal without a trend; negative where ``values`` fall."""
-    falling, rising = (
-        float(_scipy("stats").kendalltau(range(len(values)), values, method="asymptotic", alternative=side)[1])
-        for side in ("less", "greater")
-    )
-    # The smaller tail, since the larger one can't be told from 1.
-    tail = float(_scipy("special").ndtri(min(falling, rising)))
-    return tail if falling < rising else -tail
-
-
-def normal_share(z: float) -> float:
-    """The share of the standard normal distribution below ``z``."""
-    return float(_scipy("special").ndtr(z))
-
-
-def sen_slope(values: Sequence[float]) -> float:
-    """The median slope of all pairs of ``values`` (Sen 1968)."""
-    return float(_scipy("stats").theilslopes(values)[0])
-
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -206,9 +166,10 @@ def binomial_interval(successes: float, trials: float, confidence: float = CONFI
     Neither need be a whole number: an effective sample size is none.
     """
     tail, failures = (1 - confidence) / 2, trials - successes
-    low = beta_quantile(tail, successes, failures + 1) if successes > 0 else 0.0
-    high = beta_quantile(1 - tail, successes + 1, failures) if failures > 0 else 1.0
-    return Interval(low, high)
+    quantile = _scipy("special").betaincinv
+    low = quantile(successes, failures + 1, tail) if successes > 0 else 0.0
+    high = quantile(successes + 1, failures, 1 - tail) if failures > 0 else 1.0
+    return Interval(float(low), float(high))
 
 
 def grouped_binomial_interval(
@@ -233,7 +194,7 @@ def grouped_binomial_interval(
         residuals = np.asarray(successes) - rate * np.asarray(trials)
         variance = float(groups / (groups - 1) * (residuals**2).sum() / total**2)
         independent = rate * (1 - rate) / variance if variance > 0 else float(total)
-        known, told = (student_quantile((1 + confidence) / 2, count - 1) for count in (total, groups))
+        known, told = (float(_scipy("special").stdtrit(count - 1, (1 + confidence) / 2)) for count in (total, groups))
         effective = min(float(total), independent * (known / told) ** 2)
     return binomial_interval(rate * effective, effective, confidence)
 
@@ -243,7 +204,9 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     only_first = sum(a and not b for a, b in zip(first, second, strict=True))
     only_second = sum(b and not a for a, b in zip(first, second, strict=True))
     trials = only_first + only_second
-    return McNemar(only_first, only_second, binomial_p(only_first, trials) if trials else 1.0)
+    return McNemar(
+        only_first, only_second, float(_scipy("stats").binomtest(only_first, trials).pvalue) if trials else 1.0
+    )
 
 
 def trend(values: Sequence[float]) -> Trend:
@@ -258,8 +221,20 @@ def trend(values: Sequence[float]) -> Trend:
     points = _averaged(values, MAX_TREND_POINTS)
     if len(points) < MIN_TREND_POINTS or min(points) == max(points):
         return Trend(0.5, 0.5)
-    z = kendall_z(points) / _variance_inflation(points) ** 0.5
-    return Trend(p_falling=normal_share(z), p_rising=normal_share(-z))
+    z = _kendall_z(points) / _variance_inflation(points) ** 0.5
+    normal_share = _scipy("special").ndtr
+    return Trend(p_falling=float(normal_share(z)), p_rising=float(normal_share(-z)))
+
+
+def _kendall_z(values: Sequence[float]) -> float:
+    """The Mann-Kendall test's statistic, standard normal without a trend; negative where ``values`` fall."""
+    falling, rising = (
+        float(_scipy("stats").kendalltau(range(len(values)), values, method="asymptotic", alternative=side)[1])
+        for side in ("less", "greater")
+    )
+    # The smaller tail, since the larger one can't be told from 1.
+    tail = float(_scipy("special").ndtri(min(falling, rising)))
+    return tail if falling < rising else -tail
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -271,7 +246,7 @@ def spread(values: Sequence[float]) -> Spread:
 def _variance_inflation(points: Sequence[float]) -> float:
     """By how much lag-one autocorrelation widens the test's statistic; never below 1, which would claim too much."""
     count, order = len(points), np.arange(len(points))
-    rest = np.asarray(points) - sen_slope(points) * order
+    rest = np.asarray(points) - float(_scipy("stats").theilslopes(points)[0]) * order
     rest = rest - rest.mean()
     # What rounding leaves of a straight line is autocorrelated too, and says nothing.
     if float(np.ptp(rest)) <= 1e-9 * float(np.ptp(points)):

@@ -107,43 +107,23 @@ def game_metrics(games: Sequence[Game]) -> dict[str, float]:
         **_revision_metrics(games),
         **_judge_metrics(games),
         **_reply_metrics(games),
-        **{f"void_share/{name}": share for name, share in void_shares(games).items()},
-        **{f"undecidable_share/{name}": share for name, share in undecidable_shares(games).items()},
+        **{f"void_share/{name}": voids / asked for name, (voids, asked) in void_counts(games).items()},
+        **_undecidable_shares(games),
         **_opponent_metrics(games),
         **_sample_counts(games),
         **_counts(games),
     }
 
 
-def void_shares(games: Iterable[Game]) -> dict[str, float]:
-    """The share of void games among those that the judge was asked about; names as in :func:`void_counts`.
-
-    A share that differs between categories biases what is learned.
-    """
-    return {name: voids / asked for name, (voids, asked) in void_counts(games).items()}
-
-
-def void_counts(games: Iterable[Game]) -> dict[str, tuple[int, int]]:
+def void_counts(games: Iterable[Game], state: GameState = GameState.VOID) -> dict[str, tuple[int, int]]:
     """Void games, and games that the judge was asked about: in all, of each role, and of each category.
 
-    The attacker's are the adversarial games. A name under which the judge was asked about nothing is left out.
+    The attacker's are the adversarial games. A name under which the judge was asked about nothing is left out. A share
+    that differs between categories biases what is learned.
+
+    Args:
+        state: to count games of another state than void.
     """
-    return _counts_of(games, GameState.VOID, ["all", *(role.value for role in Role), *_categories()])
-
-
-def undecidable_shares(games: Iterable[Game]) -> dict[str, float]:
-    """The share of undecidable revisions among those that the judge was asked about: in all, and of each category."""
-    counts = _counts_of(games, GameState.UNDECIDABLE, [Role.ATTACKER.value, *_categories()])
-    shares = {name: undecidable / asked for name, (undecidable, asked) in counts.items()}
-    vanilla = {kind.value for kind in DataType if not kind.is_adversarial}
-    return {name: share for name, share in shares.items() if name not in vanilla}
-
-
-def _categories() -> list[str]:
-    return [data_type.value for data_type in DataType]
-
-
-def _counts_of(games: Iterable[Game], state: GameState, names: Sequence[str]) -> dict[str, tuple[int, int]]:
     found, asked = Counter[str](), Counter[str]()
     for game in games:
         if game.state not in ASKED_STATES:
@@ -154,7 +134,14 @@ def _counts_of(games: Iterable[Game], state: GameState, names: Sequence[str]) ->
         asked.update(belongs_to)
         if game.state is state:
             found.update(belongs_to)
+    names = ["all", *(role.value for role in Role), *(data_type.value for data_type in DataType)]
     return {name: (found[name], asked[name]) for name in names if asked[name]}
+
+
+def _undecidable_shares(games: Iterable[Game]) -> dict[str, float]:
+    counts = void_counts(games, GameState.UNDECIDABLE)
+    names = [Role.ATTACKER.value, *(data_type.value for data_type in DataType if data_type.is_adversarial)]
+    return {f"undecidable_share/{name}": counts[name][0] / counts[name][1] for name in names if name in counts}
 
 
 def _means(values: Mapping[str, Iterable[float]]) -> dict[str, float]:

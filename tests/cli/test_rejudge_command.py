@@ -5,8 +5,8 @@ import pytest
 
 from builders import a_game, a_record, a_spec
 from command_lines import told
+from medical_team.cli.rejudge import RejudgedGame
 from medical_team.config import RunConfig
-from medical_team.evaluation.rejudge import RejudgedGame
 from medical_team.game.play import score
 from medical_team.jsonl import read_jsonl
 from medical_team.records import DataType

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from builders import a_game, a_spec, games
 from medical_team.assessment import error_location
 from medical_team.config import GameConfig
-from medical_team.metrics.step_metrics import game_metrics, generated_tokens, step_metrics, void_shares
+from medical_team.metrics.step_metrics import game_metrics, generated_tokens, step_metrics, void_counts
 from medical_team.records import DataType, Game, GameState, Role, Verdict
 from medical_team.rewards import rewards_of
 from medical_team.samples import Update
@@ -148,16 +148,14 @@ def test_void_shares_are_of_the_games_that_the_judge_was_asked_about() -> None:
     plain = a_game(DataType.VANILLA_HARMFUL)
     unasked = a_game(HARMFUL, state=GameState.NO_REVISION)
 
-    shares = void_shares([void, void, a_game(HARMFUL), plain, unasked, unasked])
-
-    assert shares == {
-        "all": 0.5,
-        "attacker": pytest.approx(2 / 3),
-        "assessor": 0.5,
-        "adversarial_harmful": pytest.approx(2 / 3),
-        "vanilla_harmful": 0.0,
+    assert void_counts([void, void, a_game(HARMFUL), plain, unasked, unasked]) == {
+        "all": (2, 4),
+        "attacker": (2, 3),
+        "assessor": (2, 4),
+        "adversarial_harmful": (2, 3),
+        "vanilla_harmful": (0, 1),
     }
-    assert void_shares([unasked]) == {}
+    assert void_counts([unasked]) == {}
 
 
 def test_states_are_counted() -> None:

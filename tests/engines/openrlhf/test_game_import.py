@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from builders import a_game, a_record, a_spec
+from medical_team.cli.rejudge import rejudge
 from medical_team.config import CheckpointConfig
 from medical_team.engines.openrlhf import game_import
 from medical_team.engines.openrlhf.dataset import resume_at
 from medical_team.engines.openrlhf.game_files import GameCount, GameFiles, PlayedGame
 from medical_team.engines.openrlhf.game_import import GameImport
 from medical_team.errors import DataError, OutputError
-from medical_team.evaluation.rejudge import rejudge
 from medical_team.jsonl import to_line
 from medical_team.judging import reference_judge
 from medical_team.metrics.run_reader import RunReader

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from builders import a_game, a_spec, labels_for
+from medical_team.cli.rejudge import Rejudgement, Said, rejudge, said_of
 from medical_team.config import GameConfig
-from medical_team.evaluation.rejudge import Rejudgement, Said, rejudge, said_of
 from medical_team.game.play import score
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import reference_judge
