@@ -28,7 +28,7 @@ from ..evaluation.model_games import (
     play_model_games,
     write_games,
 )
-from ..evaluation.tables import figure, interval_text, table
+from ..evaluation.tables import figures_table
 from ..game_config import GameConfig, RolloutConfig
 from ..jsonl import lines_sha256
 from ..judging import make_judge
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str]) -> int:
                     result.figures[similarity_name] = Figure(embedder.mean_similarity(notes), None, len(notes))
                 write_games(folder, each, result.games, result.figures, within=so_far.path)
         played.append((folder.name, result))
-    say(_report(played))
+    say("\n".join(figures_table(label, "games", result.figures) for label, result in played))
     if chosen.embedding_model is None:
         remark("embedding similarity of revisions: absent; name a model with --embedding-model")
     say("".join(f"\n{folder}" for folder in folders) + "\n")
@@ -171,16 +171,3 @@ def _embedder(chosen: GamesArguments) -> TextEmbedder | None:
     if chosen.embedding_model is None:
         return None
     return TextEmbedder(chosen.embedding_model, device=chosen.speaking.device, notify=remark)
-
-
-def _report(played: Sequence[tuple[str, ModelGames]]) -> str:
-    names = list(dict.fromkeys(name for _, result in played for name in result.figures))
-    parts: list[str] = []
-    for label, result in played:
-        rows = [
-            [name, figure(found.value), interval_text(found.interval), str(found.of)]
-            for name in names
-            if (found := result.figures.get(name)) is not None
-        ]
-        parts.append(table([label, "value", "95% interval", "games"], rows))
-    return "\n".join(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +16,8 @@ from ..evaluation.endpoint import EndpointRollout
 from ..evaluation.folders import name_of_folder, saved_setting
 from ..evaluation.medec import FORMAT, SETTINGS, EvaluationFolder, EvaluationSettings, medec_report, predict
 from ..evaluation.medec_metrics import medec_metrics
-from ..evaluation.medec_texts import Examples, MedecFile, MedecText, choose_examples, choose_texts, load_medec
+from ..evaluation.medec_texts import Examples, MedecText, choose_examples, choose_texts, load_medec
 from ..evaluation.model_choice import (
-    CheckedTexts,
     ModelChoice,
     TrainingTexts,
     check_training_texts,
@@ -98,11 +97,41 @@ def main(arguments: Sequence[str]) -> int:
     medec = load_medec(chosen.medec)
     texts = choose_texts(medec.texts, chosen.texts, chosen.seed)
     checked = check_training_texts(texts, model.run, chosen.training_texts, is_baseline=model.is_baseline)
-    examples = _examples(chosen, checked)
+    examples = Examples()
+    if chosen.examples is not None:
+        examples = choose_examples(chosen.examples, checked.texts, chosen.shots, chosen.seed)
     task = _task(chosen, model, examples)
-    settings = _settings(chosen, model, medec, checked, task, examples)
-    path = chosen.output or _default_folder(settings)
-    settings = replace(settings, prompt_date=_prompt_date(chosen, model, path))
+    game_task = task if isinstance(task, AssessorTask) and not model.is_baseline else None
+    # A verdict alone goes without saying.
+    asked = game_task.asked if game_task and game_task.has_sentences else None
+    path = chosen.output or Path("evaluations") / name_of_folder(
+        f"{model.label}-{task.name}" + (f"-{asked}" if asked else "")
+    )
+    settings = EvaluationSettings(
+        format=FORMAT,
+        package_version=__version__,
+        model=identity_of(model),
+        task=task.name,
+        prompt_style=game_task.style if game_task else None,
+        assessor=asked,
+        is_thinking=task.is_thinking,
+        shots=len(examples.texts),
+        examples=examples.origin,
+        prompt="" if model.is_baseline else prompt_template(task),
+        samples=chosen.samples,
+        temperature=_DEFAULT_TEMPERATURE if chosen.temperature is None and chosen.samples > 1 else chosen.temperature,
+        seed=chosen.seed,
+        max_tokens=task.max_tokens,
+        device=chosen.speaking.device,
+        precision=chosen.speaking.precision,
+        engine=chosen.speaking.engine,
+        data_file=medec.name,
+        data_sha256=medec.sha256,
+        texts=len(checked.texts),
+        left_out=checked.left_out,
+        training_texts=checked.known,
+        prompt_date=_prompt_date(chosen, model, path),
+    )
     folder = EvaluationFolder(path, settings)
     with folder.locked():
         predictions = _predictions(chosen, model, checked.texts, task, folder)
@@ -135,12 +164,6 @@ def _check(chosen: MedecArguments) -> None:
         raise UsageError("--shots and --examples go together: how many examples, and the MEDEC CSV that they are from")
 
 
-def _examples(chosen: MedecArguments, checked: CheckedTexts) -> Examples:
-    if chosen.examples is None:
-        return Examples()
-    return choose_examples(chosen.examples, checked.texts, chosen.shots, chosen.seed)
-
-
 def _task(chosen: MedecArguments, model: ModelChoice, examples: Examples) -> Task:
     game, rollout = model.rules
     is_thinking = game.thinking if chosen.thinking is None else chosen.thinking
@@ -155,51 +178,6 @@ def _task(chosen: MedecArguments, model: ModelChoice, examples: Examples) -> Tas
     return AssessorTask(is_thinking, max_tokens, examples.texts, style=style, asked=asked)
 
 
-def _temperature(chosen: MedecArguments) -> float | None:
-    if chosen.temperature is None and chosen.samples > 1:
-        return _DEFAULT_TEMPERATURE
-    return chosen.temperature
-
-
-def _settings(
-    chosen: MedecArguments,
-    model: ModelChoice,
-    medec: MedecFile,
-    checked: CheckedTexts,
-    task: Task,
-    examples: Examples,
-) -> EvaluationSettings:
-    return EvaluationSettings(
-        format=FORMAT,
-        package_version=__version__,
-        model=identity_of(model),
-        task=task.name,
-        prompt_style=task.style if isinstance(task, AssessorTask) and not model.is_baseline else None,
-        assessor=_more_than_a_verdict(task) if not model.is_baseline else None,
-        is_thinking=task.is_thinking,
-        shots=len(examples.texts),
-        examples=examples.origin,
-        prompt="" if model.is_baseline else prompt_template(task),
-        samples=chosen.samples,
-        temperature=_temperature(chosen),
-        seed=chosen.seed,
-        max_tokens=task.max_tokens,
-        device=chosen.speaking.device,
-        precision=chosen.speaking.precision,
-        engine=chosen.speaking.engine,
-        data_file=medec.name,
-        data_sha256=medec.sha256,
-        texts=len(checked.texts),
-        left_out=checked.left_out,
-        training_texts=checked.known,
-    )
-
-
-def _more_than_a_verdict(task: Task) -> Assessor | None:
-    """What the assessor is asked beyond a verdict, which is all that older evaluations knew."""
-    return task.asked if isinstance(task, AssessorTask) and task.has_sentences else None
-
-
 def _prompt_date(chosen: MedecArguments, model: ModelChoice, path: Path) -> str | None:
     """The day that the chat template is told; an evaluation that goes on keeps its own."""
     if model.url is None and not model.is_baseline:
@@ -207,11 +185,6 @@ def _prompt_date(chosen: MedecArguments, model: ModelChoice, path: Path) -> str 
     if chosen.speaking.prompt_date is not None:
         raise UsageError("--prompt-date is for a model that is loaded here: leave it out")
     return None
-
-
-def _default_folder(settings: EvaluationSettings) -> Path:
-    asked = f"-{settings.assessor}" if settings.assessor else ""
-    return Path("evaluations") / name_of_folder(f"{settings.model.label}-{settings.task}{asked}")
 
 
 def _predictions(
@@ -222,11 +195,17 @@ def _predictions(
         if not folder.predictions():
             folder.append(predictions)
         return predictions
-    return predict(texts, task, lambda: _rollout(chosen, model, folder.settings), folder, _tell_progress)
+    return predict(
+        texts,
+        task,
+        lambda: _rollout(chosen, model, folder.settings),
+        folder,
+        lambda done, total: remark(f"{done}/{total} texts"),
+    )
 
 
 def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSettings) -> Rollout:
-    temperature = _temperature(chosen) or _DEFAULT_TEMPERATURE
+    temperature = settings.temperature or _DEFAULT_TEMPERATURE
     if model.url is not None:
         client = ChatClient(
             model.url,
@@ -246,7 +225,3 @@ def _rollout(chosen: MedecArguments, model: ModelChoice, settings: EvaluationSet
         batch_size=chosen.batch_size,
     )
     return chosen.speaking.rollout(model, rollout, chosen.speaking.day_of(model, settings.prompt_date))
-
-
-def _tell_progress(done: int, total: int) -> None:
-    remark(f"{done}/{total} texts")

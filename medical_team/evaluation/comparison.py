@@ -71,13 +71,11 @@ def read_outcomes(path: Path) -> Outcomes:
 def _medec_outcomes(path: Path) -> Outcomes:
     folder = EvaluationFolder.open(path)
     predictions, settings = folder.predictions(), folder.settings
-    if len(predictions) > settings.texts:
-        raise DataError(
-            f"{path} can't be compared:",
-            [f"{len(predictions)} predictions of {settings.texts} texts: was the file copied behind itself?"],
-        )
     if len(predictions) != settings.texts:
-        problem = f"{len(predictions)} of {settings.texts} texts are predicted; give its command again to finish it"
+        remedy = (
+            "was the file copied behind itself?" if len(predictions) > settings.texts else "finish it by its command"
+        )
+        problem = f"{len(predictions)} of {settings.texts} texts are predicted: {remedy}"
         raise DataError(f"{path} can't be compared:", [problem])
     everything = np.ones(len(predictions), dtype=bool)
     is_right = _flags(predictions, lambda prediction: prediction.is_flag_right)

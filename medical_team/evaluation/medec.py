@@ -19,7 +19,7 @@ from ..files import atomic_text, is_leftover
 from ..game.rollout import PromptTooLong, Reply, Rollout
 from ..game_config import Assessor
 from ..jsonl import from_line, read_jsonl, to_line, validation_problems
-from ..metrics.statistics import CONFIDENCE, Figure
+from ..metrics.statistics import Figure
 from ..records import Closed
 from ..runs.append import append_lines
 from ..seeds import derive_seed
@@ -29,7 +29,7 @@ from .medec_texts import MedecText
 from .model_choice import ModelIdentity
 from .predictions import Prediction, Vote, answers_of, prediction_of
 from .submission import write_submission
-from .tables import figure, interval_text, table
+from .tables import figure_with_interval, figures_table, table
 from .tasks import Task, TaskName
 
 FORMAT = 1
@@ -238,12 +238,9 @@ def vote_of(task: Task, text: MedecText, reply: Reply | PromptTooLong) -> Vote:
     return task.read(reply.text, text, is_finished=reply.is_finished)
 
 
-_INTERVAL = f"{CONFIDENCE:.0%} interval"
-
-
 def medec_report(settings: EvaluationSettings, metrics: MedecMetrics) -> str:
     """The report, ending with a newline."""
-    parts = [_settings_text(settings), _figures_table(metrics)]
+    parts = [_settings_text(settings), figures_table("", "texts", metrics.figures, **metrics.floors)]
     for title, rows in (("by error type", metrics.by_error_type), ("by length", metrics.by_length)):
         parts.append(_breakdown_table(title, rows))
     remarks = list(_remarks(settings, metrics))
@@ -273,35 +270,14 @@ def _settings_text(settings: EvaluationSettings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figures_table(metrics: MedecMetrics) -> str:
-    header = ["", "value", _INTERVAL, "texts", *metrics.floors]
-    rows = [
-        [
-            name,
-            figure(found.value),
-            interval_text(found.interval),
-            str(found.of),
-            *(figure(floor[name]) for floor in metrics.floors.values()),
-        ]
-        for name, found in metrics.figures.items()
-    ]
-    return table(header, rows)
-
-
 def _breakdown_table(title: str, rows: Mapping[str, Mapping[str, Figure]]) -> str:
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     header = [title, "texts", *names]
     cells = [
-        [label, str(next(iter(row.values())).of), *(_figure_with_interval(row.get(name)) for name in names)]
+        [label, str(next(iter(row.values())).of), *(figure_with_interval(row.get(name)) for name in names)]
         for label, row in rows.items()
     ]
     return table(header, cells)
-
-
-def _figure_with_interval(found: Figure | None) -> str:
-    if found is None or found.interval is None:
-        return figure(None if found is None else found.value)
-    return f"{figure(found.value)} ({found.interval})"
 
 
 def _remarks(settings: EvaluationSettings, metrics: MedecMetrics) -> Iterator[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from ..metrics.statistics import Interval
+from ..metrics.statistics import CONFIDENCE, Figure, Interval
 
 TableFormat = Literal["text", "markdown", "latex", "csv"]
 
@@ -34,6 +34,28 @@ def figure(value: float | None, digits: int = 3) -> str:
 def interval_text(interval: Interval | None) -> str:
     """An interval rounded for people; a dash where there is none."""
     return ABSENT if interval is None else str(interval)
+
+
+def figure_with_interval(found: Figure | None) -> str:
+    """A figure and, where it has one, its interval behind it."""
+    if found is None or found.interval is None:
+        return figure(None if found is None else found.value)
+    return f"{figure(found.value)} ({found.interval})"
+
+
+def figures_table(label: str, things: str, figures: Mapping[str, Figure], **floors: Mapping[str, float | None]) -> str:
+    """Figures with their intervals and of how many ``things`` they are, beside others by the same names."""
+    rows = [
+        [
+            name,
+            figure(found.value),
+            interval_text(found.interval),
+            str(found.of),
+            *(figure(floor[name]) for floor in floors.values()),
+        ]
+        for name, found in figures.items()
+    ]
+    return table([label, "value", f"{CONFIDENCE:.0%} interval", things, *floors], rows)
 
 
 def _text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
