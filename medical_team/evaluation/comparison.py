@@ -72,9 +72,8 @@ def _medec_outcomes(path: Path) -> Outcomes:
     folder = EvaluationFolder.open(path)
     predictions, settings = folder.predictions(), folder.settings
     if len(predictions) != settings.texts:
-        remedy = (
-            "was the file copied behind itself?" if len(predictions) > settings.texts else "finish it by its command"
-        )
+        is_more = len(predictions) > settings.texts
+        remedy = "was the file copied behind itself?" if is_more else "give its command again to finish it"
         problem = f"{len(predictions)} of {settings.texts} texts are predicted: {remedy}"
         raise DataError(f"{path} can't be compared:", [problem])
     everything = np.ones(len(predictions), dtype=bool)

@@ -146,16 +146,15 @@ def official_scores(
     Args:
         with_learned: also BERTScore and BLEURT, where they are installed.
     """
-    pairs = _pairs(references, answers)
+    answered = [(reference, answers[reference.text_id]) for reference in references if reference.text_id in answers]
     both_na = [
         reference.text_id
-        for reference in references
-        if reference.correction == NOT_APPLICABLE
-        and reference.text_id in answers
-        and answers[reference.text_id].correction == NOT_APPLICABLE
+        for reference, answer in answered
+        if reference.correction == answer.correction == NOT_APPLICABLE
     ]
-    candidates = [answers[reference.text_id].correction for reference in pairs]
-    corrections = [reference.correction for reference in pairs]
+    pairs = [pair for pair in answered if all(side.correction != NOT_APPLICABLE for side in pair)]
+    candidates = [answer.correction for _, answer in pairs]
+    corrections = [reference.correction for reference, _ in pairs]
     by_name, unscorable = _rouge(candidates, corrections)
     absent: list[AbsentMetric] = []
     if with_learned:
@@ -165,38 +164,21 @@ def official_scores(
             by_name[AGGREGATE] = _aggregate(by_name)
     return OfficialScores(
         texts=len(references),
-        answered=sum(reference.text_id in answers for reference in references),
-        flag_accuracy=sum(is_flag_right(reference, answers) for reference in references) / len(references),
+        answered=len(answered),
+        flag_accuracy=sum(answer.flag == reference.flag for reference, answer in answered) / len(references),
         sentence_accuracy=sum(is_sentence_right(reference, answers) for reference in references) / len(references),
         metrics=tuple(_text_metric(name, scores, len(both_na), len(references)) for name, scores in by_name.items()),
         absent=tuple(absent),
-        pair_ids=tuple(reference.text_id for reference in pairs),
+        pair_ids=tuple(reference.text_id for reference, _ in pairs),
         both_na=tuple(both_na),
         unscorable=unscorable,
     )
-
-
-def is_flag_right(reference: Answer, answers: Mapping[str, Answer]) -> bool:
-    """Whether the answer to the text of ``reference`` has its flag; without an answer: no."""
-    answer = answers.get(reference.text_id)
-    return answer is not None and answer.flag == reference.flag
 
 
 def is_sentence_right(reference: Answer, answers: Mapping[str, Answer]) -> bool:
     """Whether the answer to the text of ``reference`` names its sentence; without an answer: no."""
     answer = answers.get(reference.text_id)
     return answer is not None and answer.sentence_id == reference.sentence_id
-
-
-def _pairs(references: Sequence[Answer], answers: Mapping[str, Answer]) -> list[Answer]:
-    """The references to whose correction there is a candidate."""
-    return [
-        reference
-        for reference in references
-        if reference.correction != NOT_APPLICABLE
-        and reference.text_id in answers
-        and answers[reference.text_id].correction != NOT_APPLICABLE
-    ]
 
 
 def _text_metric(name: str, scores: Sequence[float], both_na: int, texts: int) -> TextMetric:
