@@ -4,7 +4,7 @@ by the Bradley-Terry model, and a picture: SVG, written here, readable without c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 
@@ -16,7 +16,8 @@ from ..judge.protocol import Judge
 from ..metrics.statistics import GroupBootstrap, Interval, interval_of
 from ..metrics.step_metrics import is_assessor_right
 from ..records import Closed, Game, GameSpec, GameState
-from .model_games import PlayedSoFar, Player, assessed, attacked
+from .folders import PlayedSoFar
+from .model_games import Player, assessed, attacked, renamed
 from .tables import figure
 
 MEAN_ATTACKER = 1000.0
@@ -166,27 +167,24 @@ def crossplay(
     any_games = games[entrants[0], entrants[0]]
     bootstrap = GroupBootstrap([game.spec.pair.near_duplicate_group for game in any_games], seed=seed)
     rows, size = (*entrants, *guests), len(entrants)
-    wins, losses = np.zeros((len(rows), size)), np.zeros((len(rows), size))
-    drawn_wins: list[list[np.ndarray]] = []
-    drawn_losses: list[list[np.ndarray]] = []
     cells: list[Cell] = []
-    for row, attacker in enumerate(rows):
-        drawn_wins.append([])
-        drawn_losses.append([])
-        for column, assessor in enumerate(entrants):
+    totals: list[NDArray[np.float64]] = []
+    draws: list[NDArray[np.float64]] = []
+    for attacker in rows:
+        for assessor in entrants:
             played = games[attacker, assessor]
             won = np.array([_has_assessor_won(game) for game in played], dtype=np.float64)
             counted = np.array([game.state is not GameState.VOID for game in played], dtype=np.float64)
-            wins[row, column], losses[row, column] = won.sum(), (counted - won).sum()
-            won_draws, counted_draws = bootstrap.sums(won, counted)
-            drawn_wins[-1].append(won_draws)
-            drawn_losses[-1].append(counted_draws - won_draws)
-            cells.append(_cell(attacker, assessor, won, counted, interval_of(bootstrap.rates(won, counted))))
+            lost = counted - won
+            totals.append(np.array([won.sum(), lost.sum()]))
+            draws.append(np.array(bootstrap.sums(won, lost)))
+            found = bootstrap.figure(won, counted)
+            cells.append(Cell(attacker, assessor, found.value, found.interval, found.of, len(played) - found.of))
+    # [wins or losses, attacker, assessor], and the same of each draw, with the draws in front of attackers.
+    wins, losses = np.array(totals).T.reshape(2, len(rows), size)
+    drawn_wins, drawn_losses = np.array(draws).transpose(1, 2, 0).reshape(2, -1, len(rows), size)
     attackers, assessors = ratings(wins, losses)
-    # [attacker, assessor, draw] with the draws in front.
-    attacker_draws, assessor_draws = ratings(
-        np.moveaxis(np.array(drawn_wins), -1, 0), np.moveaxis(np.array(drawn_losses), -1, 0)
-    )
+    attacker_draws, assessor_draws = ratings(drawn_wins, drawn_losses)
     return Crossplay(
         entrants=tuple(entrants),
         cells=tuple(cells),
@@ -199,13 +197,7 @@ def crossplay(
 def named_games(games: dict[tuple[str, str], list[Game]]) -> list[Game]:
     """All games, under ids that say who played."""
     return [
-        replace(
-            game,
-            spec=replace(game.spec, id=f"{attacker} / {assessor} / {game.spec.id}"),
-            ruling=None
-            if game.ruling is None
-            else replace(game.ruling, game_id=f"{attacker} / {assessor} / {game.spec.id}"),
-        )
+        renamed(game, f"{attacker} / {assessor} / {game.spec.id}")
         for (attacker, assessor), played in games.items()
         for game in played
     ]
@@ -213,12 +205,6 @@ def named_games(games: dict[tuple[str, str], list[Game]]) -> list[Game]:
 
 def _has_assessor_won(game: Game) -> bool:
     return is_assessor_right(game) or game.state in (GameState.NO_REVISION, GameState.UNDECIDABLE)
-
-
-def _cell(attacker: str, assessor: str, won: np.ndarray, counted: np.ndarray, interval: Interval | None) -> Cell:
-    count = int(counted.sum())
-    rate = float(won.sum() / count) if count else None
-    return Cell(attacker, assessor, rate, interval, count, len(counted) - count)
 
 
 _CELL = 64

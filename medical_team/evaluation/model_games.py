@@ -232,10 +232,11 @@ def play_model_games(
 
 
 def _named(games: Sequence[Game], role: str) -> tuple[Game, ...]:
-    """The games under ids that say the model's role; a ruling follows its game."""
-    return tuple(_renamed(game, f"{role}-{game.spec.id}") for game in games)
+    """The games under ids that say the model's role."""
+    return tuple(renamed(game, f"{role}-{game.spec.id}") for game in games)
 
 
-def _renamed(game: Game, game_id: str) -> Game:
+def renamed(game: Game, game_id: str) -> Game:
+    """``game`` under another id; its ruling follows."""
     ruling = None if game.ruling is None else replace(game.ruling, game_id=game_id)
     return replace(game, spec=replace(game.spec, id=game_id), ruling=ruling)
