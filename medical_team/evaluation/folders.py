@@ -12,9 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from ..errors import UsageError
+from pydantic import ValidationError
+
+from ..errors import DataError, UsageError
 from ..files import atomic_text, cannot_write, remove_leftovers
-from ..jsonl import from_line, read_jsonl, write_jsonl
+from ..jsonl import from_line, read_jsonl, validation_problems, write_jsonl
 from ..records import Game
 from ..runs.lock import exclusive_lock
 
@@ -102,6 +104,21 @@ def _differences(there: object, here: object, name: str = "") -> Iterator[str]:
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
+def read_settings(path: Path, file: str, settings_type: type[ResultT], command: str) -> ResultT:
+    """The settings in ``file`` of the evaluation at ``path``, such as ``command`` makes.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    try:
+        return from_line((path / file).read_bytes(), settings_type)
+    except OSError as error:
+        problem = f"it has no readable {file}; `medical-team {command}` makes such a folder"
+        raise DataError(f"{path} is no evaluation:", [problem]) from error
+    except ValidationError as error:
+        raise DataError(f"{path / file} is damaged or of another version:", validation_problems(error)) from error
 
 
 def saved_setting(path: Path, file: str, name: str) -> Any:

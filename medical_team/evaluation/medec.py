@@ -10,20 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from ..callbacks import Progress
 from ..config import PromptStyle
 from ..errors import DataError, UsageError
 from ..files import atomic_text, is_leftover
 from ..game.rollout import PromptTooLong, Reply, Rollout
 from ..game_config import Assessor
-from ..jsonl import from_line, read_jsonl, to_line, validation_problems
+from ..jsonl import read_jsonl, to_line
 from ..metrics.statistics import Figure
 from ..records import Closed
 from ..runs.append import append_lines
 from ..seeds import derive_seed
-from .folders import LOCK, as_json, working_in
+from .folders import LOCK, as_json, read_settings, working_in
 from .medec_metrics import MedecMetrics
 from .medec_texts import MedecText
 from .model_choice import ModelIdentity
@@ -93,14 +91,7 @@ class EvaluationFolder:
         Raises:
             DataError: there is none, or it is damaged.
         """
-        file = path / SETTINGS
-        try:
-            return cls(path, from_line(file.read_bytes(), EvaluationSettings))
-        except OSError as error:
-            problem = f"it has no readable {SETTINGS}; `medical-team eval medec` makes such a folder"
-            raise DataError(f"{path} is no evaluation:", [problem]) from error
-        except ValidationError as error:
-            raise DataError(f"{file} is damaged or of another version:", validation_problems(error)) from error
+        return cls(path, read_settings(path, SETTINGS, EvaluationSettings, "eval medec"))
 
     @contextmanager
     def locked(self) -> Generator[None]:

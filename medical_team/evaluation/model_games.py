@@ -8,20 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from ..callbacks import Notify
 from ..config import GameConfig, PromptStyle, RolloutConfig
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..files import atomic_folder
 from ..game.play import TurnRules, assess, attack
 from ..game.rollout import Rollout
-from ..jsonl import from_line, read_jsonl, validation_problems, write_jsonl
+from ..jsonl import read_jsonl, write_jsonl
 from ..judge.protocol import Judge, rule_games
 from ..metrics.statistics import Figure
 from ..records import Closed, DataType, Game, GameSpec, TrainingRecord
 from ..seeds import derived_random
-from .folders import PlayedSoFar, as_json, finished
+from .folders import PlayedSoFar, as_json, finished, read_settings
 from .game_metrics import assessor_figures, attacker_figures
 from .model_choice import ModelIdentity
 
@@ -111,13 +109,7 @@ def read_games(path: Path) -> PlayedGames:
     Raises:
         DataError: there are none, or a file is damaged.
     """
-    try:
-        settings = from_line((path / SETTINGS).read_bytes(), GamesSettings)
-    except OSError as error:
-        problem = f"it has no readable {SETTINGS}; `medical-team eval games` makes such a folder"
-        raise DataError(f"{path} holds no games:", [problem]) from error
-    except ValidationError as error:
-        raise DataError(f"{path / SETTINGS} is damaged or of another version:", validation_problems(error)) from error
+    settings = read_settings(path, SETTINGS, GamesSettings, "eval games")
     return PlayedGames(settings, tuple(read_jsonl(path / _GAMES, Game)))
 
 
