@@ -70,27 +70,25 @@ def test_of_two_places_of_the_sentence_the_corrected_one_is_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("corrected_text", "lost"),
+    "corrected_text",
     [
         # A word of the corrected sentence, a word elsewhere, a sentence; one put elsewhere; one more word.
-        ("He has coughed for days. is given 500 mg. He rests now.", "lost 'He'"),
-        ("He has coughed days. He is given 500 mg. He rests now.", "lost 'for'"),
-        ("He has coughed for days. He is given 500 mg.", "lost 'He rests now.'"),
-        ("He has coughed for days. He rests now. He is given 500 mg.", "lost 'He rests now.'"),
-        ("He has coughed for days. He is given 500 mg. He rests now and then.", "'now.' became 'now and then.'"),
+        "He has coughed for days. is given 500 mg. He rests now.",
+        "He has coughed days. He is given 500 mg. He rests now.",
+        "He has coughed for days. He is given 500 mg.",
+        "He has coughed for days. He rests now. He is given 500 mg.",
+        "He has coughed for days. He is given 500 mg. He rests now and then.",
     ],
 )
-def test_where_the_corrected_text_differs_elsewhere_the_two_sentences_decide(corrected_text: str, lost: str) -> None:
+def test_where_the_corrected_text_differs_elsewhere_the_two_sentences_decide(corrected_text: str) -> None:
     text = "He has coughed for days. He is given 5000 mg. He rests now."
 
     pair, repairs = pair_of(text=text, corrected_text=corrected_text)
 
     assert pair.corrected_note == text.replace("5000", "500")
     assert repairs == {Repair.CORRECTED_TEXT: 1}
-    with pytest.raises(PairError) as refused:
+    with pytest.raises(PairError, match="differs from Text outside the corrected sentence"):
         pair_of(is_strict=True, text=text, corrected_text=corrected_text)
-    assert "differs from Text outside the corrected sentence: " in str(refused.value)
-    assert lost in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_strict_counts_a_corrected_text_that_differs_elsewhere_among_the_problem
     path = write_csv(tmp_path / "medec.csv", [row])
 
     assert validate_file(path).remarks == (f"1 rows: {Repair.CORRECTED_TEXT.value}",)
-    with pytest.raises(DataError, match=r"outside the corrected sentence: 'planned next week\.' became"):
+    with pytest.raises(DataError, match="outside the corrected sentence"):
         validate_file(path, is_strict=True)
 
 

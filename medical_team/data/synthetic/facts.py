@@ -73,16 +73,15 @@ def cautions_of(backgrounds: Collection[str]) -> frozenset[str]:
     return frozenset(name for name, caution in medical_table().cautions.items() if caution.text in backgrounds)
 
 
-def allowed_drugs(condition: Condition, cautions: Collection[str]) -> tuple[str, ...]:
+def allowed_drugs(condition: Condition, cautions: Collection[str]) -> dict[str, Dosing]:
     """The right drugs of ``condition`` that have a right dose under ``cautions``, and that none of these forbids."""
     table = medical_table()
-    right = condition.drug.right if condition.drug else ()
-    return tuple(
-        name
-        for name in right
-        if not {*table.drugs[name].avoid, *table.drugs[name].unclear}.intersection(cautions)
-        and dosing(name, condition, cautions) is not None
-    )
+    allowed: dict[str, Dosing] = {}
+    for name in condition.drug.right if condition.drug else ():
+        given = dosing(name, condition, cautions)
+        if given is not None and not {*table.drugs[name].avoid, *table.drugs[name].unclear}.intersection(cautions):
+            allowed[name] = given
+    return allowed
 
 
 def forbidden_drugs(condition: Condition, cautions: Collection[str]) -> tuple[str, ...]:
@@ -184,8 +183,8 @@ def draw_right(kind: ErrorType, condition: Condition, cautions: Collection[str],
     """
     if kind is not ErrorType.PHARMACOTHERAPY:
         return (rng.choice(_choice(kind, condition).right),)
-    drug = rng.choice(allowed_drugs(condition, cautions))
-    return _prescription(drug, _dosing(drug, condition, cautions).regimen, rng)
+    drug, given = rng.choice(list(allowed_drugs(condition, cautions).items()))
+    return _prescription(drug, given.regimen, rng)
 
 
 def draw_common_mistake(kind: ErrorType, condition: Condition, rng: random.Random) -> tuple[str, ...]:
@@ -210,9 +209,8 @@ def draw_rare_mistake(
             drug, regimen = rng.choice(of_other_history)
             return _prescription(drug, regimen, rng)
         if mistake == "dose" and (drugs := allowed_drugs(condition, cautions)):
-            drug = rng.choice(drugs)
-            regimen = _dosing(drug, condition, cautions).regimen
-            return _said_of_drug(drug, rng.choice(wrong_doses(regimen)), regimen)
+            drug, given = rng.choice(list(drugs.items()))
+            return _said_of_drug(drug, rng.choice(wrong_doses(given.regimen)), given.regimen)
     confusions = medical_table().confusions(kind, condition)
     return _said_of(rng.choice(confusions), kind, rng) if confusions else None
 
@@ -228,17 +226,9 @@ def right_for_another_history(condition: Condition, cautions: Collection[str]) -
     """Drugs with doses that are an error under ``cautions``, and right for patients with another history."""
     forbidden = forbidden_drugs(condition, cautions)
     found = [(drug, medical_table().regimen(drug, condition)) for drug in forbidden]
-    for drug in allowed_drugs(condition, cautions):
-        given = _dosing(drug, condition, cautions)
+    for drug, given in allowed_drugs(condition, cautions).items():
         found += [(drug, replace(given.regimen, doses=doses)) for doses in given.others]
     return tuple(found)
-
-
-def _dosing(drug: str, condition: Condition, cautions: Collection[str]) -> Dosing:
-    given = dosing(drug, condition, cautions)
-    if given is None:
-        raise LookupError(f"the table has no dose of {drug} for {condition.name} with {', '.join(cautions)}")
-    return given
 
 
 def wrong_doses(regimen: Regimen) -> tuple[str, str]:

@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import cache
 
 from ...records import ErrorType
 from .table import FindingKind, Sex
@@ -224,12 +223,7 @@ def render(sentences: Sequence[Sentence], sex: Sex | None) -> str:
     return " ".join(render_sentence(sentence, sex) for sentence in sentences)
 
 
-@cache
-def usable_wordings(kind: SentenceKind, is_sex_known: bool) -> tuple[int, ...]:
-    """The wordings for a patient whose sex is known, or is not."""
-    return tuple(number for number, wording in enumerate(WORDINGS[kind]) if is_sex_known or "{subject}" not in wording)
-
-
 def draw_wording(kind: SentenceKind, sex: Sex | None, rng: random.Random) -> int:
-    """Any of the usable wordings."""
-    return rng.choice(usable_wordings(kind, sex is not None))
+    """Any of the wordings; where the patient's sex is not known, any that doesn't tell it."""
+    wordings = enumerate(WORDINGS[kind])
+    return rng.choice([number for number, wording in wordings if sex is not None or "{subject}" not in wording])

@@ -82,18 +82,12 @@ class SyntheticReading:
 
 @dataclass
 class _Node:
-    """A place in the tree of wordings: the words and the slots that can come next, and the wordings that end here."""
+    """A place in the tree of wordings, or of the phrases that can fill a slot: the words and the slots that can come
+    next, and the wordings or the phrase that end here."""
 
     words: dict[str, _Node] = field(default_factory=dict[str, "_Node"])
     slots: dict[str, _Node] = field(default_factory=dict[str, "_Node"])
     ends: list[tuple[SentenceKind, int]] = field(default_factory=list[tuple[SentenceKind, int]])
-
-
-@dataclass
-class _Phrases:
-    """The phrases that can fill a slot, as a tree of their words."""
-
-    words: dict[str, _Phrases] = field(default_factory=dict[str, "_Phrases"])
     phrase: str | None = None
 
 
@@ -252,11 +246,11 @@ def _add_wording(root: _Node, wording: str, end: tuple[SentenceKind, int]) -> No
 
 
 def _phrase_reader(phrases: Iterable[str]) -> _SlotReader:
-    root = _Phrases()
+    root = _Node()
     for phrase in phrases:
         node = root
         for word in words_of(phrase):
-            node = node.words.setdefault(word, _Phrases())
+            node = node.words.setdefault(word, _Node())
         node.phrase = phrase
 
     def read(words: list[str], start: int) -> list[tuple[int, str]]:

@@ -22,6 +22,15 @@ Sex = Literal["female", "male"]
 FindingKind = Literal["complaint", "history", "examination", "test"]
 FINDING_KINDS: tuple[FindingKind, ...] = ("complaint", "history", "examination", "test")
 
+_FIELDS = {
+    ErrorType.DIAGNOSIS: "diagnosis",
+    ErrorType.CAUSAL_ORGANISM: "organism",
+    ErrorType.PHARMACOTHERAPY: "drug",
+    ErrorType.MANAGEMENT: "management",
+    ErrorType.TREATMENT: "treatment",
+}
+"""What a condition says of each kind of fact."""
+
 RecordT = TypeVar("RecordT")
 
 
@@ -110,13 +119,7 @@ class Condition(Closed):
 
     def choice(self, kind: ErrorType) -> Choice | None:
         """What is right for one kind of fact; None where the table has nothing to say."""
-        return {
-            ErrorType.DIAGNOSIS: self.diagnosis,
-            ErrorType.CAUSAL_ORGANISM: self.organism,
-            ErrorType.PHARMACOTHERAPY: self.drug,
-            ErrorType.MANAGEMENT: self.management,
-            ErrorType.TREATMENT: self.treatment,
-        }[kind]
+        return getattr(self, _FIELDS[kind])
 
     @cached_property
     def kinds(self) -> tuple[ErrorType, ...]:
@@ -125,24 +128,10 @@ class Condition(Closed):
 
 
 @dataclass(frozen=True)
-class _OtherAnswers(Closed):
-    """Answers that are right for no condition."""
-
-    diagnosis: tuple[str, ...]
-    organism: tuple[str, ...]
-    management: tuple[str, ...]
-    treatment: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _SupportiveAnswers(Closed):
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class _ConditionsFile(Closed):
-    others: _OtherAnswers
-    supportive: _SupportiveAnswers
+    others: Mapping[str, tuple[str, ...]]
+    """Answers that are right for no condition, by the field of a condition that they would stand in."""
+    supportive: Mapping[str, tuple[str, ...]]
     conditions: tuple[Condition, ...]
 
 
@@ -219,8 +208,8 @@ def medical_table() -> MedicalTable:
         conditions=conditions,
         drugs=drugs,
         cautions=dict(medicines.cautions),
-        supportive=frozenset(diseases.supportive.names),
-        answers=_answers(diseases.conditions, diseases.others, tuple(drugs)),
+        supportive=frozenset(diseases.supportive["names"]),
+        answers=_answers(diseases.conditions, {**diseases.others, "drug": tuple(drugs)}),
         owners=_owners(diseases.conditions),
     )
 
@@ -236,20 +225,13 @@ def _read(name: str, file_type: type[RecordT]) -> RecordT:
 
 
 def _answers(
-    conditions: Sequence[Condition], others: _OtherAnswers, drugs: tuple[str, ...]
+    conditions: Sequence[Condition], right_for_none: Mapping[str, tuple[str, ...]]
 ) -> dict[ErrorType, tuple[str, ...]]:
-    right_for_none = {
-        ErrorType.DIAGNOSIS: others.diagnosis,
-        ErrorType.CAUSAL_ORGANISM: others.organism,
-        ErrorType.PHARMACOTHERAPY: drugs,
-        ErrorType.MANAGEMENT: others.management,
-        ErrorType.TREATMENT: others.treatment,
-    }
     answers: dict[ErrorType, tuple[str, ...]] = {}
-    for kind, names in right_for_none.items():
+    for kind, name in _FIELDS.items():
         choices = (condition.choice(kind) for condition in conditions)
-        right = {name for choice in choices if choice is not None for name in choice.right}
-        answers[kind] = tuple(sorted(right.union(names)))
+        right = {answer for choice in choices if choice is not None for answer in choice.right}
+        answers[kind] = tuple(sorted(right.union(right_for_none[name])))
     return answers
 
 
