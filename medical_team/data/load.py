@@ -4,7 +4,7 @@ training engine's own format."""
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,7 +14,7 @@ from ..error_types import WantedErrorTypes, in_order
 from ..errors import DataError, UsageError
 from ..files import is_stream
 from ..jsonl import from_line, numbered_lines, shortened, validation_problems, write_jsonl
-from ..records import NotePair, TrainingRecord
+from ..records import TrainingRecord
 from ..terminal_text import shell_word
 from ..words import fold_white_space
 from .build import DEFAULT_SEED, build_records
@@ -43,7 +43,7 @@ class RecordChecks:
 
     def problems(self, record: TrainingRecord, line: int) -> list[str]:
         """What is wrong with the record on ``line``, as sentences."""
-        found = [*_problems_alone(record)]
+        found = _problems_alone(record)
         first = self._line_of_id.setdefault(record.id, line)
         if first != line:
             found.append(f"id: {record.id!r} is already on line {first}")
@@ -60,27 +60,24 @@ def shared_near_duplicate_groups(train: Iterable[TrainingRecord], heldout: Itera
     return sorted({record.near_duplicate_group for record in heldout} & groups)
 
 
-def _problems_alone(record: TrainingRecord) -> Iterator[str]:
-    empty = [name for name in _FILLED if not str(getattr(record, name)).strip()]
-    yield from (f"{name}: is empty" for name in empty)
-    if empty:
-        return
+def _problems_alone(record: TrainingRecord) -> list[str]:
+    if empty := [f"{name}: is empty" for name in _FILLED if not str(getattr(record, name)).strip()]:
+        return empty
     expected = "error_note" if record.data_type.is_harmful else "corrected_note"
-    if record.note != getattr(record, expected):
-        yield f"note: is not the {expected}, as data_type {record.data_type.value} says"
     starts = record.sentence_starts
-    if list(starts) != sorted(set(starts)) or (starts and not 0 <= starts[0] <= starts[-1] < len(record.note)):
-        yield "sentence_starts: are not places in the note, in rising order"
-    yield from _pair_problems(record.pair)
-
-
-def _pair_problems(pair: NotePair) -> Iterator[str]:
-    if fold_white_space(pair.error_note) == fold_white_space(pair.corrected_note):
-        yield "error_note: is the same as corrected_note"
-    if pair.error_sentence not in pair.error_note:
-        yield "error_sentence: does not occur in error_note"
-    if pair.corrected_sentence not in pair.corrected_note:
-        yield "corrected_sentence: does not occur in corrected_note"
+    are_places = list(starts) == sorted(set(starts)) and all(0 <= start < len(record.note) for start in starts)
+    is_right = {
+        f"note: is not the {expected}, as data_type {record.data_type.value} says": (
+            record.note == getattr(record, expected)
+        ),
+        "sentence_starts: are not places in the note, in rising order": are_places,
+        "error_note: is the same as corrected_note": (
+            fold_white_space(record.error_note) != fold_white_space(record.corrected_note)
+        ),
+        "error_sentence: does not occur in error_note": record.error_sentence in record.error_note,
+        "corrected_sentence: does not occur in corrected_note": record.corrected_sentence in record.corrected_note,
+    }
+    return [problem for problem, holds in is_right.items() if not holds]
 
 
 _DEMO_CASES = 2000
@@ -102,7 +99,7 @@ def load_records(name: str, error_types: Sequence[str] = ()) -> tuple[TrainingRe
         DataError: the file can't be read, holds something else, contradicts itself (all problems are named, with their
             lines), or no record is left.
     """
-    ours = {SAMPLE_DATA: sample_records, DEMO_DATA: demo_records, DEMO_HELDOUT_DATA: demo_heldout_records}
+    ours = {SAMPLE_DATA: sample_records, DEMO_DATA: _demo_records, DEMO_HELDOUT_DATA: _demo_heldout_records}
     records = ours[name]() if name in ours else _read_records(Path(name))
     return chosen_records(name, records, error_types, is_strict=True)
 
@@ -160,13 +157,12 @@ def sample_records() -> tuple[TrainingRecord, ...]:
         return build_records(path, DEFAULT_SEED)
 
 
-def demo_records() -> tuple[TrainingRecord, ...]:
-    """Records of the demo policy's small world. The same each time."""
+def _demo_records() -> tuple[TrainingRecord, ...]:
     return tuple(played_records(_DEMO_CASES, DEFAULT_SEED))
 
 
-def demo_heldout_records() -> tuple[TrainingRecord, ...]:
-    """Held-out records of the demo policy's small world, without the conditions that it can't read."""
+def _demo_heldout_records() -> tuple[TrainingRecord, ...]:
+    """Without the conditions that the demo policy can't read."""
     groups = heldout_records(_DEMO_HELDOUT_CASES, _DEMO_HELDOUT_SEED)
     return tuple(record for group, records in groups.items() if group != UNSEEN_GROUP for record in records)
 

@@ -76,7 +76,7 @@ def read_medec(path: Path, log: ReadingLog) -> Iterator[Note]:
 
 def read_rows(path: Path, log: ReadingLog) -> Iterator[MedecRow]:
     """As :func:`read_medec`, with the raw cells, which official scoring is done against."""
-    line_of_id: dict[int, int] = {}
+    line_of_id: dict[str, int] = {}
     for row in table_rows(path, log):
         log.rows += 1
         if isinstance(row, BrokenRow):
@@ -86,25 +86,24 @@ def read_rows(path: Path, log: ReadingLog) -> Iterator[MedecRow]:
             log.blank_rows += 1
             continue
         try:
-            found = _read(row, line_of_id, log.unit)
+            read, repairs = _read(row, line_of_id, log.unit)
         except _RowError as error:
             log.refuse(row.line, shown(row.cells["Text ID"].strip(), 60), str(error))
             continue
-        read, repairs = found
         log.repairs.update(repairs)
         yield read
     if log.rows == 0:
         raise DataError(f"{path} has no notes:", ["there is nothing below the header"])
 
 
-def _read(row: TableRow, line_of_id: dict[int, int], unit: str) -> tuple[MedecRow, set[Repair]]:
+def _read(row: TableRow, line_of_id: dict[str, int], unit: str) -> tuple[MedecRow, set[Repair]]:
     cells = {"Sentences": "", **row.cells}
     repaired, metadata, repairs = _repaired(cells, row.metadata)
-    sentences = _sentences(repaired)
+    numbered = numbered_sentences(repaired["Sentences"], repaired["Text"])
+    sentences = numbered or dict(enumerate(split_sentences(repaired["Text"])))
     note = _note(cells | repaired, sentences, row.line, repairs)
     starts = starts_of(note.text, sentences)
-    # The hash of the id, not the id: a file may be long. It never reaches what is written.
-    first = line_of_id.setdefault(hash(note.text_id), row.line)
+    first = line_of_id.setdefault(note.text_id, row.line)
     if first != row.line:
         raise _RowError(f"the Text ID is already on {unit} {first}")
     return MedecRow(cells, replace(note, metadata=metadata, sentence_starts=starts), sentences), repairs
@@ -136,12 +135,6 @@ def _repaired(
         found.add(Repair.OUTER_WHITE_SPACE)
     others = {name: fold_white_space(value) for name, value in zip(metadata, parts[len(_TEXT_COLUMNS) :], strict=True)}
     return stripped, {name: value for name, value in others.items() if value}, found
-
-
-def _sentences(repaired: Mapping[str, str]) -> dict[int, str]:
-    """The sentences by the file's numbers, or by ours where it numbers none."""
-    numbered = numbered_sentences(repaired["Sentences"], repaired["Text"])
-    return numbered or dict(enumerate(split_sentences(repaired["Text"])))
 
 
 def _note(cells: Mapping[str, str], sentences: Mapping[int, str], line: int, found: set[Repair]) -> Note:

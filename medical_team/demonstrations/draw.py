@@ -148,9 +148,8 @@ class DemonstrationDraw:
     def _revision_of(self, record: TrainingRecord, rng: random.Random) -> Demonstration | None:
         revise = revised_sentences if self._config.revision == "sentences" else revised_note
         revision = revise(record, self._judge, rng)
-        return None if revision is None else self._revision(record, revision)
-
-    def _revision(self, record: TrainingRecord, revision: str) -> Demonstration:
+        if revision is None:
+            return None
         style, is_thinking = self._config.prompt_style, self._config.thinking
         seed = NumberedNote(record.note, record.sentence_starts)
         at_stake = record.pair.sentence_at_stake(is_harmful=record.data_type.is_harmful)

@@ -231,14 +231,11 @@ def score(games: Sequence[Game], config: GameConfig) -> list[Game]:
 
 def samples_of(games: Sequence[Game]) -> list[Sample]:
     """The samples to learn from, in the order of the games, attacker before assessor."""
-    return [sample for game in games for sample in _samples_of_game(game)]
-
-
-def _samples_of_game(game: Game) -> list[Sample]:
     samples: list[Sample] = []
-    for reward in game.rewards:
-        turn = game.turn_of(reward.role)
-        if turn is None:
-            raise ValueError(f"game {game.spec.id} has a reward for the {reward.role.value} but no such turn")
-        samples.append(Sample(game.spec.id, turn, reward))
+    for game in games:
+        for reward in game.rewards:
+            turn = game.turn_of(reward.role)
+            if turn is None:
+                raise ValueError(f"game {game.spec.id} has a reward for the {reward.role.value} but no such turn")
+            samples.append(Sample(game.spec.id, turn, reward))
     return samples
