@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 
 UNSPACED = (
@@ -23,14 +22,6 @@ _FOLDED_ASCII_WORD = re.compile(r"[^\W_]+")
 _OPENING = "\"'(\\[{<«‹“‘„‚「『（［｛【〔〈《〖"
 _HAS_NO_MARKS = range(0x3100, 0xA66F)
 """A third of all characters: Chinese."""
-
-
-@dataclass(frozen=True)
-class _Patterns:
-    """What finds words beyond ASCII. Made when first needed: finding the marks of all scripts takes a moment."""
-
-    in_token: re.Pattern[str]
-    folded: re.Pattern[str]
 
 
 def has_unspaced_script(text: str) -> bool:
@@ -58,7 +49,7 @@ def joined(words: Iterable[str]) -> str:
 def folded_words(text: str) -> list[str]:
     """The words of ``text`` with white space, case and punctuation folded away."""
     folded = text.casefold()
-    return (_FOLDED_ASCII_WORD if folded.isascii() else _patterns().folded).findall(folded)
+    return (_FOLDED_ASCII_WORD if folded.isascii() else _patterns()[1]).findall(folded)
 
 
 def fold_white_space(text: str) -> str:
@@ -89,7 +80,7 @@ def _words_of_token(token: str) -> Iterator[str]:
     if not _IS_UNSPACED.search(token):
         yield token
         return
-    found = _patterns().in_token.findall(token)
+    found = _patterns()[0].findall(token)
     # Punctuation by itself, as a dash in Japanese, is a word as it is in English.
     yield from found or [token]
 
@@ -112,13 +103,14 @@ def _is_unspaced_at(word: str, place: int) -> bool:
 
 
 @cache
-def _patterns() -> _Patterns:
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What finds words beyond ASCII: within a token, and folded. Finding the marks of all scripts takes a moment."""
     marks = combining_marks()
     other = rf"(?![{UNSPACED}])\w"
     core = rf"[{UNSPACED}][{marks}]*|(?:{other}[{marks}]*)+(?:[^\w\s{UNSPACED}]+(?:{other}[{marks}]*)+)*"
-    return _Patterns(
-        in_token=re.compile(rf"[^\w{UNSPACED}]*(?:{core})(?:[^\w{UNSPACED}]+$|[^\w{UNSPACED}{_OPENING}]*)"),
-        folded=re.compile(rf"[{UNSPACED}][{marks}]*|(?:(?![{UNSPACED}])[^\W_][{marks}]*)+"),
+    return (
+        re.compile(rf"[^\w{UNSPACED}]*(?:{core})(?:[^\w{UNSPACED}]+$|[^\w{UNSPACED}{_OPENING}]*)"),
+        re.compile(rf"[{UNSPACED}][{marks}]*|(?:(?![{UNSPACED}])[^\W_][{marks}]*)+"),
     )
 
 

@@ -8,7 +8,7 @@ are numbered through.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -125,17 +125,8 @@ def synthetic_cases(
         raise UsageError(f"{count} synthetic cases are wanted, expected 0 to {MAX_CASES}: beyond that some are alike")
     chosen = [table.conditions[name] for name in (table.conditions if conditions is None else conditions)]
     by_kind = {kind: tuple(item for item in chosen if kind in item.kinds) for kind in ErrorType}
-    choices = _Choices({kind: items for kind, items in by_kind.items() if items}, rare_share)
-    return (_draw_case(number, seed, choices) for number in range(count))
-
-
-@dataclass(frozen=True)
-class _Choices:
-    """What cases are drawn from."""
-
-    by_kind: Mapping[ErrorType, tuple[Condition, ...]]
-    """The conditions that have a fact of each kind."""
-    rare_share: float
+    possible = {kind: items for kind, items in by_kind.items() if items}
+    return (_draw_case(number, seed, possible, rare_share) for number in range(count))
 
 
 def temperature_text(tenths: int) -> str:
@@ -143,13 +134,15 @@ def temperature_text(tenths: int) -> str:
     return f"{tenths / 10:.1f}"
 
 
-def _draw_case(number: int, seed: int, choices: _Choices) -> SyntheticCase:
+def _draw_case(
+    number: int, seed: int, by_kind: Mapping[ErrorType, tuple[Condition, ...]], rare_share: float
+) -> SyntheticCase:
     rng = derived_random(seed, "synthetic case", number)
-    kind = rng.choice(tuple(choices.by_kind))
-    condition = rng.choice(choices.by_kind[kind])
+    kind = rng.choice(tuple(by_kind))
+    condition = rng.choice(by_kind[kind])
     sex: Sex = condition.sex or rng.choice(("female", "male"))
     stated = [kind, *_other_facts(kind, condition, rng)]
-    is_rare = rng.random() < choices.rare_share
+    is_rare = rng.random() < rare_share
     age = rng.randint(*condition.ages)
     caution = _draw_caution(stated, condition, (age, sex), rng, is_rare=is_rare)
     cautions = () if caution is None else (caution,)
@@ -157,7 +150,7 @@ def _draw_case(number: int, seed: int, choices: _Choices) -> SyntheticCase:
     mistake = draw_rare_mistake(kind, condition, cautions, rng) if is_rare else None
     is_rare = mistake is not None
     mistake = mistake or draw_common_mistake(kind, condition, rng)
-    facts = [_fact(item, condition, cautions, sex, rng) for item in stated]
+    facts = [_worded(SENTENCE_OF_FACT[item], draw_right(item, condition, cautions, rng), sex, rng) for item in stated]
     target = facts[0]
     wrong = Sentence(target.kind, mistake, target.wording)
 
@@ -213,10 +206,6 @@ def _matters(caution: str, condition: Condition) -> bool:
     if forbidden_drugs(condition, (caution,)):
         return True
     return any(caution in medical_table().drugs[name].adjusted for name in allowed_drugs(condition, (caution,)))
-
-
-def _fact(kind: ErrorType, condition: Condition, cautions: Collection[str], sex: Sex, rng: random.Random) -> Sentence:
-    return _worded(SENTENCE_OF_FACT[kind], draw_right(kind, condition, cautions, rng), sex, rng)
 
 
 def _story(
@@ -300,19 +289,14 @@ def _of_fitting_length(
     story: list[Sentence], facts: list[Sentence], wrong: Sentence, extras: list[Sentence], sex: Sex
 ) -> tuple[list[Sentence], list[Sentence]]:
     """Story and facts with as many of the other facts and extras as the length allows; the target fact stays."""
-    target = max(_words(facts[0], sex), _words(wrong, sex))
-    length = target + sum(_words(sentence, sex) for sentence in story)
-    kept = [facts[0]]
-    for sentence in facts[1:]:
-        if length + _words(sentence, sex) <= MAX_WORDS:
-            kept.append(sentence)
-            length += _words(sentence, sex)
-    story = list(story)
-    for sentence in extras:
-        if length + _words(sentence, sex) <= MAX_WORDS:
-            story.append(sentence)
-            length += _words(sentence, sex)
-    return story, kept
+    length = max(_words(facts[0], sex), _words(wrong, sex)) + sum(_words(sentence, sex) for sentence in story)
+    kept = (list(story), [facts[0]])
+    for part, further in ((kept[1], facts[1:]), (kept[0], extras)):
+        for sentence in further:
+            if length + _words(sentence, sex) <= MAX_WORDS:
+                part.append(sentence)
+                length += _words(sentence, sex)
+    return kept
 
 
 def _in_order(parts: tuple[list[Sentence], list[Sentence]], rng: random.Random) -> list[Sentence]:
@@ -321,11 +305,7 @@ def _in_order(parts: tuple[list[Sentence], list[Sentence]], rng: random.Random) 
     found = (SentenceKind.VITAL_SIGNS, SentenceKind.EXAMINATION, SentenceKind.TEST)
     told = [sentence for sentence in story if sentence.kind not in found]
     seen = [sentence for sentence in story if sentence.kind in found]
-    return [patient, *_shuffled(told, rng), *_shuffled(seen, rng), *_shuffled(facts, rng)]
-
-
-def _shuffled(sentences: list[Sentence], rng: random.Random) -> list[Sentence]:
-    return rng.sample(sentences, len(sentences))
+    return [patient, *(sentence for part in (told, seen, facts) for sentence in rng.sample(part, len(part)))]
 
 
 def _words(sentence: Sentence, sex: Sex) -> int:
