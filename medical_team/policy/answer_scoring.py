@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from functools import lru_cache
-from math import exp, isfinite, log
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -52,8 +52,47 @@ def first_tokens(tokenizer: PreTrainedTokenizerBase, answer: str) -> list[int]:
 _TOGETHER = 32
 
 
-class VllmScorer:
+class _Scorer:
+    """Answers closed questions: what the two engines have in common."""
+
+    identity: str
+    _tokenizer: PreTrainedTokenizerBase
+    _longest: int
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
+        """Scores for each question, in order; a question that is too long, or that the engine can't read, has none."""
+        encoded = [encode_prompt(self._tokenizer, question.prompt, "", JUDGE_DAY) for question in questions]
+        answers: list[AnswerScores | NoAnswer] = [
+            NoAnswer(f"the question has {len(prompt)} tokens, more than {self._longest}") for prompt in encoded
+        ]
+        rows = [row for row, prompt in enumerate(encoded) if len(prompt) <= self._longest]
+        firsts = [[first_tokens(self._tokenizer, answer) for answer in questions[row].answers] for row in rows]
+        for row, answer in zip(rows, self._answered([encoded[row] for row in rows], firsts), strict=True):
+            answers[row] = answer
+        return answers
+
+    def _answered(
+        self, prompts: Sequence[tuple[int, ...]], firsts: Sequence[Sequence[Sequence[int]]]
+    ) -> Sequence[AnswerScores | NoAnswer]:
+        """Scores for each prompt, whose answers begin with one of ``firsts``."""
+        raise NotImplementedError
+
+
+def _scores(first_log_probs: Iterable[torch.Tensor]) -> AnswerScores | NoAnswer:
+    """Each answer's log-prob, of those of the tokens that begin it."""
+    log_probs = [tokens.logsumexp(dim=0).item() for tokens in first_log_probs]
+    if not all(map(isfinite, log_probs)):
+        return NoAnswer("the model gives no finite numbers")
+    return AnswerScores(tuple(log_probs))
+
+
+class VllmScorer(_Scorer):
     """Answers closed questions with the judge's model, in an engine of its own.
+
+    An engine that dies is started again once; where that doesn't help, no question has a score.
 
     Args:
         config: the section [judge] of a run.
@@ -65,47 +104,35 @@ class VllmScorer:
     """
 
     def __init__(self, config: JudgeConfig, *, identity: str, notify: Notify = lambda text: None) -> None:
-        self.name = config.model
+        super().__init__(config.model)
         self._config = config
         self._notify = notify
         self._start()
         self.identity = f"{identity} {self._dtype}"
 
-    def score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
-        """Scores for each question, in order; a question that is too long has none.
-
-        An engine that dies is started again once; where that doesn't help, no question has a score.
-        """
-        encoded = [encode_prompt(self._tokenizer, question.prompt, "", JUDGE_DAY) for question in questions]
-        answers: list[AnswerScores | NoAnswer] = [
-            NoAnswer(f"the question has {len(prompt)} tokens, more than {self._longest}") for prompt in encoded
-        ]
-        rows = [row for row, prompt in enumerate(encoded) if len(prompt) <= self._longest]
-        firsts = [[first_tokens(self._tokenizer, answer) for answer in questions[row].answers] for row in rows]
-        try:
-            found = self._chosen([encoded[row] for row in rows], firsts)
-        except (VllmError, JudgeError) as error:
-            found = [NoAnswer(str(error)) for _ in rows]
-        for row, answer in zip(rows, found, strict=True):
-            answers[row] = answer
-        return answers
-
     def close(self) -> None:
         """End the engine."""
         self._engine.close()
 
-    def _chosen(
+    def _answered(
         self, prompts: Sequence[tuple[int, ...]], firsts: Sequence[Sequence[Sequence[int]]]
-    ) -> list[AnswerScores | NoAnswer]:
+    ) -> Sequence[AnswerScores | NoAnswer]:
         choices = [sorted({token for answer in each for token in answer}) for each in firsts]
         try:
-            log_probs = self._engine.choose(prompts, choices)
-        except VllmError as error:
-            self._notify(f"{error} The judge's engine is started again.")
-            self._engine.close()
-            self._start()
-            log_probs = self._engine.choose(prompts, choices)
-        return [_scores(found, answers) for found, answers in zip(log_probs, firsts, strict=True)]
+            try:
+                found = self._engine.choose(prompts, choices)
+            except VllmError as error:
+                self._notify(f"{error} The judge's engine is started again.")
+                self._engine.close()
+                self._start()
+                found = self._engine.choose(prompts, choices)
+        except (VllmError, JudgeError) as error:
+            return [NoAnswer(str(error)) for _ in prompts]
+        # What is less likely than vLLM tells is as good as impossible.
+        return [
+            _scores(torch.tensor([log_probs.get(token, -100.0) for token in tokens]) for tokens in answers)
+            for log_probs, answers in zip(found, firsts, strict=True)
+        ]
 
     def _start(self) -> None:
         config = self._config
@@ -135,16 +162,6 @@ class VllmScorer:
             raise no_model(error) from error
         self._tokenizer = policy.tokenizer
         self._longest = longest_text(policy, limits) - 1
-
-
-def _scores(found: dict[int, float], answers: Sequence[Sequence[int]]) -> AnswerScores | NoAnswer:
-    """Each answer's log-prob among the allowed ones."""
-    sums = [sum(exp(found[token]) for token in tokens if token in found) for tokens in answers]
-    # One that is less likely than a number can say is as good as impossible.
-    log_probs = tuple(log(each) if each > 0 else -100.0 for each in sums)
-    if not all(map(isfinite, log_probs)) or not any(sums):
-        return NoAnswer("the model gives no finite numbers")
-    return AnswerScores(log_probs)
 
 
 def load_answer_scorer(config: JudgeConfig, notify: Notify = lambda text: None) -> AnswerScorer:
@@ -189,7 +206,7 @@ def place_of_judge(config: JudgeConfig) -> tuple[torch.device, torch.dtype]:
         raise no_model(error) from error
 
 
-class LanguageModelScorer:
+class LanguageModelScorer(_Scorer):
     """Answers closed questions with a language model.
 
     Args:
@@ -207,7 +224,7 @@ class LanguageModelScorer:
         tokens_per_batch: int = 8192,
         max_prompt_tokens: int = 4096,
     ) -> None:
-        self.name = language_model.name
+        super().__init__(language_model.name)
         self.identity = identity or language_model.name
         self._model = language_model.model
         self._tokenizer = language_model.tokenizer
@@ -218,23 +235,18 @@ class LanguageModelScorer:
         window = language_model.context_window
         self._longest = max_prompt_tokens if window is None else min(max_prompt_tokens, window)
 
-    def score(self, questions: Sequence[ClosedQuestion]) -> Sequence[AnswerScores | NoAnswer]:
-        """Scores for each question, in order; a question that is too long or doesn't fit into memory has none."""
-        encoded = [encode_prompt(self._tokenizer, question.prompt, "", JUDGE_DAY) for question in questions]
-        answers: list[AnswerScores | NoAnswer] = [
-            NoAnswer(f"the question has {len(prompt)} tokens, more than {self._longest}") for prompt in encoded
-        ]
-        for rows in self._batches(encoded):
-            for row, log_probs_V in zip(rows, self._first_log_probs([encoded[row] for row in rows]), strict=True):
-                answers[row] = (
-                    log_probs_V if isinstance(log_probs_V, NoAnswer) else self._scores(questions[row], log_probs_V)
-                )
-        return answers
+    def _answered(
+        self, prompts: Sequence[tuple[int, ...]], firsts: Sequence[Sequence[Sequence[int]]]
+    ) -> Sequence[AnswerScores | NoAnswer]:
+        answers: dict[int, AnswerScores | NoAnswer] = {}
+        for rows in self._batches(prompts):
+            for row, found in zip(rows, self._first_log_probs([prompts[row] for row in rows]), strict=True):
+                answers[row] = found if isinstance(found, NoAnswer) else _scores(found[each] for each in firsts[row])
+        return [answers[row] for row in range(len(prompts))]
 
     def _batches(self, encoded: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
         """Rows of about the same length, the longest first, so that memory runs out at once or never."""
-        rows = [row for row, prompt in enumerate(encoded) if len(prompt) <= self._longest]
-        rows.sort(key=lambda row: -len(encoded[row]))
+        rows = sorted(range(len(encoded)), key=lambda row: -len(encoded[row]))
         while rows:
             count = max(1, self._tokens_per_batch // max(1, len(encoded[rows[0]]))) if self._can_pad else 1
             yield rows[:count]
@@ -264,13 +276,6 @@ class LanguageModelScorer:
             use_cache=False,
         ).logits
         return logits_B1V[:, -1].float().log_softmax(dim=-1).cpu()
-
-    def _scores(self, question: ClosedQuestion, log_probs_V: torch.Tensor) -> AnswerScores | NoAnswer:
-        firsts = [first_tokens(self._tokenizer, answer) for answer in question.answers]
-        log_probs = [log_probs_V[token_ids].logsumexp(dim=0).item() for token_ids in firsts]
-        if not all(map(isfinite, log_probs)):
-            return NoAnswer("the model gives no finite numbers")
-        return AnswerScores(tuple(log_probs))
 
 
 def model_fingerprint(name: str) -> str:

@@ -29,20 +29,6 @@ from .policy import Policy
 from .transformers_inside import base_model_of, quiet_transformers
 from .vllm_room import EngineShape, check_installed
 
-# What vLLM raises is no tree of its own.
-VLLM_ERRORS = (
-    ImportError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-)
-
 _ENVIRONMENT = {
     # In this process, whose policy gives it weights without copying them to another one.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -100,12 +86,14 @@ class VllmEngine:
         try:
             self._vllm: Any = importlib.import_module("vllm")
             with _model_folder(policy) as folder:
-                self._llm: Any = self._vllm.LLM(**_options(policy, config, folder, dtype, serves_adapters))
+                self._llm: Any = self._vllm.LLM(
+                    model=str(folder), **_options(policy, config, dtype, serves_adapters=serves_adapters)
+                )
             self.draw([self._probe()], is_greedy=True)
-        except VllmError as error:
-            raise VllmUnavailableError(_explanation(policy, error.__cause__ or error)) from error
-        except VLLM_ERRORS as error:
-            raise VllmUnavailableError(_explanation(policy, error)) from error
+        except Exception as error:
+            # What vLLM raises is no tree of its own.
+            cause = error.__cause__ if isinstance(error, VllmError) else None
+            raise VllmUnavailableError(_explanation(policy, cause or error)) from error
         finally:
             # On a CPU vLLM puts a function in its place that does nothing.
             torch.set_num_threads = set_threads
@@ -210,10 +198,10 @@ class VllmEngine:
     def close(self) -> None:
         """End the engine, so that another one can start."""
         # What is left of an engine that died may fail once more.
-        with contextlib.suppress(*VLLM_ERRORS):
+        with contextlib.suppress(Exception):
             self._llm.llm_engine.engine_core.shutdown()
         self._llm = None
-        with contextlib.suppress(*VLLM_ERRORS):
+        with contextlib.suppress(Exception):
             importlib.import_module("vllm.distributed").cleanup_dist_env_and_memory()
 
     def _sampling(self, request: RolloutRequest, is_greedy: bool) -> object:
@@ -278,12 +266,9 @@ def _model_folder(policy: Policy) -> Generator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _options(
-    policy: Policy, config: RolloutConfig, folder: Path, dtype: torch.dtype, serves_adapters: bool
-) -> dict[str, Any]:
+def _options(policy: Policy, config: RolloutConfig, dtype: torch.dtype, *, serves_adapters: bool) -> dict[str, Any]:
     longest = longest_text(policy, config)
     options: dict[str, Any] = {
-        "model": str(folder),
         "load_format": "dummy",
         "skip_tokenizer_init": True,
         "dtype": str(dtype).removeprefix("torch."),
@@ -312,20 +297,12 @@ def _options(
 
 def engine_shape(policy: Policy, config: RolloutConfig, dtype: torch.dtype, *, serves_adapters: bool) -> EngineShape:
     """What an engine for ``policy`` is started with. Policies of equal shapes can take turns in one."""
-    named: dict[str, Any] = base_model_of(policy.model).config.to_dict()
-    of_files = ("_name_or_path", "name_or_path", "dtype", "torch_dtype", "transformers_version")
-    return EngineShape(
-        model=json.dumps(
-            {key: value for key, value in named.items() if key not in of_files}, sort_keys=True, default=str
-        ),
-        device=policy.device.type,
-        dtype=str(dtype),
-        serves_adapters=serves_adapters,
-        temperature=config.temperature,
-        longest=longest_text(policy, config),
-        batch_size=config.batch_size,
-        gpu_memory_share=config.gpu_memory_share,
-    )
+    model: dict[str, Any] = base_model_of(policy.model).config.to_dict()
+    for of_files in ("_name_or_path", "name_or_path", "dtype", "torch_dtype", "transformers_version"):
+        model.pop(of_files, None)
+    settings = _options(policy, config, dtype, serves_adapters=False)
+    settings |= {"model": model, "device": policy.device.type, "temperature": config.temperature}
+    return EngineShape(json.dumps(settings, sort_keys=True, default=str), serves_adapters)
 
 
 def longest_text(policy: Policy, config: RolloutConfig) -> int:
@@ -345,7 +322,7 @@ def _told() -> Generator[None]:
         yield
     except MedicalTeamError:
         raise
-    except VLLM_ERRORS as error:
+    except Exception as error:
         raise VllmError(f"vLLM failed: {_beginning(error)}") from error
 
 

@@ -89,7 +89,7 @@ Voice = tuple[Policy, str]
 
 _KEPT_ADAPTERS = 2
 
-_room: EngineRoom[VllmEngine] = EngineRoom()
+_room = EngineRoom()
 # Numbers of adapters, of which none may ever come twice in an engine.
 _numbers = itertools.count(1)
 
@@ -192,7 +192,8 @@ class VllmRollout:
 
     def _enter(self) -> None:
         """Take the engine of this process over from whoever had it."""
-        self._engine, is_taken_over = _room.enter(self, self._shape, self._started)
+        engine, is_taken_over = _room.enter(self, self._shape, self._started)
+        self._engine: VllmEngine = engine
         if is_taken_over:
             self._engine.speak_for(self._policy)
             self._speaking: Voice | None = None

