@@ -31,7 +31,7 @@ from transformers import PreTrainedModel  # noqa: E402
 from transformers.pytorch_utils import Conv1D  # noqa: E402
 
 from medical_team.policy.adapter import attach_adapter  # noqa: E402
-from medical_team.policy.library_types import head_of, named_layers  # noqa: E402
+from medical_team.policy.transformers_inside import head_of, named_layers  # noqa: E402
 
 PAGE = REPOSITORY / "docs" / "architectures.md"
 BEGIN = "<!-- table: python benchmarks/architectures.py --write -->"

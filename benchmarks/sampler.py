@@ -45,7 +45,6 @@ from medical_team.config import (  # noqa: E402
 from medical_team.data.synthetic import synthetic_cases  # noqa: E402
 from medical_team.game.rollout import Reply, RolloutRequest, Speaker  # noqa: E402
 from medical_team.policy.chat import decode_reply, encode_prompt  # noqa: E402
-from medical_team.policy.library_types import rows_of  # noqa: E402
 from medical_team.policy.policy import Policy  # noqa: E402
 from medical_team.policy.transformers_rollout import TransformersRollout  # noqa: E402
 from medical_team.prompts import assessor_prompt, attacker_prompt, reply_prefix  # noqa: E402
@@ -301,7 +300,8 @@ def generate_batch(
     drawn: list[list[int]] = cast("Any", sequences)[:, width:].tolist()
     log_probs = torch.stack(chooser.log_probs_by_position, dim=1)
     return [
-        up_to_the_end(policy, tokens, log_probs) for tokens, log_probs in zip(drawn, rows_of(log_probs), strict=True)
+        up_to_the_end(policy, tokens, log_probs)
+        for tokens, log_probs in zip(drawn, cast("Any", log_probs).tolist(), strict=True)
     ]
 
 

@@ -117,7 +117,7 @@ def prompts_of(model: str, count: int, length: int) -> list[str]:
     from transformers import AutoTokenizer
 
     from medical_team.policy.chat import encode_prompt
-    from medical_team.policy.library_types import from_pretrained
+    from medical_team.policy.transformers_inside import from_pretrained
     from medical_team.records import Role
 
     tokenizer = from_pretrained(AutoTokenizer, model)

@@ -37,10 +37,9 @@ from medical_team.evaluation.game_metrics import balanced_accuracy
 from medical_team.model_files import DEMO_FOLDER
 from medical_team.policy.chat import encode_prompt
 from medical_team.policy.demo_model import make_demo_model
-from medical_team.policy.library_types import save_pretrained
 from medical_team.policy.loading import load_language_model
 from medical_team.policy.policy import Policy
-from medical_team.policy.transformers_inside import quiet_transformers
+from medical_team.policy.transformers_inside import quiet_transformers, save_pretrained
 from medical_team.records import Role
 from medical_team.report.demo import accuracy_text
 from medical_team.rl.experience import warm_start_learning_rate

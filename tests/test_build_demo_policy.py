@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from medical_team.policy.library_types import read_tensors
+from medical_team.policy.transformers_inside import read_tensors
 from medical_team.runs.config_file import load_preset
 
 

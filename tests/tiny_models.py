@@ -19,8 +19,7 @@ from transformers import (
 
 from medical_team.config import TINY_RANDOM_MODEL
 from medical_team.policy import shipped_models
-from medical_team.policy.library_types import save_pretrained, seeded
-from medical_team.policy.transformers_inside import name_model, quiet_transformers
+from medical_team.policy.transformers_inside import name_model, quiet_transformers, save_pretrained, seeded
 
 Architecture = Literal["llama", "qwen2", "gemma3"]
 

@@ -16,9 +16,18 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from ..errors import PolicyError
-from .library_types import active_adapter, from_pretrained, head_of, named_layers, seeded, text_config
 from .preparation import cast_inputs
-from .transformers_inside import Conv1D, name_model, quiet_transformers
+from .transformers_inside import (
+    Conv1D,
+    active_adapter,
+    from_pretrained,
+    head_of,
+    name_model,
+    named_layers,
+    quiet_transformers,
+    seeded,
+    text_config,
+)
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -20,7 +20,6 @@ from ..errors import PolicyError
 from ..game.rollout import Reply
 from .chat import EncodedRequest
 from .decoding_model import DecodingModel, PrefixCache, drop_columns, join_rows
-from .library_types import rows_of
 
 if TYPE_CHECKING:
     from transformers.cache_utils import Cache
@@ -154,7 +153,7 @@ def choose_tokens(
 
 def _on_this_side(token_ids_B: torch.Tensor, log_probs_B: torch.Tensor) -> tuple[list[int], list[float]]:
     """Both as Python numbers: the one time in a step that a GPU is waited for."""
-    token_ids, log_probs = rows_of(torch.stack((token_ids_B.double(), log_probs_B.double())))
+    token_ids, log_probs = cast("Any", torch.stack((token_ids_B.double(), log_probs_B.double()))).tolist()
     return [int(token_id) for token_id in token_ids], log_probs
 
 

@@ -18,8 +18,7 @@ from ..config import DEMO_MODEL
 from ..data.synthetic.writing import several_words, written_texts
 from ..prompts import assessor_prompt, attacker_prompt, sentences_prompt
 from ..records import DataType, Verdict
-from .library_types import seeded
-from .transformers_inside import name_model
+from .transformers_inside import name_model, seeded
 
 CONTEXT_WINDOW = 512
 _MOST_SENTENCES = 24

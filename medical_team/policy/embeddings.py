@@ -14,8 +14,7 @@ from ..config import Device
 from ..errors import PolicyError
 from .devices import choose_device
 from .hub import model_folder
-from .library_types import from_pretrained
-from .transformers_inside import quiet_transformers
+from .transformers_inside import from_pretrained, quiet_transformers
 
 _TEXTS_AT_ONCE = 16
 _MAX_TOKENS = 512

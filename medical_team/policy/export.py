@@ -8,19 +8,18 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..callbacks import Notify
 from ..errors import OutputError, PolicyError
 from ..files import atomic_folder
 from ..model_files import CONFIG_FILE, TOKENIZER_CONFIG_FILE, read_json_object
 from .chat import chat_tokenizer
-from .library_types import moved, save_pretrained
 from .loading import LanguageModel, load_language_model
-from .transformers_inside import quiet_transformers
+from .transformers_inside import quiet_transformers, save_pretrained
 
 _OWN_PLACES = ("rope_theta", "partial_rotary_factor")
 """What transformers 4 looks for beside ``rope_scaling``, not in it."""
@@ -136,7 +135,7 @@ def export_model(
     token_ids = _probe_token_ids(language_model.tokenizer)
     exact_TV = _logits(model, token_ids)
     # The merged adapter has no trace left in the model: what is saved is an ordinary one.
-    model = moved(model, dtype=dtype)
+    model = cast("PreTrainedModel", cast("Any", model).to(dtype=dtype))
     model.config.dtype = dtype
     expected_TV = _logits(model, token_ids)
     parameters, architecture = sum(weight.numel() for weight in model.parameters()), type(model).__name__

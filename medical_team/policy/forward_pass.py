@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.cache_utils import Cache
 
-from .library_types import vocabulary_size
 from .transformers_inside import (
     base_model_of,
     cache_of,
@@ -21,6 +20,7 @@ from .transformers_inside import (
     is_ordinary,
     keeps_a_state,
     takes,
+    vocabulary_size,
 )
 
 if TYPE_CHECKING:

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from huggingface_hub import HfApi, constants, get_token, try_to_load_from_cache
+from huggingface_hub import (
+    HfApi,
+    constants,
+    get_token,
+    snapshot_download,  # pyright: ignore[reportUnknownVariableType]
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -24,7 +30,6 @@ from ..model_files import ADAPTER_CONFIG_FILE, CONFIG_FILE, is_adapter_folder
 from ..network.proxies import is_address, privacy_warning, usable_proxy
 from ..network.secrets import check_token
 from ..runs.places import is_folder_name, is_hub_name
-from .library_types import downloaded
 from .model_folder import (
     adapter_folder_problems,
     missing_file_problems,
@@ -69,7 +74,7 @@ def download_folder(name: str, notify: Notify) -> Path:
             raise_if_any(missing_file_problems(files), name)
         size = sum(size for file, size in files.items() if file.endswith(".safetensors"))
         notify(f"fetching {name} from the Hugging Face hub ({size / 1e6:,.0f} MB)")
-        return downloaded(name, wanted=_WANTED_FILES, unwanted=_UNWANTED_FILES)
+        return Path(snapshot_download(name, allow_patterns=_WANTED_FILES, ignore_patterns=_UNWANTED_FILES))
     except GatedRepoError as error:
         raise ModelUnavailableError(
             f"{name} is gated: accept its terms at https://huggingface.co/{name}, then log in with `hf auth login` "

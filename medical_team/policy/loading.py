@@ -36,14 +36,13 @@ from .adapter import load_adapter, merge_adapter
 from .chat import chat_template_problem, chat_tokenizer
 from .devices import raise_if_too_large
 from .hub import model_folder
-from .library_types import from_pretrained, moved, text_config, vocabulary_size
 from .model_folder import (
     adapter_folder_problems,
     model_folder_problems,
     raise_if_any,
 )
 from .shipped_models import make_tiny_model, smollm2_folder
-from .transformers_inside import name_model, quiet_transformers
+from .transformers_inside import from_pretrained, name_model, quiet_transformers, text_config, vocabulary_size
 
 _LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError, SafetensorError)
 
@@ -223,7 +222,7 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype, notify: Notify) -> 
 
 def _on_device(model: PreTrainedModel, device: torch.device, dtype: torch.dtype, name: str) -> PreTrainedModel:
     try:
-        return moved(model, device=device, dtype=dtype)
+        return cast("Any", model).to(device=device, dtype=dtype)
     except torch.OutOfMemoryError as error:
         raise PolicyError(
             f"{name} doesn't fit into the memory of {device}: take a smaller model, policy.precision bf16, or "

@@ -26,8 +26,7 @@ from ..model_files import (
     weight_files,
 )
 from ..words import fold_white_space
-from .library_types import from_pretrained
-from .transformers_inside import has_causal_head
+from .transformers_inside import from_pretrained, has_causal_head
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _LARGEST_POINTER = 1024

@@ -26,7 +26,6 @@ from ..seeds import derive_seed
 from .adapter import add_adapter, attach_adapter, merge_adapter
 from .chat import decode_reply
 from .devices import choose_device, choose_dtype
-from .library_types import active_adapter, from_pretrained, read_tensors, save_pretrained, take_adapter_weights
 from .loading import load_language_model
 from .preparation import (
     enable_gradient_checkpointing,
@@ -35,7 +34,14 @@ from .preparation import (
     spare_copies,
     switch_off_dropout,
 )
-from .transformers_inside import quiet_transformers
+from .transformers_inside import (
+    active_adapter,
+    from_pretrained,
+    quiet_transformers,
+    read_tensors,
+    save_pretrained,
+    take_adapter_weights,
+)
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from ..errors import PolicyError
-from .library_types import head_of
-from .transformers_inside import is_dropout, recomputing_modules
+from .transformers_inside import head_of, recomputing_modules
 
 
 def switch_off_dropout(model: torch.nn.Module) -> None:
@@ -22,10 +21,9 @@ def switch_off_dropout(model: torch.nn.Module) -> None:
     computes: ``dropout``, ``attention_dropout``, ``attn_pdrop``, ``layerdrop``.
     """
     for module in model.modules():
-        if is_dropout(module):
-            module.p = 0.0
+        kind = type(module).__name__
         for name, value in vars(module).items():
-            if "drop" in name and isinstance(value, float):
+            if isinstance(value, float) and ("drop" in name or (name == "p" and "Dropout" in kind)):
                 setattr(module, name, 0.0)
 
 

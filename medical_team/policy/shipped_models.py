@@ -27,9 +27,15 @@ from ..errors import MissingDependencyError, ModelUnavailableError, PolicyError
 from ..files import atomic_folder, cannot_write
 from ..model_files import converted_folder
 from .hub import cached_folder, download_folder
-from .library_types import from_pretrained, save_pretrained, seeded
 from .model_folder import model_folder_problems
-from .transformers_inside import name_model, quiet_transformers, without_quantisation
+from .transformers_inside import (
+    from_pretrained,
+    name_model,
+    quiet_transformers,
+    save_pretrained,
+    seeded,
+    without_quantisation,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

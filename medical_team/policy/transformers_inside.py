@@ -1,5 +1,6 @@
 """What we lean on inside transformers, PEFT and torch beyond their documented ways, in one place, so that an
-upgrade is tried at one place; and how their progress bars and remarks are kept off the screen."""
+upgrade is tried at one place; how their progress bars and remarks are kept off the screen; and, at the end, what they
+leave without types, with the types that we rely on."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ import contextlib
 import inspect
 import warnings
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, set_peft_model_state_dict  # pyright: ignore[reportUnknownVariableType]
+from safetensors import torch as safetensors_torch
 from transformers import cache_utils
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -18,17 +21,8 @@ from transformers.pytorch_utils import Conv1D as Conv1D
 from transformers.utils import logging
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-
-_Dropout: TypeAlias = (
-    torch.nn.Dropout
-    | torch.nn.Dropout1d
-    | torch.nn.Dropout2d
-    | torch.nn.Dropout3d
-    | torch.nn.AlphaDropout
-    | torch.nn.FeatureAlphaDropout
-)
 
 CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
 """Newest first: newer outputs still answer to the old names, with a warning."""
@@ -118,11 +112,6 @@ def recomputing_modules(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
     return (module for module in model.modules() if vars(module).get("gradient_checkpointing", False))
 
 
-def is_dropout(module: torch.nn.Module) -> TypeGuard[_Dropout]:
-    """Whether ``module`` drops with its probability ``p``."""
-    return isinstance(module, _Dropout)
-
-
 def base_model_of(model: torch.nn.Module) -> PreTrainedModel:
     """``model``, or what PEFT has wrapped: an adapter is inside of its layers, and the wrapper only costs time."""
     return cast("PreTrainedModel", model.get_base_model() if isinstance(model, PeftModel) else model)
@@ -158,3 +147,76 @@ def quiet_transformers() -> Generator[None]:
         logging.set_verbosity(verbosity)
         if has_bars:
             logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Generator[None]:
+    """First weights are drawn by ``seed`` in here, on the CPU. Global random state is as before afterwards."""
+    # The CPU's own generator: torch.manual_seed would seed the GPUs too.
+    generator = torch.default_generator
+    before = generator.get_state()
+    try:
+        generator.manual_seed(seed)
+        yield
+    finally:
+        generator.set_state(before)
+
+
+def named_layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+    """Every module inside of ``model``, and itself, with its name."""
+    return cast("Any", model).named_modules()
+
+
+def head_of(model: torch.nn.Module) -> torch.nn.Module | None:
+    """What makes logits of the last hidden states; None if ``model`` has none."""
+    return cast("Any", model).get_output_embeddings()
+
+
+def vocabulary_size(model: PreTrainedModel) -> int:
+    """How many tokens ``model`` knows."""
+    return cast("torch.nn.Embedding", model.get_input_embeddings()).num_embeddings
+
+
+def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
+    """The part of ``config`` that is about text; all of it where there is nothing else."""
+    return cast("Any", config).get_text_config()
+
+
+def from_pretrained(kind: type, *sources: object, **options: object) -> Any:
+    """What ``kind``, a class of transformers or PEFT, reads from a folder."""
+    return cast("Any", kind).from_pretrained(*sources, **options)
+
+
+def save_pretrained(
+    model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path, **options: object
+) -> None:
+    """Write both to ``folder``; the options are for the model."""
+    cast("Any", model).save_pretrained(folder, **options)
+    cast("Any", tokenizer).save_pretrained(folder)
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """What the safetensors file ``path`` holds.
+
+    Raises:
+        OSError, ValueError, SafetensorError: it can't be read.
+    """
+    return cast("Any", safetensors_torch).load_file(path)
+
+
+def write_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Write ``tensors`` as the safetensors file ``path``."""
+    cast("Any", safetensors_torch).save_file(tensors, path)
+
+
+def active_adapter(model: PeftModel) -> str:
+    """Which adapter of ``model`` speaks: none of ours has several at once."""
+    return cast("Any", model).active_adapter
+
+
+def take_adapter_weights(
+    model: torch.nn.Module, weights: dict[str, torch.Tensor], adapter: str
+) -> tuple[list[str], list[str]]:
+    """Put ``weights`` into ``adapter``. Returns the names in ``model`` that got none, and those it doesn't know."""
+    result = cast("Any", set_peft_model_state_dict)(model, weights, adapter_name=adapter)
+    return result.missing_keys, result.unexpected_keys

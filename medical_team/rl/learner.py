@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -15,9 +16,9 @@ from ..errors import TrainingError
 from ..game.rollout import REFERENCE
 from ..metrics.step_metrics import BYTES_PER_GIB
 from ..policy.devices import gpu_memory_share, peak_memory_bytes
-from ..policy.library_types import read_tensors, take_step, write_tensors
 from ..policy.log_probs import reply_log_probs, token_batch
 from ..policy.policy import Policy
+from ..policy.transformers_inside import read_tensors, write_tensors
 from ..records import LIVING, Role
 from ..runs.checkpoints import POLICY_FOLDER, optimizer_file
 from ..samples import Mismatch, Sample, Update
@@ -268,7 +269,7 @@ class ReinforceLearner:
                 "Lower training.learning_rate (in a warm start: warmstart.learning_rate), or take policy.precision = "
                 '"fp32"; the games are saved.'
             )
-        take_step(self.optimizer)
+        cast("Any", self.optimizer).step()
         return float(norm)
 
     def _sft_step(self, sft: SupervisedBatch) -> float:

@@ -17,8 +17,7 @@ from transformers import AutoModelForCausalLM
 
 from command_lines import told
 from medical_team.cli.main import main
-from medical_team.policy.library_types import from_pretrained
-from medical_team.policy.transformers_inside import quiet_transformers
+from medical_team.policy.transformers_inside import from_pretrained, quiet_transformers
 from medical_team.runs.config_file import to_toml
 from medical_team.runs.folder import RunFolder
 from medical_team.runs.places import without_places

@@ -15,9 +15,9 @@ from medical_team.config import SMOLLM2_MODEL, JudgeConfig, PolicyConfig, Rollou
 from medical_team.doctor.findings import Finding, Status
 from medical_team.engine_config import EngineConfig
 from medical_team.errors import PolicyError
-from medical_team.policy.library_types import write_tensors
 from medical_team.policy.policy import Policy
 from medical_team.policy.probe import probe_policy
+from medical_team.policy.transformers_inside import write_tensors
 
 NAME = "someone/model"
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"

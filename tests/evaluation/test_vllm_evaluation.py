@@ -16,8 +16,8 @@ from medical_team.chat_template import day_of
 from medical_team.cli.main import main
 from medical_team.game.rollout import Reply, Rollout
 from medical_team.jsonl import write_jsonl
-from medical_team.policy.library_types import from_pretrained
 from medical_team.policy.rollout_engines import local_rollout
+from medical_team.policy.transformers_inside import from_pretrained
 from medical_team.policy.vllm_rollout import VllmRollout
 from medical_team.records import DataType
 from needs import VLLM

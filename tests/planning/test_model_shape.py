@@ -40,9 +40,8 @@ from medical_team.planning.model_shape import (
     training_bytes,
 )
 from medical_team.planning.plan import Unknown
-from medical_team.policy.library_types import moved, text_config
 from medical_team.policy.shipped_models import make_tiny_model
-from medical_team.policy.transformers_inside import cache_of
+from medical_team.policy.transformers_inside import cache_of, text_config
 
 if TYPE_CHECKING:
     pass
@@ -238,7 +237,7 @@ SIZES: dict[str, Any] = {
 def a_model(kind: type[PreTrainedConfig], layers: int, dtype: torch.dtype) -> tuple[PreTrainedModel, ModelShape]:
     options: dict[str, Any] = {**SIZES, "num_hidden_layers": layers, "attn_implementation": "sdpa"}
     config = kind(**options)
-    return moved(model_of(config), dtype=dtype), shape_of_config(config.to_dict())
+    return cast("Any", model_of(config)).to(dtype=dtype), shape_of_config(config.to_dict())
 
 
 def as_it_is(tensor: torch.Tensor) -> torch.Tensor:

@@ -19,10 +19,9 @@ from medical_team.game.rollout import REFERENCE
 from medical_team.policy import adapter
 from medical_team.policy.adapter import adaptable_layers, attach_adapter
 from medical_team.policy.export import export_model
-from medical_team.policy.library_types import from_pretrained, read_tensors
 from medical_team.policy.loading import load_language_model
 from medical_team.policy.policy import Policy
-from medical_team.policy.transformers_inside import quiet_transformers
+from medical_team.policy.transformers_inside import from_pretrained, quiet_transformers, read_tensors
 from tiny_models import Architecture, make_tiny_model, save_tiny_model
 
 PROBE = torch.arange(5, 40)[None]

@@ -15,10 +15,9 @@ from builders import present
 from medical_team.config import DEMO_MODEL, Adaptation, PolicyConfig
 from medical_team.errors import OutputError, PolicyError
 from medical_team.policy.export import TOLERANCE, ExportPrecision, export_model, write_for_transformers_4
-from medical_team.policy.library_types import from_pretrained
 from medical_team.policy.loading import load_language_model
 from medical_team.policy.policy import Policy
-from medical_team.policy.transformers_inside import quiet_transformers
+from medical_team.policy.transformers_inside import from_pretrained, quiet_transformers
 from tiny_models import make_tiny_model, save_tiny_model
 
 PROBE = torch.arange(5, 40)[None]

@@ -24,8 +24,8 @@ from transformers import (
 
 from chat_templates import LIST_TEMPLATE
 from medical_team.errors import ModelUnavailableError, PolicyError
-from medical_team.policy.library_types import from_pretrained, read_tensors
 from medical_team.policy.loading import LanguageModel, load_language_model
+from medical_team.policy.transformers_inside import from_pretrained, read_tensors
 from recording_proxy import use_proxy
 from stand_ins import always
 from tiny_models import Architecture, make_tiny_model, save_tiny_model

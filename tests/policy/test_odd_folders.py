@@ -11,8 +11,8 @@ import torch
 from peft import LoraConfig, TaskType, get_peft_model
 
 from medical_team.errors import PolicyError
-from medical_team.policy.library_types import read_tensors, write_tensors
 from medical_team.policy.loading import LanguageModel, load_language_model
+from medical_team.policy.transformers_inside import read_tensors, write_tensors
 from tiny_models import make_tiny_model, save_tiny_model
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n"

@@ -10,9 +10,9 @@ from tiny_architectures import save_tiny_architecture, tiny_model
 from medical_team.config import Adaptation, PolicyConfig
 from medical_team.errors import PolicyError
 from medical_team.policy import policy as policy_module
-from medical_team.policy.library_types import named_layers
 from medical_team.policy.policy import Policy
 from medical_team.policy.preparation import switch_off_dropout
+from medical_team.policy.transformers_inside import named_layers
 from stand_ins import always
 
 PROBE = torch.arange(5, 40)[None]

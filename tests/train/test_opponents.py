@@ -13,7 +13,7 @@ from medical_team.config import RunConfig
 from medical_team.errors import UsageError
 from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import write_jsonl
-from medical_team.policy.library_types import read_tensors
+from medical_team.policy.transformers_inside import read_tensors
 from medical_team.records import DataType
 from medical_team.runs.config_file import load_preset
 from medical_team.runs.folder import RunFolder

@@ -16,7 +16,7 @@ import pytest
 
 from builders import a_record
 from medical_team.jsonl import write_jsonl
-from medical_team.policy.library_types import read_tensors
+from medical_team.policy.transformers_inside import read_tensors
 from medical_team.records import DataType
 
 STEPS = 4

@@ -17,7 +17,7 @@ from medical_team.config import DataConfig, RunConfig
 from medical_team.errors import VllmError
 from medical_team.game_config import OpponentConfig
 from medical_team.jsonl import write_jsonl
-from medical_team.policy.library_types import read_tensors
+from medical_team.policy.transformers_inside import read_tensors
 from medical_team.policy.vllm_engine import VllmEngine
 from medical_team.records import DataType
 from medical_team.rl.learner import EXACT_BOUND

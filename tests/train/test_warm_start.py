@@ -23,7 +23,7 @@ from medical_team.config import (
 )
 from medical_team.errors import UsageError
 from medical_team.jsonl import write_jsonl
-from medical_team.policy.library_types import read_tensors
+from medical_team.policy.transformers_inside import read_tensors
 from medical_team.rl.experience import warm_start_learning_rate
 from medical_team.runs.folder import RunFolder
 from medical_team.train.session import resume_run, start_run

@@ -4,7 +4,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from widened_policy import DEMO_POLICY, widened
 
-from medical_team.policy.library_types import from_pretrained
+from medical_team.policy.transformers_inside import from_pretrained
 
 
 def test_the_widened_policy_computes_what_the_demo_policy_computes() -> None:

@@ -17,7 +17,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # pyright: ignore[reportMissingTypeStubs]
 
 from medical_team.engines.openrlhf.game_files import PlayedGame, read_part_files
-from medical_team.policy.library_types import read_tensors
+from medical_team.policy.transformers_inside import read_tensors
 from medical_team.runs.folder import RunFolder
 
 HOOK = Path(__file__).resolve().parent / "cpu"

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 import medical_team
-from medical_team.policy.library_types import from_pretrained
+from medical_team.policy.transformers_inside import from_pretrained
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
