@@ -50,21 +50,13 @@ def template_problem(render: Render) -> str | None:
         if place >= 0:
             shown = rendered[max(0, place - _SHOWN_CHARACTERS) : place + _SHOWN_CHARACTERS]
             return f"rewrites what a user's message says (it makes ... {shown!r} ... of a text of ours)"
-        reason = ", since it is made for messages whose content is a list of parts" if _takes_parts(render) else ""
-        return f"leaves out what a user's message says{reason}: every prompt would be empty"
+        return "leaves out what a user's message says (it may be made for lists of parts): every prompt would be empty"
     return None
 
 
 def _is_shown(rendered: str) -> bool:
     # Some templates take empty lines out; no word is lost by that.
     return " ".join(PROBE.split()) in " ".join(rendered.split())
-
-
-def _takes_parts(render: Render) -> bool:
-    try:
-        return _is_shown(render([{"role": "user", "content": [{"type": "text", "text": PROBE}]}], False))
-    except Exception:  # noqa: BLE001 - a template may fail in any way; this only looks for a reason
-        return False
 
 
 ASKED = "strftime_now"

@@ -41,16 +41,10 @@ def test_a_template_that_shows_the_message_is_good(template: str) -> None:
     assert problem_of(template) is None
 
 
-def test_a_template_made_for_lists_leaves_the_message_out_and_is_told_so() -> None:
-    assert problem_of(LIST_TEMPLATE) == (
-        "leaves out what a user's message says, since it is made for messages whose content is a list of parts: every "
-        "prompt would be empty"
-    )
-
-
 @pytest.mark.parametrize(
     "template",
     [
+        LIST_TEMPLATE,
         "{% for m in messages if m['role'] == 'system' %}{{ m['content'] }}{% endfor %}",
         "{% if enable_thinking %}{{ messages[0]['content'] }}{% endif %}",
         "{% if not enable_thinking %}{{ messages[0]['content'] }}{% endif %}",
@@ -58,8 +52,11 @@ def test_a_template_made_for_lists_leaves_the_message_out_and_is_told_so() -> No
         "Hello.",
     ],
 )
-def test_a_template_that_leaves_the_message_out_in_any_other_way(template: str) -> None:
-    assert problem_of(template) == "leaves out what a user's message says: every prompt would be empty"
+def test_a_template_that_leaves_the_message_out_is_told_so(template: str) -> None:
+    problem = problem_of(template)
+
+    assert problem is not None
+    assert problem.startswith("leaves out what a user's message says (it may be made for lists of parts)")
 
 
 @pytest.mark.parametrize("change", ["|e", "|upper", "|replace('<note>', '')", ".split('</note>')[0]", "|tojson"])

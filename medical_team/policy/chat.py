@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..chat_template import Messages, dated_template, template_problem
 from ..config import RolloutConfig
@@ -25,27 +25,9 @@ if TYPE_CHECKING:
 _ANY_DAY = date(2026, 1, 1)
 
 
-class ChatTokenizer(Protocol):
-    """What chatting asks of a tokenizer, whose own types leave half of it open."""
-
-    chat_template: str | dict[str, str] | None
-
-    def get_chat_template(self) -> str:
-        """The template for chatting, where there are several."""
-        ...
-
-    def apply_chat_template(self, conversation: Sequence[dict[str, Any]], *, tokenize: bool, **options: object) -> str:
-        """The template filled with ``conversation``; a text as long as ``tokenize`` is False."""
-        ...
-
-    def decode(self, token_ids: list[int], **options: bool) -> str:
-        """What ``token_ids`` spell."""
-        ...
-
-
-def chat_tokenizer(tokenizer: PreTrainedTokenizerBase) -> ChatTokenizer:
-    """``tokenizer``, for chatting."""
-    return cast("ChatTokenizer", tokenizer)
+def chat_tokenizer(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """``tokenizer``, for chatting: its own types leave half of that open."""
+    return tokenizer
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, reply_prefix: str, day: date) -> tuple[int, ...]:

@@ -141,9 +141,9 @@ def raise_if_too_large(folder: Path, name: str, *, dtype: torch.dtype, device: t
         free = free_bytes(place)
         if free is not None and needed > free:
             raise PolicyError(
-                f"{name} doesn't fit: its weights take {_gibibytes(needed)} as {str(dtype).removeprefix('torch.')}, "
-                f"and {_gibibytes(free)} are free {_where(place)}. Take a smaller model, policy.precision bf16 where "
-                f"there is hardware for it, or {_elsewhere(place)}."
+                f"{name} doesn't fit: its weights take {needed / 2**30:,.1f} GiB as "
+                f"{str(dtype).removeprefix('torch.')}, and {free / 2**30:,.1f} GiB are free on {place}. Take a smaller "
+                "model, policy.precision bf16 where there is hardware for it, another policy.device or machine."
             )
 
 
@@ -168,15 +168,3 @@ def _parameters(path: Path) -> Iterator[tuple[str, int]]:
     with cast("Any", safe_open(path, framework="np")) as weights:
         for key in weights.keys():  # noqa: SIM118 - no mapping
             yield key, math.prod(weights.get_slice(key).get_shape())
-
-
-def _gibibytes(size: int) -> str:
-    return f"{size / 2**30:,.1f} GiB"
-
-
-def _where(place: torch.device) -> str:
-    return "in this machine's memory" if place.type == "cpu" else f"on {place}"
-
-
-def _elsewhere(place: torch.device) -> str:
-    return "a machine with more memory" if place.type == "cpu" else "policy.device cpu"

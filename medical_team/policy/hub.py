@@ -30,12 +30,8 @@ from ..model_files import ADAPTER_CONFIG_FILE, CONFIG_FILE, is_adapter_folder
 from ..network.proxies import is_address, privacy_warning, usable_proxy
 from ..network.secrets import check_token
 from ..runs.places import is_folder_name, is_hub_name
-from .model_folder import (
-    adapter_folder_problems,
-    missing_file_problems,
-    model_folder_problems,
-    raise_if_any,
-)
+from .model_folder import adapter_folder_problems, missing_file_problems, model_folder_problems, raise_if_any
+from .transformers_inside import beginning
 
 CONNECT_SECONDS = 5.0
 """How long the hub may take to answer at all, so that a machine without a network doesn't wait for minutes."""
@@ -111,7 +107,7 @@ def _unreachable(name: str, error: Exception) -> str:
     if isinstance(error, OfflineModeIsEnabled):
         reason = "HF_HUB_OFFLINE forbids to ask the hub"
     else:
-        reason = f"the hub can't be reached ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        reason = f"the hub can't be reached ({beginning(error)})"
     return (
         f"{name} is neither a folder here nor complete in the Hugging Face cache, and {reason}. Copy the model to this "
         "machine and name its folder in --policy.model, or point HF_HOME at a cache that has it; to try things out "
@@ -216,9 +212,8 @@ def _is_public(hub: HfApi, repository: str, kind: RepositoryKind) -> bool:
 
 def _refusal(repository: str, endpoint: str, error: Exception) -> str:
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if status in (401, 403):
         remedy = "log in with `hf auth login`, or set HF_TOKEN, with a token that may write there"
     else:
         remedy = "the folder is complete here: run the command again when the hub answers, or use `hf upload`"
-    return f"{repository} can't be written at {endpoint} ({reason}): {remedy}"
+    return f"{repository} can't be written at {endpoint} ({beginning(error)}): {remedy}"

@@ -42,7 +42,14 @@ from .model_folder import (
     raise_if_any,
 )
 from .shipped_models import make_tiny_model, smollm2_folder
-from .transformers_inside import from_pretrained, name_model, quiet_transformers, text_config, vocabulary_size
+from .transformers_inside import (
+    beginning,
+    from_pretrained,
+    name_model,
+    quiet_transformers,
+    text_config,
+    vocabulary_size,
+)
 
 _LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError, SafetensorError)
 
@@ -154,7 +161,7 @@ def _load_merged(
     except PolicyError:
         raise
     except _LOADING_ERRORS as error:
-        raise PolicyError(f"the adapter {name} doesn't fit its base {base_name}: {_beginning(error)}") from error
+        raise PolicyError(f"the adapter {name} doesn't fit its base {base_name}: {_reason(error)}") from error
     return merge_adapter(adapted, name), tokenizer
 
 
@@ -175,7 +182,7 @@ def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
     try:
         return from_pretrained(AutoTokenizer, folder, trust_remote_code=False)
     except _LOADING_ERRORS as error:
-        raise PolicyError(f"the tokenizer of {name} can't be loaded: {_beginning(error)}") from error
+        raise PolicyError(f"the tokenizer of {name} can't be loaded: {_reason(error)}") from error
 
 
 def _load_model(folder: Path, name: str, dtype: torch.dtype, notify: Notify) -> PreTrainedModel:
@@ -204,7 +211,7 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype, notify: Notify) -> 
                 f"{name} can't be loaded: its weights have other shapes than config.json says (vocab_size or "
                 "hidden_size, for example), so the two are not of one model: fetch or save both again."
             ) from error
-        raise PolicyError(f"{name} can't be loaded: {_beginning(error)}") from error
+        raise PolicyError(f"{name} can't be loaded: {_reason(error)}") from error
     # transformers fills what is missing with random numbers; nobody wants to train on those unawares.
     missing = sorted(information["missing_keys"])
     if missing:
@@ -302,9 +309,7 @@ def _context_window(config: PreTrainedConfig) -> int | None:
     return window if isinstance(window, int) and window > 0 else None
 
 
-def _beginning(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """The start of a message of torch or transformers, whose first line alone often says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, KeyError) and lines:
-        return f"transformers knows no {lines[0]}, which a value of its files names"
-    return " ".join(lines[:3]) if lines else type(error).__name__
+    said = beginning(error, lines=3)
+    return f"transformers knows no {said}, which a value of its files names" if isinstance(error, KeyError) else said

@@ -15,7 +15,7 @@ from ..model_files import CONFIG_FILE, is_adapter_folder
 from ..records import Role
 from .devices import choose_device, choose_dtype
 from .loading import load_language_model
-from .policy import SHARED, Policy
+from .policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,18 +150,11 @@ class FrozenPolicy(Policy):
         notify: Notify = lambda text: None,
     ) -> None:
         chosen = choose_device(device)
-        self._compute_dtype = choose_dtype(precision, chosen)
-        language_model = load_language_model(name, device=chosen, dtype=self._compute_dtype, notify=notify)
-        self.config = PolicyConfig(model=name, adaptation="full", device=device, precision=precision)
-        self.device = chosen
-        self.day = day
-        self.tokenizer = language_model.tokenizer
-        self.eos_token_ids = language_model.eos_token_ids
-        self.pad_token_id = language_model.pad_token_id
-        self.context_window = language_model.context_window
-        self.model = language_model.model.requires_grad_(False)
-        self._adapter, self._past = SHARED, {}
-        self._reference_copy = language_model.model
+        self.compute_dtype = choose_dtype(precision, chosen)
+        language_model = load_language_model(name, device=chosen, dtype=self.compute_dtype, notify=notify)
+        config = PolicyConfig(model=name, adaptation="full", device=device, precision=precision)
+        self._speak_as(language_model, config, chosen, day)
+        self.model = self._reference_copy = language_model.model.requires_grad_(False)
 
     def forget_weights(self) -> None:
         """Let go of the weights, which another engine has taken over: it still reads and spells."""

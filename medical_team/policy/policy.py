@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Generator, Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -26,7 +27,7 @@ from ..seeds import derive_seed
 from .adapter import add_adapter, attach_adapter, merge_adapter
 from .chat import decode_reply
 from .devices import choose_device, choose_dtype
-from .loading import load_language_model
+from .loading import LanguageModel, load_language_model
 from .preparation import (
     enable_gradient_checkpointing,
     keep_few_compiled_products,
@@ -72,23 +73,13 @@ class Policy:
     ) -> None:
         device = choose_device(config.device)
         keep_few_compiled_products()
-        self._compute_dtype = choose_dtype(config.precision, device)
+        self.compute_dtype = choose_dtype(config.precision, device)
+        """What forward passes compute in; weights that learn are in fp32 all the same."""
         # Weights that are trained stay in fp32: a small update would vanish in bf16's eight bits.
-        dtype = self._compute_dtype if config.adaptation == "lora" else torch.float32
+        dtype = self.compute_dtype if config.adaptation == "lora" else torch.float32
         language_model = load_language_model(config.model, device=device, dtype=dtype, notify=notify)
-        self.config = config
-        self.device = device
-        self.day = config.day
-        """What the chat template is told, also at midnight."""
-        self.tokenizer: PreTrainedTokenizerBase = language_model.tokenizer
-        self.eos_token_ids = language_model.eos_token_ids
-        self.reply_end_token_id = language_model.reply_end_token_id
-        self.pad_token_id = language_model.pad_token_id
-        self.context_window = language_model.context_window
+        self._speak_as(language_model, config, device, config.day)
         self._adapter = adapter
-        self._past: dict[str, PreTrainedModel | None] = {}
-        """Past selves by their names; None under LoRA, where an adapter of that name is on the model."""
-        self._reference_copy: PreTrainedModel | None = None
         if config.adaptation == "lora":
             self.model = attach_adapter(
                 language_model.model,
@@ -101,11 +92,26 @@ class Policy:
             self._reference_copy = copy.deepcopy(language_model.model).requires_grad_(False)
             self.model = language_model.model.requires_grad_(True)
         switch_off_dropout(self.model)
-        if self._compute_dtype is not torch.float32:
+        if self.compute_dtype is not torch.float32:
             spare_copies(self.model)
         self.model.eval()
         if config.gradient_checkpointing:
             enable_gradient_checkpointing(self.model, config.model)
+
+    def _speak_as(self, language_model: LanguageModel, config: PolicyConfig, device: torch.device, day: date) -> None:
+        self.config = config
+        self.device = device
+        self.day = day
+        """What the chat template is told, also at midnight."""
+        self.tokenizer: PreTrainedTokenizerBase = language_model.tokenizer
+        self.eos_token_ids = language_model.eos_token_ids
+        self.reply_end_token_id = language_model.reply_end_token_id
+        self.pad_token_id = language_model.pad_token_id
+        self.context_window = language_model.context_window
+        self._adapter = SHARED
+        self._past: dict[str, PreTrainedModel | None] = {}
+        """Past selves by their names; None under LoRA, where an adapter of that name is on the model."""
+        self._reference_copy: PreTrainedModel | None = None
 
     def beside(self, adapter: str, *, seed: int) -> Policy:
         """Another policy that starts from the same model.
@@ -127,16 +133,11 @@ class Policy:
     @property
     def is_exact(self) -> bool:
         """Whether log-probs of the same tokens repeat closely in another batch shape, as they do in fp32."""
-        return self._compute_dtype is torch.float32
+        return self.compute_dtype is torch.float32
 
     def reply_text(self, token_ids: Sequence[int]) -> str:
         """What the tokens of a reply spell, without its end."""
         return decode_reply(self.tokenizer, token_ids, self.eos_token_ids)
-
-    @property
-    def compute_dtype(self) -> torch.dtype:
-        """What forward passes compute in; weights that learn are in fp32 all the same."""
-        return self._compute_dtype
 
     def trainable_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """The parameters that learn, by name, in a fixed order."""
@@ -163,8 +164,8 @@ class Policy:
             known = ", ".join(map(repr, (LIVING, REFERENCE, *self._past)))
             raise PolicyError(f"this policy has no version {version!r}: only {known} can speak")
         with contextlib.ExitStack() as stack:
-            if self._compute_dtype is not torch.float32:
-                stack.enter_context(torch.autocast(self.device.type, dtype=self._compute_dtype))
+            if self.compute_dtype is not torch.float32:
+                stack.enter_context(torch.autocast(self.device.type, dtype=self.compute_dtype))
             if version == REFERENCE and self._reference_copy is not None:
                 yield self._reference_copy
             elif version == REFERENCE:
@@ -189,9 +190,7 @@ class Policy:
             self._load_adapter(folder, self._past_adapter(name))
             self._past[name] = None
             return
-        if self._reference_copy is None:
-            raise PolicyError("a policy without a reference has no past selves")
-        past = copy.deepcopy(self._reference_copy)
+        past = copy.deepcopy(cast("PreTrainedModel", self._reference_copy))
         self._load_full_weights(folder, past)
         self._past[name] = past
 

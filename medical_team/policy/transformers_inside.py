@@ -132,6 +132,12 @@ def _forward_parameters(model: PreTrainedModel) -> Iterator[frozenset[str]]:
             return
 
 
+def beginning(error: BaseException, lines: int = 1) -> str:
+    """The first lines of what a library says of an error; its kind where it says nothing."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(said[:lines]) or type(error).__name__
+
+
 @contextlib.contextmanager
 def quiet_transformers() -> Generator[None]:
     """Show no progress bars and nothing below an error; afterwards all is as it was."""

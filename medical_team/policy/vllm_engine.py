@@ -26,7 +26,7 @@ from ..game.rollout import Reply, RolloutRequest, Speaker
 from ..records import Role
 from .chat import EncodedRequest
 from .policy import Policy
-from .transformers_inside import base_model_of, quiet_transformers
+from .transformers_inside import base_model_of, beginning, quiet_transformers
 from .vllm_room import EngineShape, check_installed
 
 _ENVIRONMENT = {
@@ -323,12 +323,12 @@ def _told() -> Generator[None]:
     except MedicalTeamError:
         raise
     except Exception as error:
-        raise VllmError(f"vLLM failed: {_beginning(error)}") from error
+        raise VllmError(f"vLLM failed: {_sentence(error)}") from error
 
 
 def _explanation(policy: Policy, error: BaseException) -> str:
     text = str(error).lower()
-    head = f"vLLM doesn't start with {policy.config.model}: {_beginning(error)}"
+    head = f"vLLM doesn't start with {policy.config.model}: {_sentence(error)}"
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in _TOO_LARGE):
         wanted = "another rollout.gpu_memory_share" if policy.device.type == "cuda" else "more free memory"
         return (
@@ -339,7 +339,5 @@ def _explanation(policy: Policy, error: BaseException) -> str:
     return f'{head} Set rollout.engine to "transformers": the built-in engine takes every model.'
 
 
-def _beginning(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " ".join(lines[:2]) if lines else type(error).__name__
-    return text if text.endswith(".") else f"{text}."
+def _sentence(error: BaseException) -> str:
+    return f"{beginning(error, lines=2).removesuffix('.')}."

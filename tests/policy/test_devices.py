@@ -154,7 +154,7 @@ def test_files_beside_the_weights_do_not_count(folder: Path) -> None:
 
 
 def test_a_model_that_cannot_fit_is_refused(huge_folder: Path) -> None:
-    with pytest.raises(PolicyError, match=r"weights take 1,024.0 GiB as float32, and .* GiB are free in this machine"):
+    with pytest.raises(PolicyError, match=r"weights take 1,024.0 GiB as float32, and .* GiB are free on cpu"):
         load_language_model(str(huge_folder), device=CPU, dtype=torch.float32)
 
 
@@ -176,9 +176,9 @@ def test_on_a_gpu_its_own_memory_counts_and_this_machines_too(folder: Path, monk
         return free[device.type]
 
     monkeypatch.setattr(devices, "free_bytes", free_on)
-    with pytest.raises(PolicyError, match=r"free on cuda:0\..*policy.device cpu"):
+    with pytest.raises(PolicyError, match=r"free on cuda:0\..*policy.device"):
         raise_if_too_large(folder, "it", dtype=torch.float32, device=torch.device("cuda", 0))
 
     free.update(cuda=10**12, cpu=10)
-    with pytest.raises(PolicyError, match="free in this machine's memory"):
+    with pytest.raises(PolicyError, match="free on cpu"):
         raise_if_too_large(folder, "it", dtype=torch.float32, device=torch.device("cuda", 0))

@@ -345,9 +345,7 @@ def test_a_broken_chat_template(folder: Path) -> None:
 def test_a_chat_template_that_leaves_the_message_out(folder: Path) -> None:
     (folder / "chat_template.jinja").write_text(LIST_TEMPLATE, encoding="utf-8")
 
-    with pytest.raises(
-        PolicyError, match=r"leaves out what a user's message says, since it is made for .* a list"
-    ) as told:
+    with pytest.raises(PolicyError, match="leaves out what a user's message says") as told:
         load(folder)
 
     assert "chat_template.jinja that writes message['content']" in str(told.value)
