@@ -105,27 +105,6 @@ def attacker_folder(model: str) -> Path | None:
     return folder if is_model else None
 
 
-def frozen_policies(
-    name: str,
-    *,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    day: date,
-    notify: Notify = lambda text: None,
-) -> Policies:
-    """What plays in the folder ``name``: one model, or the pair of a run whose roles have their own policies.
-
-    Raises:
-        PolicyError: a model can't be loaded or used.
-    """
-
-    def frozen(model: str) -> FrozenPolicy:
-        return FrozenPolicy(model, device=device, precision=precision, day=day, notify=notify)
-
-    attacker = attacker_folder(name)
-    return frozen(name) if attacker is None else PolicyPair(frozen(name), lambda: frozen(str(attacker)))
-
-
 class FrozenPolicy(Policy):
     """The model ``name`` as it is; asked for its reference, it answers itself.
 

@@ -11,7 +11,7 @@ from ..config import Device, Precision, RolloutConfig, RolloutEngine
 from ..errors import VllmUnavailableError
 from ..game.rollout import Rollout, TrainingRollout
 from ..records import Role
-from .pair import Policies, frozen_policies
+from .pair import FrozenPolicy, Policies, PolicyPair, attacker_folder
 from .probe import probe_policy
 from .transformers_rollout import TransformersRollout
 from .vllm_rollout import VllmRollout
@@ -90,12 +90,20 @@ def speaking_policies(
     day: date,
     notify: Notify = lambda text: None,
 ) -> Policies:
-    """The model at ``location``, which only speaks: loaded, and tried as a run tries its policy.
+    """What only speaks at ``location``: one model, or the pair of a run whose roles have their own policies.
+
+    It is tried as a run tries its policy.
 
     Raises:
         PolicyError: it can't be loaded or used.
     """
-    policies = frozen_policies(location, device=device, precision=precision, day=day, notify=notify)
+
+    def frozen(model: str) -> FrozenPolicy:
+        return FrozenPolicy(model, device=device, precision=precision, day=day, notify=notify)
+
+    attacker = attacker_folder(location)
+    assessor = frozen(location)
+    policies = assessor if attacker is None else PolicyPair(assessor, lambda: frozen(str(attacker)))
     probe_policy(policies.policy_of(Role.ASSESSOR))
     return policies
 

@@ -11,8 +11,9 @@ from learning import FULL, LORA, drawn_samples, weights_of
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig
 from medical_team.errors import PolicyError
 from medical_team.game.rollout import REFERENCE, Reply, RolloutRequest, Speaker
-from medical_team.policy.pair import FrozenPolicy, Policies, frozen_policies, load_policies
+from medical_team.policy.pair import FrozenPolicy, Policies, load_policies
 from medical_team.policy.policy import Policy
+from medical_team.policy.rollout_engines import speaking_policies
 from medical_team.policy.transformers_rollout import TransformersRollout
 from medical_team.records import LIVING, Role
 
@@ -90,8 +91,8 @@ def test_a_pair_on_disk_is_its_assessor_with_the_attacker_inside(tmp_path: Path)
     pair.policy_of(ASSESSOR).save(tmp_path)
     pair.policy_of(ATTACKER).save(tmp_path / "attacker")
 
-    frozen = frozen_policies(str(tmp_path), day=DAY)
-    alone = frozen_policies(str(tmp_path / "attacker"), day=DAY)
+    frozen = speaking_policies(str(tmp_path), day=DAY)
+    alone = speaking_policies(str(tmp_path / "attacker"), day=DAY)
 
     assert said(frozen, ASSESSOR) == said(pair, ASSESSOR)
     assert said(frozen, ATTACKER) == said(alone, ATTACKER) == said(pair, ATTACKER) != said(pair, ASSESSOR)
