@@ -16,9 +16,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..callbacks import Notify
 from ..errors import OutputError, PolicyError
 from ..files import atomic_folder
-from ..model_files import CONFIG_FILE, TOKENIZER_CONFIG_FILE, read_json_object
-from .chat import chat_tokenizer
-from .loading import LanguageModel, load_language_model
+from ..model_files import CONFIG_FILE, TOKENIZER_CONFIG_FILE, model_config, read_json_object
+from .loading import load_language_model
 from .transformers_inside import quiet_transformers, save_pretrained
 
 _OWN_PLACES = ("rope_theta", "partial_rotary_factor")
@@ -131,7 +130,7 @@ def export_model(
     notify(f"loading {source}")
     language_model = load_language_model(source, device=_CPU, dtype=torch.float32, notify=notify)
     model = language_model.model
-    dtype = _dtype_of(precision, language_model)
+    dtype = _dtype_of(precision, source)
     token_ids = _probe_token_ids(language_model.tokenizer)
     exact_TV = _logits(model, token_ids)
     # The merged adapter has no trace left in the model: what is saved is an ordinary one.
@@ -160,28 +159,17 @@ def export_model(
     return ExportedModel(folder, architecture, parameters, _name_of(dtype), size, difference, from_source)
 
 
-def _dtype_of(precision: ExportPrecision, language_model: LanguageModel) -> torch.dtype:
+def _dtype_of(precision: ExportPrecision, name: str) -> torch.dtype:
+    """Of ``auto`` what a folder's config.json says; adapters, and what has only a name, are kept in fp32."""
     if precision != "auto":
         return _DTYPES[precision]
-    own = _own_dtype(language_model.name)
-    return own if own is not None and own in _DTYPES.values() else torch.float32
-
-
-def _own_dtype(name: str) -> torch.dtype | None:
-    """What a folder's config.json says of its weights' type; None for adapters and names, which are kept in fp32."""
-    path = Path(name).expanduser() / CONFIG_FILE
-    if not path.is_file():
-        return None
-    content = read_json_object(path)
-    said = content.get("dtype") or content.get("torch_dtype")
-    return getattr(torch, said, None) if isinstance(said, str) else None
+    config = model_config(name)
+    said = config.get("dtype") or config.get("torch_dtype")
+    return next((dtype for dtype in _DTYPES.values() if str(dtype) == f"torch.{said}"), torch.float32)
 
 
 def _probe_token_ids(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
-    rendered = chat_tokenizer(tokenizer).apply_chat_template(
-        [{"role": "user", "content": _PROBE}], tokenize=False, add_generation_prompt=True
-    )
-    token_ids = cast("list[int]", tokenizer(rendered, add_special_tokens=False)["input_ids"])
+    token_ids = cast("list[int]", tokenizer(_PROBE)["input_ids"])
     return torch.tensor([token_ids[:_PROBE_TOKENS]])
 
 

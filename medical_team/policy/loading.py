@@ -102,7 +102,6 @@ def load_language_model(
     """
     with quiet_transformers():
         model, tokenizer = _load(name, device, dtype, notify, MAX_ADAPTERS)
-        _raise_without_chat_template(tokenizer, name)
         # What saved checkpoints and adapters name as their base; a cache's absolute path would not survive a move.
         name_model(model, name)
         tokenizer.name_or_path = name
@@ -131,7 +130,6 @@ def _load(
     raise_if_any(model_folder_problems(folder), name)
     raise_if_too_large(folder, name, dtype=dtype, device=device)
     tokenizer = _load_tokenizer(folder, name)
-    _raise_without_chat_template(tokenizer, name)
     return _load_model(folder, name, dtype, notify), tokenizer
 
 
@@ -180,9 +178,11 @@ def _base_name(folder: Path) -> str:
 
 def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
     try:
-        return from_pretrained(AutoTokenizer, folder, trust_remote_code=False)
+        tokenizer: PreTrainedTokenizerBase = from_pretrained(AutoTokenizer, folder, trust_remote_code=False)
     except _LOADING_ERRORS as error:
         raise PolicyError(f"the tokenizer of {name} can't be loaded: {_reason(error)}") from error
+    _raise_without_chat_template(tokenizer, name)
+    return tokenizer
 
 
 def _load_model(folder: Path, name: str, dtype: torch.dtype, notify: Notify) -> PreTrainedModel:
