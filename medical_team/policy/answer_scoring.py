@@ -22,7 +22,7 @@ from ..runs.places import is_hub_name
 from .chat import chat_tokenizer, encode_prompt
 from .decoding import left_padded
 from .devices import choose_device, choose_dtype
-from .forward_pass import hides_padding
+from .forward_pass import ForwardPass, hides_padding
 from .hub import cached_folder
 from .loading import LanguageModel, load_language_model
 from .pair import FrozenPolicy
@@ -226,7 +226,7 @@ class LanguageModelScorer(_Scorer):
     ) -> None:
         super().__init__(language_model.name)
         self.identity = identity or language_model.name
-        self._model = language_model.model
+        self._forward_pass = ForwardPass(language_model.model)
         self._tokenizer = language_model.tokenizer
         self._pad_token_id = language_model.pad_token_id
         self._device = language_model.model.device
@@ -266,16 +266,9 @@ class LanguageModelScorer(_Scorer):
     @torch.inference_mode()
     def _forward(self, prompts: Sequence[tuple[int, ...]]) -> torch.Tensor:
         """Log-probs of the reply's first token, [B, V], in fp32 on the CPU. Prompts are padded on the left."""
-        ids, mask = left_padded(prompts, self._pad_token_id)
-        attention_mask_BT = torch.tensor(mask, device=self._device)
-        logits_B1V = self._model(
-            input_ids=torch.tensor(ids, device=self._device),
-            attention_mask=attention_mask_BT,
-            position_ids=(attention_mask_BT.cumsum(dim=1) - 1).clamp_(min=0),
-            logits_to_keep=1,
-            use_cache=False,
-        ).logits
-        return logits_B1V[:, -1].float().log_softmax(dim=-1).cpu()
+        ids, mask = (torch.tensor(each, device=self._device) for each in left_padded(prompts, self._pad_token_id))
+        logits_BV, _ = self._forward_pass(ids, mask, keeps_cache=False)
+        return logits_BV.float().log_softmax(dim=-1).cpu()
 
 
 def model_fingerprint(name: str) -> str:

@@ -20,6 +20,7 @@ from ..errors import PolicyError
 from ..game.rollout import Reply
 from .chat import EncodedRequest
 from .decoding_model import DecodingModel, PrefixCache, drop_columns, join_rows
+from .transformers_inside import keep_rows
 
 if TYPE_CHECKING:
     from transformers.cache_utils import Cache
@@ -239,8 +240,7 @@ class _Batch:
         if unused:
             drop_columns(self._cache, unused)
             self._cached_columns -= unused
-        # As a beam search would.
-        self._cache.reorder_cache(rows_K)  # type: ignore[arg-type]
+        keep_rows(self._cache, rows_K)
 
     def above(self, other: _Batch) -> _Batch:
         """One batch of these rows and those of ``other`` below them, aligned at the newest token."""

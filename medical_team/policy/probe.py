@@ -14,7 +14,7 @@ from ..errors import PolicyError
 from ..game.rollout import Reply, RolloutRequest, Speaker
 from ..records import Role
 from .devices import has_matrix_units
-from .log_probs import TokenBatch, reply_log_probs, token_batch
+from .forward_pass import TokenBatch, reply_log_probs, token_batch
 from .policy import Policy
 from .transformers_inside import base_model_of, beginning
 from .transformers_rollout import TransformersRollout

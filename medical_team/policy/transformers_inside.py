@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from peft import PeftModel, set_peft_model_state_dict  # pyright: ignore[reportUnknownVariableType]
 from safetensors import torch as safetensors_torch
-from transformers import cache_utils
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D as Conv1D
@@ -26,14 +25,6 @@ if TYPE_CHECKING:
 
 CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
 """Newest first: newer outputs still answer to the old names, with a warning."""
-
-RECURRENT_LAYERS = (
-    "LinearAttentionLayer",
-    "LinearAttentionAndFullAttentionLayer",
-    "LinearAttentionAndSlidingWindowAttentionLayer",
-)
-ATTENTION_LAYERS = ("DynamicLayer", "DynamicSlidingWindowLayer", "DynamicIndexedLayer", "DummyLayer")
-"""The classes of ``cache_utils`` that a :class:`DynamicCache` is made of, by name: no release has all of them."""
 
 
 def cache_parameter(model: PreTrainedModel) -> str | None:
@@ -69,15 +60,9 @@ def default_cache(config: PreTrainedConfig) -> DynamicCache:
     return DynamicCache(config=config)
 
 
-def is_ordinary(cache: object) -> bool:
-    """Whether ``cache`` is a :class:`DynamicCache` of layers that transformers itself defines for all models."""
-    known = _classes(*ATTENTION_LAYERS, *RECURRENT_LAYERS)
-    return type(cache) is DynamicCache and all(type(layer) in known for layer in cache.layers)
-
-
-def has_recurrent_layers(cache: Cache) -> bool:
-    """Whether a layer of ``cache`` holds a state that doesn't grow with the tokens."""
-    return any(isinstance(layer, _classes(*RECURRENT_LAYERS)) for layer in cache.layers)
+def keep_rows(cache: Cache, rows: torch.Tensor) -> None:
+    """Keep ``rows`` of ``cache`` alone, in that order, as a beam search would."""
+    cache.reorder_cache(rows)  # type: ignore[arg-type]
 
 
 def has_attention_layers(cache: Cache) -> bool:
@@ -115,10 +100,6 @@ def recomputing_modules(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
 def base_model_of(model: torch.nn.Module) -> PreTrainedModel:
     """``model``, or what PEFT has wrapped: an adapter is inside of its layers, and the wrapper only costs time."""
     return cast("PreTrainedModel", model.get_base_model() if isinstance(model, PeftModel) else model)
-
-
-def _classes(*names: str) -> tuple[type, ...]:
-    return tuple(getattr(cache_utils, name) for name in names if hasattr(cache_utils, name))
 
 
 def _forward_parameters(model: PreTrainedModel) -> Iterator[frozenset[str]]:

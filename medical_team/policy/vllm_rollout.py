@@ -14,7 +14,7 @@ import torch
 
 from ..callbacks import Notify, Progress
 from ..config import RolloutConfig
-from ..errors import PolicyError, VllmError
+from ..errors import VllmError
 from ..game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest
 from ..records import LIVING, Role
 from .chat import EncodedRequest, encode_requests, groups_by_voice
@@ -36,22 +36,19 @@ def merged_weights(policy: Policy, version: str = LIVING) -> Iterator[tuple[str,
     A head that is tied to the embeddings is named too: who takes over the one doesn't know of the other.
 
     Raises:
-        PolicyError: there is no such version, or an adapter changes a weight that stands in several places.
+        PolicyError: there is no such version.
     """
     has_adapter = policy.config.adaptation == "lora" and version != REFERENCE
     with policy.inference_context(version) as model:
         base = base_model_of(model)
         weights: dict[str, torch.Tensor] = {}
-        adapted: dict[str, torch.Tensor] = {}
         for name, weight in base.state_dict().items():
             if _LORA in name:
                 continue
-            plain = name.replace(_BASE, ".")
+            # No weight that stands in several places has an adapter.
             is_adapted = has_adapter and name.endswith(f"{_BASE}weight")
-            weights[plain] = _merged(base.get_submodule(name.rpartition(_BASE)[0]), weight) if is_adapted else weight
-            if is_adapted:
-                adapted[plain] = weight
-    _raise_if_shared(weights, adapted)
+            merged = _merged(base.get_submodule(name.rpartition(_BASE)[0]), weight) if is_adapted else weight
+            weights[name.replace(_BASE, ".")] = merged
     yield from _as_saved(base, weights).items()
 
 
@@ -60,16 +57,6 @@ def _merged(layer: Any, weight: torch.Tensor) -> torch.Tensor:
     for adapter in layer.active_adapters:
         merged = merged + layer.get_delta_weight(adapter).float()
     return merged
-
-
-def _raise_if_shared(weights: dict[str, torch.Tensor], adapted: dict[str, torch.Tensor]) -> None:
-    places = {weight.data_ptr(): name for name, weight in weights.items()}
-    for name, weight in adapted.items():
-        if (other := places.get(weight.data_ptr())) is not None:
-            raise PolicyError(
-                f"the adapter changes {name}, which is tied to {other}: merged, it would change both. Set "
-                "rollout.engine to transformers."
-            )
 
 
 def _as_saved(model: Any, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

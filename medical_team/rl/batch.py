@@ -14,7 +14,7 @@ from ..control_tokens import without_control_tokens
 from ..demonstrations.draw import Demonstration
 from ..errors import UsageError
 from ..policy.chat import encode_prompt
-from ..policy.log_probs import PromptAndReply
+from ..policy.forward_pass import PromptAndReply
 from ..policy.policy import Policy
 from ..records import Role
 from ..samples import Mismatch, Sample

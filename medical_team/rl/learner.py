@@ -16,7 +16,7 @@ from ..errors import TrainingError
 from ..game.rollout import REFERENCE
 from ..metrics.step_metrics import BYTES_PER_GIB
 from ..policy.devices import gpu_memory_share, peak_memory_bytes
-from ..policy.log_probs import reply_log_probs, token_batch
+from ..policy.forward_pass import reply_log_probs, token_batch
 from ..policy.policy import Policy
 from ..policy.transformers_inside import read_tensors, write_tensors
 from ..records import LIVING, Role

@@ -17,7 +17,7 @@ from medical_team.errors import PolicyError
 from medical_team.game.rollout import Reply, RolloutRequest, Speaker
 from medical_team.policy.decoding_model import DecodingModel
 from medical_team.policy.export import export_model
-from medical_team.policy.log_probs import reply_log_probs, token_batch
+from medical_team.policy.forward_pass import reply_log_probs, token_batch
 from medical_team.policy.pair import FrozenPolicy
 from medical_team.policy.policy import Policy
 from medical_team.policy.probe import probe_policy

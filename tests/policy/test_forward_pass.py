@@ -10,8 +10,7 @@ from decoding_cases import NEARLY_EQUAL, logits_of, requests_of, tiny
 from tiny_architectures import SHAPES
 
 from builders import a_sample
-from medical_team.policy.forward_pass import hides_padding
-from medical_team.policy.log_probs import reply_log_probs, token_batch
+from medical_team.policy.forward_pass import hides_padding, reply_log_probs, token_batch
 
 TEMPERATURE = 0.7
 

@@ -15,7 +15,7 @@ from builders import a_sample
 from medical_team.config import TINY_RANDOM_MODEL, PolicyConfig, RolloutConfig
 from medical_team.game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
 from medical_team.policy.decoding_model import DecodingModel
-from medical_team.policy.log_probs import reply_log_probs, token_batch
+from medical_team.policy.forward_pass import reply_log_probs, token_batch
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_rollout import RolloutPath, TransformersRollout, announcement, path_of
 from medical_team.records import LIVING, Role

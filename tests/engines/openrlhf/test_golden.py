@@ -26,7 +26,7 @@ from medical_team.data.synthetic import synthetic_cases
 from medical_team.engines.openrlhf.game_import import GameImport
 from medical_team.game.play import samples_of, score
 from medical_team.jsonl import read_jsonl, write_jsonl
-from medical_team.policy.log_probs import reply_log_probs, token_batch
+from medical_team.policy.forward_pass import reply_log_probs, token_batch
 from medical_team.policy.shipped_models import make_tiny_model
 from medical_team.records import DataType, Game, GameState, TrainingRecord
 from medical_team.rl.batch import reply_mask
