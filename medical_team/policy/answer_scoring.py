@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 from math import isfinite
@@ -36,9 +37,17 @@ JUDGE_DAY = date(2026, 1, 1)
 _POLICY_OPTION = re.compile(r"\bpolicy\.(?=(?:model|device|precision)\b)")
 
 
-def no_model(error: PolicyError) -> JudgeError:
-    """``error``, whose message names options of the policy, for a person who set up a judge."""
-    return JudgeError(f"the judge has no model: {_POLICY_OPTION.sub('judge.', str(error))}")
+@contextmanager
+def _told_of_the_judge() -> Generator[None]:
+    """Errors whose messages name options of the policy and its engine, for a person who set up a judge."""
+    try:
+        yield
+    except MissingDependencyError:
+        raise
+    except VllmError as error:
+        raise JudgeError(str(error).replace("rollout.", "judge.")) from error
+    except PolicyError as error:
+        raise JudgeError(f"the judge has no model: {_POLICY_OPTION.sub('judge.', str(error))}") from error
 
 
 @lru_cache(maxsize=64)
@@ -136,7 +145,7 @@ class VllmScorer(_Scorer):
 
     def _start(self) -> None:
         config = self._config
-        try:
+        with _told_of_the_judge():
             self._notify(f"Loading the judge's model {config.model} ...")
             policy = FrozenPolicy(
                 config.model, device=config.device, precision=config.precision, day=JUDGE_DAY, notify=self._notify
@@ -152,14 +161,6 @@ class VllmScorer(_Scorer):
             self._engine = VllmEngine(policy, limits, self._dtype, serves_adapters=False)
             self._engine.push(merged_weights(policy))
             policy.forget_weights()
-        except MissingDependencyError:
-            raise
-        except VllmError as error:
-            raise JudgeError(
-                str(error).replace("rollout.engine", "judge.engine").replace("rollout.", "judge.")
-            ) from error
-        except PolicyError as error:
-            raise no_model(error) from error
         self._tokenizer = policy.tokenizer
         self._longest = longest_text(policy, limits) - 1
 
@@ -174,13 +175,9 @@ def load_answer_scorer(config: JudgeConfig, notify: Notify = lambda text: None) 
     device, dtype = place_of_judge(config)
     if config.engine == "vllm":
         return VllmScorer(config, identity=f"{config.model} {model_fingerprint(config.model)} vllm", notify=notify)
-    try:
+    with _told_of_the_judge():
         notify(f"Loading the judge's model {config.model} ...")
         language_model = load_language_model(config.model, device=device, dtype=dtype, notify=notify)
-    except MissingDependencyError:
-        raise
-    except PolicyError as error:
-        raise no_model(error) from error
     return LanguageModelScorer(
         language_model,
         identity=f"{config.model} {model_fingerprint(config.model)} {dtype}",
@@ -195,15 +192,11 @@ def place_of_judge(config: JudgeConfig) -> tuple[torch.device, torch.dtype]:
     Raises:
         JudgeError: that is not there, or vLLM is asked for and can't be had; the message names the option.
     """
-    try:
+    with _told_of_the_judge():
         if config.engine == "vllm":
-            check_installed("judge.engine")
+            check_installed()
         device = choose_device(config.device)
         return device, choose_dtype(config.precision, device)
-    except VllmError as error:
-        raise JudgeError(str(error)) from error
-    except PolicyError as error:
-        raise no_model(error) from error
 
 
 class LanguageModelScorer(_Scorer):

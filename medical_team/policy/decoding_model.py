@@ -94,12 +94,6 @@ def attention_cache(config: PreTrainedConfig) -> Cache | None:
     return Cache(layers=[RoomyLayer() for _ in layers])
 
 
-def repeat_row(one_row: Cache, into: Cache, rows: int) -> None:
-    """Fill ``into``, which is empty, with ``rows`` times what ``one_row`` holds for its single row."""
-    for source, target in zip(_layers(one_row), _layers(into), strict=True):
-        target.update(*(room.expand(rows, -1, -1, -1) for room in (source.keys, source.values)))  # type: ignore[union-attr]
-
-
 def join_rows(parts: Sequence[Cache], into: Cache) -> None:
     """Fill ``into`` with the rows of ``parts``, one below the other and aligned at their last column.
 
@@ -205,5 +199,7 @@ class PrefixCache:
     def repeated(self, rows: int) -> Cache:
         """A cache of its own for ``rows`` rows that all begin with the prefix."""
         cache = cast("Cache", self._model.new_cache())
-        repeat_row(self._one_row, cache, rows)
+        for source, target in zip(_layers(self._one_row), _layers(cache), strict=True):
+            keys, values = cast("torch.Tensor", source.keys), cast("torch.Tensor", source.values)
+            target.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1))
         return cache

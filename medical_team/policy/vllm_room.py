@@ -29,11 +29,8 @@ def vllm_version() -> str | None:
     return None
 
 
-def check_installed(option: str = "rollout.engine") -> None:
+def check_installed() -> None:
     """Find vLLM.
-
-    Args:
-        option: what asks for it.
 
     Raises:
         VllmUnavailableError: it is not installed.
@@ -41,7 +38,7 @@ def check_installed(option: str = "rollout.engine") -> None:
     if vllm_version() is None:
         raise VllmUnavailableError(
             "vLLM is not installed here. On a CPU: make vllm, then .venv-vllm/bin/medical-team; with an NVIDIA GPU, in "
-            f"an environment of its own: pip install 'medical-team[vllm]' (docs/vllm.md). Or set {option} to "
+            "an environment of its own: pip install 'medical-team[vllm]' (docs/vllm.md). Or set rollout.engine to "
             '"transformers".'
         )
 
