@@ -12,6 +12,7 @@ written in the template's language, since transformers lets no function into a t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
@@ -99,11 +100,7 @@ def dated_template(template: str, day: date) -> str:
     # The longer ones first: %-d holds no %d, but nothing should hang on that.
     directives = sorted(set(_DIRECTIVE.findall(template)), key=len, reverse=True)
     replacements = [("%%", _PERCENT), *((each, moment.strftime(each)) for each in directives), (_PERCENT, "%")]
-    filters = "".join(f"|replace({_quoted(old)}, {_quoted(new)})" for old, new in replacements)
+    quoted = [[json.dumps(text, ensure_ascii=False) for text in pair] for pair in replacements]
+    filters = "".join(f"|replace({old}, {new})" for old, new in quoted)
     # The line's end is taken off with the block before it, so that what follows begins a line, as it did before.
     return f"{{%- macro {ASKED}(format) -%}}{{{{ format{filters} }}}}{{%- endmacro %}}\n{template}"
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'

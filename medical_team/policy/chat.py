@@ -5,6 +5,7 @@ Text of a player is data: what a tokenizer would read as a control token is brok
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -90,11 +91,16 @@ def encode_requests(
     refusals: dict[int, PromptTooLong] = {}
     for index, request in enumerate(requests):
         prompt_token_ids = encode_prompt(policy.tokenizer, request.prompt, request.reply_prefix, policy.day)
-        refusal = _refusal(policy.context_window, config, len(prompt_token_ids), request.max_tokens)
-        if refusal is None:
-            fitting.append(EncodedRequest(index, request, prompt_token_ids))
+        if len(prompt_token_ids) > config.max_prompt_tokens:
+            why = f"rollout.max_prompt_tokens is {config.max_prompt_tokens}"
+            refusals[index] = PromptTooLong(f"{len(prompt_token_ids)} tokens, {why}")
+        elif len(prompt_token_ids) + request.max_tokens > (policy.context_window or math.inf):
+            refusals[index] = PromptTooLong(
+                f"{len(prompt_token_ids)} tokens and a reply of up to {request.max_tokens}, the model's context window "
+                f"is {policy.context_window}"
+            )
         else:
-            refusals[index] = refusal
+            fitting.append(EncodedRequest(index, request, prompt_token_ids))
     return fitting, refusals
 
 
@@ -108,13 +114,3 @@ def groups_by_voice(
         voice = policies.policy_of(speaker.role), speaker.version, encoded.request.is_greedy
         groups.setdefault(voice, []).append(encoded)
     return groups
-
-
-def _refusal(window: int | None, config: RolloutConfig, prompt_tokens: int, max_tokens: int) -> PromptTooLong | None:
-    if prompt_tokens > config.max_prompt_tokens:
-        return PromptTooLong(f"{prompt_tokens} tokens, rollout.max_prompt_tokens is {config.max_prompt_tokens}")
-    if window is not None and prompt_tokens + max_tokens > window:
-        return PromptTooLong(
-            f"{prompt_tokens} tokens and a reply of up to {max_tokens}, the model's context window is {window}"
-        )
-    return None

@@ -110,7 +110,7 @@ def load_language_model(
         model.generation_config = GenerationConfig(eos_token_id=sorted(eos_token_ids), pad_token_id=pad_token_id)
         return LanguageModel(
             name=name,
-            model=_on_device(model, device, dtype, name).eval(),
+            model=cast("Any", model).to(device=device, dtype=dtype).eval(),
             tokenizer=tokenizer,
             eos_token_ids=eos_token_ids,
             reply_end_token_id=_reply_end_token_id(tokenizer, eos_token_ids),
@@ -225,16 +225,6 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype, notify: Notify) -> 
             f"example {', '.join(unused[:3])}: they are left out. If config.json is another model's, fetch both again."
         )
     return model
-
-
-def _on_device(model: PreTrainedModel, device: torch.device, dtype: torch.dtype, name: str) -> PreTrainedModel:
-    try:
-        return cast("Any", model).to(device=device, dtype=dtype)
-    except torch.OutOfMemoryError as error:
-        raise PolicyError(
-            f"{name} doesn't fit into the memory of {device}: take a smaller model, policy.precision bf16, or "
-            "policy.device cpu."
-        ) from error
 
 
 def _raise_without_chat_template(tokenizer: PreTrainedTokenizerBase, name: str) -> None:

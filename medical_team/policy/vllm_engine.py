@@ -43,14 +43,6 @@ _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _LIVE_ADAPTERS = 2
 _PROBE_TOKENS = 4
 _MOST_CHOICES = 20
-_TOO_LARGE = (
-    "out of memory",
-    "allocate memory",
-    "memory on node",
-    "less than desired",
-    "no available memory",
-    "kv cache",
-)
 
 
 @dataclass(frozen=True)
@@ -327,16 +319,12 @@ def _told() -> Generator[None]:
 
 
 def _explanation(policy: Policy, error: BaseException) -> str:
-    text = str(error).lower()
-    head = f"vLLM doesn't start with {policy.config.model}: {_sentence(error)}"
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in _TOO_LARGE):
-        wanted = "another rollout.gpu_memory_share" if policy.device.type == "cuda" else "more free memory"
-        return (
-            f"{head} Give it {wanted}, a smaller rollout.batch_size or rollout.max_prompt_tokens, or a smaller model."
-        )
-    if isinstance(error, ImportError):
-        return f"{head} It doesn't fit what is installed beside it: make vllm sets up an environment where it does."
-    return f'{head} Set rollout.engine to "transformers": the built-in engine takes every model.'
+    return (
+        f"vLLM doesn't start with {policy.config.model}: {_sentence(error)} If memory is short, give it more free "
+        "memory (on a GPU another rollout.gpu_memory_share), or a smaller rollout.batch_size or max_prompt_tokens. If "
+        "a library doesn't fit, make vllm sets up an environment where it does. Or set rollout.engine to "
+        '"transformers": the built-in engine takes every model.'
+    )
 
 
 def _sentence(error: BaseException) -> str:
