@@ -138,32 +138,17 @@ class WireLabel:
     reason: Annotated[StrictStr, Field(description="Why, for a person to read.")] = ""
 
 
-@dataclass(frozen=True)
-class LabelsReply:
+class LabelsReply(BaseModel):
     """The reply of ``/judge`` and ``/classify``: a label for each query, in their order."""
 
     labels: list[WireLabel]
 
 
 _LABEL = TypeAdapter(WireLabel)
-_LABELS_REPLY = TypeAdapter(LabelsReply)
-
-
-def json_of(reply: LabelsReply) -> bytes:
-    """``reply`` as it travels."""
-    return _LABELS_REPLY.dump_json(reply)
 
 
 def verdict_of(response: str) -> Verdict | None:
     """The verdict in an assessor's reply, with or without the thinking format; None where there is none."""
-    # Our own client sends the verdict alone.
-    return _SAID.get(response) or _verdict_of_reply(response)
-
-
-_SAID = {verdict.value: verdict for verdict in Verdict}
-
-
-def _verdict_of_reply(response: str) -> Verdict | None:
     is_thinking = any(tag in response for tag in ("<think>", "</think>", "<answer>"))
     return parse_verdict(parse_reply(response, is_thinking=is_thinking, is_finished=True).answer)
 
@@ -249,11 +234,9 @@ def rulings_of(reply: JsonValue, queries: Mapping[int, JudgeQuery], judge: str) 
         # True == 1, and a bool is no index.
         if type(index) is int and index in of_game:
             of_game[index].append(label)
-    return {query.game_id: _ruling_of_labels(of_game[index], query, judge) for index, query in queries.items()}
-
-
-def _ruling_of_labels(labels: list[JsonValue], query: JudgeQuery, judge: str) -> Ruling:
-    if len(labels) != 1:
-        reason = "the judge's reply has no label of this game" if not labels else "the judge's reply has several labels"
-        return failure_of(query, judge, reason)
-    return ruling_of(labels[0], query, judge)
+    return {
+        query.game_id: ruling_of(of_game[index][0], query, judge)
+        if len(of_game[index]) == 1
+        else failure_of(query, judge, f"the judge's reply has {len(of_game[index])} labels of this game")
+        for index, query in queries.items()
+    }

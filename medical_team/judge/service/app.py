@@ -19,7 +19,7 @@ from ... import __version__
 from ...records import Ruling
 from ..gathering import GatheringJudge
 from ..protocol import JudgeQuery
-from ..wire import JUDGING_PATHS, JudgeRequest, LabelsReply, json_of, label_of
+from ..wire import JUDGING_PATHS, JudgeRequest, LabelsReply, label_of
 from . import ServiceSettings
 from .gate import Gate, ServiceMetrics
 from .upstream import RewardReply, RewardRequest, queries_of, reply_of
@@ -203,7 +203,7 @@ def _add_other_paths(router: APIRouter, served: Served, metrics: ServiceMetrics)
             label_of(wire, query.verdict, ruling, served.kind)
             for wire, query, ruling in zip(body.queries, queries, rulings, strict=True)
         ]
-        return Response(json_of(LabelsReply(labels)), media_type="application/json")
+        return _json(LabelsReply(labels=labels))
 
     problems = _described(_JUDGING_PROBLEMS)
     for path in JUDGING_PATHS:
