@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import tyro
 
 from ..config import (
-    SMOLLM2_MODEL,
     TINY_RANDOM_MODEL,
     CheckpointConfig,
     PolicyConfig,
@@ -19,7 +18,7 @@ from ..config import (
     RunConfig,
     TrainingConfig,
 )
-from ..errors import MissingDependencyError, ModelUnavailableError, UsageError
+from ..errors import MissingDependencyError, UsageError
 from ..records import Game, GameState
 from ..report.demo import example_text, save_demo_plot, scores_text
 from ..report.display import Display, make_display
@@ -38,11 +37,6 @@ Medical self-red-teaming, small: an attacker and an assessor, both played by one
 synthetic clinical notes; a judge says who was right; the model learns from it in {steps} steps of {games} games.
 Research software, not for clinical use.
 """
-
-_FALLBACK = """\
-{model} can't be had here, so a tiny model with random weights takes its place. It writes noise: what
-you see is that everything runs, not a game worth reading. The reason was:
-  {reason}"""
 
 _NEXT = """
 What to try next:
@@ -103,11 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     session = training_session()
     with make_display() as display:
         display.notice(_INTRODUCTION.format(steps=steps, games=games))
-        try:
-            result = session.start_run(_config(chosen.policy, steps, games), path, usual_listeners(display))
-        except ModelUnavailableError as error:
-            display.notice(_FALLBACK.format(model=SMOLLM2_MODEL, reason=error))
-            result = session.start_run(_config("tiny-random", steps, games), path, usual_listeners(display))
+        result = session.start_run(_config(chosen.policy, steps, games), path, usual_listeners(display))
         _show_a_game(path, display)
     status = conclude(path, is_finished=result.is_finished, completed_steps=result.completed_steps)
     say(_NEXT)

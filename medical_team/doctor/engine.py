@@ -15,8 +15,8 @@ from ..errors import ConfigError, EngineError, PolicyError
 from ..network.proxies import is_on_this_machine
 from ..policy.vllm_room import planned_engine, vllm_version
 from ..runs.config_file import check_config
-from .asking import ask
 from .findings import Check, Group, Seen, Status, failed, ok, skipped, warning
+from .judge import ask
 from .machine import RUNS
 from .subject import TORCH_SECONDS, Subject, run_command
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from urllib.parse import urlsplit
 
+import httpx
+from pydantic import JsonValue
+
 from ..config import JudgeConfig
 from ..data.load import sample_records
-from ..errors import MedicalTeamError
-from ..judge.client import base_url, privacy_warning
+from ..errors import EndpointError, MedicalTeamError
+from ..judge.client import base_url, json_or_none, privacy_warning
 from ..judge.protocol import JudgeQuery
 from ..judge.wire import WirePair, WireQuery, rulings_of
 from ..judging import make_judge
 from ..metrics.alarms import JUDGE_BATCH, MUCH_VOID
+from ..network.clients import make_client, whole_answer
 from ..network.proxies import is_on_this_machine, proxy_for
 from ..network.secrets import bearer_token
 from ..records import DataType, Labels, NotePair, Ruling, Verdict
-from .asking import Answer, ask
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .models import PROBE_SECONDS, judge_seen
 from .subject import Subject
@@ -248,6 +252,52 @@ def _known(number: int, pair: NotePair, is_wrong: bool, reply: str) -> KnownQuer
         data_type=DataType.VANILLA_HARMFUL if is_wrong else DataType.VANILLA_BENIGN,
     )
     return KnownQuery(query, reply, is_wrong)
+
+
+_MOST_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int | None
+    """None where there was no answer."""
+    body: JsonValue
+    """None where it is no JSON."""
+    seconds: float
+    problem: str = ""
+    """Why there was no answer."""
+    is_refused: bool = False
+    """Whether nothing listens there."""
+    is_unasked: bool = False
+    """Whether the question was not even sent, for example because the proxy can't be used."""
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with an answer that is not 200, in the service's own words where it has any."""
+        if self.problem:
+            return self.problem
+        told = self.body.get("detail", self.body.get("status")) if isinstance(self.body, dict) else None
+        return f"HTTP {self.status}" + (f": {json.dumps(told)[:200]}" if told else "")
+
+
+def ask(base: str, path: str, *, token: str | None, seconds: float, body: Mapping[str, object] | None = None) -> Answer:
+    """GET ``path``, or POST ``body`` to it. Never raises for what the network does."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    started = time.monotonic()
+    try:
+        with make_client(base, headers=headers) as client:
+            status, _, content = whole_answer(client, path, seconds=seconds, most_bytes=_MOST_BYTES, json=body)
+        return Answer(status, json_or_none(content), time.monotonic() - started)
+    except httpx.ConnectError as error:
+        return Answer(None, None, time.monotonic() - started, str(error) or "no connection", is_refused=True)
+    except httpx.TimeoutException:
+        return Answer(None, None, time.monotonic() - started, f"no answer within {seconds:g} seconds")
+    except EndpointError as error:
+        return Answer(None, None, time.monotonic() - started, str(error), is_unasked=True)
+    except (httpx.HTTPError, UnicodeError) as error:
+        return Answer(None, None, time.monotonic() - started, str(error) or type(error).__name__)
 
 
 GROUP = Group(

@@ -90,8 +90,7 @@ def _policy(config: RunConfig) -> float | None:
 
 
 def _opponent(config: RunConfig) -> None:
-    from ..train.opponent import load_opponent
-    from ..train.session import begun
+    from ..train.session import begun, load_opponent
 
     config = begun(config)
     if config.opponents.fixed is not None:

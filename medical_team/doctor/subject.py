@@ -20,13 +20,14 @@ from ..data.load import load_records
 from ..engines.installed import EnginePython, engine_executable, inspect_engine
 from ..jsonl import from_line
 from ..metrics.alarms import JUDGE_SECONDS_PER_BATCH
+from ..model_files import hub_home
 from ..network.secrets import Secrets
 from ..planning.plan import Plan
 from ..planning.planner import plan_of
 from ..records import TrainingRecord
-from .hub import hub_token
 
 _KEPT_CHARACTERS = 200_000
+_MOST_TOKEN_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,19 @@ def find_torch(python: str, environment: Mapping[str, str], seconds: float) -> T
         return from_line(ended.last_line, TorchFound)
     except (ValidationError, ValueError):
         return TorchFound(None, None, (), ended.reason)
+
+
+def hub_token(environment: Mapping[str, str]) -> str | None:
+    """The token that the hub's library would take, which is never shown; None where there is none."""
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if value := environment.get(name, "").strip():
+            return value
+    path = Path(environment.get("HF_TOKEN_PATH") or hub_home(environment) / "token").expanduser()
+    try:
+        with path.open("rb") as file:
+            return file.read(_MOST_TOKEN_BYTES).decode(errors="replace").strip() or None
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,7 @@ def load_language_model(
         notify: told, a sentence at a time, what takes long (fetching, converting).
 
     Raises:
-        ModelUnavailableError: the model is not on this machine and can't be fetched. There is no silent fallback; a
-            caller that can do without this very model loads ``tiny-random`` instead and says so.
+        ModelUnavailableError: the model is not on this machine and can't be fetched. There is no fallback.
         PolicyError: the model can't be used: a file is missing or cut off, it is no causal language model, it has no
             chat template, it would need code of its own, its weights don't fit into memory.
     """

@@ -120,8 +120,7 @@ def smollm2_folder(notify: Notify = lambda text: None) -> Path:
         notify: told, a sentence at a time, what takes long.
 
     Raises:
-        ModelUnavailableError: it is nowhere on this machine and can't be fetched. A caller that can do without it
-            (the quickstart) then takes ``tiny-random`` and says so.
+        ModelUnavailableError: it is nowhere on this machine and can't be fetched.
         PolicyError: what was fetched is not the file that it should be.
         OutputError: the user's cache can't be written.
     """

@@ -9,8 +9,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import IO, Self
@@ -164,8 +163,10 @@ class LiveDisplay(Display):
         self._console.print(self._text(folded(text, self._console.width)), soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Write a warning above the view, on standard error."""
-        with self._withdrawn():
+        """Write a warning above the view, where both are on the terminal; else on standard error."""
+        if self._live is not None and self.errors.isatty():
+            self.notice(f"warning: {text}")
+        else:
             super().warn(text)
 
     def close(self) -> None:
@@ -178,19 +179,6 @@ class LiveDisplay(Display):
 
     def _show_step(self, metrics: Mapping[str, float]) -> None:
         self._metrics = metrics
-
-    @contextmanager
-    def _withdrawn(self) -> Generator[None]:
-        """The view taken off the terminal, so that another stream can write there."""
-        if self._live is None:
-            yield
-            return
-        self._live.stop()
-        try:
-            yield
-        finally:
-            # A new one, since a stopped one still believes that it stands on the screen.
-            self._live = self._drawing()
 
     def _drawing(self) -> Live:
         live = Live(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from rapidfuzz.distance import Indel
 
 from ..assessment import is_located, note_read
+from ..metrics.step_metrics import REWARD_TERMS
 from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
 from ..rewards import is_faithful_revision, is_verdict_right
 from ..terminal_text import visible
@@ -125,12 +126,6 @@ def _ruling(game: Game) -> str:
 
 
 def _reward(reward: Reward) -> str:
-    terms = {
-        "core": reward.core,
-        "revision": reward.revision,
-        "format": reward.format,
-        "location": reward.location,
-        "correction": reward.correction,
-    }
-    shown = ", ".join(f"{name} {value:+g}" for name, value in terms.items() if value is not None)
+    terms = [(name, getattr(reward, name)) for name in REWARD_TERMS]
+    shown = ", ".join(f"{name} {value:+g}" for name, value in terms if value is not None)
     return f"{reward.role.value} {reward.total:+g} ({shown})"

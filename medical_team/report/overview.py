@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from itertools import chain
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ..config import JudgeConfig, RunConfig
 from ..data.card import licences
 from ..error_types import error_type_key, in_order
 from ..errors import DataError, RunFolderError
-from ..metrics.alarms import LONG, alarm_spans
+from ..metrics.alarms import alarm_spans
 from ..metrics.criteria import criteria
 from ..metrics.run_reader import RunReader
 from ..metrics.step_metrics import REWARD_TERMS
@@ -144,8 +143,6 @@ def _rounded(value: float) -> float:
 Table = list[list[str]]
 """Rows of cells; the first row is the head."""
 
-_WINS = "opponent_wins/"
-
 
 @dataclass(frozen=True)
 class DataFacts:
@@ -178,7 +175,6 @@ def fact_tables(run: RunFolder, data: DataFacts, metrics: Mapping[int, Mapping[s
     """Tables by their titles: judge, data card, time, hardware, versions."""
     tables = {
         "Judge": [["option", "value"], *_judge_rows(run.config.judge)],
-        "Against whom": _opponent_table(metrics),
         "Data card": data.table,
         "Time by phase": _phase_table(metrics),
         "Hardware": [["part", "what"], *([name, value] for name, value in run.info.hardware.items())],
@@ -228,24 +224,6 @@ def _data_table(records: Sequence[TrainingRecord], heldout: Sequence[TrainingRec
 def _counts_row(name: str, records: Sequence[TrainingRecord]) -> list[str]:
     counts = Counter(record.data_type for record in records)
     return [name, *(f"{counts[kind]:,}" for kind in DataType), f"{len(records):,}"]
-
-
-def _opponent_table(metrics: Mapping[int, Mapping[str, float]]) -> Table:
-    """How each opponent did against the policy, over the run and of late."""
-    rows: Table = [["opponent", "as", "games", "won", f"won in the last {LONG} steps"]]
-    names = {name for values in metrics.values() for name in values if name.startswith(_WINS)}
-    for name in sorted(names):
-        role, _, version = name.removeprefix(_WINS).partition("/")
-        counted = f"opponent_games/{role}/{version}"
-        of_steps = [[(values[name], values[counted])] if name in values else [] for values in metrics.values()]
-        steps, recent = (list(chain.from_iterable(some)) for some in (of_steps, of_steps[-LONG:]))
-        rows.append([version, role, f"{sum(count for _, count in steps):,.0f}", _won(steps), _won(recent)])
-    return rows
-
-
-def _won(steps: Sequence[tuple[float, float]]) -> str:
-    games = sum(count for _, count in steps)
-    return f"{sum(rate * count for rate, count in steps) / games:.0%}" if games else "-"
 
 
 def _phase_table(metrics: Mapping[int, Mapping[str, float]]) -> Table:

@@ -18,45 +18,31 @@ from ..engine_config import TrackerName, TrackingConfig
 from ..errors import MedicalTeamError, RunFolderError
 from ..files import atomic_text
 from ..network.proxies import privacy_warning
-from ..records import Game, Role
+from ..records import Game
 from ..rl.protocols import Listener
 from ..runs.folder import RunFolder
+from .game_export import game_row
 
 _OWN_SERVER = "https://api.wandb.ai"
 _STEP = "step"
 _DESTINATIONS = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL")
 
-COLUMNS = ("game", "category", "state", "verdict", "reason", "attacker_reward", "assessor_reward", "note", "seed_note")
-
-Row = list[str | float | None]
+COLUMNS = (
+    "id", "category", "state", "verdict", "reason", "attacker_total", "assessor_total", "note", "seed_note",
+)  # fmt: skip
+"""Of the flat row of a game. No thinking is in them."""
 
 
 class Tracker(Protocol):
     """One tracker that has been started."""
 
-    def log(self, step: int, metrics: Mapping[str, float], games: Sequence[Row]) -> None:
+    def log(self, step: int, metrics: Mapping[str, float], games: Sequence[Sequence[object]]) -> None:
         """Keep the metrics of a step, and its table of games, which may be empty."""
         ...
 
     def finish(self) -> None:
         """The run is complete, stopped, or cut short."""
         ...
-
-
-def game_row(game: Game) -> Row:
-    """The row of ``game``, in the order of ``COLUMNS``. No thinking is in it."""
-    totals = {reward.role: reward.total for reward in game.rewards}
-    return [
-        game.spec.id,
-        game.spec.data_type.value,
-        game.state.value,
-        game.verdict.value if game.verdict is not None else None,
-        game.reason,
-        totals.get(Role.ATTACKER),
-        totals.get(Role.ASSESSOR),
-        game.note,
-        game.spec.seed_note,
-    ]
 
 
 @dataclass(frozen=True)
@@ -68,7 +54,7 @@ class _Started:
     has_steps: bool
     """Whether its own counter of steps can go back to the one from which a run is resumed."""
 
-    def log(self, step: int, metrics: Mapping[str, float], games: Sequence[Row]) -> None:
+    def log(self, step: int, metrics: Mapping[str, float], games: Sequence[Sequence[object]]) -> None:
         """Keep the metrics of a step, and its games as a table."""
         values: dict[str, Any] = dict(metrics)
         if games:
@@ -178,7 +164,8 @@ class TrackingListener(Listener):
 
     def step_ended(self, step: int, games: Sequence[Game], metrics: Mapping[str, float]) -> None:
         """Keep the metrics of one step, and a table of its first games."""
-        rows: list[Row] = [game_row(game) for game in games[: self._config.games_per_step]]
+        told = [game_row(game, is_heldout=False) for game in games[: self._config.games_per_step]]
+        rows = [[row[name] for name in COLUMNS] for row in told]
         for name, tracker in list(self._trackers.items()):
             self._attempt(name, lambda tracker=tracker: tracker.log(step, metrics, rows))
 

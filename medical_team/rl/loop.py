@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Event
 
 from ..errors import PolicyError
 from ..game.rollout import TrainingRollout
@@ -13,7 +14,7 @@ from ..runs.folder import RunFolder
 from .checkpoint import restore_latest, save_final, save_if_missing, save_when_due
 from .experience import usual_source
 from .protocols import ExperienceSource, Learner, Listener, ListenerGroup, StepTimer
-from .surroundings import HeldoutEvaluation, OpponentPool, StopRequest, disk_metrics
+from .surroundings import HeldoutEvaluation, OpponentPool, disk_metrics
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def train(
     listeners: Sequence[Listener] = (),
     *,
     source: ExperienceSource | None = None,
-    stop: StopRequest | None = None,
+    stop: Event | None = None,
 ) -> TrainingResult:
     """Train from the last checkpoint of ``run``, or from the start, to its last step.
 
@@ -81,7 +82,7 @@ def train(
             metrics |= {**rollout.take_metrics(), **learner.device_metrics(), **disk_metrics(run)}
             run.append_metrics(step, metrics)
             told.step_ended(step, experience.games, metrics)
-            is_stopping = stop is not None and stop.is_made
+            is_stopping = stop is not None and stop.is_set()
             with timer.phase("save"):
                 save_when_due(run, learner, step, metrics, is_stopping=is_stopping)
             if is_stopping:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import fsum, sqrt
 from pathlib import Path
@@ -79,26 +79,6 @@ class RoleLearners:
         return self._learners[Role.ASSESSOR].device_metrics()
 
 
-def _merged_mismatch(updates: Sequence[Update]) -> Mismatch | None:
-    """The mismatch over the tokens of all ``updates``; None where none was measured."""
-    measured = [(update.action_tokens, update.mismatch) for update in updates if update.mismatch is not None]
-    tokens = sum(count for count, _ in measured)
-    if not tokens:
-        return None
-
-    def mean(value: Callable[[Mismatch], float]) -> float:
-        return fsum(count * value(mismatch) for count, mismatch in measured) / tokens
-
-    is_corrected = all(mismatch.truncated_share is not None for _, mismatch in measured)
-    return Mismatch(
-        largest=max(mismatch.largest for _, mismatch in measured),
-        mean=mean(lambda mismatch: mismatch.mean),
-        kl=mean(lambda mismatch: mismatch.kl),
-        bound=mean(lambda mismatch: mismatch.bound),
-        truncated_share=mean(lambda mismatch: mismatch.truncated_share or 0.0) if is_corrected else None,
-    )
-
-
 def _of_role(experience: Experience, role: Role) -> Experience:
     return replace(
         experience,
@@ -109,32 +89,47 @@ def _of_role(experience: Experience, role: Role) -> Experience:
 
 def _merged(updates: Sequence[Update], step: int, learning_rate: float) -> Update:
     """What the updates did together: means over their tokens, and the norm of all gradients."""
-
-    def mean(value: Callable[[Update], float], weight: Callable[[Update], int]) -> float:
-        total = sum(map(weight, updates))
-        return fsum(value(update) * weight(update) for update in updates) / total if total else 0.0
-
-    def token_mean(value: Callable[[Update], float]) -> float:
-        return mean(value, lambda update: update.action_tokens)
-
     attacker, assessor = updates
-    demonstrations = sum(update.demonstrations for update in updates)
+    tokens = [update.action_tokens for update in updates]
+    demonstrations = [update.demonstrations for update in updates]
     return Update(
         step=step,
         samples=sum(update.samples for update in updates),
-        action_tokens=sum(update.action_tokens for update in updates),
-        loss=token_mean(lambda update: update.loss),
-        kl=token_mean(lambda update: update.kl),
+        action_tokens=sum(tokens),
+        loss=_mean([update.loss for update in updates], tokens),
+        kl=_mean([update.kl for update in updates], tokens),
         attacker_kl=attacker.attacker_kl,
         assessor_kl=assessor.assessor_kl,
-        entropy=token_mean(lambda update: update.entropy),
-        clip_fraction=token_mean(lambda update: update.clip_fraction),
+        entropy=_mean([update.entropy for update in updates], tokens),
+        clip_fraction=_mean([update.clip_fraction for update in updates], tokens),
         gradient_norm=sqrt(fsum(update.gradient_norm**2 for update in updates)),
         learning_rate=learning_rate,
         mismatch=_merged_mismatch(updates),
         zero_variance_roles=tuple(role for update in updates for role in update.zero_variance_roles),
-        demonstrations=demonstrations,
-        demonstration_loss=mean(lambda update: update.demonstration_loss or 0.0, lambda update: update.demonstrations)
-        if demonstrations
+        demonstrations=sum(demonstrations),
+        demonstration_loss=_mean([update.demonstration_loss or 0.0 for update in updates], demonstrations)
+        if any(demonstrations)
         else None,
     )
+
+
+def _merged_mismatch(updates: Sequence[Update]) -> Mismatch | None:
+    """The mismatch over the tokens of all ``updates``; None where none was measured."""
+    measured = [(update.action_tokens, update.mismatch) for update in updates if update.mismatch is not None]
+    tokens = [count for count, _ in measured]
+    mismatches = [mismatch for _, mismatch in measured]
+    if not any(tokens):
+        return None
+    shares = [mismatch.truncated_share for mismatch in mismatches]
+    return Mismatch(
+        largest=max(mismatch.largest for mismatch in mismatches),
+        mean=_mean([mismatch.mean for mismatch in mismatches], tokens),
+        kl=_mean([mismatch.kl for mismatch in mismatches], tokens),
+        bound=_mean([mismatch.bound for mismatch in mismatches], tokens),
+        truncated_share=None if None in shares else _mean([share or 0.0 for share in shares], tokens),
+    )
+
+
+def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
+    weighted = fsum(value * weight for value, weight in zip(values, weights, strict=True))
+    return weighted / sum(weights) if any(weights) else 0.0

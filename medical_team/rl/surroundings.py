@@ -24,25 +24,18 @@ from ..runs.folder import RunFolder
 from .protocols import Learner, StepTimer
 
 
-class StopRequest:
-    """Whether someone asked the run to stop."""
-
-    def __init__(self) -> None:
-        self.is_made = False
-
-
 @contextmanager
-def stop_on_signal(on_request: Callable[[], None]) -> Generator[StopRequest]:
+def stop_on_signal(on_request: Callable[[], None]) -> Generator[threading.Event]:
     """Turn the first of the :func:`..callbacks.stop_signals` into a request; a second raises KeyboardInterrupt.
 
     Outside the main thread, where signals can't be handled, nothing is ever requested.
     """
-    request = StopRequest()
+    request = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if request.is_made:
+        if request.is_set():
             raise KeyboardInterrupt
-        request.is_made = True
+        request.set()
         # In a thread of its own: the signal may have come in the middle of a write to the same stream.
         threading.Thread(target=on_request, daemon=True).start()
 

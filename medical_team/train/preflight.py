@@ -24,21 +24,6 @@ _LONGEST_SHOWN = 5
 _DEMONSTRATIONS_CHECKED = 64
 
 
-def check_folders(run: RunFolder) -> None:
-    """Check that nothing stands where a run that goes on will need a folder: it would be found when that is written.
-
-    Raises:
-        RunFolderError: a file does, or a link that leads nowhere.
-    """
-    places = (run.checkpoints.folder, run.opponents_path, run.final_path, run.tensorboard_path, run.abandoned_path)
-    taken = [path for path in places if not path.is_dir() and (path.exists() or path.is_symlink())]
-    if taken:
-        raise RunFolderError(
-            f"{' and '.join(map(str, taken))} should be {'a folder' if len(taken) == 1 else 'folders'} of the run, and "
-            "there is something else in that place: move it away, then resume."
-        )
-
-
 def beginning_again(run: RunFolder) -> str | None:
     """What to tell before a resumed run starts again from its first step; None where there is a checkpoint.
 
@@ -96,19 +81,14 @@ def check_prompts_fit(records: Sequence[TrainingRecord], policy: Policy, config:
     }
     reply = max(limits.values())
     window = policy.context_window
-    if window is not None and longest >= window:
-        # No reply is short enough: to lower its limit would only lead here again.
-        raise UsageError(
-            f"the longest prompt ({longest} tokens) leaves no room for a reply in the context window of "
-            f"{config.policy.model}, which is {window}. Take another model, or leave out "
-            f"{_named(tokens, window - reply)}."
-        )
     if window is not None and longest + reply > window:
-        lower = " and ".join(option for option, limit in limits.items() if longest + limit > window)
+        options = " and ".join(option for option, limit in limits.items() if longest + limit > window)
+        # Where the prompt fills the window no reply is short enough: to lower its limit would only lead here again.
+        lower = f"Lower {options} to at most {window - longest}, take" if longest < window else "Take"
         raise UsageError(
             f"the longest prompt ({longest} tokens) and the longest reply ({reply}) need {longest + reply} tokens, the "
-            f"context window of {config.policy.model} is {window}. Lower {lower} to at most {window - longest}, take "
-            f"another model, or leave out {_named(tokens, window - reply)}."
+            f"context window of {config.policy.model} is {window}. {lower} another model, or leave out "
+            f"{_named(tokens, window - reply)}."
         )
     if longest > rollout.max_prompt_tokens:
         raise UsageError(

@@ -7,24 +7,26 @@ leaves nothing behind.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
+from ..callbacks import Notify
 from ..chat_template import today
 from ..config import JudgeConfig, RunConfig
 from ..data.load import load_sets
-from ..errors import UsageError
-from ..game.rollout import TrainingRollout
+from ..errors import MedicalTeamError, UsageError
+from ..evaluation.model_choice import choose_model
+from ..game.rollout import FIXED, RoutedRollout, TrainingRollout
 from ..judge.protocol import Judge
 from ..judging import make_judge
 from ..policy.answer_scoring import load_answer_scorer
 from ..policy.devices import cpu_only_torch_warning, hardware
 from ..policy.pair import Policies, load_policies
 from ..policy.probe import Probed, choose_precision, probe_policy
-from ..policy.rollout_engines import ChosenEngine, choose_engine
+from ..policy.rollout_engines import ChosenEngine, choose_engine, speaking_policies, speaking_rollout
 from ..policy.vllm_room import PACKAGES as VLLM_PACKAGES
 from ..records import Role, TrainingRecord
 from ..rl.loop import TrainingResult, train
@@ -36,8 +38,7 @@ from ..runs.folder import RunFolder, RunKind
 from ..runs.info import check_is_free
 from ..runs.places import settled
 from ..terminal_text import shell_word
-from .opponent import with_fixed_opponent
-from .preflight import beginning_again, check_data_fits, check_folders
+from .preflight import beginning_again, check_data_fits
 
 STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
 
@@ -156,7 +157,6 @@ def resume_run(
         )
     run.check_model()
     with run.locked():
-        check_folders(run)
         if text := beginning_again(run):
             told.warn(text)
         if steps is not None and steps != run.total_steps:
@@ -220,3 +220,50 @@ def _versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     return versions
+
+
+def with_fixed_opponent(rollout: TrainingRollout, config: RunConfig, told: Listener) -> TrainingRollout:
+    """``rollout``, and beside it the replies of ``opponents.fixed``, where there is one.
+
+    Raises:
+        UsageError: it can't play.
+    """
+    if config.opponents.fixed is None:
+        return rollout
+    told.notice(f"Loading the opponent {config.opponents.fixed} ...")
+    policies = load_opponent(config.opponents.fixed, config, told.notice)
+    with _named(config.opponents.fixed):
+        fixed = speaking_rollout(policies, config.rollout, beside=rollout, notify=told.notice)
+    return RoutedRollout(rollout, {FIXED: fixed})
+
+
+def load_opponent(name: str, config: RunConfig, notify: Notify = lambda text: None) -> Policies:
+    """The model that ``name``, the ``opponents.fixed`` of ``config``, means: loaded, and tried whether it speaks.
+
+    Raises:
+        UsageError: it can't play.
+    """
+    policy = config.policy
+    with _named(name):
+        choice = choose_model(name)
+        if choice.is_baseline:
+            raise UsageError("it is a baseline of evaluations, not a model.")
+        return speaking_policies(
+            choice.location,
+            device=policy.device,
+            precision=policy.precision,
+            day=policy.day,
+            notify=notify,
+        )
+
+
+@contextmanager
+def _named(name: str) -> Generator[None]:
+    """Let errors tell which option names what can't play."""
+    try:
+        yield
+    except MedicalTeamError as error:
+        raise UsageError(
+            f"opponents.fixed is {name!r}, which can't play: {error} For a run that has begun, write the "
+            "place to which its opponent was moved into config.toml (opponents.fixed)."
+        ) from error

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 MAKERS = frozenset({"medical_team/network/clients.py", "medical_team/network/proxies.py"})
 WHO_ASKS = {
-    "medical_team/doctor/hub.py": "make_client",
-    "medical_team/doctor/asking.py": "make_client",
+    "medical_team/doctor/judge.py": "make_client",
+    "medical_team/doctor/models.py": "make_client",
     "medical_team/engines/red_team_fork/judge_request.py": "make_opener",
     "medical_team/judge/client.py": "make_client",
     "medical_team/openai_chat.py": "make_client",

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -21,7 +22,6 @@ from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels
 from medical_team.rl.experience import WarmStart
 from medical_team.rl.loop import train
 from medical_team.rl.protocols import Experience, Listener, StepTimer
-from medical_team.rl.surroundings import StopRequest
 from medical_team.runs.checkpoints import POLICY_FOLDER
 from medical_team.runs.folder import RunFolder
 from medical_team.samples import Update
@@ -118,7 +118,7 @@ class Recorder(Listener):
     """Writes down what it is told, and can ask for a stop or raise after a step."""
 
     events: list[str]
-    stop: StopRequest | None = None
+    stop: Event | None = None
     stop_after: int | None = None
     raise_after: int | None = None
 
@@ -131,7 +131,7 @@ class Recorder(Listener):
     def step_ended(self, step: int, games: Sequence[Game], metrics: Mapping[str, float]) -> None:
         self.events.append(f"step {step}: {len(games)} games")
         if self.stop is not None and step == self.stop_after:
-            self.stop.is_made = True
+            self.stop.set()
         if step == self.raise_after:
             raise OSError("no space left on device")
 
@@ -151,7 +151,7 @@ def run(tmp_path: Path) -> RunFolder:
 def play(
     run: RunFolder,
     *listeners: Listener,
-    stop: StopRequest | None = None,
+    stop: Event | None = None,
     is_failing: bool = False,
     events: list[Any] | None = None,
 ):
@@ -186,7 +186,7 @@ def test_the_order_of_a_run(run: RunFolder) -> None:
 def test_a_stop_after_a_step_saves_and_the_resumed_run_ends_in_the_same_numbers(run: RunFolder, tmp_path: Path) -> None:
     whole, learner, _ = play(run)
     other = RunFolder.create(tmp_path / "other", run.config, run.training_records())
-    stop = StopRequest()
+    stop = Event()
 
     first, _, _ = play(other, Recorder([], stop, stop_after=0), stop=stop)
     second, resumed, events = play(other, Recorder(events := []), events=events)
@@ -320,7 +320,7 @@ def test_a_resumed_run_plays_the_same_opponents(run: RunFolder, tmp_path: Path, 
     whole = a_run_with(tmp_path / "whole", run, opponents=opponents)
     other = a_run_with(tmp_path / "other", run, opponents=opponents)
     play(whole)
-    stop = StopRequest()
+    stop = Event()
     play(other, Recorder([], stop, stop_after=1), stop=stop)
     # A killed process may have left a later self and later games behind.
     (other.path / "opponents" / "step-000003").mkdir()
@@ -334,7 +334,7 @@ def test_a_resumed_run_plays_the_same_opponents(run: RunFolder, tmp_path: Path, 
 
 def test_a_past_self_that_is_gone_is_named(run: RunFolder, tmp_path: Path) -> None:
     pool = a_run_with(tmp_path / "pool", run, opponents=OpponentConfig(add_every=1))
-    stop = StopRequest()
+    stop = Event()
     play(pool, Recorder([], stop, stop_after=1), stop=stop)
     shutil.rmtree(pool.path / "opponents" / "step-000001")
 
