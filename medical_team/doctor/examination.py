@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from ..errors import NO_SUCH_HOME, MedicalTeamError
+from ..errors import MedicalTeamError
 from . import data, engine, gpu, judge, machine, models
 from .findings import Check, Finding, Group, Seen, Status, failed, skipped
 from .subject import Subject
@@ -73,11 +73,6 @@ def _unbroken(look: Callable[[], Seen]) -> Seen:
     except MedicalTeamError as error:
         return failed(str(error), "do what the message says")
     except Exception as error:  # noqa: BLE001 - a check that breaks is a finding; the others go on
-        if str(error) == NO_SUCH_HOME:
-            return failed(
-                "a path that is looked at begins with ~ and the name of a user whom this machine doesn't know",
-                "write the path out in full",
-            )
         reason = str(error) or "no reason given"
         return failed(
             f"the check itself broke: {type(error).__name__}: {reason}",

@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -19,8 +20,6 @@ from ..runs.info import check_is_free
 from ..this_machine import free_memory_bytes
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .subject import TORCH_SECONDS, Subject
-
-OLDEST_PYTHON = (3, 11)
 
 REQUIREMENTS: Mapping[str, Mapping[str, str]] = {
     "": {
@@ -36,18 +35,10 @@ REQUIREMENTS: Mapping[str, Mapping[str, str]] = {
 """The oldest versions that do, by extra; the empty one is what every command needs. A test compares pyproject.toml."""
 
 
-def python(subject: Subject) -> Seen:
-    """The Python that runs this."""
-    found = f"Python {platform.python_version()}, {sys.executable}"
-    if sys.version_info < OLDEST_PYTHON:
-        wanted = ".".join(map(str, OLDEST_PYTHON))
-        return failed(found, f"make an environment with Python {wanted} or newer: python{wanted} -m venv .venv")
-    return ok(found)
-
-
 def core_libraries(subject: Subject) -> Seen:
-    """What every command needs."""
-    return _libraries("", "pip install --upgrade medical-team")
+    """What every command needs. An older Python can't import this."""
+    seen = _libraries("", "pip install --upgrade medical-team")
+    return replace(seen, found=f"Python {platform.python_version()}, {sys.executable}; {seen.found}")
 
 
 def training_libraries(subject: Subject) -> Seen:
@@ -106,7 +97,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 LIBRARIES = Group(
     "Software",
     (
-        Check("python", python),
         Check("libraries", core_libraries),
         Check("training_libraries", training_libraries),
         Check("judge_libraries", judge_libraries),

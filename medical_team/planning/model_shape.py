@@ -45,9 +45,6 @@ class ModelShape:
     is_tied: bool
     """Whether the output layer shares the embedding's weights."""
     has_qkv_bias: bool = False
-    has_output_bias: bool = False
-    """Of the attention's output projection."""
-    has_feed_forward_bias: bool = False
     norms_per_layer: int = 2
     has_head_norms: bool = False
     """Whether queries and keys are normalised in each head."""
@@ -72,10 +69,9 @@ class ModelShape:
         """Parameters of one layer: attention, feed-forward network, norms."""
         hidden, width, query, kv = self.hidden_size, self.feed_forward_size, self.query_size, self.kv_size
         attention = hidden * (query + 2 * kv) + query * hidden
-        biases = (query + 2 * kv) * self.has_qkv_bias + hidden * self.has_output_bias
-        feed_forward = 3 * hidden * width + (2 * width + hidden) * self.has_feed_forward_bias
+        biases = (query + 2 * kv) * self.has_qkv_bias
         norms = self.norms_per_layer * hidden + 2 * self.head_size * self.has_head_norms
-        return attention + biases + feed_forward + norms
+        return attention + biases + 3 * hidden * width + norms
 
     @property
     def parameters(self) -> int:
@@ -104,7 +100,6 @@ def shape_of_config(config: Mapping[str, Any]) -> ModelShape:
     heads = _number(config, "num_attention_heads")
     hidden_size = _number(config, "hidden_size")
     head_size = config.get("head_dim") or _FIXED_HEAD_SIZE.get(model_type) or hidden_size // heads
-    has_bias = bool(config.get("attention_bias"))
     return ModelShape(
         hidden_size=hidden_size,
         layers=_number(config, "num_hidden_layers"),
@@ -114,9 +109,8 @@ def shape_of_config(config: Mapping[str, Any]) -> ModelShape:
         feed_forward_size=_number(config, "intermediate_size"),
         vocabulary=_number(config, "vocab_size"),
         is_tied=bool(config.get("tie_word_embeddings", model_type in _TIED_UNLESS_TOLD)),
-        has_qkv_bias=has_bias or model_type == "qwen2",
-        has_output_bias=has_bias and model_type != "qwen2",
-        has_feed_forward_bias=bool(config.get("mlp_bias")),
+        # Other biases, which few models have, are a thousandth of a layer.
+        has_qkv_bias=model_type == "qwen2" or bool(config.get("attention_bias")),
         norms_per_layer=4 if model_type in _FOUR_NORMS else 2,
         has_head_norms=model_type in _NORMED_HEADS,
     )

@@ -180,17 +180,13 @@ class TrackingListener(Listener):
             self._notice("Trackio keeps the run on this machine: tracking.online needs tracking.space, OWNER/NAME.")
         run_id = _run_id(run)
         sent = "notes of games, with metrics and configuration," if tracking.games_per_step else "metrics"
-        if name == "wandb" and tracking.online:
-            server = os.environ.get("WANDB_BASE_URL") or _OWN_SERVER
-            self._tell(privacy_warning(server, sent=sent, receiver="Weights & Biases"))
-        elif name == "trackio" and space is not None:
-            server = f"https://huggingface.co/spaces/{space}"
-            self._tell(privacy_warning(server, sent=sent, receiver="Trackio"))
-        self._trackers[name] = self._start_tracker(name, run, run_id)
-
-    def _tell(self, warning: str | None) -> None:
-        if warning is not None:
+        server, receiver = os.environ.get("WANDB_BASE_URL") or _OWN_SERVER, "Weights & Biases"
+        if name == "trackio":
+            server, receiver = f"https://huggingface.co/spaces/{space}", "Trackio"
+        is_sent = tracking.online if name == "wandb" else space is not None
+        if is_sent and (warning := privacy_warning(server, sent=sent, receiver=receiver)):
             self._warn(warning)
+        self._trackers[name] = self._start_tracker(name, run, run_id)
 
     def _attempt(self, name: TrackerName, work: Callable[[], None]) -> None:
         try:

@@ -48,7 +48,7 @@ def test_a_machine_that_is_ready_gives_0_and_a_table_of_80_columns_on_a_terminal
 
     printed = capsys.readouterr().out
     assert printed.startswith(
-        "Engine local, policy demo, data sample, judge reference.\n\nSoftware\n  ✓ ok      python: "
+        "Engine local, policy demo, data sample, judge reference.\n\nSoftware\n  ✓ ok      libraries: Python "
     )
     assert printed.endswith("Ready.\n")
     # A path is never broken: it is there to be copied.

@@ -36,13 +36,6 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on() -> None:
     assert (fine.status, fine.found) == (Status.OK, "well")
 
 
-def test_a_home_of_nobody_is_no_defect_of_the_program() -> None:
-    (finding,) = examined(Check("home", lambda subject: ok(str(Path("~nobody-of-that-name").expanduser()))))
-
-    assert finding.found.startswith("a path that is looked at begins with ~")
-    assert finding.mend == "write the path out in full"
-
-
 def test_a_check_that_hangs_is_a_finding_and_the_others_go_on() -> None:
     hanging, fine = examined(Check("hanging", hang, seconds=0.05), Check("fine", lambda subject: ok("well")))
 

@@ -58,11 +58,10 @@ SMALL: dict[str, Any] = {
 }
 CONFIGS = [
     LlamaConfig(**SMALL),
-    LlamaConfig(**SMALL, tie_word_embeddings=True, attention_bias=True, mlp_bias=True),
+    LlamaConfig(**SMALL, tie_word_embeddings=True),
     MistralConfig(**SMALL),
     Qwen2Config(**SMALL, tie_word_embeddings=True),
     Qwen3Config(**SMALL, head_dim=16),
-    Qwen3Config(**SMALL, head_dim=16, attention_bias=True),
     GemmaConfig(**SMALL, head_dim=8),
     Gemma2Config(**SMALL, head_dim=8),
     Gemma3TextConfig(**SMALL, head_dim=8),
