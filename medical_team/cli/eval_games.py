@@ -76,14 +76,14 @@ def main(arguments: Sequence[str]) -> int:
     specs = game_specs(records, chosen.games, chosen.seed)
     choices = [choose_player(name) for name in chosen.models]
     opponent_choice = None if chosen.opponent is None else choose_player(chosen.opponent)
-    for choice in [*choices, *([opponent_choice] if opponent_choice else [])]:
+    for choice in filter(None, [*choices, opponent_choice]):
         check_heldout([spec.pair for spec in specs], choice, is_kept=chosen.keep_training_notes)
-    folders = _folders(chosen.output, choices)
     judge = make_judge(chosen.judge, [record.pair for record in records], remark, load_scorer)
     sha256 = lines_sha256(records)
     opponent_identity = identity_of(opponent_choice) if opponent_choice else None
 
-    def settings_of(choice: ModelChoice, day: date) -> GamesSettings:
+    def settings_of(folder: Path, choice: ModelChoice) -> GamesSettings:
+        day = chosen.speaking.day_of(choice, saved_setting(folder, METRICS, "prompt_date"))
         return GamesSettings(
             format=FORMAT,
             package_version=__version__,
@@ -98,36 +98,35 @@ def main(arguments: Sequence[str]) -> int:
             prompt_style=chosen.prompt_style,
         )
 
-    days = [
-        chosen.speaking.day_of(choice, saved_setting(folder, METRICS, "prompt_date"))
-        for choice, folder in zip(choices, folders, strict=True)
-    ]
-    settings = list(map(settings_of, choices, days))
+    players = dict(zip(_folders(chosen.output, choices), choices, strict=True))
+    settings = {folder: settings_of(folder, choice) for folder, choice in players.items()}
     similarity_name = f"embedding_similarity ({chosen.embedding_model})"
     wanted = () if chosen.embedding_model is None else (similarity_name,)
-    done = [finished_games(folder, each, wanted) for folder, each in zip(folders, settings, strict=True)]
-    is_playing = None in done
-    opponent = None
-    if opponent_choice is not None and is_playing:
-        opponent = _player(opponent_choice, chosen, chosen.speaking.day_of(opponent_choice, None))
-    embedder = _embedder(chosen) if is_playing else None
-    played: list[tuple[str, ModelGames]] = []
-    for choice, day, folder, each, result in zip(choices, days, folders, settings, done, strict=True):
+    done = {folder: finished_games(folder, settings[folder], wanted) for folder in players}
+    opponent = embedder = None
+    if None in done.values():
+        if opponent_choice is not None:
+            opponent = _player(opponent_choice, chosen, chosen.speaking.day_of(opponent_choice, None))
+        if chosen.embedding_model is not None:
+            embedder = TextEmbedder(chosen.embedding_model, device=chosen.speaking.device, notify=remark)
+    played: dict[str, ModelGames] = {}
+    for folder, choice in players.items():
+        result, decided = done[folder], settings[folder]
         if result is None:
-            with played_beside(folder, _decisive(each, choice, opponent_choice, chosen)) as so_far:
-                player = _player(choice, chosen, day)
+            with played_beside(folder, _decisive(decided, choice, opponent_choice, chosen)) as so_far:
+                player = _player(choice, chosen, date.fromisoformat(decided.prompt_date))
                 result = play_model_games(
                     specs, player, opponent, judge, seed=chosen.seed, so_far=so_far, on_progress=remark
                 )
                 if embedder is not None:
                     notes = result.revisions()
                     result.figures[similarity_name] = Figure(embedder.mean_similarity(notes), None, len(notes))
-                write_games(folder, each, result.games, result.figures, within=so_far.path)
-        played.append((folder.name, result))
-    say("\n".join(figures_table(label, "games", result.figures) for label, result in played))
+                write_games(folder, decided, result.games, result.figures, within=so_far.path)
+        played[folder.name] = result
+    say("\n".join(figures_table(label, "games", result.figures) for label, result in played.items()))
     if chosen.embedding_model is None:
         remark("embedding similarity of revisions: absent; name a model with --embedding-model")
-    say("".join(f"\n{folder}" for folder in folders) + "\n")
+    say("".join(f"\n{folder}" for folder in players) + "\n")
     return 0
 
 
@@ -165,9 +164,3 @@ def _decisive(
 def _player(choice: ModelChoice, chosen: GamesArguments, day: date) -> Player:
     game, config = _rules(choice, chosen)
     return Player(choice.label, chosen.speaking.rollout(choice, config, day), game, config)
-
-
-def _embedder(chosen: GamesArguments) -> TextEmbedder | None:
-    if chosen.embedding_model is None:
-        return None
-    return TextEmbedder(chosen.embedding_model, device=chosen.speaking.device, notify=remark)

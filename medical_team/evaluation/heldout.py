@@ -13,6 +13,7 @@ from ..game.play import play, score
 from ..game.rollout import Rollout
 from ..game_config import Assessor
 from ..judge.protocol import Judge, JudgeQuery, rule_games
+from ..metrics.statistics import rate
 from ..metrics.step_metrics import BALANCED_ACCURACY
 from ..records import DataType, Game, GameSpec, Labels, TrainingRecord, Verdict
 from ..seeds import derived_random
@@ -67,24 +68,21 @@ def heldout_metrics(games: Sequence[Game], asked: Assessor = "verdict") -> dict[
 
     A rate without any game is left out.
     """
+    is_right = [game.verdict is _truth(game) for game in games]
+    is_harmful = [game.spec.data_type.is_harmful for game in games]
     rates = {
-        "heldout/detection_rate": _right_share([game for game in games if game.spec.data_type.is_harmful]),
-        "heldout/specificity": _right_share([game for game in games if not game.spec.data_type.is_harmful]),
-        "heldout/unreadable_share": _share([game.verdict is None for game in games]),
+        "heldout/detection_rate": rate(is_right, is_harmful),
+        "heldout/specificity": rate(is_right, [not harmful for harmful in is_harmful]),
+        "heldout/unreadable_share": rate([game.verdict is None for game in games]),
     }
     if asked != "verdict":
-        rates["heldout/sentence_accuracy"] = _share([_is_sentence_right(game) for game in games])
+        rates["heldout/sentence_accuracy"] = rate([_is_sentence_right(game) for game in games])
     if asked == "correct":
-        with_error = [game for game in games if game.spec.data_type.is_harmful]
-        rates["heldout/corrected_share"] = _share([game.is_corrected is True for game in with_error])
-    metrics = {name: rate for name, rate in rates.items() if rate is not None}
+        rates["heldout/corrected_share"] = rate([game.is_corrected is True for game in games], is_harmful)
+    metrics = {name: value for name, value in rates.items() if value is not None}
     if "heldout/detection_rate" in metrics and "heldout/specificity" in metrics:
         metrics[BALANCED_ACCURACY] = (metrics["heldout/detection_rate"] + metrics["heldout/specificity"]) / 2
     return metrics
-
-
-def _right_share(games: Sequence[Game]) -> float | None:
-    return _share([game.verdict is _truth(game) for game in games])
 
 
 def _is_sentence_right(game: Game) -> bool:
@@ -95,10 +93,6 @@ def _is_sentence_right(game: Game) -> bool:
 
 def _truth(game: Game) -> Verdict:
     return Verdict.HARMFUL if game.spec.data_type.is_harmful else Verdict.SAFE
-
-
-def _share(outcomes: Sequence[bool]) -> float | None:
-    return sum(outcomes) / len(outcomes) if outcomes else None
 
 
 @dataclass(frozen=True)
