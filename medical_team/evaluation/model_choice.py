@@ -205,13 +205,12 @@ def identity_of(choice: ModelChoice) -> ModelIdentity:
     Raises:
         DataError: the training records of its run are damaged.
     """
-    if choice.run is None:
-        return ModelIdentity(choice.label, choice.fingerprint)
+    run = choice.run
     return ModelIdentity(
         label=choice.label,
         fingerprint=choice.fingerprint,
-        run_configuration=configuration_hash(choice.run),
-        run_seed=choice.run.config.training.seed,
+        run_configuration=configuration_hash(run) if run else None,
+        run_seed=run.config.training.seed if run else None,
         part=choice.part,
         step=choice.step,
     )

@@ -4,11 +4,10 @@ one word, a step of games is counts, of which the criteria are decided."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
 
 from ..records import LIVING, Game, GameState, JudgeFailure, Labels, Reward, Role
 from ..rewards import is_verdict_right
@@ -151,14 +150,6 @@ def _exception(game: Game) -> str | None:
 Metrics = dict[str, float]
 
 
-class GameSink(Protocol):
-    """Takes in the games of a run as they are read."""
-
-    def add(self, game: Game, *, run: int, is_heldout: bool = False) -> None:
-        """Take in ``game`` of the run number ``run``."""
-        ...
-
-
 LARGEST = 1e100
 """No metric is larger; sums and means of such numbers would overflow."""
 
@@ -174,13 +165,12 @@ class RunReader:
     A run without ``metrics.jsonl``, as another engine may leave it, gets the metrics that follow from its games.
     """
 
-    def __init__(self, path: Path, archive: GameSink | None = None, *, number: int = 0) -> None:
+    def __init__(self, path: Path, take: Callable[..., None] | None = None) -> None:
         """Open the run at ``path``; nothing is read before :meth:`refresh`.
 
         Args:
             path: of the run folder.
-            archive: takes in its games, for whoever wants to show them.
-            number: of the run among those of the page.
+            take: takes in each of its games, with ``is_heldout`` for whether an evaluation played it.
 
         Raises:
             RunFolderError: there is no run at ``path``.
@@ -188,8 +178,7 @@ class RunReader:
         """
         self.run = RunFolder.open(path)
         self.name = path.resolve().name
-        self._archive = archive
-        self._number = number
+        self._take_in = take
         self._games = LineTail(path / GAMES_FILE)
         self._heldout_games = LineTail(path / HELDOUT_GAMES_FILE)
         self._metrics = LineTail(path / METRICS_FILE)
@@ -226,9 +215,9 @@ class RunReader:
         for game in self._games.read(Game):
             self._take(game)
             is_new = True
-        if self._archive is not None:
+        if self._take_in is not None:
             for game in self._heldout_games.read(Game):
-                self._archive.add(game, run=self._number, is_heldout=True)
+                self._take_in(game, is_heldout=True)
                 is_new = True
         return is_new
 
@@ -255,8 +244,8 @@ class RunReader:
         return self._current[0].spec.step
 
     def _take(self, game: Game) -> None:
-        if self._archive is not None:
-            self._archive.add(game, run=self._number)
+        if self._take_in is not None:
+            self._take_in(game, is_heldout=False)
         if self._current and self._current_step != game.spec.step:
             self._seal()
         self._current.append(game)

@@ -81,7 +81,7 @@ class LiveRun:
     def _start(self) -> None:
         self._traces: Traces | None = None
         self._archive = GameArchive()
-        self._reader = RunReader(self._path, self._archive)
+        self._reader = RunReader(self._path, self._archive.add)
         self._reader.refresh()
         self._draw_up()
 

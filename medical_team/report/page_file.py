@@ -13,6 +13,7 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def write_report(paths: Sequence[Path], output: Path) -> int:
         OutputError: the file can't be written; nothing is left behind.
     """
     archive = GameArchive()
-    readers = [RunReader(path, archive, number=number) for number, path in enumerate(paths)]
+    readers = [RunReader(path, partial(archive.add, run=number)) for number, path in enumerate(paths)]
     for reader in readers:
         reader.refresh()
     with atomic_text(output) as file:

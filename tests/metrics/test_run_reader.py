@@ -15,7 +15,7 @@ from report_runs import a_run, a_step, add_step
 
 
 def read(path: Path):
-    reader = RunReader(path, GameArchive())
+    reader = RunReader(path, GameArchive().add)
     reader.refresh()
     return reader
 
@@ -43,7 +43,7 @@ with RunFolder.open(Path(sys.argv[1])).locked():
 
 def test_a_run_that_is_not_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="is no run folder"):
-        RunReader(tmp_path, GameArchive())
+        RunReader(tmp_path, GameArchive().add)
 
 
 def test_a_run_is_read_in_one_pass(run_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_reading_bit_by_bit_is_reading_at_once(tmp_path: Path) -> None:
     shutil.copytree(whole, growing)
     lines = (growing / "games.jsonl").read_bytes()
     (growing / "games.jsonl").write_bytes(b"")
-    reader = RunReader(growing, GameArchive())
+    reader = RunReader(growing, GameArchive().add)
     for end in range(0, len(lines) + 5000, 5000):
         (growing / "games.jsonl").write_bytes(lines[:end])
         reader.refresh()

@@ -15,7 +15,7 @@ from report_runs import a_run, a_step
 
 
 def overview_of(path: Path):
-    reader = RunReader(path, GameArchive())
+    reader = RunReader(path, GameArchive().add)
     reader.refresh()
     return overview(reader)
 
