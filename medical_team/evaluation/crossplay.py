@@ -127,7 +127,7 @@ def play_all(
 
     def attack(name: str) -> list[Game]:
         on_progress(f"{name} attacks")
-        return attacked(specs, load(name), seed, lambda _: None)
+        return attacked(specs, load(name), seed)
 
     def played(part: str, play: Callable[[], list[Game]]) -> list[Game]:
         return so_far.games(part, play) if so_far else play()
@@ -143,7 +143,7 @@ def play_all(
             if not players:
                 on_progress(f"{assessor} assesses")
                 players.append(load(assessor))
-            return assessed(opened, players[0], judge, seed, lambda _: None)
+            return assessed(opened, players[0], judge, seed)
 
         for row, attacker in enumerate(openings):
             part = f"attacker-{row}-assessor-{column}"

@@ -3,6 +3,7 @@ examples for a prompt, none of them a text that is evaluated."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +89,7 @@ def choose_texts(texts: Sequence[MedecText], count: int | None, seed: int) -> li
         return list(texts)
     if count < 1:
         raise UsageError(f"--texts is {count}, expected at least 1 (or leave it out for all {len(texts)})")
-    sizes: dict[str, int] = {}
-    for text in texts:
-        sizes[text.near_duplicate_group] = sizes.get(text.near_duplicate_group, 0) + 1
+    sizes = Counter(text.near_duplicate_group for text in texts)
     groups = list(sizes)
     derived_random(seed, "texts").shuffle(groups)
     chosen: set[str] = set()

@@ -151,12 +151,16 @@ def game_specs(
     return specs
 
 
-def attacked(specs: Sequence[GameSpec], attacker: Player, seed: int, on_progress: Notify) -> list[Game]:
+def attacked(
+    specs: Sequence[GameSpec], attacker: Player, seed: int, on_progress: Notify = lambda _: None
+) -> list[Game]:
     """The games with the attackers' turns, drawn at their own temperature."""
     return attack(specs, attacker.rollout, TurnRules(attacker.game, attacker.rollout_config, seed=seed), on_progress)
 
 
-def assessed(games: Sequence[Game], assessor: Player, judge: Judge, seed: int, on_progress: Notify) -> list[Game]:
+def assessed(
+    games: Sequence[Game], assessor: Player, judge: Judge, seed: int, on_progress: Notify = lambda _: None
+) -> list[Game]:
     """The games with the assessors' turns, greedy, and the judge's ruling."""
     rules = TurnRules(assessor.game, assessor.rollout_config, seed=seed, is_greedy=True)
     return rule_games(assess(games, assessor.rollout, rules, on_progress), judge, assessor.game.undecidable)
