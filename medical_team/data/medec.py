@@ -17,7 +17,6 @@ from ..errors import DataError
 from ..records import Note
 from ..sentence_edits import starts_of
 from ..text_repair import (
-    Misreading,
     decode_entities,
     decode_mojibake,
     drop_unseen,
@@ -40,12 +39,6 @@ _TRUTH_VALUES = {"true": 1, "false": 0}
 
 _TEXT_COLUMNS = ("Text", "Sentences", "Error Sentence", "Corrected Sentence", "Corrected Text")
 _ERROR_COLUMNS = ("Error Type", "Error Sentence", "Corrected Sentence", "Corrected Text")
-
-_REPAIR_OF_MISREADING = {
-    Misreading.CP1252: Repair.MOJIBAKE,
-    Misreading.MAC_ROMAN: Repair.MAC_ROMAN,
-    Misreading.LATIN_1: Repair.LATIN_1,
-}
 
 _MENDING = {Repair.ENTITIES: decode_entities, Repair.UNSEEN: drop_unseen, Repair.MARKS: join_marks}
 
@@ -119,7 +112,7 @@ def _repaired(
     unified = {column: unify_line_ends(cells[column]) for column in _TEXT_COLUMNS}
     # As one text: what a short sentence leaves open, the rest of its row decides. No cell holds the character between.
     together, misreadings = decode_mojibake("\0".join([*unified.values(), *metadata.values()]))
-    found = {_REPAIR_OF_MISREADING[misreading] for misreading in misreadings}
+    found = {Repair[misreading.name] for misreading in misreadings}
     for repair, mend in _MENDING.items():
         mended = mend(together)
         if mended != together:

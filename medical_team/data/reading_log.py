@@ -13,9 +13,9 @@ _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|-?\d+")
 
 
 class Repair(str, Enum):
-    """What was mended. Each is counted once a row, or once a case."""
+    """What was mended; misreadings under their names. Each is counted once a row, or once a case."""
 
-    MOJIBAKE = "double-encoded characters decoded"
+    CP1252 = "double-encoded characters decoded"
     MAC_ROMAN = "characters that were read as Mac Roman decoded"
     LATIN_1 = "quotation marks and dashes that were read as latin-1 control characters decoded"
     ENTITIES = "names of characters that HTML has (&lt;) decoded"

@@ -215,26 +215,25 @@ def _tried_edits(note: str, rng: random.Random, edits: Sequence[_Edit]) -> list[
 
 
 @cache
-def _edits() -> tuple[_Edit, ...]:
-    return (*_exchanges(), *_opening_edits())
-
-
-@cache
 def _exchanges() -> tuple[_Edit, ...]:
-    return tuple(_wording_edits())
-
-
-def _wording_edits() -> Iterator[_Edit]:
+    """A wording for another that means the same."""
+    edits: list[_Edit] = []
     for exchange in exchanges():
         wordings = [
             wording for wording in exchange.wordings if _WRITTEN.fullmatch(wording) and not _ADDED & {*wording.split()}
         ]
         for wording in wordings:
             pattern = re.compile(rf"(?<![\w'-]){re.escape(wording)}(?![\w'-])", re.IGNORECASE)
-            yield from (_Edit(pattern, other, exchange.condition) for other in wordings if other != wording)
+            edits += [_Edit(pattern, other, exchange.condition) for other in wordings if other != wording]
+    return tuple(edits)
 
 
-def _opening_edits() -> Iterator[_Edit]:
-    for word in _NEUTRAL_WORDS:
-        for start in _SENTENCE_STARTS:
-            yield _Edit(re.compile(rf"(?:(?<=[.!?] )|^){start} "), f"{word.capitalize()}, {start.lower()} ")
+@cache
+def _edits() -> tuple[_Edit, ...]:
+    """These, and a word that opens a sentence."""
+    openings = (
+        _Edit(re.compile(rf"(?:(?<=[.!?] )|^){start} "), f"{word.capitalize()}, {start.lower()} ")
+        for word in _NEUTRAL_WORDS
+        for start in _SENTENCE_STARTS
+    )
+    return (*_exchanges(), *openings)

@@ -103,8 +103,8 @@ def test_white_space_at_the_ends_goes_since_it_gives_the_label_away(tmp_path: Pa
 @pytest.mark.parametrize(
     ("broken", "repair"),
     [
-        ("5 Î¼g for 10â€“20 days at 37\u00a0Â°C", Repair.MOJIBAKE),
-        ("5 ÃŽÂ¼g for 10Ã¢â‚¬â€œ20 days at 37\u00a0Ã‚Â°C", Repair.MOJIBAKE),
+        ("5 Î¼g for 10â€“20 days at 37\u00a0Â°C", Repair.CP1252),
+        ("5 ÃŽÂ¼g for 10Ã¢â‚¬â€œ20 days at 37\u00a0Ã‚Â°C", Repair.CP1252),
         ("5 Œºg for 10‚Äì20 days at 37\u00a0¬∞C", Repair.MAC_ROMAN),
         ("5 μg for 10\x9620 days at 37\u00a0°C", Repair.LATIN_1),
     ],
@@ -348,7 +348,7 @@ def test_the_validation_file_is_read_whole(medec_validation_csv: Path) -> None:
 
     assert (len(notes), log.refused, log.blank_rows) == (574, 0, 0)
     assert sum(note.has_error for note in notes) == 319
-    assert log.repairs[Repair.MOJIBAKE] == 124
+    assert log.repairs[Repair.CP1252] == 124
     assert log.repairs[Repair.NOTICE_SENTENCE_ID] == 0
     assert not any("â€" in note.text or "Î¼" in note.text for note in notes)
     assert all(note.text == note.text.strip() for note in notes)
