@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ..config import SHIPPED_DATA
 from ..data.build import CARD_FILE
 from ..data.load import chosen_records, load_records, shared_near_duplicate_groups
 from ..errors import MedicalTeamError
 from ..game.draw import playable_records
+from ..model_files import read_json_object
 from ..records import DataType, TrainingRecord
 from .findings import Check, Group, Seen, failed, ok, skipped, warning
 from .subject import Subject
@@ -21,7 +21,6 @@ UNEVEN = 0.02
 """How far a category's share may be from a quarter; the four-way split is exact but for single records."""
 
 _REBUILD = "medical-team data build MEDEC.csv -o data   (splits the cases four ways)"
-_CARD_BYTES = 16 * 1024 * 1024
 _SECONDS = 120.0
 
 
@@ -69,11 +68,9 @@ def count(subject: Subject) -> Seen:
 
 def _card(path: Path) -> Mapping[str, Any] | None:
     try:
-        with path.with_name(CARD_FILE).open("rb") as file:
-            value: Any = json.loads(file.read(_CARD_BYTES))
-    except (OSError, ValueError):
+        return read_json_object(path.with_name(CARD_FILE))
+    except ValueError:
         return None
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
 
 
 def quarters(subject: Subject) -> Seen:

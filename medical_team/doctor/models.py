@@ -62,15 +62,17 @@ def judging(subject: Subject) -> Seen:
 
 
 def opponent(subject: Subject) -> Seen:
-    """The fixed opponent's model, as far as that is seen without loading it."""
+    """The fixed opponent is there, is loaded and speaks; or the hub gives it."""
     name = subject.config.opponents.fixed
     if name is None:
         return skipped("opponents.fixed is not set")
     if not subject.is_local:
         return skipped(f"the engine {subject.config.engine.kind} brings the opponent to play in its own way")
     # What is no name on the hub is loaded from here, and what is wrong with it is then told as a run would.
-    is_elsewhere = _may_be_fetched(name) and local_folder(name) is None
-    return model_seen(name, "opponents.fixed", subject) if is_elsewhere else ok(f"{name!r} is looked for here")
+    if _may_be_fetched(name) and folder_here(name, subject.environment) is None:
+        return model_seen(name, "opponents.fixed", subject)
+    found = _tried("opponent", name, "opponents.fixed", subject)
+    return found if isinstance(found, Seen) else ok(f"{name} speaks")
 
 
 def of_fork(subject: Subject) -> Seen:
@@ -158,15 +160,6 @@ def probe_seen(subject: Subject) -> Seen:
     if found.sampler is None:
         return skipped("its context window is too short for the probe's prompts")
     return ok(f"draws, learns and gives gradients; sampler and learner differ by {found.sampler:.1e} a token")
-
-
-def opponent_seen(subject: Subject) -> Seen:
-    """The fixed opponent is loaded and speaks."""
-    name = subject.config.opponents.fixed
-    if name is None or not subject.is_local:
-        return opponent(subject)
-    found = _tried("opponent", name, "opponents.fixed", subject)
-    return found if isinstance(found, Seen) else ok(f"{name} speaks")
 
 
 def judge_seen(subject: Subject) -> Seen | None:
@@ -295,9 +288,8 @@ GROUP = Group(
     (
         Check("policy_model", policy, _MODEL_SECONDS),
         Check("judge_model", judging, _MODEL_SECONDS),
-        Check("opponent_model", opponent, _MODEL_SECONDS),
         Check("policy_probe", probe_seen, PROBE_SECONDS, after="policy_model"),
-        Check("opponent_probe", opponent_seen, PROBE_SECONDS, after="opponent_model"),
+        Check("opponent", opponent, PROBE_SECONDS),
         Check("fork_models", of_fork, _MODEL_SECONDS),
     ),
 )

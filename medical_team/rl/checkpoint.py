@@ -9,7 +9,6 @@ from ..errors import TrainingError
 from ..files import atomic_folder
 from ..metrics.step_metrics import BALANCED_ACCURACY
 from ..policy.pair import ATTACKER_FOLDER
-from ..records import Source
 from ..runs.checkpoints import MARKER, POLICY_FOLDER, CheckpointInfo
 from ..runs.folder import RunFolder
 from .model_card import criteria_table, figures_table, model_card
@@ -105,13 +104,9 @@ def _write_card(run: RunFolder, completed_steps: int, folder: Path, more_tables:
         run.config,
         completed_steps,
         run.info.kind,
-        sources=_sources(run),
+        sources={record.source for record in run.training_records()},
         tables=[figures_table([metrics.values for metrics in run.metrics()]), *more_tables],
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
     if (folder / ATTACKER_FOLDER).is_dir():
         (folder / ATTACKER_FOLDER / "README.md").write_text(card, encoding="utf-8")
-
-
-def _sources(run: RunFolder) -> tuple[Source, ...]:
-    return tuple({record.source for record in run.training_records()})

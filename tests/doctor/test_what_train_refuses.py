@@ -83,10 +83,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "no vLLM": (sections(rollout={"engine": "vllm"}), "rollout_engine"),
     "precision of vLLM": (sections(rollout={"precision": "bf16"}), "rollout_engine"),
-    "no opponent": (sections(opponents={"fixed": "/nowhere", "share": 0.5}), "opponent_probe"),
-    "no opponent's name": (sections(opponents={"fixed": " ", "share": 0.5}), "opponent_probe"),
-    "baseline as opponent": (sections(opponents={"fixed": "all-safe", "share": 0.5}), "opponent_probe"),
-    "cut opponent": (a_cut_opponent, "opponent_probe"),
+    "no opponent": (sections(opponents={"fixed": "/nowhere", "share": 0.5}), "opponent"),
+    "no opponent's name": (sections(opponents={"fixed": " ", "share": 0.5}), "opponent"),
+    "baseline as opponent": (sections(opponents={"fixed": "all-safe", "share": 0.5}), "opponent"),
+    "cut opponent": (a_cut_opponent, "opponent"),
     "judge without vLLM": (
         lambda config, folder: replace(config, judge=JudgeConfig(kind="model", model="demo", engine="vllm")),
         "judge_labels",
@@ -157,7 +157,7 @@ def test_what_train_refuses_is_found_before(tmp_path: Path, name: str) -> None:
 
 def test_what_train_takes_fails_nowhere(tmp_path: Path) -> None:
     config = sections(opponents={"fixed": "demo", "share": 0.5})(smoke(), tmp_path)
-    for check in ("engine_options", "rollout_engine", "opponent_model", "opponent_probe", "policy_probe"):
+    for check in ("engine_options", "rollout_engine", "opponent", "policy_probe"):
         assert seen(check, config).status is Status.OK, check
 
 
