@@ -32,14 +32,20 @@ def _current_device() -> CpuAsCurrentDevice:
     return CpuAsCurrentDevice("cpu")
 
 
-def _do_nothing(*arguments: Any, **named: Any) -> None:
-    """Stands for what needs a GPU and may be left out without one."""
+def _doing_nothing() -> Callable[..., None]:
+    """Stands for what needs a GPU and may be left out without one. A function of its own each time: torch's compiler
+    has a rule for each of these names, and refuses one function under two."""
+
+    def do_nothing(*arguments: Any, **named: Any) -> None:
+        pass
+
+    return do_nothing
 
 
 def _cuda(module: Any) -> None:
     module.current_device = _current_device
     for name in ("set_device", "empty_cache", "synchronize", "current_stream", "ipc_collect"):
-        setattr(module, name, _do_nothing)
+        setattr(module, name, _doing_nothing())
 
 
 def _device_mesh(module: Any) -> None:
