@@ -12,7 +12,6 @@ from pathlib import Path
 from ..chat_template import today
 from ..config import RunConfig
 from ..data.load import load_sets
-from ..engines.advice import advice_for
 from ..engines.checkpoint_import import WriteCard, last_resumable_step
 from ..engines.launch import (
     Launch,
@@ -25,6 +24,7 @@ from ..engines.launch import (
     write_inputs,
 )
 from ..engines.openrlhf.calls import check_opponent_server
+from ..engines.process import advice_for
 from ..errors import EngineError, UsageError
 from ..report.display import replacement_summary, void_summary
 from ..rl.model_card import criteria_table, figures_table, model_card

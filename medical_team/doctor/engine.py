@@ -7,10 +7,18 @@ import re
 import shutil
 from pathlib import Path
 
-from ..engines.checks import check_with_parser
-from ..engines.installed import OPENRLHF_VERSION, engine_paths, engine_warnings, missing_engine, playing_problem
+from ..engines.installed import (
+    OPENRLHF_VERSION,
+    PACKAGE_FOLDER,
+    check_with_parser,
+    copy_problems,
+    engine_paths,
+    engine_warnings,
+    import_problems,
+    missing_engine,
+    playing_problem,
+)
 from ..engines.launch import Launch, prepare
-from ..engines.red_team_fork.contract import PACKAGE_FOLDER, copy_problems, import_problems
 from ..errors import ConfigError, EngineError, PolicyError
 from ..network.proxies import is_on_this_machine
 from ..policy.vllm_room import planned_engine, vllm_version

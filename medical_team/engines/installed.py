@@ -1,31 +1,57 @@
-"""Which training engine is installed in a given Python, and in which versions.
+"""Which training engine is installed in a given Python, and in which versions; what its own parser makes of a command
+line; and whether the Self-RedTeam fork has this package in the place of its ``red_team``.
 
-Nothing of the engine is imported: its Python is asked where packages lie and which versions they have, which takes a
-fraction of a second.
+The fork is the public repository mickelliu/selfplay-redteaming. Two commands put this package there::
+
+    rm -rf FORK/red_team
+    cp -r medical_team FORK/red_team
+
+Nothing of an engine runs in this process: its Python is asked by :mod:`.probe`.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from ..engine_config import EngineConfig, EngineKind
 from ..errors import EngineError
 from ..jsonl import from_line
+from .command import TRAINER
 
 OPENRLHF_VERSION = "0.11.2"
 """The release of upstream OpenRLHF that the commands are written for."""
 
-ENGINE_MODULE = "openrlhf"
-RED_TEAM_MODULE = "red_team"
+REQUIRED_NAMES: Mapping[str, tuple[str, ...]] = {
+    "red_team": ("GameOutcome",),
+    "red_team.prompts": (
+        "ASSISTANT_THINKING_PREFIX",
+        "DEFENDER_INSTRUCTION_COT_PROMPT",
+        "SELF_DISTILLATION_INSTRUCTION_PROMPT",
+    ),
+    "red_team.utils": (
+        "REWARD_COEFF_CONFIG",
+        "convert_game_history_to_conversation",
+        "convert_game_history_to_messages",
+        "cot_format_check_and_extract",
+        "get_cot_formatting_reward",
+        "get_redteaming_game_reward_general_sum",
+        "get_redteaming_game_reward_zero_sum",
+    ),
+}
+"""The names that the fork imports, by module."""
+
+PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
+"""The package that is running: what is copied into the fork, and what a copy is compared with."""
 
 PLAYING_LIBRARIES = ("httpx", "pydantic", "rapidfuzz", "rich", "tomli-w", "tyro")
 """What this package needs where it plays games inside upstream OpenRLHF, whose environment has none of ours."""
@@ -45,7 +71,8 @@ _DISTRIBUTIONS = (
 AnswerT = TypeVar("AnswerT")
 
 _PROBE = Path(__file__).with_name("probe.py")
-_PROBE_SECONDS = 60.0
+_PROBE_SECONDS = 120.0
+_FILES_SHOWN = 3
 # Of the engines, the fork alone plays games of several turns.
 _FORK_FILE = "trainer/ppo_utils/language_game.py"
 
@@ -59,8 +86,8 @@ class EnginePython:
     """Python's own."""
     distributions: Mapping[str, str | None]
     """Versions of installed distributions, by name; None for one that is absent."""
-    modules: Mapping[str, str | None]
-    """Where the top-level modules lie; None for one that can't be imported there."""
+    folder: str | None = None
+    """Where ``openrlhf`` lies, upstream or the fork; None where it is not installed."""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -78,21 +105,9 @@ class EnginePython:
         ]
 
     @property
-    def openrlhf_folder(self) -> Path | None:
-        """Where ``openrlhf`` lies, upstream or the fork."""
-        folder = self.modules.get(ENGINE_MODULE)
-        return Path(folder) if folder else None
-
-    @property
     def is_fork(self) -> bool:
         """Whether that is the Self-RedTeam fork."""
-        return self.openrlhf_folder is not None and (self.openrlhf_folder / _FORK_FILE).is_file()
-
-    @property
-    def red_team_folder(self) -> Path | None:
-        """Where ``red_team`` lies, the fork's own or this package in its place."""
-        folder = self.modules.get(RED_TEAM_MODULE)
-        return Path(folder) if folder else None
+        return self.folder is not None and (Path(self.folder) / _FORK_FILE).is_file()
 
 
 def engine_executable(config: EngineConfig) -> str:
@@ -131,48 +146,92 @@ def inspect_engine(config: EngineConfig) -> EnginePython:
     Raises:
         EngineError: that Python is not there or does not run.
     """
-    executable = engine_executable(config)
-    wanted = {
-        "distributions": _DISTRIBUTIONS,
-        "modules": (ENGINE_MODULE, RED_TEAM_MODULE),
-        "paths": engine_paths(config),
-    }
-    return ask_probe(
-        executable,
-        wanted,
-        EnginePython,
-        seconds=_PROBE_SECONDS,
-        failure="can't be asked which engine it has",
-        advice=". Name the Python of the engine's environment with --engine-python",
-    )
+    wanted = {"distributions": _DISTRIBUTIONS, "package": "openrlhf", "paths": engine_paths(config)}
+    return _ask(engine_executable(config), wanted, EnginePython, "can't be asked which engine it has")
 
 
-def ask_probe(
-    python: str,
-    wanted: object,
-    answer_type: type[AnswerT],
-    *,
-    seconds: float,
-    failure: str,
-    advice: str = "",
-) -> AnswerT:
-    """What :mod:`.probe`, which imports nothing of ours, answers in another Python.
+@dataclass(frozen=True)
+class ParserVerdict:
+    """What an engine's parser says of a command line."""
+
+    is_accepted: bool
+    problem: str | None
+    """Why it is refused, in the engine's words."""
+    remarks: tuple[str, ...]
+    """What the engine's parser printed, such as settings that it changes by itself."""
+    settings: Mapping[str, JsonValue]
+    """The settings that it understood, by their names in the engine."""
+
+
+def check_with_parser(python: str, arguments: Sequence[str], paths: Sequence[str] = ()) -> ParserVerdict:
+    """Have the parser of the engine's :data:`.command.TRAINER` read ``arguments``. Nothing of the engine starts.
 
     Args:
-        python: which one.
-        wanted: what it is asked, as JSON in its only argument.
-        answer_type: what its answer must be.
-        seconds: how long it may take.
-        failure: what ``python`` can't do where there is no answer, for the message.
-        advice: what to do then; it follows the reason.
+        python: the engine's Python.
+        arguments: all that follows the module.
+        paths: folders to look in first, such as the fork's checkout.
 
     Raises:
-        EngineError: that Python is not there, does not run, or answers something else.
+        EngineError: that Python can't be run.
+    """
+    wanted = {"module": TRAINER, "arguments": list(arguments), "paths": list(paths)}
+    return _ask(python, wanted, ParserVerdict, "can't check the engine's command line")
+
+
+def copy_problems(fork: Path) -> list[str]:
+    """Why the fork's ``red_team`` is not this package, each problem with what mends it; empty when it is.
+
+    Nothing is imported: the files are looked at, so that this works whatever Python the fork needs.
+
+    Args:
+        fork: the fork's checkout, which holds ``openrlhf`` and ``red_team``.
+    """
+    copied = fork / "red_team"
+    source, destination = shlex.quote(str(PACKAGE_FOLDER)), shlex.quote(str(copied))
+    copying = f"rm -rf {destination} && cp -r {source} {destination}"
+    if not (fork / "openrlhf").is_dir():
+        return [f"{fork} is no checkout of the fork: it holds no folder openrlhf"]
+    if not copied.is_dir():
+        return [f"{copied} is not there: {copying}"]
+    if (copied / PACKAGE_FOLDER.name).is_dir():
+        return [f"the package lies inside {copied} instead of in its place, since it was not removed first: {copying}"]
+    ours, theirs = _sources(PACKAGE_FOLDER), _sources(copied)
+    if Path(__file__).resolve().relative_to(PACKAGE_FOLDER).as_posix() not in theirs:
+        return [f"{copied} is still the fork's own: {copying}"]
+    if changed := [name for name, text in ours.items() if theirs.get(name) != text]:
+        shown = ", ".join(changed[:_FILES_SHOWN]) + (", ..." if len(changed) > _FILES_SHOWN else "")
+        return [f"{copied} is another version of this package ({len(changed)} files differ: {shown}): {copying}"]
+    return []
+
+
+def _sources(package: Path) -> Mapping[str, bytes]:
+    return {path.relative_to(package).as_posix(): path.read_bytes() for path in sorted(package.rglob("*.py"))}
+
+
+def import_problems(fork: Path, python: str) -> list[str]:
+    """Why the fork can't import what it needs from its ``red_team``, tried by its own Python; empty when it can.
+
+    Args:
+        fork: the fork's checkout.
+        python: the Python of the fork's environment.
+    """
+    try:
+        return _ask(python, {"names": REQUIRED_NAMES, "paths": [str(fork)]}, list[str], "can't import red_team")
+    except EngineError as error:
+        return [str(error)]
+
+
+def _ask(python: str, wanted: object, answer_type: type[AnswerT], failure: str) -> AnswerT:
+    """What :mod:`.probe`, which imports nothing of ours, answers in another Python to the question ``wanted``.
+
+    Raises:
+        EngineError: that Python is not there, does not run, or answers something else; the message says with
+            ``failure`` what it can't do.
     """
     try:
         done = subprocess.run(
             [python, str(_PROBE), json.dumps(wanted)],
-            capture_output=True, text=True, timeout=seconds, check=True, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=_PROBE_SECONDS, check=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         return from_line(done.stdout.strip().rpartition("\n")[2], answer_type)
     except subprocess.CalledProcessError as error:
@@ -181,7 +240,7 @@ def ask_probe(
         reason = str(error)
     except ValidationError:
         reason = "it printed something else than what it was asked for"
-    raise EngineError(f"{python} {failure}: {reason}{advice}")
+    raise EngineError(f"{python} {failure}: {reason}. Name the Python of the engine's environment with --engine-python")
 
 
 def missing_engine(found: EnginePython, kind: EngineKind) -> str | None:
@@ -189,7 +248,7 @@ def missing_engine(found: EnginePython, kind: EngineKind) -> str | None:
     where = found.executable
     if kind == "openrlhf":
         install = f"{where} -m pip install 'openrlhf[vllm]=={OPENRLHF_VERSION}'"
-        if found.openrlhf_folder is None:
+        if found.folder is None:
             return f"OpenRLHF is not installed for {where}. Install it there with: {install}"
         if found.is_fork:
             return (
@@ -197,7 +256,7 @@ def missing_engine(found: EnginePython, kind: EngineKind) -> str | None:
                 f"environment with --engine-python and there: pip install 'openrlhf[vllm]=={OPENRLHF_VERSION}'"
             )
         return None
-    if found.openrlhf_folder is None:
+    if found.folder is None:
         return (
             f"the Self-RedTeam fork is not installed for {where}. In the fork's checkout run: {where} -m pip install "
             "-e ., and name the checkout with --engine.fork"

@@ -9,6 +9,7 @@ run_engine      start, follow, import games and models
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -20,19 +21,23 @@ from typing import IO
 from ..callbacks import Notify
 from ..config import RunConfig
 from ..engine_config import EngineKind
-from ..errors import ConfigError, EngineError, MedicalTeamError
+from ..errors import ConfigError, EngineError, JudgeError, MedicalTeamError
 from ..files import atomic_text
+from ..judge.protocol import JudgeQuery
+from ..judging import make_judge
 from ..network.proxies import is_address, is_on_this_machine
-from ..records import TrainingRecord
+from ..records import DataType, JudgeFailure, NotePair, Ruling, TrainingRecord, Verdict
 from ..runs.folder import RunFolder
 from .checkpoint_import import WriteCard, import_models
-from .checks import JudgeProbe, check_judge, check_judge_without_cases, check_with_parser, needs_token
 from .command import EngineCommand, EngineFiles, shell_text
 from .installed import (
     EnginePython,
+    check_with_parser,
+    copy_problems,
     engine_executable,
     engine_paths,
     engine_warnings,
+    import_problems,
     inspect_engine,
     missing_engine,
     playing_problem,
@@ -56,7 +61,6 @@ from .red_team_fork.command import (
     red_team_fork_problems,
     write_fork_dataset,
 )
-from .red_team_fork.contract import copy_problems, import_problems
 
 _SPLITTING_CHARACTERS = ",@"
 """The engines take a data file's path apart at these."""
@@ -135,7 +139,11 @@ def check_engine(launch: Launch, notify: Notify) -> EnginePython:
     """
     found = inspect_engine(launch.config.engine)
     problems = [missing_engine(found, launch.kind), missing_program(launch.submission, launch.python)]
-    problems.extend([playing_problem(found)] if launch.kind == "openrlhf" else _red_team_problems(launch, found))
+    if launch.kind == "openrlhf":
+        problems.append(playing_problem(found))
+    elif found.is_fork and found.folder is not None:
+        fork = Path(found.folder).parent
+        problems.extend(copy_problems(fork) or import_problems(fork, launch.python))
     if told := [problem for problem in problems if problem is not None]:
         raise EngineError("; ".join(told))
     for warning in engine_warnings(found, launch.kind):
@@ -153,16 +161,60 @@ def check_engine(launch: Launch, notify: Notify) -> EnginePython:
     return found
 
 
-def check_judge_of(config: RunConfig, records: Sequence[TrainingRecord], notify: Notify) -> JudgeProbe:
-    """Check that the judge rules rightly on notes whose truth is known.
+CASES_ASKED = 4
+"""Cases of the data that the judge is asked about, each with its error and without."""
+
+
+def check_judge_of(config: RunConfig, records: Sequence[TrainingRecord], notify: Notify) -> None:
+    """Check that the judge rules rightly on notes whose truth is known, asked as the engine will ask it.
 
     Raises:
         JudgeError: it doesn't, or can't be reached.
     """
-    check = check_judge if config.engine.kind == "openrlhf" else check_judge_without_cases
-    probe = check(config.judge, records, notify)
-    notify(f"the judge is right on {probe.right} of {probe.asked} known notes ({probe.seconds:.2f} s)")
-    return probe
+    # The fork sends no cases, only texts of notes.
+    knows_case = config.engine.kind == "openrlhf"
+    pairs = list(dict.fromkeys(record.pair for record in records))
+    queries = [
+        _query(pair, is_harmful, knows_case=knows_case) for pair in pairs[:CASES_ASKED] for is_harmful in (True, False)
+    ]
+    judge = make_judge(config.judge, pairs, notify)
+    started = time.monotonic()
+    rulings = judge.rule(queries)
+    seconds = time.monotonic() - started
+    problems = [problem for query in queries if (problem := _problem(rulings.get(query.game_id), query))]
+    right = len(queries) - len(problems)
+    # A model may miss an error or two; one that is right no more often than a coin trains nobody.
+    if 2 * right <= len(queries):
+        advice = ". The fork sends notes without their cases: serve the judge with --references train.jsonl"
+        raise JudgeError(
+            f"the judge is right on {right} of {len(queries)} notes of the data whose truth is known, so training with "
+            f"it would teach nothing; of the first it fails at: {problems[0]}{'' if knows_case else advice}"
+        )
+    notify(f"the judge is right on {right} of {len(queries)} known notes ({seconds:.2f} s)")
+
+
+def _query(pair: NotePair, is_harmful: bool, *, knows_case: bool) -> JudgeQuery:
+    verdict = Verdict.HARMFUL if is_harmful else Verdict.SAFE
+    return JudgeQuery(
+        game_id=f"{pair.case_id}-{verdict.value}",
+        note=pair.error_note if is_harmful else pair.corrected_note,
+        verdict=verdict,
+        pair=pair if knows_case else None,
+        data_type=(DataType.VANILLA_HARMFUL if is_harmful else DataType.VANILLA_BENIGN) if knows_case else None,
+    )
+
+
+def _problem(ruling: Ruling | None, query: JudgeQuery) -> str | None:
+    is_harmful = query.verdict is Verdict.HARMFUL
+    if ruling is None:
+        return "it doesn't answer"
+    if isinstance(ruling, JudgeFailure):
+        return ruling.reason
+    if ruling.error_detected is not is_harmful:
+        return f"it takes the verdict {query.verdict} for another"
+    if ruling.error_present is not is_harmful:
+        return "it finds no error where one is" if is_harmful else "it finds an error where none is"
+    return None
 
 
 def write_inputs(run: RunFolder, launch: Launch, *, resumed_step: int | None = None) -> None:
@@ -231,26 +283,15 @@ def _engine_problems(config: RunConfig) -> Iterator[str]:
             f'judge.kind is "{config.judge.kind}", and the fork asks its judge over HTTP: start `medical-team judge '
             "serve`, and name it with --judge http://127.0.0.1:8000"
         )
-    elif needs_token(config.judge):
+    elif os.environ.get(config.judge.token_variable, "").strip():
         yield (
             f"{config.judge.token_variable} is set, and the fork can't send a token to its judge: unset it, and serve "
             "the judge without one where nobody else can reach it"
         )
 
 
-def _red_team_problems(launch: Launch, found: EnginePython) -> list[str]:
-    """Why the fork would play other games than this package's."""
-    if missing_engine(found, launch.kind) is not None:
-        return []
-    folder = found.red_team_folder
-    if folder is None:
-        package = Path(__file__).resolve().parents[1]
-        return [f"the fork has no red_team: in its checkout run: cp -r {package} red_team"]
-    return [*copy_problems(folder.parent), *import_problems(folder.parent, launch.python)]
-
-
 def _launch_problems(config: RunConfig, files: EngineFiles) -> Iterator[str]:
-    engine, judge = config.engine, config.judge
+    engine = config.engine
     if any(character in str(files.run) for character in _SPLITTING_CHARACTERS):
         yield f"the run's folder {files.run} has a comma or @ in its path, where the engines would cut it: rename it"
     if engine.submission == "ray-job" and not is_address(engine.ray_address):
@@ -263,17 +304,12 @@ def _launch_problems(config: RunConfig, files: EngineFiles) -> Iterator[str]:
             f"engine.nodes is {engine.nodes}, and engine.submission direct uses only this machine: start Ray on all "
             "machines (docs/launch.md), and set engine.submission to ray-job"
         )
-    opponent_url = config.opponents.url
-    if engine.nodes > 1 and opponent_url is not None and is_on_this_machine(opponent_url):
-        yield (
-            f"opponents.url is {opponent_url}, which the other machines of engine.nodes can't reach: serve the "
-            "opponent with --host 0.0.0.0 and a token, and name this machine's address"
-        )
-    if engine.nodes > 1 and judge.url is not None and is_on_this_machine(judge.url):
-        yield (
-            f"judge.url is {judge.url}, which the other machines of engine.nodes can't reach: serve the judge with "
-            "--host 0.0.0.0 and a token, and name this machine's address"
-        )
+    for option, url in (("opponents.url", config.opponents.url), ("judge.url", config.judge.url)):
+        if engine.nodes > 1 and url is not None and is_on_this_machine(url):
+            yield (
+                f"{option} is {url}, which the other machines of engine.nodes can't reach: serve what is there with "
+                "--host 0.0.0.0 and a token, and name this machine's address"
+            )
 
 
 def _command(config: RunConfig, files: EngineFiles, *, has_heldout: bool, is_resuming: bool) -> EngineCommand:

@@ -2,9 +2,9 @@
 command line.
 
 Run as a file, with the standard library alone: it must run on Python 3.8, imports nothing of this package, and prints
-one line of JSON. Its argument is a JSON object with the ``paths`` of folders to look in first, and either
-``distributions`` to look up and top-level ``modules`` to find, or the engine's command as ``module`` with its
-``arguments``.
+one line of JSON. Its argument is a JSON object with the ``paths`` of folders to look in first, and one question: which
+of ``distributions`` are installed and where ``package`` lies, which ``names`` of modules can't be imported, or what the
+parser of the command ``module`` makes of its ``arguments``.
 
 Every engine of the OpenRLHF family reads its arguments in the block under ``if __name__ == "__main__"``, checks them,
 and then calls ``get_strategy(args)`` first of all that needs a GPU: there it ends. Ray, torch and the engine's other
@@ -39,17 +39,32 @@ def main() -> None:
     # Our own folder, where this file lies, would hide the engine's packages; the engine's command is run elsewhere.
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
     sys.path[:] = wanted["paths"] + [path for path in sys.path if path and os.path.abspath(path) != here]  # noqa: PTH100
-    answer = _parsed(wanted["module"], wanted["arguments"]) if "module" in wanted else _installed(wanted)
+    if "module" in wanted:
+        answer: object = _parsed(wanted["module"], wanted["arguments"])
+    elif "names" in wanted:
+        answer = _import_problems(wanted["names"])
+    else:
+        answer = {
+            "executable": sys.executable,
+            "version": platform.python_version(),
+            "distributions": {name: _version(name) for name in wanted["distributions"]},
+            "folder": _folder(wanted["package"]),
+        }
     sys.stdout.write(json.dumps(answer) + "\n")
 
 
-def _installed(wanted: dict[str, list[str]]) -> dict[str, object]:
-    return {
-        "executable": sys.executable,
-        "version": platform.python_version(),
-        "distributions": {name: _version(name) for name in wanted["distributions"]},
-        "modules": {name: _folder(name) for name in wanted["modules"]},
-    }
+def _import_problems(names_of_modules: dict[str, list[str]]) -> list[str]:
+    # Nothing is left in a folder that is only looked at.
+    sys.dont_write_bytecode = True
+    problems: list[str] = []
+    for module, names in names_of_modules.items():
+        try:
+            found = importlib.import_module(module)
+        except Exception as error:  # noqa: BLE001
+            problems.append(module + " can't be imported: " + type(error).__name__ + ": " + str(error))
+        else:
+            problems.extend(module + " has no " + name for name in names if not hasattr(found, name))
+    return problems
 
 
 def _version(name: str) -> str | None:

@@ -1,10 +1,11 @@
 """A process that is followed: its output is shown and kept, Ctrl-C asks it to stop before it is killed, and what
-outlives it is found. An engine is started here, with a Ray of its own, or as a job of a running Ray."""
+outlives it is found. An engine is started here, with a Ray of its own, or as a job of a running Ray; what to do about
+its failures is said where they are common enough to be known by their words."""
 
 from __future__ import annotations
 
-import codecs
 import contextlib
+import io
 import json
 import os
 import re
@@ -13,11 +14,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from ..callbacks import Notify, stop_signals
@@ -65,11 +64,9 @@ STOP_NOTICE = "Asking the engine to stop. Once more to kill it."
 KILL_NOTICE = "Killing the engine."
 
 _POLL_SECONDS = 0.1
-_READ_BYTES = 64 * 1024
 # Whatever the process left behind may hold its output open; what it said is shown all the same.
 _LAST_WORDS_SECONDS = 5.0
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_LINE_ENDS = re.compile(r"\r\n|\n|\r(?!\n)")
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,8 @@ def follow(
         log_file = log.open("ab")
     except OSError as error:
         raise cannot_write(log, error) from error
-    with log_file, _stop_requests() as requests:
+    requests: list[int] = []
+    with log_file, stop_signals(lambda number, frame: requests.append(number)):
         process = _start(submission)
         reader = threading.Thread(target=_copy_output, args=(process, log_file, stream), daemon=True)
         reader.start()
@@ -134,25 +132,7 @@ def follow(
             _stop(process, submission, is_kill=False)
             raise
         reader.join(_LAST_WORDS_SECONDS)
-        return Ending(process.returncode, requests.count > 0)
-
-
-class _StopRequests:
-    """How often somebody asked to stop."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-@contextmanager
-def _stop_requests() -> Generator[_StopRequests]:
-    requests = _StopRequests()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        requests.count += 1
-
-    with stop_signals(handle):
-        yield requests
+        return Ending(process.returncode, is_stopped=bool(requests))
 
 
 def _start(submission: Submission) -> subprocess.Popen[bytes]:
@@ -174,7 +154,7 @@ def _start(submission: Submission) -> subprocess.Popen[bytes]:
 def _watch(
     process: subprocess.Popen[bytes],
     submission: Submission,
-    requests: _StopRequests,
+    requests: Sequence[int],
     notify: Notify,
     on_progress: Callable[[], None],
     progress_seconds: float,
@@ -182,7 +162,7 @@ def _watch(
     handled = 0
     due = time.monotonic() + progress_seconds
     while process.poll() is None:
-        if requests.count > handled:
+        if len(requests) > handled:
             handled += 1
             notify(STOP_NOTICE if handled == 1 else KILL_NOTICE)
             _stop(process, submission, is_kill=handled > 1)
@@ -194,73 +174,38 @@ def _watch(
 
 def _stop(process: subprocess.Popen[bytes], submission: Submission, *, is_kill: bool) -> None:
     if submission.stop_words:
-        # It runs in the background: a cluster may take a while to answer, and a second Ctrl-C must still be heard.
-        _run_quietly(submission.stop_words)
+        # Not waited for: a cluster may take a while to answer, and a second Ctrl-C must still be heard.
+        with contextlib.suppress(OSError):
+            nowhere = subprocess.DEVNULL
+            subprocess.Popen(submission.stop_words, stdin=nowhere, stdout=nowhere, stderr=nowhere)
     if submission.stop_words and not is_kill:
         return
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL if is_kill else signal.SIGINT)
-    except ProcessLookupError:
-        return
-
-
-def _run_quietly(words: Sequence[str]) -> None:
-    def run() -> None:
-        try:
-            subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        except OSError:
-            return
-
-    threading.Thread(target=run, daemon=True).start()
 
 
 def _copy_output(process: subprocess.Popen[bytes], log: IO[bytes], stream: IO[str]) -> None:
     if process.stdout is None:
         return
-    shown = _ShownText(stream)
-    while chunk := os.read(process.stdout.fileno(), _READ_BYTES):
+    # Lines end where they do in the output, whose bytes reach the log as they are, also those that are no text.
+    for line in io.TextIOWrapper(process.stdout, "utf-8", "surrogateescape", newline=""):
+        content = line.encode("utf-8", "surrogateescape")
         if not log.closed:
-            log.write(chunk)
+            log.write(content)
             log.flush()
-        shown.add(chunk)
-    shown.end()
+        # Whoever read our output may have gone; the engine goes on.
+        with contextlib.suppress(OSError, ValueError):
+            _show(content.decode("utf-8", "replace"), stream)
 
 
-class _ShownText:
-    """Shows text of which nothing can drive a terminal. Progress bars are shown over themselves, or not at all."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
-        self._is_terminal = stream.isatty()
-
-    def add(self, chunk: bytes) -> None:
-        text = self._rest + self._decoder.decode(chunk)
-        start = 0
-        for match in _LINE_ENDS.finditer(text):
-            if match[0] == "\r" and match.end() == len(text):
-                # A newline may follow in the next piece.
-                break
-            self._show(text[start : match.start()], is_whole=match[0] != "\r")
-            start = match.end()
-        self._rest = text[start:]
-
-    def end(self) -> None:
-        if self._rest:
-            self._show(self._rest.rstrip("\r"), is_whole=True)
-
-    def _show(self, line: str, *, is_whole: bool) -> None:
-        safe = encodable(visible(_COLOURS.sub("", line)), self._stream)
-        try:
-            if is_whole:
-                self._stream.write(f"{safe}\n")
-            elif self._is_terminal and safe.strip():
-                self._stream.write(f"{safe}\r")
-            self._stream.flush()
-        except (OSError, ValueError):
-            # Whoever read our output has gone; the engine goes on, and its log is kept.
-            self._stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+def _show(line: str, stream: IO[str]) -> None:
+    """Show ``line``, of which nothing can drive a terminal. Progress bars are shown over themselves, or not at all."""
+    text = encodable(visible(_COLOURS.sub("", line.rstrip("\r\n"))), stream)
+    if not line.endswith("\r"):
+        stream.write(f"{text}\n")
+    elif stream.isatty() and text.strip():
+        stream.write(f"{text}\r")
+    stream.flush()
 
 
 # `ray job submit` puts quotes around words with white space alone, and a shell reads the result.
@@ -273,11 +218,13 @@ _PYTHON_PATH = "PYTHONPATH"
 def direct_submission(command: EngineCommand, python: str, files: EngineFiles) -> Submission:
     """``command`` as a process of this machine, which starts a Ray of its own and ends it."""
     environment = {
-        **_with_python_path(command, os.environ.get(_PYTHON_PATH)),
+        **command.environment,
         # Else the fork looks for a cluster that somebody started, and upstream joins one that it finds.
         "RAY_ADDRESS": "local",
         "PYTHONUNBUFFERED": "1",
     }
+    if _PYTHON_PATH in environment and (inherited := os.environ.get(_PYTHON_PATH)):
+        environment[_PYTHON_PATH] = os.pathsep.join([environment[_PYTHON_PATH], inherited])
     return Submission(tuple(command.words(python)), environment, files.job)
 
 
@@ -298,7 +245,7 @@ def ray_job_submission(
     """
     ray = ray_program(python)
     address = ("--address", config.ray_address)
-    runtime_environment = {"env_vars": {**_with_python_path(command, None), "PYTHONUNBUFFERED": "1"}}
+    runtime_environment = {"env_vars": {**command.environment, "PYTHONUNBUFFERED": "1"}}
     words = (
         ray, "job", "submit", *address,
         "--submission-id", name,
@@ -338,9 +285,71 @@ def job_word_problems(words: Sequence[str]) -> Iterator[str]:
             )
 
 
-def _with_python_path(command: EngineCommand, inherited: str | None) -> dict[str, str]:
-    """The environment of ``command``; a folder that it puts on the engine's path comes before what is there."""
-    own = command.environment.get(_PYTHON_PATH)
-    if own is None or not inherited:
-        return dict(command.environment)
-    return {**command.environment, _PYTHON_PATH: os.pathsep.join([own, inherited])}
+_LAST_BYTES = 256 * 1024
+
+_KNOWN = (
+    (
+        r"left nothing to learn from",
+        "one game after the other left nothing to learn from; the EngineError in the log says why the last one did: "
+        "see to the judge if it failed, or warm-start a policy that can't play yet",
+    ),
+    (
+        r"EngineDeadError|Engine core proc .* died|EngineCore (?:failed|encountered a fatal error)",
+        "a vLLM rollout engine died, and every game after it was void: what it said before is further up in the log; "
+        "if it was killed for memory, lower engine.vllm_memory_fraction or engine.micro_rollout_batch_size",
+    ),
+    (
+        r"node running low on memory",
+        "this machine's own memory ran out, and Ray ended a process: end what else runs here, or take a smaller model, "
+        "fewer engine.vllm_engines, or a machine with more memory",
+    ),
+    (
+        r"CUDA out of memory|(?<!ray\.exceptions\.)OutOfMemoryError|No available memory for the cache blocks",
+        "a GPU ran out of memory: lower engine.micro_rollout_batch_size (2), then engine.vllm_memory_fraction (0.5), "
+        "or take a smaller model; `medical-team train --plan` shows the memory by part",
+    ),
+    (
+        r"pidfd_getfd: Operation not permitted",
+        "the kernel keeps the models on one GPU from sharing weights: run `sysctl kernel.yama.ptrace_scope=0` as root "
+        "on each machine",
+    ),
+    (
+        r"No module named '?red_team|cannot import name '\w+' from 'red_team",
+        "the fork's red_team is missing or not this package: in the fork's checkout run `rm -rf red_team`, then "
+        "`cp -r` this package there as red_team, and name the checkout with --engine.fork",
+    ),
+    (
+        r"gated repo|401 Client Error|Access to model .* is restricted",
+        "a model is gated: accept its licence on the hub, and set HF_TOKEN where the engine runs (for a Ray cluster, "
+        "before `ray start`)",
+    ),
+    (
+        r"(?:Could not find|find) any running Ray instance|Failed to connect to Ray|ConnectionError: ray",
+        "no Ray cluster answered: start one with `ray start --head` in the engine's environment, or set "
+        "engine.submission to direct",
+    ),
+    (
+        r"flash_attn|FlashAttention2 has been toggled on, but it cannot be used",
+        "flash-attn doesn't work there: install it for that torch and CUDA, or set engine.attention to sdpa and "
+        "engine.packing to false (only upstream OpenRLHF)",
+    ),
+    (
+        r"Failed to request RM|remote_rm|judge .*doesn't answer",
+        "the judge didn't answer: see whether its service runs (curl URL/health), and start it again",
+    ),
+    (
+        r"No space left on device",
+        "a disk is full: free space there, or lower checkpoints.keep_last and raise checkpoints.save_every",
+    ),
+)
+
+
+def advice_for(log: Path) -> list[str]:
+    """What the last words in an engine's ``log`` are known to mean; empty where nothing is recognised."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return [advice for pattern, advice in _KNOWN if re.search(pattern, text)]

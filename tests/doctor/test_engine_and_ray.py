@@ -16,8 +16,7 @@ from medical_team.config import PolicyConfig, RunConfig
 from medical_team.doctor.findings import Finding, Status
 from medical_team.doctor.subject import Limits
 from medical_team.engine_config import EngineConfig
-from medical_team.engines.installed import PLAYING_LIBRARIES
-from medical_team.engines.red_team_fork.contract import PACKAGE_FOLDER
+from medical_team.engines.installed import PACKAGE_FOLDER, PLAYING_LIBRARIES
 from needs import OPENRLHF
 
 RAY_SECONDS = 2.0
@@ -36,7 +35,7 @@ def engine_with(folder: Path, *distributions: str, version: str = "0.11.2") -> P
         "executable": str(folder / "python"),
         "version": "3.11.7",
         "distributions": {"openrlhf": version, **dict.fromkeys(distributions, "1.0")},
-        "modules": {"openrlhf": str(folder / "openrlhf"), "red_team": None, "medical_team": None},
+        "folder": str(folder / "openrlhf"),
     }
     return program(folder, "python", f"echo '{json.dumps(told)}'")
 
@@ -56,7 +55,7 @@ def test_a_python_that_is_not_there_fails(tmp_path: Path) -> None:
 
 def test_an_engine_that_is_not_installed_is_installed(tmp_path: Path) -> None:
     told = {
-        "executable": "python", "version": "3.11.7", "distributions": {}, "modules": {"openrlhf": None},
+        "executable": "python", "version": "3.11.7", "distributions": {}, "folder": None,
     }  # fmt: skip
     python = program(tmp_path, "python", f"echo '{json.dumps(told)}'")
 

@@ -23,7 +23,7 @@ from medical_team.errors import EngineError
 
 
 def engine_python(**changes: Any) -> EnginePython:
-    return replace(EnginePython("python", "3.11.7", {}, {}), **changes)
+    return replace(EnginePython("python", "3.11.7", {}), **changes)
 
 
 def test_upstream_is_found_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,7 @@ def test_upstream_is_found_where_it_lies(tmp_path: Path, monkeypatch: pytest.Mon
 
     found = inspect_engine(EngineConfig(kind="openrlhf"))
 
-    assert found.openrlhf_folder == folder / "openrlhf"
+    assert found.folder == str(folder / "openrlhf")
     assert found.executable == sys.executable
     assert found.distributions["pydantic"]
     assert missing_engine(found, "openrlhf") is None
@@ -53,7 +53,7 @@ def test_our_own_folder_of_this_name_is_never_taken_for_the_engine() -> None:
     # medical_team/engines/openrlhf lies beside the script that looks.
     found = inspect_engine(EngineConfig(kind="openrlhf"))
 
-    assert found.openrlhf_folder is None or found.openrlhf_folder.parent.name != "engines"
+    assert found.folder is None or Path(found.folder).parent.name != "engines"
 
 
 def test_a_folder_of_an_environment_stands_for_its_python(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_an_absent_engine_is_told_with_what_installs_it() -> None:
 
 
 def test_another_version_and_what_is_absent_are_warned_of() -> None:
-    found = engine_python(distributions={"openrlhf": "0.9.0", "ray": "2.55.0"}, modules={"openrlhf": "/x"})
+    found = engine_python(distributions={"openrlhf": "0.9.0", "ray": "2.55.0"}, folder="/x")
 
     version, lacking = engine_warnings(found, "openrlhf")
 
@@ -114,5 +114,3 @@ def test_the_record_of_a_run_names_what_is_installed() -> None:
     found = engine_python(distributions={"ray": "2.55.0", "vllm": None})
 
     assert found.versions == {"python": "3.11.7", "ray": "2.55.0"}
-    assert found.red_team_folder is None
-    assert engine_python(modules={"red_team": "/fork/red_team"}).red_team_folder == Path("/fork/red_team")

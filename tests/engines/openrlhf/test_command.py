@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from medical_team.config import RunConfig
-from medical_team.engines.checks import ParserVerdict, check_with_parser
 from medical_team.engines.command import EngineFiles
+from medical_team.engines.installed import ParserVerdict, check_with_parser
 from medical_team.engines.openrlhf.command import openrlhf_command, openrlhf_deviations, openrlhf_problems
 from medical_team.game_config import OpponentConfig
 from medical_team.runs.config_file import load_config, load_preset, preset_names

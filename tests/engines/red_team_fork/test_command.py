@@ -16,8 +16,8 @@ import pytest
 
 from builders import synthetic_records
 from medical_team.config import RunConfig
-from medical_team.engines.checks import ParserVerdict, check_with_parser
 from medical_team.engines.command import EngineCommand, EngineFiles
+from medical_team.engines.installed import ParserVerdict, check_with_parser
 from medical_team.engines.red_team_fork.command import (
     red_team_fork_command,
     red_team_fork_deviations,

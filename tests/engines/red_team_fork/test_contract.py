@@ -15,12 +15,7 @@ import pytest
 import red_team_fork_loop
 from builders import a_pair, a_revision_of
 from medical_team import GameOutcome
-from medical_team.engines.red_team_fork.contract import (
-    PACKAGE_FOLDER,
-    REQUIRED_NAMES,
-    copy_problems,
-    import_problems,
-)
+from medical_team.engines.installed import PACKAGE_FOLDER, REQUIRED_NAMES, copy_problems, import_problems
 from needs import PYTHON_3_10, python_3_10
 
 PAIR = a_pair()
@@ -191,7 +186,7 @@ def test_in_no_thinking_mode_nobody_is_asked_to_think_or_paid_for_it(fork: Path)
 
 
 def test_the_names_that_a_checkout_is_searched_for_are_those_that_the_fork_imports() -> None:
-    searched = {f"red_team.{module}" if module else "red_team": set(names) for module, names in REQUIRED_NAMES.items()}
+    searched = {module: set(names) for module, names in REQUIRED_NAMES.items()}
 
     assert searched == {module: set(names) for module, names in red_team_fork_loop.IMPORTED.items()}
 
@@ -258,4 +253,4 @@ def test_what_the_forks_python_cannot_import_is_told(tmp_path: Path) -> None:
 def test_a_python_that_does_not_run_is_told(tmp_path: Path) -> None:
     (problem,) = import_problems(tmp_path, str(tmp_path / "no-python"))
 
-    assert problem.startswith(f"{tmp_path / 'no-python'} can't be run in {tmp_path}: ")
+    assert problem.startswith(f"{tmp_path / 'no-python'} can't import red_team: ")
