@@ -6,13 +6,13 @@ from __future__ import annotations
 import os
 import re
 import socket
-import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import IO
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import (
     HTTPRedirectHandler,
     OpenerDirector,
@@ -37,16 +37,26 @@ def is_on_this_machine(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is a name or an address of the loopback, in any spelling that a resolver takes for one.
+    """Whether ``host`` is the name or an address of the loopback, in any spelling of the address.
 
-    Names below ``localhost`` should lead to it (RFC 6761), but not every resolver knows that and some ask a name
-    server: for those this machine's resolver is asked where they lead.
+    Names below ``localhost``, which only some resolvers lead there, count as another machine's: a person is warned.
     """
-    name = _plain(host)
-    if name.endswith(".localhost"):
-        return _leads_to_loopback(name)
-    address = _address(name)
-    return name == "localhost" or (address is not None and address.is_loopback)
+    address = _address(_plain(host))
+    return _plain(host) == "localhost" or (address is not None and address.is_loopback)
+
+
+def _plain(host: str) -> str:
+    return host.strip("[]").rstrip(".").lower()
+
+
+def _address(name: str) -> IPv4Address | IPv6Address | None:
+    with suppress(ValueError):
+        address = ip_address(name)
+        return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
+    # Such as 127.1, 0x7f.1 or 2130706433, which resolvers take as well.
+    with suppress(OSError):
+        return IPv4Address(socket.inet_aton(name)) if _SHORT_IPV4.fullmatch(name) else None
+    return None
 
 
 def host_of(url: str) -> str:
@@ -89,38 +99,6 @@ def has_possible_host(url: str) -> bool:
 def scheme_of(url: str) -> str:
     """What ``url`` begins with, in lower case: ``http`` or ``https``, where it is an address of a server."""
     return url.strip().partition("://")[0].lower()
-
-
-def _leads_to_loopback(name: str) -> bool:
-    try:
-        found = {str(address[0]) for *_, address in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
-        # Nothing can be sent where nothing is found, and no proxy is to look further.
-        return True
-    return all(is_loopback(address) for address in found)
-
-
-def _plain(host: str) -> str:
-    return unicodedata.normalize("NFKC", unquote(host)).strip("[]").rstrip(".").lower()
-
-
-def _address(name: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(name)
-    except ValueError:
-        return _address_of_short_form(name)
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
-
-
-def _address_of_short_form(name: str) -> IPv4Address | None:
-    """An address such as 127.1, 0x7f.1 or 2130706433, which resolvers take as well."""
-    if not _SHORT_IPV4.fullmatch(name):
-        return None
-    try:
-        return IPv4Address(socket.inet_aton(name))
-    except OSError:
-        return None
 
 
 _HTTP_KINDS = ("http", "https")
