@@ -17,7 +17,7 @@ from medec_csv import some_rows, write_csv
 from medical_team.cli.main import main
 from medical_team.config import DataConfig, JudgeConfig, RunConfig
 from medical_team.doctor.findings import Finding, Status
-from medical_team.engines.red_team_fork.judge_request import request_labels
+from medical_team.engines.red_team_fork.dialogue import request_labels
 from medical_team.errors import EndpointError, JudgeError
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import make_async_judge, make_judge
@@ -36,7 +36,7 @@ MAKERS = frozenset({"medical_team/network/clients.py", "medical_team/network/pro
 WHO_ASKS = {
     "medical_team/doctor/judge.py": "make_client",
     "medical_team/doctor/models.py": "make_client",
-    "medical_team/engines/red_team_fork/judge_request.py": "make_opener",
+    "medical_team/engines/red_team_fork/dialogue.py": "make_opener",
     "medical_team/judge/client.py": "make_client",
     "medical_team/openai_chat.py": "make_client",
 }

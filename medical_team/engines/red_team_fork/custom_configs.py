@@ -70,14 +70,8 @@ _PROMPT_STYLES: tuple[str, ...] = get_args(PromptStyle)
 
 def custom_configs_of(game: GameConfig, prompt_date: str | None = None) -> dict[str, object]:
     """What ``--custom_configs`` must hold, as JSON, for the fork to play by the rules of ``game``, and to tell
-    chat templates the day ``prompt_date``.
-
-    Raises:
-        UsageError: the fork can't play by them.
+    chat templates the day ``prompt_date``. What can't be told is said by :func:`custom_configs_problems`.
     """
-    problems = custom_configs_problems(game)
-    if problems:
-        raise UsageError("; ".join(problems))
     custom_configs: dict[str, object] = {
         "max_turns": game.max_turns,
         "reward_type": game.reward_type,

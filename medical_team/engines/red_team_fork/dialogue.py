@@ -6,13 +6,18 @@ the same four steps in the same order, with the same keys in what they return.
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from http.client import HTTPException
+from typing import Any, cast
+from urllib.error import HTTPError
+from urllib.request import Request
 
-from ...errors import UsageError
+from ...errors import EndpointError, UsageError
+from ...network.proxies import is_address, make_opener
 from ...records import Role
 from .custom_configs import GENERAL_SUM, CustomConfigs, data_type_of, get_cot_formatting_reward, is_thinking_in
-from .judge_request import request_labels
 from .messages import convert_game_history_to_messages, cot_format_check_and_extract
 from .reward import get_redteaming_game_reward_general_sum, get_redteaming_game_reward_zero_sum
 
@@ -63,11 +68,9 @@ class DialogueGameManager:
         """Set up a game for each seed note. Where only the attacker learns, vanilla games have nobody to play for.
 
         Raises:
-            UsageError: a prompt type is none of the fork's, or the three lists differ in length.
+            UsageError: a prompt type is none of the fork's.
+            ValueError: the three lists differ in length.
         """
-        if not len(prompts) == len(completions) == len(data_types):
-            lengths = f"{len(prompts)} prompts, {len(completions)} completions and {len(data_types)} data types"
-            raise UsageError(f"{lengths}: expected as many of each")
         played = [
             (prompt, completion, data_type)
             for prompt, completion, data_type in zip(prompts, completions, data_types, strict=True)
@@ -164,8 +167,6 @@ class DialogueGameManager:
             for game in games.values()
         ]
         outputs = generator(prompts, [game["prompt_type"] for game in games.values()], **kwargs)
-        if len(outputs) != len(games):
-            raise UsageError(f"the generator of the {role}s gave {len(outputs)} outputs for {len(games)} prompts")
         for (index, game), output in zip(games.items(), outputs, strict=True):
             self._add_turn(index, game, role, turn, output)
 
@@ -230,3 +231,68 @@ def _pass_note_on(game: GameEntry) -> None:
     # No state: nothing was generated, so there is no sample.
     passed: GameEntry = {"game_role": Role.ATTACKER.value, "turn": 0, "output": game["prompts"], "game_states": {}}
     game["processed_output_history"].append(passed)
+
+
+TIMEOUT_SECONDS = 180.0
+TRIES = 5
+SECONDS_BETWEEN_TRIES = 1.0
+MOST_REPLY_BYTES = 64 * 2**20
+
+_WORTH_ANOTHER_TRY = (408, 429)
+
+
+def request_labels(
+    url: str, queries: Sequence[Mapping[str, Any]], *, sleep: Callable[[float], None] = time.sleep
+) -> list[dict[str, Any]]:
+    """The judge's labels of ``queries``, in their order: asked in one POST, as the fork's trainer does.
+
+    Args:
+        url: the address of the service's ``/judge`` or ``/classify``.
+        queries: ``game_idx``, ``prompt`` (the note as the assessor read it) and ``response`` of each game.
+        sleep: waits so many seconds for a service that is away.
+
+    Raises:
+        EndpointError: the service is away, refuses, is behind a proxy that can't be used, or doesn't answer with a
+            label for each query.
+    """
+    if not is_address(url):
+        raise EndpointError(f"{url!r} is no address of a judge: it looks like http://127.0.0.1:8000/judge")
+    body = json.dumps({"queries": list(queries), "prompts": None}).encode()
+    opener = make_opener(url)
+    request = Request(url, body, {"Content-Type": "application/json"})
+    trouble = ""
+    for attempt in range(TRIES):
+        if attempt:
+            sleep(SECONDS_BETWEEN_TRIES)
+        try:
+            with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+                return _labels_in(response.read(MOST_REPLY_BYTES + 1), len(queries))
+        except HTTPError as error:
+            error.close()
+            trouble = f"HTTP {error.code} {error.reason}"
+            if error.code < 500 and error.code not in _WORTH_ANOTHER_TRY:
+                break
+        except (OSError, HTTPException, ValueError) as error:
+            trouble = str(error) or type(error).__name__
+    health = url.rsplit("/", 1)[0] + "/health"
+    raise EndpointError(
+        f"the judge at {url} gave no labels: {trouble}. Look whether it is ready: curl {health}; "
+        "start one: medical-team judge serve"
+    )
+
+
+def _labels_in(answer: bytes, count: int) -> list[dict[str, Any]]:
+    """The labels in ``answer``, which belong to the games by their place: nothing but a full list is accepted."""
+    if len(answer) > MOST_REPLY_BYTES:
+        raise ValueError(f"the reply is larger than {MOST_REPLY_BYTES} bytes")
+    try:
+        reply: Any = json.loads(answer)
+    except ValueError:
+        raise ValueError("the reply is no JSON") from None
+    found: object = cast("dict[str, object]", reply).get("labels") if isinstance(reply, dict) else None
+    labels: list[Any] = cast("list[Any]", found) if isinstance(found, list) else [None]
+    if not all(isinstance(label, dict) for label in labels):
+        raise ValueError('the reply has no list "labels" of objects')
+    if len(labels) != count:
+        raise ValueError(f"the reply has {len(labels)} labels for {count} games")
+    return labels

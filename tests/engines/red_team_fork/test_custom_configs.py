@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from builders import a_pair
 from medical_team.engines.red_team_fork.custom_configs import custom_configs_of, custom_configs_problems
-from medical_team.errors import UsageError
 from medical_team.game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig, RewardCoefficients
 from medical_team.utils import convert_game_history_to_messages, get_redteaming_game_reward_general_sum
 
@@ -52,5 +49,5 @@ def test_format_coefficients_cannot_be_told_and_matter_only_where_players_think(
     thinking = GameConfig(coefficients=coefficients, thinking=True)
 
     assert custom_configs_problems(plain) == []
-    with pytest.raises(UsageError, match=r"game\.coefficients\.format_kept is 0\.5, but the fork can't be told"):
-        custom_configs_of(thinking)
+    (problem,) = custom_configs_problems(thinking)
+    assert "game.coefficients.format_kept is 0.5, but the fork can't be told" in problem
