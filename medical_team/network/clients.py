@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import TypedDict
 
 import httpx
 
@@ -30,9 +29,18 @@ def make_client(
     Raises:
         EndpointError: ``base_url`` is no address, or the environment's proxy or certificates for it can't be used.
     """
-    route = _route(base_url, max_connections)
+    # A transport of our own: httpx then asks the environment for certificates, and not for proxies.
+    proxy = usable_proxy(base_url)
+    _check(base_url, "the address of the server")
+    if proxy is not None:
+        _check(proxy.url, f"the proxy that {proxy.source} names")
     with _readable_certificates(base_url):
-        transport = httpx.HTTPTransport(**route)
+        transport = httpx.HTTPTransport(
+            proxy=proxy.url if proxy else None,
+            # Plain HTTP has no certificates, and reading this machine's takes a while.
+            verify=scheme_of(base_url) == "https",
+            limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=min(max_connections, 20)),
+        )
     return httpx.Client(base_url=base_url, headers=headers, timeout=timeout, transport=transport, trust_env=False)
 
 
@@ -85,26 +93,6 @@ def whole_answer(
             if len(body) > most_bytes:
                 raise httpx.DecodingError(f"the answer has more than {most_bytes} bytes")
         return response.status_code, response.headers, bytes(body)
-
-
-class _Route(TypedDict):
-    proxy: str | None
-    verify: bool
-    limits: httpx.Limits
-
-
-def _route(base_url: str, max_connections: int = _CONNECTIONS) -> _Route:
-    # A transport of our own: httpx then asks the environment for certificates, and not for proxies.
-    proxy = usable_proxy(base_url)
-    _check(base_url, "the address of the server")
-    if proxy is not None:
-        _check(proxy.url, f"the proxy that {proxy.source} names")
-    return _Route(
-        proxy=proxy.url if proxy else None,
-        # Plain HTTP has no certificates, and reading this machine's takes a while.
-        verify=scheme_of(base_url) == "https",
-        limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=min(max_connections, 20)),
-    )
 
 
 @contextmanager
