@@ -54,9 +54,7 @@ def test_a_python_that_is_not_there_fails(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_is_not_installed_is_installed(tmp_path: Path) -> None:
-    told = {
-        "executable": "python", "version": "3.11.7", "distributions": {}, "folder": None,
-    }  # fmt: skip
+    told: dict[str, object] = {"executable": "python", "version": "3.11.7", "distributions": {}, "folder": None}
     python = program(tmp_path, "python", f"echo '{json.dumps(told)}'")
 
     finding = found("engine", python=str(python))
