@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Literal
 
 import tyro
 
-from ..errors import MissingDependencyError, UsageError
+from ..errors import UsageError
 from ..model_files import ADAPTER_CONFIG_FILE, read_json_object
 from ..rl.model_card import card_metadata, model_licence
 from ..runs.checkpoints import POLICY_FOLDER, CheckpointInfo, is_checkpoint
@@ -23,7 +22,6 @@ from .arguments import parse, remark, say
 
 _CARD = "README.md"
 _CONFIG = "medical_team.toml"
-_LIBRARIES = ("torch", "transformers", "peft", "safetensors", "huggingface_hub", "tokenizers")
 
 _PLAIN_CARD = """\
 ---
@@ -90,12 +88,13 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError("--public says how to --push, which is not there: add --push OWNER/NAME, or leave it out")
     check_output(chosen.output)
     source = _source_of(chosen)
-    export = _export_module()
+    from ..policy.export import export_model
+
     if chosen.push is not None:
         from ..policy.hub import check_repository
 
         check_repository(chosen.push)
-    exported = export.export_model(
+    exported = export_model(
         str(source.model),
         chosen.output,
         _card_writer(source, chosen.output.name),
@@ -131,16 +130,6 @@ def _pushed(repository: str, folder: Path, *, is_public: bool) -> str:
     return push_folder(folder, repository, is_public=is_public, sent=sent, notify=remark)
 
 
-def _export_module() -> ModuleType:
-    try:
-        from ..policy import export
-    except ModuleNotFoundError as error:
-        if error.name and error.name.partition(".")[0] in _LIBRARIES:
-            raise MissingDependencyError(error.name, "train") from error
-        raise
-    return export
-
-
 def _source_of(chosen: ExportArguments) -> _Source:
     path = chosen.checkpoint
     if not path.is_dir():
@@ -162,23 +151,17 @@ def _of_run(run: RunFolder, which: Literal["best", "final", "latest"] | None) ->
     best, latest = run.checkpoints.best(), run.checkpoints.latest()
     if best is not None and best.step not in run.checkpoints.steps():
         best = None
-    if which in (None, "best") and best is not None:
+    there: dict[str, _Source] = {}
+    if best is not None:
         said = f"the best checkpoint of {run.path} ({best.metric} {best.value:.3f} after {best.step} steps)"
-        return _Source(run.checkpoints.path_of(best.step) / POLICY_FOLDER, said, run, best.step)
-    if which in (None, "final") and run.final_path.is_dir():
-        return _Source(run.final_path, f"the final model of {run.path}", run, run.total_steps)
-    if which in (None, "latest") and latest is not None:
+        there["best"] = _Source(run.checkpoints.path_of(best.step) / POLICY_FOLDER, said, run, best.step)
+    if run.final_path.is_dir():
+        there["final"] = _Source(run.final_path, f"the final model of {run.path}", run, run.total_steps)
+    if latest is not None:
         said = f"the checkpoint of {run.path} after {latest} steps"
-        return _Source(run.checkpoints.path_of(latest) / POLICY_FOLDER, said, run, latest)
-    there = [
-        name
-        for name, is_there in (
-            ("best", best is not None),
-            ("final", run.final_path.is_dir()),
-            ("latest", latest is not None),
-        )
-        if is_there
-    ]
+        there["latest"] = _Source(run.checkpoints.path_of(latest) / POLICY_FOLDER, said, run, latest)
+    if found := next(iter(there.values()), None) if which is None else there.get(which):
+        return found
     wanted = "checkpoint or final model" if which is None else f"{which} model"
     choice = f"there is: --which {', --which '.join(there)}" if there else "let it train to its first checkpoint"
     raise UsageError(f"{run.path} has no {wanted}; {choice}")

@@ -58,7 +58,7 @@ SUBCOMMANDS = {
 
 _EXTRAS = {
     **dict.fromkeys(("numpy", "rouge"), "eval"),
-    **dict.fromkeys(("torch", "transformers", "peft"), "train"),
+    **dict.fromkeys(("torch", "transformers", "peft", "safetensors", "huggingface_hub", "tokenizers"), "train"),
     **dict.fromkeys(("fastapi", "starlette", "uvicorn", "prometheus_client"), "judge"),
 }
 
@@ -164,9 +164,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
             raise unknown_command(name, COMMANDS)
         if name in SUBCOMMANDS:
             return _run_subcommand(name, arguments)
-        # Imported here, so that `data` never waits for torch.
-        command = importlib.import_module(f".{name}", __package__)
-        return command.main(arguments)
+        return _call(name, arguments)
     except MedicalTeamError as error:
         say(f"medical-team {name}: {visible(str(error))}\n", sys.stderr)
         return EXIT_USER_ERROR
@@ -184,11 +182,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 
 def _run_subcommand(name: str, arguments: Sequence[str]) -> int:
-    """Run a subcommand of ``name``.
-
-    Raises:
-        MissingDependencyError: a library that it needs is not installed.
-    """
+    """Run a subcommand of ``name``."""
     about, commands = SUBCOMMANDS[name]
     if not arguments or arguments[0] in ("-h", "--help"):
         told = "\n".join(_listed(commands, f"medical-team {name} "))
@@ -196,8 +190,17 @@ def _run_subcommand(name: str, arguments: Sequence[str]) -> int:
         return 0 if arguments else EXIT_USER_ERROR
     if arguments[0] not in commands:
         raise unknown_command(f"{name} {arguments[0]}", [f"{name} {each}" for each in commands])
+    return _call(f"{name}_{arguments[0]}", arguments[1:])
+
+
+def _call(module: str, arguments: Sequence[str]) -> int:
+    """Run the command in ``module``, which is imported here, so that `data` never waits for torch.
+
+    Raises:
+        MissingDependencyError: a library that it needs is not installed.
+    """
     try:
-        return importlib.import_module(f".{name}_{arguments[0]}", __package__).main(arguments[1:])
+        return importlib.import_module(f".{module}", __package__).main(arguments)
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
         if library not in _EXTRAS:

@@ -15,7 +15,6 @@ from ..data.load import load_sets
 from ..engines.checkpoint_import import WriteCard, last_resumable_step
 from ..engines.launch import (
     Launch,
-    LaunchResult,
     check_engine,
     check_judge_of,
     deviations,
@@ -61,7 +60,8 @@ def launch_new(config: RunConfig, path: Path, *, is_dry: bool) -> int:
     config = settled(config.begun_on(today()))
     check_is_free(path)
     launch = prepare(config, path, has_heldout=config.data.heldout is not None)
-    _tell_deviations(launch.config)
+    for deviation in deviations(launch.config):
+        remark(f"note: {deviation}")
     if is_dry:
         return _print_launch(launch)
     records, heldout = load_sets(config)
@@ -111,16 +111,12 @@ def _print_launch(launch: Launch) -> int:
 
 
 def _run(run: RunFolder, launch: Launch) -> int:
+    """Start the engine, say what came of it and how to go on. Returns the exit status."""
     remark(f"Starting the engine; all that it says is kept in {launch.files.log}")
-    result = run_engine(run, launch, sys.stdout, remark, _card_writer(run))
-    return _conclude(run, launch, result)
-
-
-def _conclude(run: RunFolder, launch: Launch, result: LaunchResult) -> int:
-    """Say what came of it and how to go on. Returns the exit status."""
-    for problem in result.problems:
+    ending, problems = run_engine(run, launch, sys.stdout, remark, _card_writer(run))
+    for problem in problems:
         remark(f"warning: {problem}")
-    status, is_stopped = result.ending.status, result.ending.is_stopped
+    status, is_stopped = ending.status, ending.is_stopped
     if status == 0 and run.final_path.is_dir() and not is_stopped:
         say(_summary(run, launch))
         return 0
@@ -129,7 +125,7 @@ def _conclude(run: RunFolder, launch: Launch, result: LaunchResult) -> int:
     elif status == 0:
         headline = "The engine ended without a model of its last step, though it reported no error."
     else:
-        headline = f"The engine ended with {_status_text(status)}."
+        headline = f"The engine ended with {'status' if status > 0 else 'signal'} {abs(status)}."
     sys.stderr.write(f"\n{headline} All that it said is in {launch.files.log}\n")
     sys.stderr.write(_imported_text(run, launch))
     if not is_stopped:
@@ -178,10 +174,6 @@ def _way_on(run: RunFolder) -> str:
     return f"No checkpoint was saved yet. Start again with: medical-team train {config}"
 
 
-def _status_text(status: int) -> str:
-    return f"status {status}" if status > 0 else f"signal {-status}"
-
-
 def _card_writer(run: RunFolder) -> WriteCard:
     records = run.training_records()
 
@@ -194,8 +186,3 @@ def _card_writer(run: RunFolder) -> WriteCard:
         (folder / "README.md").write_text(card, encoding="utf-8")
 
     return write_card
-
-
-def _tell_deviations(config: RunConfig) -> None:
-    for deviation in deviations(config):
-        remark(f"note: {deviation}")

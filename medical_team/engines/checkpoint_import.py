@@ -86,7 +86,7 @@ def import_models(
     Raises:
         OutputError: a folder can't be written; the engine's own stays.
     """
-    files = EngineFiles.of(run.path)
+    files = EngineFiles(run.path)
     problems: list[str] = []
     is_any_taken = False
     for step, folder in _engine_checkpoints(files):
@@ -110,7 +110,7 @@ def import_models(
 
 def last_resumable_step(run: RunFolder) -> int | None:
     """After how many steps the engine's own last checkpoint stands, with its optimizer; None where it has none."""
-    latest = EngineFiles.of(run.path).checkpoints / "_actor" / "latest"
+    latest = EngineFiles(run.path).checkpoints / "_actor" / "latest"
     try:
         name = latest.read_text(encoding="utf-8").strip()
     except OSError:

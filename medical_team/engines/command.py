@@ -142,61 +142,29 @@ RUN_VARIABLE = "MEDICAL_TEAM_RUN"
 """The environment variable that names the run folder to what runs inside an engine."""
 
 
-@dataclass(frozen=True)
 class EngineFiles:
-    """Where an engine reads and writes: its own folder ``engine`` in a run, as absolute paths."""
+    """Where an engine reads and writes: its own folder ``engine`` in ``run``, as absolute paths. None need exist."""
 
-    run: Path
-
-    @classmethod
-    def of(cls, run: Path) -> EngineFiles:
-        """Those of the run at ``run``, which need not exist yet."""
-        return cls(run.expanduser().resolve())
-
-    @property
-    def folder(self) -> Path:
+    def __init__(self, run: Path) -> None:
+        self.run = run.expanduser().resolve()
+        self.folder = self.run / "engine"
         """All that is the engine's."""
-        return self.run / "engine"
-
-    @property
-    def job(self) -> Path:
+        self.job = self.folder / "job"
         """The working folder of the engine's process; Ray sends it to the cluster, so it stays small."""
-        return self.folder / "job"
-
-    @property
-    def prompts(self) -> Path:
+        self.prompts = self.folder / "prompts.jsonl"
         """One row for each game of the run."""
-        return self.folder / "prompts.jsonl"
-
-    @property
-    def heldout(self) -> Path:
+        self.heldout = self.folder / "heldout.jsonl"
         """One row for each held-out note, where the run has any."""
-        return self.folder / "heldout.jsonl"
-
-    @property
-    def checkpoints(self) -> Path:
+        self.checkpoints = self.folder / "checkpoints"
         """What the engine saves on its way."""
-        return self.folder / "checkpoints"
-
-    @property
-    def final(self) -> Path:
+        self.final = self.folder / "final"
         """What it saves at its end."""
-        return self.folder / "final"
-
-    @property
-    def log(self) -> Path:
+        self.log = self.folder / "log.txt"
         """All that it says."""
-        return self.folder / "log.txt"
-
-    @property
-    def command(self) -> Path:
+        self.command = self.folder / "command.txt"
         """The command line that was launched, for a person to read."""
-        return self.folder / "command.txt"
-
-    @property
-    def tensorboard(self) -> Path:
+        self.tensorboard = self.run / "tensorboard"
         """Its curves."""
-        return self.run / "tensorboard"
 
 
 @dataclass(frozen=True)

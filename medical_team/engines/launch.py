@@ -95,15 +95,6 @@ class Launch:
         return shell_text(words[: len(words) - count], self.command.options, self.submission.environment)
 
 
-@dataclass(frozen=True)
-class LaunchResult:
-    """What came of a launch."""
-
-    ending: Ending
-    problems: list[str]
-    """Models that are not whole, and why."""
-
-
 def prepare(config: RunConfig, path: Path, *, has_heldout: bool, is_resuming: bool = False) -> Launch:
     """The launch of ``config`` for a run at ``path``. Nothing is started, and nothing written.
 
@@ -111,7 +102,7 @@ def prepare(config: RunConfig, path: Path, *, has_heldout: bool, is_resuming: bo
         ConfigError: the configuration contradicts itself or the engine: all problems are named.
     """
     config = config.resolved
-    files = EngineFiles.of(path)
+    files = EngineFiles(path)
     if problems := [*_engine_problems(config), *_launch_problems(config, files)]:
         raise ConfigError(f"The run can't be launched on {_name(config.engine.kind)}:", problems)
     python = _engine_python(config)
@@ -234,10 +225,15 @@ def write_inputs(run: RunFolder, launch: Launch, *, resumed_step: int | None = N
         file.write(f"{launch.text}\n")
 
 
-def run_engine(run: RunFolder, launch: Launch, stream: IO[str], notify: Notify, write_card: WriteCard) -> LaunchResult:
+def run_engine(
+    run: RunFolder, launch: Launch, stream: IO[str], notify: Notify, write_card: WriteCard
+) -> tuple[Ending, list[str]]:
     """Start the engine, follow it to its end, and bring its games and models into ``run``, however it ended.
 
     The caller holds the run's lock, and has written the inputs.
+
+    Returns:
+        How it ended; and which models are not whole, and why.
 
     Raises:
         EngineError: it can't be started.
@@ -270,7 +266,7 @@ def run_engine(run: RunFolder, launch: Launch, stream: IO[str], notify: Notify, 
         # Games come home also where models can't.
         if games is not None:
             games.bring(is_over=True)
-    return LaunchResult(ending, problems)
+    return ending, problems
 
 
 def _engine_problems(config: RunConfig) -> Iterator[str]:

@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def saved(run: RunFolder, step: int, *, is_half: bool = False) -> Path:
-    folder = EngineFiles.of(run.path).checkpoints / f"global_step{step}_hf"
+    folder = EngineFiles(run.path).checkpoints / f"global_step{step}_hf"
     fake_engine.save_model(folder, is_half=is_half)
     return folder
 
@@ -140,7 +140,7 @@ def test_a_card_that_cant_be_written_leaves_the_engines_model_where_it_is(run: R
 
 
 def test_the_engines_own_last_checkpoint_is_what_its_folder_says(run: RunFolder) -> None:
-    actor = EngineFiles.of(run.path).checkpoints / "_actor"
+    actor = EngineFiles(run.path).checkpoints / "_actor"
     assert last_resumable_step(run) is None
 
     (actor / "global_step20").mkdir(parents=True)

@@ -144,7 +144,7 @@ class GameAgent:
     """
 
     def __init__(self, run: RunFolder, judge: AsyncJudge) -> None:
-        config, folder = run.config, EngineFiles.of(run.path).folder
+        config, folder = run.config, EngineFiles(run.path).folder
         training = config.training
         self._config = config
         self._day = config.policy.day

@@ -14,13 +14,9 @@ from typing import Any
 
 from openrlhf.utils.agent import AgentExecutorBase  # pyright: ignore[reportMissingTypeStubs]
 
-_OLDEST_PYTHON = (3, 11)
-
 
 def _agent_module() -> ModuleType:
     """The module with the agent's logic, inside the package that this file belongs to."""
-    if sys.version_info < _OLDEST_PYTHON:
-        raise ImportError(f"medical_team needs Python 3.11 or newer; OpenRLHF runs with {sys.version.split()[0]}")
     folder = Path(__file__).resolve().parents[2]
     name = _loaded_name(folder)
     try:

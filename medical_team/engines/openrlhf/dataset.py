@@ -97,7 +97,7 @@ def write_prompt_dataset(run: RunFolder) -> Path:
         OutputError: a file can't be written.
     """
     playable_records(run.training_records(), run.config.game)
-    files = EngineFiles.of(run.path)
+    files = EngineFiles(run.path)
     heldout = run.heldout_records()
     if heldout:
         write_jsonl(files.heldout, _heldout_rows(heldout, run.config))
@@ -118,7 +118,7 @@ def resume_at(run: RunFolder, step: int) -> None:
         DataError: a file of the run is damaged.
         OutputError: a file can't be written.
     """
-    GameCount(EngineFiles.of(run.path).folder).resume(step, run.config.training.games_per_step)
+    GameCount(EngineFiles(run.path).folder).resume(step, run.config.training.games_per_step)
     run.rewind(step)
 
 

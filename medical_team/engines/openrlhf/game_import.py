@@ -48,7 +48,7 @@ class GameImport:
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
-        self._folder = EngineFiles.of(run.path).folder
+        self._folder = EngineFiles(run.path).folder
         self._attempts = GameCount(self._folder).attempts()
         self._tails: dict[Path, LineTail] = {}
         # Held-out games first: a step's metrics wait for them.

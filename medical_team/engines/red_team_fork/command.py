@@ -38,7 +38,7 @@ def write_fork_dataset(run: RunFolder) -> Path:
         UsageError: no record is left to play with.
         OutputError: the file can't be written.
     """
-    path = EngineFiles.of(run.path).prompts
+    path = EngineFiles(run.path).prompts
     write_jsonl(path, _rows(run))
     return path
 

@@ -20,7 +20,7 @@ from medical_team.game_config import OpponentConfig
 from medical_team.runs.config_file import load_config, load_preset, preset_names
 from needs import OPENRLHF
 
-FILES = EngineFiles.of(Path("/runs/a run"))
+FILES = EngineFiles(Path("/runs/a run"))
 
 needs_openrlhf = pytest.mark.skipif(
     importlib.util.find_spec("openrlhf") is None,

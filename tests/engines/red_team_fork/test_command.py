@@ -28,7 +28,7 @@ from medical_team.runs.config_file import load_preset, preset_names
 from medical_team.runs.folder import RunFolder
 from needs import FORK
 
-FILES = EngineFiles.of(Path("/runs/a run"))
+FILES = EngineFiles(Path("/runs/a run"))
 
 # What the fork's parser (commit 3ecba20f) knows of the options that are used here, by whether a value follows.
 FLAGS = re.findall(
