@@ -224,39 +224,19 @@ def _numbered_in_line(column: str, text: str) -> dict[int, str]:
     tokens = list(_TOKEN.finditer(column))
     if not tokens or tokens[0].group() != "0":
         return {}
-    rest = _Rest(text)
-    starts = [(0, tokens[0])]
-    piece = ""
-    for token, following in zip(tokens[1:], [*tokens[2:], None], strict=False):
-        is_next = token.group() == str(len(starts)) and following is not None
-        if is_next and piece and rest.is_followed_by_other_than(piece, token.group()):
-            rest.take(piece)
-            starts.append((len(starts), token))
+    starts = [tokens[0]]
+    # What of the note no sentence has taken, and what of the column is the sentence so far: both without white space.
+    rest, piece = "".join(text.split()), ""
+    for token in tokens[1:-1]:
+        number = str(len(starts))
+        is_taken = rest.startswith(piece)
+        is_end = piece.endswith(tuple(END_MARKS if is_taken else END_MARKS + PAUSES))
+        goes_on_otherwise = is_taken and not rest.startswith(number, len(piece))
+        if token.group() == number and piece and (is_end or goes_on_otherwise):
+            rest = rest.partition(piece)[2] if piece in rest else rest
+            starts.append(token)
             piece = ""
         else:
             piece += token.group()
-    ends = [token.start() for _, token in starts[1:]]
-    return {
-        number: column[token.end() : end].strip()
-        for (number, token), end in zip(starts, [*ends, len(column)], strict=True)
-    }
-
-
-class _Rest:
-    """What of a note, white space aside, is not yet taken by sentences."""
-
-    def __init__(self, text: str) -> None:
-        self._text = "".join(text.split())
-        self._place = 0
-
-    def is_followed_by_other_than(self, piece: str, number: str) -> bool:
-        """Whether the rest is ``piece`` and then something else; or else whether ``piece`` ends a sentence."""
-        end = self._place + len(piece)
-        if not self._text.startswith(piece, self._place):
-            return piece[-1] in END_MARKS + PAUSES
-        return not self._text.startswith(number, end) or piece[-1] in END_MARKS
-
-    def take(self, piece: str) -> None:
-        """Take ``piece`` off, where the rest begins with it."""
-        found = self._text.find(piece, self._place)
-        self._place = found + len(piece) if found >= 0 else self._place
+    ends = [*(token.start() for token in starts[1:]), len(column)]
+    return {number: column[token.end() : ends[number]].strip() for number, token in enumerate(starts)}
