@@ -3,17 +3,14 @@ while another process writes them."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from .. import __version__
 from ..errors import DataError, RunFolderError
 from ..files import cannot_write
 from ..jsonl import MAX_LINE_BYTES, from_line, numbered_lines, shortened, validation_problems
@@ -24,39 +21,6 @@ GAMES_FILE = "games.jsonl"
 HELDOUT_GAMES_FILE = "heldout_games.jsonl"
 METRICS_FILE = "metrics.jsonl"
 FINAL_FOLDER = "final"
-_VERSION_NAMED = re.compile(rb'"package_version"\s*:\s*"([A-Za-z0-9.+!_-]{1,64})"')
-_UNKNOWN_FIELD = "unexpected_keyword_argument"
-
-
-def version_in(content: bytes) -> str | None:
-    """The version that a ``run.json`` names, whatever else it holds, also where it is cut off or can't be parsed."""
-    try:
-        values: Any = json.loads(content)
-    except (ValueError, RecursionError):
-        named = _VERSION_NAMED.search(content)
-        return None if named is None else named[1].decode()
-    version: object = cast("dict[str, object]", values).get("package_version") if isinstance(values, dict) else None
-    return version if isinstance(version, str) else None
-
-
-def versions_told(written_by: str | None) -> str:
-    """What a person should know of the versions where a run can't be read."""
-    if written_by is None:
-        return f"This is version {__version__}"
-    return f"The run was written by version {written_by}, this is version {__version__}"
-
-
-def unreadable_line(path: Path, number: int, error: ValidationError) -> DataError:
-    """The error of a line of a run's file: damaged, or of another version where only unknown fields are wrong."""
-    problems = shortened([f"line {number}: {problem}" for problem in validation_problems(error)])
-    if any(item["type"] != _UNKNOWN_FIELD for item in error.errors(include_url=False)):
-        return DataError(f"{path} is damaged:", problems)
-    try:
-        written_by = version_in((path.parent / INFO_FILE).read_bytes())
-    except OSError:
-        written_by = None
-    return DataError(f"{path} is of another version:", [*problems, versions_told(written_by)])
-
 
 LineT = TypeVar("LineT")
 
@@ -169,7 +133,8 @@ def _parsed(line: bytes, line_type: type[LineT], path: Path, number: int) -> Lin
     try:
         return from_line(line, line_type)
     except ValidationError as error:
-        raise unreadable_line(path, number, error) from error
+        problems = [f"line {number}: {problem}" for problem in validation_problems(error)]
+        raise DataError(f"{path} is damaged:", shortened(problems)) from error
 
 
 def _kept_bytes(path: Path, step: int, line_type: type[GameLine] | type[StepLine]) -> tuple[int, int]:
@@ -263,7 +228,7 @@ class LineTail:
                         self.has_half_line = True
                         return
                     # A damaged line is not passed over: the next call stops at it again.
-                    record = self._parsed(line, line_type) if line.strip() else None
+                    record = _parsed(line, line_type, self.path, self._lines + 1) if line.strip() else None
                     self._remember(line)
                     if record is not None:
                         yield record
@@ -279,9 +244,3 @@ class LineTail:
         self._offset += len(line)
         self._lines += 1
         self._before = (self._before + line[-_REMEMBERED_BYTES:])[-_REMEMBERED_BYTES:]
-
-    def _parsed(self, line: bytes, line_type: type[LineT]) -> LineT:
-        try:
-            return from_line(line, line_type)
-        except ValidationError as error:
-            raise unreadable_line(self.path, self._lines + 1, error) from error

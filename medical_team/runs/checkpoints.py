@@ -11,21 +11,18 @@ attacker_optimizer.safetensors. The folder is written under another name and ren
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from pydantic import ValidationError
 
 from ..errors import DataError, TrainingError
 from ..files import atomic_text, delete_folder
-from ..jsonl import from_line, validation_problems
+from ..jsonl import from_line, to_line, validation_problems
 from ..records import Closed
 
-FORMAT = 1
 MARKER = "checkpoint.json"
 POLICY_FOLDER = "policy"
 BEST_FILE = "best.json"
@@ -37,7 +34,7 @@ _OPTIMIZER_FILE = "optimizer.safetensors"
 
 
 @dataclass(frozen=True)
-class CheckpointInfo:
+class CheckpointInfo(Closed):
     """What a checkpoint says of itself."""
 
     completed_steps: int
@@ -46,11 +43,11 @@ class CheckpointInfo:
     """``policy.roles`` as it was."""
     engine: str = "local"
     """What trained it."""
+    format: Literal[1] = 1
 
     def write(self, folder: Path) -> None:
         """Mark ``folder`` as complete."""
-        marker = {"format": FORMAT, **dataclasses.asdict(self)}
-        (folder / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        (folder / MARKER).write_text(to_line(self) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> CheckpointInfo:
@@ -61,15 +58,12 @@ class CheckpointInfo:
         """
         path = folder / MARKER
         try:
-            marker: dict[str, Any] = json.loads(path.read_bytes())
-            if marker.get("format") != FORMAT:
-                raise TrainingError(
-                    f"{folder} has format {marker.get('format')}, expected {FORMAT}: another version wrote it"
-                )
-            return cls(**{field.name: marker[field.name] for field in dataclasses.fields(cls)})
-        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+            return from_line(path.read_bytes(), cls)
+        except (OSError, ValidationError) as error:
+            problem = "; ".join(validation_problems(error)) if isinstance(error, ValidationError) else error.strerror
             raise TrainingError(
-                f"{path} is damaged: {error}. Bring it back, or delete the folder to go on from another checkpoint."
+                f"{path} is damaged or of another version: {problem}. Bring it back, or delete the folder to go on "
+                "from another checkpoint."
             ) from error
 
 
@@ -161,8 +155,7 @@ class Checkpoints:
         if best is not None and best.metric == metric and best.value > value:
             return False
         with atomic_text(self._best_path) as file:
-            record = dataclasses.asdict(BestCheckpoint(step, metric, value))
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+            file.write(to_line(BestCheckpoint(step, metric, value)) + "\n")
         return True
 
     def prune(self, keep_last: int, best: int | None = None) -> list[int]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -17,10 +16,10 @@ import tomllib
 
 from ..config import SHIPPED_DATA, DataConfig, RunConfig, problems_of
 from ..errors import ConfigError
-from ..runs.places import unknown_homes, with_settled_models
 from ..terminal_text import shell_word
-from .append import CONFIG_FILE, INFO_FILE, version_in, versions_told
+from .append import CONFIG_FILE
 from .config_problems import read_tables, toml_problem
+from .places import with_settled_models
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
@@ -36,14 +35,9 @@ def load_config(path: Path) -> RunConfig:
     Relative data paths are taken relative to the folder of ``path``, and so are models that are folders there.
 
     Raises:
-        ConfigError: the file can't be read, is no TOML, has unknown keys, wrong types or values out of bounds. For the
-            file of a run the version that wrote it is told.
+        ConfigError: the file can't be read, is no TOML, has unknown keys, wrong types or values out of bounds.
     """
-    with _versions_told(path):
-        text = _read(path)
-        config = _config_of_text(text, str(path))
-        if problems := list(unknown_homes(config)):
-            raise ConfigError(f"{path} can't be used:", _located(problems, _lines_of_keys(text)))
+    config = _config_of_text(_read(path), str(path))
     config = with_settled_models(config, path.parent)
     return dataclasses.replace(config, data=_relative_to(config.data, path.parent))
 
@@ -54,30 +48,10 @@ def check_is_whole(path: Path) -> None:
     Raises:
         ConfigError: the file can't be read, or some are missing, as after a copy that was broken off.
     """
-    with _versions_told(path):
-        text = _read(path)
-        try:
-            tables = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path} is no TOML file:", [toml_problem(text, error)]) from error
-        if missing := [f"[{item.name}]" for item in dataclasses.fields(RunConfig) if item.name not in tables]:
-            told = f"missing: {', '.join(missing)}. Copy the file again; a run means nothing without its rules"
-            raise ConfigError(f"{path} is not whole:", [told])
-
-
-@contextmanager
-def _versions_told(path: Path) -> Generator[None]:
-    """Let errors of the file of a run tell which version wrote it, since another one has other options."""
-    try:
-        yield
-    except ConfigError as error:
-        if path.name != CONFIG_FILE:
-            raise
-        try:
-            written_by = version_in((path.parent / INFO_FILE).read_bytes())
-        except OSError:
-            raise error from None
-        raise ConfigError(error.headline, [*error.problems, versions_told(written_by)]) from error
+    tables = _tables_of_text(_read(path), str(path))
+    if missing := [f"[{item.name}]" for item in dataclasses.fields(RunConfig) if item.name not in tables]:
+        told = f"missing: {', '.join(missing)}. Copy the file again; a run means nothing without its rules"
+        raise ConfigError(f"{path} is not whole:", [told])
 
 
 def check_config(config: RunConfig) -> None:
@@ -145,12 +119,15 @@ def _of_folder(path: Path) -> str:
     )
 
 
-def _config_of_text(text: str, source: str) -> RunConfig:
+def _tables_of_text(text: str, source: str) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source} is no TOML file:", [toml_problem(text, error)]) from error
-    config, problems = read_tables(tables)
+
+
+def _config_of_text(text: str, source: str) -> RunConfig:
+    config, problems = read_tables(_tables_of_text(text, source))
     if problems or config is None:
         raise ConfigError(f"{source} can't be used:", _located(problems, _lines_of_keys(text)))
     return config

@@ -76,7 +76,7 @@ def saved_config(path: Path) -> RunConfig:
 
     Raises:
         RunFolderError: there is no run, or one of another format.
-        ConfigError: its configuration can't be used; the version that wrote it is told.
+        ConfigError: its configuration can't be used.
     """
     read_info(path)
     return _saved_config(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
@@ -13,25 +13,19 @@ from ..errors import RunFolderError, UsageError
 from ..files import cannot_write
 from ..jsonl import from_line, validation_problems
 from ..records import Closed
-from ..terminal_text import shell_word
-from .append import CONFIG_FILE, GAMES_FILE, HELDOUT_GAMES_FILE, INFO_FILE, METRICS_FILE, version_in, versions_told
+from .append import CONFIG_FILE, GAMES_FILE, HELDOUT_GAMES_FILE, INFO_FILE, METRICS_FILE
 from .places import folder_around, is_run
 
-FORMAT = 2
+FORMAT: Final = 2
 
 RunKind = Literal["self-play", "warm-start"]
-
-
-@dataclass(frozen=True)
-class _Format:
-    format: int
 
 
 @dataclass(frozen=True)
 class RunInfo(Closed):
     """What made a run."""
 
-    format: int
+    format: Literal[2]
     package_version: str
     versions: dict[str, str]
     """Versions of Python and of the libraries, by name."""
@@ -137,15 +131,7 @@ def read_info(path: Path) -> RunInfo:
     except OSError as error:
         raise RunFolderError(f"{path / INFO_FILE} can't be read: {error.strerror or error}.") from error
     try:
-        written = from_line(content, _Format).format
-        if written != FORMAT:
-            raise RunFolderError(
-                f"{path} has format {written}, and format {FORMAT} is read. {versions_told(version_in(content))}. Go "
-                f"on with what wrote it, or begin a new run: medical-team train {shell_word(path / CONFIG_FILE)}"
-            )
         return from_line(content, RunInfo)
     except ValidationError as error:
         problems = "; ".join(validation_problems(error))
-        raise RunFolderError(
-            f"{path / INFO_FILE} is damaged or of another version: {problems}. {versions_told(version_in(content))}"
-        ) from error
+        raise RunFolderError(f"{path / INFO_FILE} is damaged or of another version: {problems}.") from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,28 +35,6 @@ def settled_model(name: str, base: Path | None = None) -> str:
         return name
     folder = (base or Path()) / Path(name).expanduser()
     return str(folder.resolve()) if folder.is_dir() else name
-
-
-def unknown_homes(config: RunConfig) -> Iterator[str]:
-    """Paths of ``config`` that begin with ``~name``, of users whom this machine doesn't know."""
-    named = {
-        "data.train": config.data.train,
-        "data.heldout": config.data.heldout,
-        "policy.model": config.policy.model,
-        "opponents.fixed": config.opponents.fixed,
-    }
-    for key, value in named.items():
-        if value is not None and not _has_known_home(value):
-            yield f"{key} is {value!r}, and this machine knows no such user: write the path out in full"
-
-
-def _has_known_home(path: str) -> bool:
-    """Whether ``path`` doesn't begin with ``~name`` of a user whom this machine doesn't know."""
-    try:
-        Path(path).expanduser()
-    except RuntimeError:
-        return False
-    return True
 
 
 def is_folder_name(name: str) -> bool:

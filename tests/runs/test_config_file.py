@@ -156,15 +156,6 @@ def test_the_folder_of_a_run_is_told_with_its_file_and_the_way_to_go_on(tmp_path
     ]
 
 
-@pytest.mark.parametrize("key", ["data.train", "data.heldout", "policy.model", "opponents.fixed"])
-def test_a_home_of_nobody_is_told_with_its_line(tmp_path: Path, key: str) -> None:
-    section, _, name = key.partition(".")
-
-    assert problems_in(tmp_path, f'[{section}]\n{name} = "~nobody-of-that-name/x"\n') == [
-        f"line 2: {key} is '~nobody-of-that-name/x', and this machine knows no such user: write the path out in full"
-    ]
-
-
 def test_check_config_names_all_problems() -> None:
     config = RunConfig(training=TrainingConfig(steps=0), policy=PolicyConfig(lora_rank=0))
 
