@@ -24,6 +24,21 @@ _LONGEST_SHOWN = 5
 _DEMONSTRATIONS_CHECKED = 64
 
 
+def check_folders(run: RunFolder) -> None:
+    """Check that nothing stands where a run that goes on will need a folder: it would be found when that is written.
+
+    Raises:
+        RunFolderError: a file does, or a link that leads nowhere.
+    """
+    places = (run.checkpoints.folder, run.opponents_path, run.final_path, run.tensorboard_path, run.abandoned_path)
+    taken = [path for path in places if not path.is_dir() and (path.exists() or path.is_symlink())]
+    if taken:
+        raise RunFolderError(
+            f"{' and '.join(map(str, taken))} should be {'a folder' if len(taken) == 1 else 'folders'} of the run, and "
+            "there is something else in that place: move it away, then resume."
+        )
+
+
 def beginning_again(run: RunFolder) -> str | None:
     """What to tell before a resumed run starts again from its first step; None where there is a checkpoint.
 

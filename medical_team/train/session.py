@@ -38,7 +38,7 @@ from ..runs.folder import RunFolder, RunKind
 from ..runs.info import check_is_free
 from ..runs.places import settled
 from ..terminal_text import shell_word
-from .preflight import beginning_again, check_data_fits
+from .preflight import beginning_again, check_data_fits, check_folders
 
 STOP_NOTICE = "Stopping after this step, then saving. Once more to stop at once."
 
@@ -157,6 +157,7 @@ def resume_run(
         )
     run.check_model()
     with run.locked():
+        check_folders(run)
         if text := beginning_again(run):
             told.warn(text)
         if steps is not None and steps != run.total_steps:

@@ -64,3 +64,20 @@ def test_a_model_whose_checkpoints_were_deleted_is_not_trained_over(
     assert "has a trained model and no checkpoint" in said
     assert f"--policy.model {run / 'final'}" in said
     assert files_of(run) == before
+
+
+@pytest.mark.parametrize("name", ["final", "checkpoints", "opponents", "tensorboard", "abandoned"])
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_what_stands_in_the_place_of_a_folder_is_found_at_the_start(
+    run: Path, capsys: pytest.CaptureFixture[str], name: str, kind: str
+) -> None:
+    shutil.rmtree(run / name, ignore_errors=True)
+    if kind == "file":
+        (run / name).write_text("mine")
+    else:
+        (run / name).symlink_to(run / "nowhere")
+
+    assert main(["train", "--resume", str(run), "--training.steps", "2"]) == 2
+
+    assert f"{run / name} should be a folder of the run" in capsys.readouterr().err
+    assert RunFolder.open(run).total_steps == 1
