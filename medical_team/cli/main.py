@@ -169,16 +169,28 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         say(f"medical-team {name}: {visible(str(error))}\n", sys.stderr)
         return EXIT_USER_ERROR
     except RuntimeError as error:
-        if str(error) != NO_SUCH_HOME:
+        if (told := _told_of(error)) is None:
             raise
-        sys.stderr.write(
-            f"medical-team {name}: a path begins with ~ and the name of a user whom this machine doesn't know: write "
-            "it out in full\n"
-        )
+        say(f"medical-team {name}: {visible(told)}\n", sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         sys.stderr.write(f"medical-team {name}: interrupted\n")
         return EXIT_INTERRUPTED
+
+
+def _told_of(error: RuntimeError) -> str | None:
+    """What to tell of errors of libraries that a user can mend, wherever they come; None of any other."""
+    if str(error) == NO_SUCH_HOME:
+        return "a path begins with ~ and the name of a user whom this machine doesn't know: write it out in full"
+    # By its name: most commands never import torch.
+    if type(error).__name__ == "OutOfMemoryError":
+        said = str(error).partition(". ")[0]
+        return (
+            f"{said}. Take a smaller model, policy.precision bf16, policy.gradient_checkpointing true, or a smaller "
+            "training.tokens_per_microbatch or rollout.batch_size; or free the GPU of other programs. A run that had "
+            "begun goes on with --resume"
+        )
+    return None
 
 
 def _run_subcommand(name: str, arguments: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from medical_team import __version__
 from medical_team.cli import main as command_line
@@ -69,6 +70,20 @@ def test_no_text_in_a_message_drives_the_terminal(
 
     assert main(["data"]) == 2
     assert capsys.readouterr().err == "medical-team data: there is no \\x1b[2J\\u202emodel:\n  - line 1\n"
+
+
+def test_a_full_gpu_is_told_with_what_makes_room(
+    command: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(_: list[Any]):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+
+    command(train)
+
+    assert main(["train"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("medical-team train: CUDA out of memory. Take a smaller model")
+    assert "--resume" in told
 
 
 def test_a_command_gets_its_own_arguments_and_gives_the_status(command: Callable[..., Any]) -> None:
