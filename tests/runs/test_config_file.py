@@ -22,9 +22,9 @@ from medical_team.runs.config_file import (
     load_config,
     load_preset,
     preset_names,
+    read_tables,
     to_toml,
 )
-from medical_team.runs.config_problems import read_tables
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -221,16 +221,15 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("[training]\nsteps = 2\nsteps = 3\n", "(at line 3, column 10): steps = 3 - this key stands twice"),
-        ("[training]\nsteps = 2\nsteps = 3", "(at end of document): steps = 3 - this key stands twice"),
-        ("[training]\nsteps = 2\n[training]\nseed = 1", "[training] - this section stands twice"),
+        ("[training]\nsteps = 2\nsteps = 3\n", "(at line 3, column 10): steps = 3"),
+        ("[training]\nsteps = 2\nsteps = 3", "(at end of document): steps = 3"),
+        ("[training]\nsteps = 2\n[training]\nseed = 1", "twice (at line 3, column 10): [training]"),
         ("[policy]\nmodel = “demo”", 'model = “demo” - the quotes are curly: write straight ones, "'),
         ('[data]\ntrain = "C:\\Users\\me.jsonl"', "between double quotes: write / or put the text between single"),
         ("[game]\nthinking = True", "True is written true here"),
         ("[policy]\nprompt_date = None", "leave it out"),
         ("[policy]\nmodel = demo", 'text stands between quotes: "demo"'),
-        ('{"training": {"steps": 2}}', "this is JSON"),
-        ("training:\n  steps: 2", "training: - this is YAML"),
+        ('{"training": {"steps": 2}}', '(at line 1, column 1): {"training": {"steps": 2}}'),
         ("[training]\nsteps = " + "9" * 200 + "x", "(at line 2, column "),
         ("[training]\nsteps = 2\n\x00", "Invalid statement (at line 3, column 1)"),
     ],
