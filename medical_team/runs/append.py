@@ -24,8 +24,6 @@ FINAL_FOLDER = "final"
 
 LineT = TypeVar("LineT")
 
-COPY_BYTES = 1024 * 1024
-
 
 @dataclass(frozen=True)
 class _Spec:
@@ -97,10 +95,9 @@ def read_lines(path: Path, line_type: type[LineT]) -> Iterator[LineT]:
     Raises:
         DataError: a line doesn't hold such a record.
     """
-    if not path.exists():
-        return
-    for number, line in numbered_lines(path):
-        yield _parsed(line, line_type, path, number)
+    if path.exists():
+        for number, line in numbered_lines(path):
+            yield _parsed(line, line_type, path, number)
 
 
 def abandon_from(path: Path, abandoned: Path, step: int, line_type: type[GameLine] | type[StepLine]) -> int:
@@ -117,7 +114,7 @@ def abandon_from(path: Path, abandoned: Path, step: int, line_type: type[GameLin
         return 0
     kept_bytes, moved = _kept_bytes(path, step, line_type)
     if moved:
-        append_bytes(abandoned, _bytes_from(path, kept_bytes))
+        append_bytes(abandoned, _lines_from(path, kept_bytes))
         _cut(path, kept_bytes)
     return moved
 
@@ -152,15 +149,11 @@ def _kept_bytes(path: Path, step: int, line_type: type[GameLine] | type[StepLine
     return kept_bytes, moved
 
 
-def _bytes_from(path: Path, start: int) -> Iterator[bytes]:
-    last = b""
+def _lines_from(path: Path, start: int) -> Iterator[bytes]:
     with path.open("rb") as file:
         file.seek(start)
-        while last := file.read(COPY_BYTES):
-            ends_line = last.endswith(b"\n")
-            yield last
-            if not ends_line and not file.peek(1):
-                yield b"\n"
+        for line in file:
+            yield line.removesuffix(b"\n") + b"\n"
 
 
 def _cut(path: Path, length: int) -> None:
@@ -224,23 +217,18 @@ class LineTail:
                 file.seek(self._offset)
                 while line := file.readline(MAX_LINE_BYTES + 1):
                     if not line.endswith(b"\n"):
-                        self._refuse_endless(line)
+                        if len(line) > MAX_LINE_BYTES:
+                            raise DataError(
+                                f"{self.path} can't be read:", [f"line {self._lines + 1} is longer than any of ours"]
+                            )
                         self.has_half_line = True
                         return
                     # A damaged line is not passed over: the next call stops at it again.
                     record = _parsed(line, line_type, self.path, self._lines + 1) if line.strip() else None
-                    self._remember(line)
+                    self._offset += len(line)
+                    self._lines += 1
+                    self._before = (self._before + line)[-_REMEMBERED_BYTES:]
                     if record is not None:
                         yield record
         except OSError as error:
-            raise DataError(f"{self.path} can't be read:", [error.strerror or os.strerror(error.errno or 0)]) from error
-
-    def _refuse_endless(self, line: bytes) -> None:
-        if len(line) > MAX_LINE_BYTES:
-            problem = f"line {self._lines + 1} is longer than {MAX_LINE_BYTES} bytes"
-            raise DataError(f"{self.path} can't be read:", [problem])
-
-    def _remember(self, line: bytes) -> None:
-        self._offset += len(line)
-        self._lines += 1
-        self._before = (self._before + line[-_REMEMBERED_BYTES:])[-_REMEMBERED_BYTES:]
+            raise DataError(f"{self.path} can't be read:", [error.strerror or str(error)]) from error

@@ -67,49 +67,6 @@ def _in_use(handle: int, path: Path) -> RunFolderError:
     )
 
 
-class Hold(Enum):
-    """What a lock file says of the process that took it and didn't give it back."""
-
-    LIVING = "it works here"
-    DEAD = "it was killed, or the machine stopped"
-    ELSEWHERE = "it is one of another machine: it may live there, or the file is a copy"
-
-
-def hold_of(path: Path) -> Hold | None:
-    """How the lock file ``path`` is held; None where it was given back, isn't there, or isn't ours to read."""
-    try:
-        with path.open("rb") as file:
-            return _hold(file.read(_MAX_HOLDER_BYTES).decode(errors="replace"), file.fileno())
-    except OSError:
-        return None
-
-
-def _hold(holder: str, handle: int) -> Hold | None:
-    match = _HOLDER.match(holder)
-    if match is None:
-        return None
-    if match[2] != socket.gethostname():
-        return Hold.ELSEWHERE
-    # Only a lock whose process lives is tried, so that no starting process ever finds it taken by us.
-    if not _is_alive(int(match[1])):
-        return Hold.DEAD
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return Hold.LIVING
-    return Hold.DEAD
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
 class RunState(str, Enum):
     """How a run stands."""
 
@@ -137,24 +94,43 @@ class Traces:
 def traces_of(run: RunFolder, completed_steps: int) -> Traces:
     """Look at ``run``, of which ``completed_steps`` are on record."""
     total = run.total_steps
-    return Traces(
-        state=_state(run, is_complete=completed_steps >= total),
-        completed_steps=completed_steps,
-        total_steps=total,
-        abandoned_lines=sum(_lines_in(path) for path in sorted((run.path / "abandoned").glob("*.jsonl"))),
-    )
-
-
-def _state(run: RunFolder, *, is_complete: bool) -> RunState:
-    # Without a lock file: a run of another engine, or a copy of the results alone.
-    hold = hold_of(run.path / "lock")
-    if hold is Hold.LIVING:
-        return RunState.RUNNING
-    if is_complete:
-        return RunState.FINISHED
-    return {Hold.DEAD: RunState.KILLED, Hold.ELSEWHERE: RunState.ELSEWHERE, None: RunState.STOPPED}[hold]
+    state = _held_as(run.path / "lock")
+    if completed_steps >= total and state is not RunState.RUNNING:
+        state = RunState.FINISHED
+    return Traces(state, completed_steps, total, sum(map(_lines_in, run.abandoned_path.glob("*.jsonl"))))
 
 
 def _lines_in(path: Path) -> int:
     with path.open("rb") as file:
         return sum(1 for _ in file)
+
+
+def _held_as(path: Path) -> RunState:
+    """How a run stands by its lock file, which a run of another engine and a copy of the results don't have."""
+    try:
+        with path.open("rb") as file:
+            match = _HOLDER.match(file.read(_MAX_HOLDER_BYTES).decode(errors="replace"))
+            if match is None:
+                return RunState.STOPPED
+            if match[2] != socket.gethostname():
+                return RunState.ELSEWHERE
+            # Only a lock whose process lives is tried, so that no starting process ever finds it taken by us.
+            if not _is_alive(int(match[1])):
+                return RunState.KILLED
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return RunState.RUNNING
+            return RunState.KILLED
+    except OSError:
+        return RunState.STOPPED
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
