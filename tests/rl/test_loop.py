@@ -8,21 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from builders import a_record, a_revision_of
-from medical_team.config import CheckpointConfig, RunConfig, TrainingConfig
+from builders import a_game, a_record, a_revision_of
+from medical_team.config import CheckpointConfig, PolicyConfig, RunConfig, TrainingConfig
 from medical_team.errors import RunFolderError, TrainingError, VllmError
 from medical_team.game.rollout import Reply, RolloutRequest
 from medical_team.game_config import OpponentConfig, OpponentDrawing
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Role, Ruling
 from medical_team.rl.experience import WarmStart
-from medical_team.rl.loop import train
-from medical_team.rl.protocols import Experience, Listener, StepTimer
-from medical_team.runs.checkpoints import POLICY_FOLDER
+from medical_team.rl.loop import restore_latest, train
+from medical_team.rl.protocols import Experience, Learner, Listener, StepTimer
+from medical_team.runs.checkpoints import POLICY_FOLDER, CheckpointInfo
 from medical_team.runs.folder import RunFolder
 from medical_team.samples import Update
 
@@ -361,3 +361,32 @@ def test_a_step_learns_from_as_many_assessor_samples_as_are_wanted(run: RunFolde
     assert len(games) == len({game.spec.id for game in games})
     # Half of the games, the vanilla ones, have an assessor who learns.
     assert len(games) == STEPS * GAMES if wanted == 3 else len(games) > STEPS * 1.5 * wanted
+
+
+NOBODY = cast("Learner", None)
+"""A learner that must not be asked."""
+
+
+@pytest.fixture
+def saved_run(tmp_path: Path) -> RunFolder:
+    """A run with games and a checkpoint after its first step."""
+    run = RunFolder.create(tmp_path / "run", RunConfig(policy=PolicyConfig(adaptation="full")), [a_record()])
+    run.append_games([a_game()])
+    checkpoint = run.checkpoints.path_of(1)
+    checkpoint.mkdir(parents=True)
+    CheckpointInfo(1, "full").write(checkpoint)
+    return run
+
+
+def test_a_checkpoint_that_was_renamed_is_not_taken_for_a_later_one(saved_run: RunFolder) -> None:
+    saved_run.checkpoints.path_of(1).rename(saved_run.checkpoints.path_of(99))
+
+    with pytest.raises(TrainingError, match=r"step-000099 holds the state after 1 steps.* its own name, step-000001"):
+        restore_latest(saved_run, NOBODY)
+
+
+def test_games_that_are_gone_are_told_before_the_run_goes_on(saved_run: RunFolder) -> None:
+    (saved_run.path / "games.jsonl").unlink()
+
+    with pytest.raises(TrainingError, match=r"games\.jsonl is gone.*make an empty file"):
+        restore_latest(saved_run, NOBODY)

@@ -20,8 +20,8 @@ from medical_team.judging import reference_judge
 from medical_team.metrics.alarms import alarms
 from medical_team.policy.policy import Policy
 from medical_team.records import DataType
-from medical_team.rl.checkpoint import save_when_due
 from medical_team.rl.learner import ReinforceLearner
+from medical_team.rl.loop import save_when_due
 from medical_team.rl.protocols import StepTimer
 from medical_team.rl.surroundings import HeldoutEvaluation, disk_metrics
 from medical_team.runs.folder import RunFolder
