@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import MedicalTeamError
-from . import data, engine, gpu, judge, machine, models
+from . import data, engine, judge, machine, models
 from .findings import Check, Finding, Group, Seen, Status, failed, skipped
 from .subject import Subject
 
@@ -18,7 +18,7 @@ GROUPS: tuple[Group, ...] = (
     engine.GROUP,
     engine.RAY_CLUSTER,
     judge.GROUP,
-    gpu.GROUP,
+    machine.GPU,
     machine.GROUP,
 )
 """All checks, in the order in which a newcomer would ask: what is here, what is missing, what doesn't fit."""
