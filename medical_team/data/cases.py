@@ -15,10 +15,9 @@ from ..jsonl import shortened
 from ..records import DataType, Note, NotePair
 from ..seeds import derived_random
 from .medec import read_medec
-from .pairs import PairError, make_pair
+from .pairs import PairError, make_pair, near_duplicate_groups
 from .reading_log import ReadingLog, Repair
 from .tables import column_key
-from .twins import near_duplicate_groups
 
 MAX_VALUES_SHOWN = 12
 _TRIES_TO_PART_TWINS = 64

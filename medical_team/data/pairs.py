@@ -1,17 +1,21 @@
-"""From a note with an error to its case: the same note with and without the error, consistent. The sentence is
-found where it stands in its note."""
+"""Which notes belong together. From a note with an error to its case: the same note with and without the error,
+consistent, the sentence found where it stands in its note. And near-duplicate groups: which notes are near-duplicates
+of one another, wherever they stand in their files."""
 
 from __future__ import annotations
 
+import heapq
+import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
 from ..records import Note, NotePair, Source
 from ..text_repair import find_alike, find_folded
-from ..words import DIRECTION_MARKS, END_MARKS, fold_white_space, sentence_spans, words_of
+from ..words import DIRECTION_MARKS, END_MARKS, fold_white_space, folded_words, joined, sentence_spans, words_of
 from .reading_log import Repair
 
 
@@ -146,3 +150,66 @@ def _likeliest(
 
 def _without_white_space(text: str) -> str:
     return "".join(text.split())
+
+
+TWIN_RATIO = 75.0
+"""Percent, of rapidfuzz's normalised indel similarity."""
+
+SHINGLE_WORDS = 5
+SKETCH_SIZE = 8
+"""The smallest hashes of a note's runs of ``SHINGLE_WORDS`` words. They alone find the validation file's 255 twins."""
+
+
+def near_duplicate_groups(notes: Iterable[Note]) -> list[int]:
+    """The group of each note: the place of the group's first note among ``notes``."""
+    groups = _Groups()
+    for note in notes:
+        groups.add(note)
+    return [groups.first_of(number) for number in range(len(groups.parents))]
+
+
+class _Groups:
+    """Groups that grow as notes are added, in order: each note is compared with the one before, and with those that
+    share a rare run of words with it."""
+
+    def __init__(self) -> None:
+        self.parents: list[int] = []
+        self._words: dict[int, str] = {}
+        self._note_with_text: dict[str, int] = {}
+        self._note_with_fingerprint: dict[int, int] = {}
+
+    def add(self, note: Note) -> None:
+        number = len(self.parents)
+        self.parents.append(number)
+        for text in filter(None, (note.text, note.corrected_text)):
+            self._join(number, self._note_with_text.setdefault(" ".join(folded_words(text)), number))
+        if source_of(note.text_id) is not Source.SYNTHETIC:
+            self._join_alike(number, folded_words(note.text))
+
+    def first_of(self, number: int) -> int:
+        while self.parents[number] != number:
+            self.parents[number] = self.parents[self.parents[number]]
+            number = self.parents[number]
+        return number
+
+    def _join_alike(self, number: int, words: list[str]) -> None:
+        text = joined(words)
+        sketch = _sketch(words)
+        candidates = {self._note_with_fingerprint[item] for item in sketch if item in self._note_with_fingerprint}
+        if self._words:
+            candidates.add(next(reversed(self._words)))
+        for candidate in candidates:
+            if fuzz.ratio(text, self._words[candidate], score_cutoff=TWIN_RATIO) >= TWIN_RATIO:
+                self._join(number, candidate)
+        self._words[number] = text
+        self._note_with_fingerprint.update(dict.fromkeys(sketch, number))
+
+    def _join(self, one: int, other: int) -> None:
+        first, second = sorted((self.first_of(one), self.first_of(other)))
+        self.parents[second] = first
+
+
+def _sketch(words: list[str]) -> list[int]:
+    count = max(1, len(words) - SHINGLE_WORDS + 1)
+    hashes = {zlib.crc32(" ".join(words[start : start + SHINGLE_WORDS]).encode()) for start in range(count)}
+    return heapq.nsmallest(SKETCH_SIZE, hashes)

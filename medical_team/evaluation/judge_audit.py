@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from ..callbacks import Progress
 from ..data.medec import read_medec
-from ..data.pairs import PairError, make_pair
+from ..data.pairs import PairError, make_pair, near_duplicate_groups
 from ..data.reading_log import ReadingLog
-from ..data.twins import near_duplicate_groups
 from ..error_types import error_type_key, in_order
 from ..errors import DataError, UsageError
 from ..jsonl import shortened

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..data.medec import NOT_APPLICABLE as _EMPTY
 from ..data.medec import MedecRow, read_rows
+from ..data.pairs import near_duplicate_groups
 from ..data.reading_log import ReadingLog
-from ..data.twins import near_duplicate_groups
 from ..errors import DataError, UsageError
 from ..files import file_sha256
 from ..jsonl import shortened
