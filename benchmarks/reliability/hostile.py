@@ -44,9 +44,8 @@ from medical_team.judge.protocol import rule_games
 from medical_team.judging import reference_judge
 from medical_team.records import DataType, Game, GameSpec, GameState, JudgeFailure, Labels, Role, TrainingRecord
 from medical_team.report.game_export import COLUMNS, csv_parts, game_row
-from medical_team.report.game_rows import GameArchive
 from medical_team.report.game_text import format_game
-from medical_team.report.page_file import data_element
+from medical_team.report.page_file import GameArchive, data_element
 from medical_team.rewards import is_verdict_right
 from medical_team.sentence_edits import NumberedNote, read_edits
 

@@ -4,9 +4,9 @@ On the way from games to a page:
 
 - ``metrics`` are the numbers of one step, written while it trains, from which the six success criteria are decided;
   alarms find trouble in them; ``metrics.run_reader`` follows a run folder, and ``runs.lock`` says how the run stands.
-- ``overview`` gathers all that the page shows of a run besides games; ``game_rows`` holds the games, compressed.
-- ``page_file`` writes the page, ``live_server`` serves it while the run goes on; ``page/`` is its HTML, CSS and
-  scripts.
+- ``overview`` gathers all that the page shows of a run besides games.
+- ``page_file`` holds the games, compressed, and writes the page; ``live_server`` serves it while the run goes on;
+  ``page/`` is its HTML, CSS and scripts.
 
 Apart from the page: ``display`` shows a training run on a terminal, ``game_text`` one game, ``game_export`` serves
 ``medical-team games``, ``demo`` the quickstart; ``listeners`` are told of each step, the display among them, and hold

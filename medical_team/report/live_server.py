@@ -18,9 +18,8 @@ from ..errors import MedicalTeamError, UsageError
 from ..metrics.run_reader import RunReader
 from ..network.proxies import LOOPBACK, host_of, is_loopback
 from ..runs.lock import Traces
-from .game_rows import GameArchive
 from .overview import overview
-from .page_file import PAGE_END, data_element, page_head, script_element, table_sizes
+from .page_file import PAGE_END, GameArchive, data_element, page_head, script_element, table_sizes
 
 _IDLE_SECONDS = 60
 

@@ -8,7 +8,7 @@ import pytest
 
 from medical_team.errors import RunFolderError
 from medical_team.metrics.run_reader import RunReader
-from medical_team.report.game_rows import GameArchive
+from medical_team.report.page_file import GameArchive
 from medical_team.runs.folder import RunFolder
 from medical_team.runs.lock import RunState
 from report_runs import a_run, a_step, add_step

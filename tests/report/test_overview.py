@@ -6,8 +6,8 @@ import pytest
 
 from medical_team.config import RunConfig, TrainingConfig
 from medical_team.metrics.run_reader import RunReader
-from medical_team.report.game_rows import GameArchive
 from medical_team.report.overview import CHARTS, MAX_POINTS, chart_data, config_text, duration, overview
+from medical_team.report.page_file import GameArchive
 from medical_team.runs.config_file import read_tables, to_toml
 from medical_team.runs.folder import RunFolder
 from report_runs import a_run, a_step

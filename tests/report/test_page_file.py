@@ -1,14 +1,18 @@
 import base64
+import gzip
 import hashlib
+import json
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import a_game, a_spec, present
 from medical_team.errors import OutputError, RunFolderError
 from medical_team.records import DataType, Game
-from medical_team.report.page_file import data_element, page_head, write_report
+from medical_team.report.page_file import ChunkedTable, data_element, page_head, write_report
 from report_runs import HOSTILE, a_run, a_step
 
 
@@ -95,3 +99,33 @@ def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 def test_a_live_page_asks_this_server_alone() -> None:
     assert "connect-src 'self'" in page_head("run", connect="'self'")
+
+
+def filled(rows: list[str], chunk_rows: int):
+    table = ChunkedTable(chunk_rows)
+    assert [table.append(row) for row in rows] == list(range(len(rows)))
+    return table
+
+
+@given(st.lists(st.text()), st.integers(1, 5))
+def test_a_page_reads_back_what_was_put_in(rows: list[str], chunk_rows: int) -> None:
+    table = filled(rows, chunk_rows)
+
+    chunks = [json.loads(gzip.decompress(base64.b64decode(chunk))) for chunk in table.encoded_chunks()]
+
+    assert [row for chunk in chunks for row in chunk] == rows
+    assert all(len(chunk) == chunk_rows for chunk in chunks[:-1])
+    assert len(table) == len(rows)
+
+
+def test_rows_come_from_any_number_to_the_end_of_its_chunk() -> None:
+    table = filled(list("abcdefg"), 3)
+
+    assert table.rows_from(0) == ["a", "b", "c"]
+    assert table.rows_from(4) == ["e", "f"]
+    assert table.rows_from(6) == ["g"]
+    assert table.rows_from(7) == table.rows_from(700) == []
+
+
+def test_the_same_rows_give_the_same_bytes() -> None:
+    assert list(filled(["a"], 1).encoded_chunks()) == list(filled(["a"], 1).encoded_chunks())
