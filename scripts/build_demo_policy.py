@@ -22,6 +22,7 @@ from typing import cast
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from medical_team.cli.quickstart import accuracy_text
 from medical_team.config import RunConfig
 from medical_team.data.synthetic.demo_world import (
     EDITED,
@@ -41,7 +42,6 @@ from medical_team.policy.loading import load_language_model
 from medical_team.policy.policy import Policy
 from medical_team.policy.transformers_inside import quiet_transformers, save_pretrained
 from medical_team.records import Role
-from medical_team.report.demo import accuracy_text
 from medical_team.rl.experience import warm_start_learning_rate
 from medical_team.runs.config_file import load_preset
 from medical_team.train.demo_run import assessed, heldout_notes

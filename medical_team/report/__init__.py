@@ -9,6 +9,6 @@ On the way from games to a page:
   ``page/`` is its HTML, CSS and scripts.
 
 Apart from the page: ``display`` shows a training run on a terminal, ``game_text`` one game, ``game_export`` serves
-``medical-team games``, ``demo`` the quickstart; ``listeners`` are told of each step, the display among them, and hold
-what speaks to TensorBoard, Weights & Biases and Trackio.
+``medical-team games``; ``listeners`` are told of each step, the display among them, and hold what speaks to
+TensorBoard, Weights & Biases and Trackio.
 """

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from medical_team.cli.quickstart import save_demo_plot, scores_text
 from medical_team.evaluation.game_metrics import BalancedAccuracy, HeldoutScore
 from medical_team.metrics.statistics import Interval
-from medical_team.report.demo import save_demo_plot, scores_text
 from medical_team.runs.folder import StepMetrics
 
 
