@@ -26,8 +26,7 @@ from ..doctor.findings import (
 )
 from ..doctor.subject import Subject
 from .arguments import say
-from .plan import NO_PLAN, PlanArguments
-from .train import TrainArguments, read_arguments
+from .train import NO_PLAN, PlanArguments, TrainArguments, read_arguments
 
 FORMAT = "medical-team doctor 1"
 

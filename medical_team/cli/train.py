@@ -1,10 +1,11 @@
-"""``medical-team train``: self-play on this machine, or launched on an engine."""
+"""``medical-team train``: self-play on this machine, or launched on an engine; and ``--plan``, what a run would cost,
+before anything starts, and what a step of it takes here."""
 
 from __future__ import annotations
 
-import dataclasses
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
@@ -13,16 +14,42 @@ from typing import Annotated, TypeVar
 import tyro
 
 from ..config import RunConfig
+from ..engines.openrlhf.command import openrlhf_problems
+from ..engines.red_team_fork.command import red_team_fork_problems
 from ..errors import MissingDependencyError, UsageError
+from ..planning.memory import is_local_on_gpu
+from ..planning.plan import GIB, Measurement, MemoryPlan, Plan, Unknown
+from ..planning.planner import plan_json, plan_of, plan_text
 from ..report.display import make_display, void_summary
 from ..report.listeners import usual_listeners
-from ..runs.config_file import load_config, load_preset
+from ..runs.config_file import check_config, load_config, load_preset
 from ..runs.folder import RunFolder, RunKind, saved_config
 from ..terminal_text import shell_word
+from ..this_machine import free_memory_bytes, has_nvidia_driver
 from .arguments import parse, say, with_judge_spelled_out
 from .main import EXIT_INTERRUPTED
-from .plan import NO_PLAN, PlanArguments, show_plan
 from .train_engine import launch_again, launch_new, with_engine_spelled_out
+
+
+@dataclass(frozen=True)
+class PlanArguments:
+    """Planning instead of training."""
+
+    plan: bool = False
+    """Print what the run would take (steps, samples, tokens, memory by part, disk, time), and start nothing."""
+    plan_json: bool = False
+    """The same as JSON."""
+    plan_without_probe: bool = False
+    """Only reckon: load no model, and measure no step of it."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether to plan instead of training."""
+        return self.plan or self.plan_json or self.plan_without_probe
+
+
+NO_PLAN = PlanArguments()
+"""Train."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +212,7 @@ def _changed_steps(path: Path, chosen: TrainArguments, kind: RunKind) -> int:
     section = "training" if kind == "self-play" else "warmstart"
     saved = saved_config(path)
     steps: int = getattr(chosen.config, section).steps
-    unchanged = dataclasses.replace(saved, **{section: dataclasses.replace(getattr(saved, section), steps=steps)})
+    unchanged = replace(saved, **{section: replace(getattr(saved, section), steps=steps)})
     if chosen.config != unchanged or chosen.run is not None:
         raise UsageError(
             f"a resumed run keeps its configuration, so that its numbers mean one thing: only --{section}.steps may be "
@@ -194,3 +221,45 @@ def _changed_steps(path: Path, chosen: TrainArguments, kind: RunKind) -> int:
             "--your.option ..."
         )
     return steps
+
+
+def show_plan(config: RunConfig, arguments: PlanArguments) -> int:
+    """Print the plan of ``config``. Returns the exit status: 0 also where it doesn't fit, which is said.
+
+    Raises:
+        ConfigError: the configuration can't be used.
+    """
+    check_config(config)
+    plan = plan_of(config)
+    measured = Unknown("--plan-without-probe") if arguments.plan_without_probe else _measured(plan)
+    plan = replace(plan, measured=measured, problems=(*plan.problems, *_engine_problems(config)))
+    if arguments.plan_json:
+        sys.stdout.write(plan_json(plan))
+    else:
+        say(plan_text(plan))
+    return 0
+
+
+def _engine_problems(config: RunConfig) -> list[str]:
+    if config.engine.kind == "openrlhf":
+        return openrlhf_problems(config)
+    return red_team_fork_problems(config) if config.engine.kind == "red-team-fork" else []
+
+
+def _measured(plan: Plan) -> Measurement | Unknown:
+    """A step of the plan on this machine, where it can be taken here."""
+    config, memory = plan.config, plan.memory
+    if config.engine.kind != "local":
+        return Unknown(f"the engine {config.engine.kind} has processes of its own; a run of a few steps measures them")
+    if config.policy.device == "cuda" and not has_nvidia_driver():
+        return Unknown("this machine has no GPU")
+    if isinstance(memory, MemoryPlan) and not is_local_on_gpu(config):
+        free = free_memory_bytes()
+        if free is not None and memory.peak_bytes > free:
+            return Unknown(f"the peak of {memory.peak_bytes / GIB:.1f} GiB is more than the {free / GIB:.1f} GiB free")
+    try:
+        from ..train.measurement import measure_step
+    except ModuleNotFoundError as error:
+        return Unknown(f"{error.name} is not installed here: pip install 'medical-team[train]'")
+    sys.stderr.write("Measuring a step with the longest notes (--plan-without-probe leaves that out) ...\n")
+    return measure_step(config)
