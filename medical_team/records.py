@@ -21,7 +21,7 @@ this module where nothing else is installed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import ClassVar, Union
 
@@ -166,32 +166,16 @@ class TrainingRecord(Closed):
         """The record of ``pair`` in which its note with or without the error plays a game of ``data_type``."""
         return cls(
             id=f"{pair.case_id}-{'harmful' if data_type.is_harmful else 'benign'}",
-            case_id=pair.case_id,
-            near_duplicate_group=pair.near_duplicate_group,
-            source=pair.source,
             data_type=data_type,
             note=pair.error_note if data_type.is_harmful else pair.corrected_note,
-            error_type=pair.error_type,
-            error_note=pair.error_note,
-            corrected_note=pair.corrected_note,
-            error_sentence=pair.error_sentence,
-            corrected_sentence=pair.corrected_sentence,
             metadata=dict(metadata or {}),
+            **vars(pair),
         )
 
     @property
     def pair(self) -> NotePair:
         """The error case behind this record."""
-        return NotePair(
-            case_id=self.case_id,
-            near_duplicate_group=self.near_duplicate_group,
-            source=self.source,
-            error_type=self.error_type,
-            error_note=self.error_note,
-            corrected_note=self.corrected_note,
-            error_sentence=self.error_sentence,
-            corrected_sentence=self.corrected_sentence,
-        )
+        return NotePair(**{item.name: getattr(self, item.name) for item in fields(NotePair)})
 
 
 @dataclass(frozen=True)

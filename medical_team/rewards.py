@@ -39,12 +39,8 @@ def rewards_of(game: Game, config: GameConfig) -> tuple[Reward, ...]:
         raise ValueError(f"game {game.spec.id} is called undecidable, but no judge abstained")
     if game.state is GameState.VOID:
         return ()
-    rewards = (
-        _reward_of_turn(turn, game, config)
-        for turn in game.turns
-        if turn.is_trained and not _has_no_sample(turn, game, config)
-    )
-    return tuple(rewards)
+    trained = (turn for turn in game.turns if turn.is_trained and not _has_no_sample(turn, game, config))
+    return tuple(_reward_of_turn(turn, game, config) for turn in trained)
 
 
 def is_verdict_right(labels: Labels) -> bool:
@@ -76,7 +72,7 @@ def _reward_of_turn(turn: Turn, game: Game, config: GameConfig) -> Reward:
     coefficients = config.coefficients
     core = _core(turn.role, game) * coefficients.core
     revision = _revision(game, coefficients) if turn.role is Role.ATTACKER else None
-    format_term = _format(turn, coefficients)
+    format_term = _paid(turn.is_format_kept, coefficients.format_kept, coefficients.format_violated)
     location = correction = None
     if turn.role is Role.ASSESSOR:
         location = _paid(is_located(game), coefficients.located, coefficients.mislocated)
@@ -105,9 +101,3 @@ def _paid(is_right: bool | None, right: float, wrong: float) -> float | None:
     if is_right is None:
         return None
     return right if is_right else wrong
-
-
-def _format(turn: Turn, coefficients: RewardCoefficients) -> float | None:
-    if turn.is_format_kept is None:
-        return None
-    return coefficients.format_kept if turn.is_format_kept else coefficients.format_violated

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import httpx
 
@@ -34,13 +33,19 @@ def make_client(
     _check(base_url, "the address of the server")
     if proxy is not None:
         _check(proxy.url, f"the proxy that {proxy.source} names")
-    with _readable_certificates(base_url):
+    try:
         transport = httpx.HTTPTransport(
             proxy=proxy.url if proxy else None,
             # Plain HTTP has no certificates, and reading this machine's takes a while.
             verify=scheme_of(base_url) == "https",
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=min(max_connections, 20)),
         )
+    except OSError as error:
+        # Certificates are read when a client is made: what is wrong with their file is no fault of the server.
+        named = ", ".join(f"{name}={os.environ[name]}" for name in _CERTIFICATE_VARIABLES if os.environ.get(name))
+        remedy = f"Mend or unset what the environment names: {named}" if named else "Mend this machine's certificates"
+        reason = error.strerror or str(error)
+        raise EndpointError(f"no secure connection to {host_of(base_url)} can be made ({reason}). {remedy}") from error
     return httpx.Client(base_url=base_url, headers=headers, timeout=timeout, transport=transport, trust_env=False)
 
 
@@ -93,18 +98,6 @@ def whole_answer(
             if len(body) > most_bytes:
                 raise httpx.DecodingError(f"the answer has more than {most_bytes} bytes")
         return response.status_code, response.headers, bytes(body)
-
-
-@contextmanager
-def _readable_certificates(base_url: str) -> Generator[None]:
-    """Certificates are read when a client is made: what is wrong with their file is no fault of the server."""
-    try:
-        yield
-    except OSError as error:
-        named = ", ".join(f"{name}={os.environ[name]}" for name in _CERTIFICATE_VARIABLES if os.environ.get(name))
-        remedy = f"Mend or unset what the environment names: {named}" if named else "Mend this machine's certificates"
-        reason = error.strerror or str(error)
-        raise EndpointError(f"no secure connection to {host_of(base_url)} can be made ({reason}). {remedy}") from error
 
 
 _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")

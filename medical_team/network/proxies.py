@@ -213,11 +213,9 @@ def _is_in_networks(host: str, listed: str) -> bool:
     except ValueError:
         return False
     for entry in listed.split(","):
-        try:
+        with suppress(ValueError):
             if address in ip_network(entry.strip(), strict=False):
                 return True
-        except ValueError:
-            continue
     return False
 
 

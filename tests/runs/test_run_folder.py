@@ -43,18 +43,6 @@ def run_python(code: str, *arguments: str | Path):
     )
 
 
-def test_the_records_are_read_once(tmp_path: Path) -> None:
-    run = new_run(tmp_path, heldout=RECORDS[:1])
-    assert run.training_records() == RECORDS
-    assert run.heldout_records() == RECORDS[:1]
-
-    (run.path / "data" / "train.jsonl").unlink()
-    (run.path / "data" / "heldout.jsonl").unlink()
-
-    assert run.training_records() == RECORDS
-    assert run.heldout_records() == RECORDS[:1]
-
-
 def test_a_new_run_holds_what_it_is_made_from(tmp_path: Path) -> None:
     run = new_run(tmp_path, heldout=RECORDS[:1])
 
