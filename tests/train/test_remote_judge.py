@@ -144,5 +144,5 @@ def test_whatever_a_judge_s_service_does_training_goes_on_and_no_game_gets_anoth
     assert {game["ruling"]["is_abstention"] for game in void} == {False}
     assert not any(game["rewards"] for game in void)
     reasons = " ".join(game["reason"] for game in void)
-    assert "has no label of this game" in reasons
+    assert "has 0 labels of this game" in reasons
     assert 'no list "labels"' in reasons
