@@ -6,12 +6,13 @@ A front without logic: everything is in :mod:`.engines.red_team_fork`, and nothi
 from __future__ import annotations
 
 from .engines.red_team_fork.custom_configs import REWARD_COEFF_CONFIG, get_cot_formatting_reward
-from .engines.red_team_fork.messages import (
+from .engines.red_team_fork.turns import (
     convert_game_history_to_conversation,
     convert_game_history_to_messages,
     cot_format_check_and_extract,
+    get_redteaming_game_reward_general_sum,
+    get_redteaming_game_reward_zero_sum,
 )
-from .engines.red_team_fork.reward import get_redteaming_game_reward_general_sum, get_redteaming_game_reward_zero_sum
 
 __all__ = [
     "REWARD_COEFF_CONFIG",

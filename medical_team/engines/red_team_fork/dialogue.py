@@ -18,8 +18,12 @@ from ...errors import EndpointError, UsageError
 from ...network.proxies import is_address, make_opener
 from ...records import Role
 from .custom_configs import GENERAL_SUM, CustomConfigs, data_type_of, get_cot_formatting_reward, is_thinking_in
-from .messages import convert_game_history_to_messages, cot_format_check_and_extract
-from .reward import get_redteaming_game_reward_general_sum, get_redteaming_game_reward_zero_sum
+from .turns import (
+    convert_game_history_to_messages,
+    cot_format_check_and_extract,
+    get_redteaming_game_reward_general_sum,
+    get_redteaming_game_reward_zero_sum,
+)
 
 Generator = Callable[..., Sequence[Any]]
 """``generator(prompts, prompt_types, **kwargs)`` gives an output for each prompt, in order. As vLLM's, each output has

@@ -141,7 +141,7 @@ def test_it_plays_the_same_on_python_3_10(fork: Path) -> None:
 def test_whatever_is_imported_keeps_to_the_syntax_of_python_3_10(fork: Path) -> None:
     loaded = [Path(path) for path in play_in_fork(fork, [])["loaded"]]
 
-    assert fork / "red_team" / "engines" / "red_team_fork" / "reward.py" in loaded
+    assert fork / "red_team" / "engines" / "red_team_fork" / "turns.py" in loaded
     # The rest of a run's configuration is free to use a library.
     assert fork / "red_team" / "config.py" not in loaded
     for path in loaded:
