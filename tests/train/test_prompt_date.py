@@ -174,7 +174,7 @@ class TestEvaluations:
         assert main([*command, "--prompt-date", "2026-02-01"]) == 2
 
         assert set(asked) == {"31 January 2026"}
-        assert 'prompt date "2026-01-31" there, "2026-02-01" here' in capsys.readouterr().err
+        assert 'prompt_date "2026-01-31" there, "2026-02-01" here' in capsys.readouterr().err
 
     def test_a_run_s_model_is_asked_as_in_its_run(
         self,
