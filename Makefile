@@ -134,7 +134,7 @@ $(HARNESSES_VENV)/.package: pyproject.toml requirements/harnesses.txt
 
 test-adapters: $(HARNESSES_VENV)/.package $(VENV)/.dev
 	$(BIN)/pyright -p pyright.harnesses.json --pythonpath $(HARNESSES_VENV)/bin/python
-	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters tests/report/test_trackers.py
+	$(HARNESSES_VENV)/bin/python -m pytest -n 0 tests/adapters tests/report/test_listeners.py
 
 # And verifiers wants an older client of OpenAI's protocol than Inspect does.
 $(VERIFIERS_VENV)/.package: pyproject.toml environments/medical_team_verifiers/pyproject.toml requirements/verifiers.txt
