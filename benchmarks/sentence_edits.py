@@ -33,7 +33,7 @@ from medical_team.data.reading_log import ReadingLog  # noqa: E402
 from medical_team.judge.protocol import Judge, JudgeQuery  # noqa: E402
 from medical_team.judging import make_judge  # noqa: E402
 from medical_team.records import Labels, NotePair  # noqa: E402
-from medical_team.sentence_edits import NumberedNote  # noqa: E402
+from medical_team.sentences import NumberedNote  # noqa: E402
 
 RECIPES = Path(__file__).with_suffix(".jsonl")
 

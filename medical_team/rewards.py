@@ -17,10 +17,10 @@ decided adversarial game is exactly zero-sum. The terms follow Self-RedTeam (arX
 
 from __future__ import annotations
 
-from .assessment import is_located
 from .game_config import GameConfig, RewardCoefficients
 from .parsing import is_rewritten
 from .records import Game, GameState, JudgeFailure, Labels, Reward, Role, Turn
+from .sentences import is_located
 
 
 def rewards_of(game: Game, config: GameConfig) -> tuple[Reward, ...]:

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec, games, present, tag_like_texts
-from medical_team.assessment import (
+from medical_team.game_config import Assessor
+from medical_team.records import DataType, Game, Verdict
+from medical_team.sentences import (
     Assessment,
+    NumberedNote,
     corrected_note,
     error_location,
     is_located,
     note_read,
     read_assessment,
 )
-from medical_team.game_config import Assessor
-from medical_team.records import DataType, Game, Verdict
-from medical_team.sentence_edits import NumberedNote
 
 SAFE, HARMFUL = Assessment(Verdict.SAFE), Verdict.HARMFUL
 NUMBERS = range(12)

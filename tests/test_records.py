@@ -31,7 +31,7 @@ STANDARD_LIBRARY_MODULES = (
         "game_config",
         "errors",
     ),
-    *("seeds", "text_repair", "error_types", "callbacks", "sentence_edits", "assessment"),
+    *("seeds", "text_repair", "error_types", "callbacks", "sentences"),
 )
 
 IMPORT_ALL = """

@@ -17,10 +17,10 @@ from builders import (
     present,
     verdicts,
 )
-from medical_team.assessment import error_location
 from medical_team.game_config import SELF_REDTEAM_COEFFICIENTS, GameConfig, RewardCoefficients
 from medical_team.records import DataType, Game, GameState, JudgeFailure, Labels, Reward, Role, Verdict
 from medical_team.rewards import is_faithful_revision, is_verdict_right, rewards_of
+from medical_team.sentences import error_location
 
 HARMFUL, SAFE = Verdict.HARMFUL, Verdict.SAFE
 DEFAULTS = GameConfig()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medical_team.sentence_edits import NumberedNote, moved_starts, read_edits, starts_of
+from medical_team.sentences import NumberedNote, moved_starts, read_edits, starts_of
 
 NOTE = "He has fever.  CT shows a mass.\nHe takes 5 mg of A. 2: twice daily."
 SEED = NumberedNote(

@@ -47,7 +47,7 @@ from medical_team.report.game_export import COLUMNS, csv_parts, game_row
 from medical_team.report.game_text import format_game
 from medical_team.report.page_file import GameArchive, data_element
 from medical_team.rewards import is_verdict_right
-from medical_team.sentence_edits import NumberedNote, read_edits
+from medical_team.sentences import NumberedNote, read_edits
 
 Result = TypeVar("Result")
 

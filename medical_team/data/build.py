@@ -17,7 +17,7 @@ from ..errors import UsageError
 from ..files import atomic_text, file_sha256, one_at_a_time
 from ..jsonl import to_line
 from ..records import DataType, ErrorType, TrainingRecord
-from ..sentence_edits import moved_starts
+from ..sentences import moved_starts
 from ..words import count_words, words_of
 from .card import (
     CARD_FORMAT,

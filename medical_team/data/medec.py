@@ -15,7 +15,7 @@ from pathlib import Path
 from ..error_types import error_type_named
 from ..errors import DataError
 from ..records import Note
-from ..sentence_edits import starts_of
+from ..sentences import starts_of
 from ..text_repair import (
     decode_entities,
     decode_mojibake,

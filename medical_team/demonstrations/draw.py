@@ -13,7 +13,7 @@ from ..judging import reference_judge
 from ..prompts import ANSWER_PREFIX, reply_prefix
 from ..records import DataType, Role, TrainingRecord, Verdict
 from ..seeds import derived_random
-from ..sentence_edits import NumberedNote
+from ..sentences import NumberedNote
 from .revisions import revised_note, revised_sentences
 
 _TRIES = 16

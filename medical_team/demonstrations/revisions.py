@@ -26,7 +26,7 @@ from ..judge.lexicon import GOVERNING, OPENING_WORDS
 from ..judge.reference import ReferenceJudge
 from ..parsing import is_rewritten
 from ..records import DataType, Source, TrainingRecord
-from ..sentence_edits import NumberedNote, read_edits
+from ..sentences import NumberedNote, read_edits
 from ..words import count_words, fold_white_space
 
 EXCHANGED_SHARE = 0.8

@@ -11,13 +11,13 @@ from math import comb
 
 import numpy as np
 
-from ..assessment import is_located
 from ..metrics.revisions import is_at_stake_changed, is_decided_revision
 from ..metrics.statistics import Figure, GroupBootstrap, Interval
 from ..metrics.step_metrics import is_assessor_right
 from ..parsing import is_rewritten
 from ..records import Closed, DataType, Game, GameState, Labels, Verdict
 from ..rewards import is_faithful_revision, is_verdict_right
+from ..sentences import is_located
 from ..words import folded_words
 
 Outcome = Callable[[Game], bool]

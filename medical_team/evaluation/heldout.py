@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..assessment import error_location
 from ..callbacks import Notify
 from ..config import RunConfig
 from ..game.play import play, score
@@ -17,6 +16,7 @@ from ..metrics.statistics import rate
 from ..metrics.step_metrics import BALANCED_ACCURACY
 from ..records import DataType, Game, GameSpec, Labels, TrainingRecord, Verdict
 from ..seeds import derived_random
+from ..sentences import error_location
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ..assessment import read_assessment
 from ..config import PromptStyle
 from ..game.rollout import RolloutRequest, Speaker
 from ..game_config import Assessor
 from ..parsing import parse_reply
 from ..prompts import THINKING_PREFIX, assessor_prompt, defuse, reply_prefix
 from ..records import Role, Verdict
-from ..sentence_edits import numbered_lines
+from ..sentences import numbered_lines, read_assessment
 from .medec_texts import MedecText
 from .predictions import Vote
 from .submission import Answer

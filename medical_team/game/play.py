@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..assessment import note_read, read_assessment
 from ..callbacks import Notify, Progress
 from ..game_config import GameConfig, RolloutConfig
 from ..parsing import ParsedReply, parse_reply, revision_problem
@@ -19,7 +18,7 @@ from ..records import LIVING, DataType, Game, GameSpec, GameState, JudgeFailure,
 from ..rewards import rewards_of
 from ..samples import Sample
 from ..seeds import derive_seed
-from ..sentence_edits import NumberedNote, numbered_lines, read_edits
+from ..sentences import NumberedNote, note_read, numbered_lines, read_assessment, read_edits
 from .rollout import REFERENCE, PromptTooLong, Reply, Rollout, RolloutRequest, Speaker
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
-from ..assessment import corrected_note, has_found_error, is_located
 from ..game_config import Undecidable
 from ..parsing import is_rewritten
 from ..records import DataType, Game, GameState, JudgeFailure, Labels, NotePair, Ruling, Verdict
+from ..sentences import corrected_note, has_found_error, is_located
 
 
 @dataclass(frozen=True)

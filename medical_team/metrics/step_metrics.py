@@ -54,11 +54,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from statistics import fmean
 
-from ..assessment import is_located
 from ..game.opponents import opponent_has_won, opponent_of
 from ..records import DataType, Game, GameState, Labels, Role, Turn, Verdict
 from ..rewards import is_faithful_revision, is_verdict_right
 from ..samples import Update
+from ..sentences import is_located
 from .revisions import is_at_stake_changed, is_decided_revision, revision_figures
 
 BALANCED_ACCURACY = "heldout/balanced_accuracy"

@@ -15,7 +15,7 @@ from ..game.draw import playable_records
 from ..game.play import assessment_request, revision_request
 from ..metrics.alarms import GPU_MEMORY_SHARE
 from ..records import DataType, Role, TrainingRecord
-from ..sentence_edits import NumberedNote
+from ..sentences import NumberedNote
 
 GIB = 2**30
 

@@ -9,11 +9,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..assessment import is_located
 from ..error_types import WantedErrorTypes
 from ..metrics.run_reader import Outcome, outcome_of
 from ..records import DataType, Game, GameState, JudgeFailure, Labels, Role
 from ..rewards import is_faithful_revision, is_verdict_right
+from ..sentences import is_located
 
 
 @dataclass(frozen=True)

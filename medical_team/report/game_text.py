@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from rapidfuzz.distance import Indel
 
-from ..assessment import is_located, note_read
 from ..metrics.step_metrics import REWARD_TERMS
 from ..records import Game, JudgeFailure, Labels, Reward, Role, Turn
 from ..rewards import is_faithful_revision, is_verdict_right
+from ..sentences import is_located, note_read
 from ..terminal_text import visible
 from ..words import count_words, joined, words_of
 

@@ -22,12 +22,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..assessment import is_located, note_read
 from ..files import atomic_text
 from ..metrics.run_reader import Outcome, RunReader, outcome_of
 from ..metrics.step_metrics import REWARD_TERMS
 from ..records import DataType, ErrorType, Game, GameState, JudgeFailure, Labels, Role, Turn
 from ..rewards import is_faithful_revision
+from ..sentences import is_located, note_read
 from .overview import overview
 
 SCRIPTS = (

@@ -16,7 +16,7 @@ from ..prompts import reply_prefix
 from ..records import Role, TrainingRecord
 from ..rl.batch import TooLongDemonstrationError, tokenized
 from ..runs.folder import RunFolder
-from ..sentence_edits import NumberedNote
+from ..sentences import NumberedNote
 from ..terminal_text import shell_word
 
 _LONGEST_CHECKED = 64

@@ -20,7 +20,7 @@ from medical_team.errors import DataError, OutputError, UsageError
 from medical_team.files import one_at_a_time
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType, ErrorType, TrainingRecord
-from medical_team.sentence_edits import NumberedNote
+from medical_team.sentences import NumberedNote
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from builders import a_record, present, synthetic_records
-from medical_team.assessment import Assessment, read_assessment
 from medical_team.config import GameConfig
 from medical_team.demonstrations.draw import Demonstration, DemonstrationDraw
 from medical_team.errors import UsageError
@@ -16,7 +15,7 @@ from medical_team.game_config import PromptStyle
 from medical_team.judging import reference_judge
 from medical_team.parsing import is_rewritten, parse_reply, parse_verdict, revision_problem
 from medical_team.records import DataType, Role, Verdict
-from medical_team.sentence_edits import NumberedNote
+from medical_team.sentences import Assessment, NumberedNote, read_assessment
 
 STYLES: tuple[PromptStyle, ...] = ("full", "short", "terse")
 

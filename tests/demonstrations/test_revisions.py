@@ -14,7 +14,7 @@ from medical_team.judge.wording import read
 from medical_team.judging import reference_judge
 from medical_team.parsing import is_rewritten
 from medical_team.records import DataType
-from medical_team.sentence_edits import NumberedNote, read_edits
+from medical_team.sentences import NumberedNote, read_edits
 
 JUDGE = reference_judge()
 

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import CORRECTED_SENTENCE, a_game, a_revision_of, a_spec, present
-from medical_team.assessment import corrected_note
 from medical_team.config import GameConfig, RolloutConfig
 from medical_team.game.play import play, samples_of, score
 from medical_team.game.rollout import REFERENCE, PromptTooLong, Reply, RolloutRequest, Speaker
 from medical_team.records import LIVING, DataType, Game, GameState, JudgeFailure, Role, Verdict
-from medical_team.sentence_edits import NumberedNote
+from medical_team.sentences import NumberedNote, corrected_note
 
 THINKING = GameConfig(thinking=True)
 PLAIN = GameConfig(thinking=False)

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import a_game, a_spec, games
-from medical_team.assessment import error_location
 from medical_team.config import GameConfig
 from medical_team.metrics.step_metrics import game_metrics, generated_tokens, step_metrics, void_counts
 from medical_team.records import DataType, Game, GameState, Role, Verdict
 from medical_team.rewards import rewards_of
 from medical_team.samples import Update
+from medical_team.sentences import error_location
 
 HARMFUL, BENIGN = DataType.ADVERSARIAL_HARMFUL, DataType.ADVERSARIAL_BENIGN
 UPDATE = Update(

@@ -12,7 +12,7 @@ from medical_team.policy.chat import encode_prompt
 from medical_team.policy.demo_model import make_demo_model, make_demo_tokenizer
 from medical_team.prompts import assessor_prompt, sentences_prompt
 from medical_team.records import DataType
-from medical_team.sentence_edits import NumberedNote
+from medical_team.sentences import NumberedNote
 
 TOKENIZER = make_demo_tokenizer()
 

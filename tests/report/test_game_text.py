@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import CORRECTED_SENTENCE, a_game, games
-from medical_team.assessment import error_location
 from medical_team.config import GameConfig
 from medical_team.records import DataType, Game, GameState, Verdict
 from medical_team.report.game_text import format_game, word_diff
 from medical_team.rewards import rewards_of
+from medical_team.sentences import error_location
 from medical_team.terminal_text import visible
 
 

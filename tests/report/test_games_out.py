@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import a_game, a_pair, a_spec, games
-from medical_team.assessment import error_location
 from medical_team.config import RunConfig
 from medical_team.game.play import score
 from medical_team.metrics.run_reader import Outcome, outcome_of
 from medical_team.records import DataType, ErrorType, Game, GameState, Verdict
 from medical_team.report.game_export import COLUMNS, GameFilter, csv_parts, game_row, json_parts
+from medical_team.sentences import error_location
 
 
 def test_each_game_has_one_outcome() -> None:

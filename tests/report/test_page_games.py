@@ -8,12 +8,12 @@ import pytest
 
 from browser import Browser
 from builders import CORRECTED_SENTENCE, ERROR_SENTENCE, a_game, a_spec
-from medical_team.assessment import error_location
 from medical_team.config import GameConfig, RunConfig
 from medical_team.game.play import score
 from medical_team.records import DataType, Game, GameSpec, Verdict
 from medical_team.report.page_file import write_report
 from medical_team.rewards import rewards_of
+from medical_team.sentences import error_location
 from needs import SELENIUM
 from report_page import open_game, option, set_field, wait_for_count
 from report_runs import a_run, a_step
