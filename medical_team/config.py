@@ -13,10 +13,15 @@ from datetime import date
 from typing import Literal
 
 from .chat_template import day_of, today
-from .engine_config import EngineConfig, TrackingConfig
 from .error_types import error_type_key
 from .game_config import (
+    MEDGEMMA_MODEL,
+    Device,
     GameConfig,
+    JudgeConfig,
+    JudgeEngine,
+    JudgeFallback,
+    JudgeKind,
     OpponentConfig,
     Precision,
     PromptStyle,
@@ -28,8 +33,21 @@ from .game_config import (
 )
 from .records import Closed
 
-__all__ = ["GameConfig", "Precision", "PromptStyle", "RewardCoefficients", "RolloutConfig", "RolloutEngine"]
-"""Sections that the game itself needs, and which are imported from here with all others."""
+__all__ = [
+    "MEDGEMMA_MODEL",
+    "Device",
+    "GameConfig",
+    "JudgeConfig",
+    "JudgeEngine",
+    "JudgeFallback",
+    "JudgeKind",
+    "Precision",
+    "PromptStyle",
+    "RewardCoefficients",
+    "RolloutConfig",
+    "RolloutEngine",
+]
+"""What the game itself needs, and which is imported from here with all others."""
 
 SAMPLE_DATA = "sample"
 """Names the synthetic notes that ship with the package, wherever a data file is expected."""
@@ -53,17 +71,14 @@ SMOLLM2_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 FEWEST_TOKENS_OF_A_CORRECTION = 48
 """A sentence of MEDEC has 20 words on average, and about 30 tokens."""
 
-MEDGEMMA_MODEL = "google/medgemma-4b-it"
-
 AdvantageNormalization = Literal["role", "batch"]
 LossAveraging = Literal["token-mean", "seq-mean-token-mean"]
 LearningRateSchedule = Literal["constant", "cosine"]
 Adaptation = Literal["lora", "full"]
 Roles = Literal["shared", "separate"]
-Device = Literal["auto", "cpu", "cuda"]
-JudgeEngine = Literal["transformers", "vllm"]
-JudgeKind = Literal["reference", "model", "openai", "hybrid", "remote"]
-JudgeFallback = Literal["model", "openai", "remote"]
+EngineKind = Literal["local", "openrlhf", "red-team-fork"]
+Submission = Literal["direct", "ray-job"]
+AttentionImplementation = Literal["flash_attention_2", "sdpa", "eager"]
 
 
 @dataclass(frozen=True)
@@ -76,54 +91,6 @@ class DataConfig(Closed):
     heldout: str | None = None
     """Held-out records for evaluation: a heldout.jsonl written by `data build --heldout`, or "demo-heldout"; none: no
     evaluation."""
-
-
-@dataclass(frozen=True)
-class JudgeConfig(Closed):
-    """Who says who was right."""
-
-    kind: JudgeKind = "reference"
-    """"reference" knows the data set's own notes and abstains where it can't know; "model" asks a language model in
-    this process, "openai" one behind an OpenAI-compatible server, "remote" a judge service; "hybrid" asks the reference
-    judge first, and `fallback` what it can't tell."""
-    fallback: JudgeFallback = "model"
-    """The second judge of "hybrid"."""
-    model: str = MEDGEMMA_MODEL
-    """The judging model: a Hugging Face name or folder for "model", the server's name of it for "openai"."""
-    url: str | None = None
-    """The server: with "openai" the base of its API (http://127.0.0.1:8000/v1), with "remote" the judge service."""
-    token_variable: str = "MEDICAL_TEAM_JUDGE_TOKEN"
-    """The environment variable with the server's bearer token, where it wants one. The token itself is never saved."""
-    device: Device = "auto"
-    """Where "model" computes; auto takes CUDA where there is a GPU."""
-    precision: Precision = "auto"
-    """What "model" computes in; auto takes bf16 on a GPU that has it, else fp32."""
-    engine: JudgeEngine = "transformers"
-    """What reads the questions to "model": transformers, or vllm where it is installed (docs/vllm.md)."""
-    tokens_per_batch: int = bounded(8192, minimum=1)
-    """Padded tokens in one forward pass of "model" with transformers; a matter of memory."""
-    max_prompt_tokens: int = bounded(4096, minimum=16)
-    """Longest question to "model"; a note that makes a longer one is not ruled on."""
-    votes: int = bounded(4, minimum=1, maximum=6)
-    """Wordings of the question that are asked where the first answer is unsure; their mean decides. 1: no vote."""
-    margin: float = bounded(1.0, minimum=0.0, maximum=100.0)
-    """An answer is unsure when its log-probability is less than this above the other's (nats). 100: always vote."""
-    minimum_confidence: float = bounded(0.5, minimum=0.5, maximum=1.0)
-    """Below this confidence a model judge abstains, which voids the game."""
-    ask_plausibility: bool = False
-    """Also ask a model whether the note is plausible: one more question a note, which no reward depends on."""
-    use_cache: bool = True
-    """Keep the findings of "model" and "openai" on disk, so that resuming and re-judging ask nothing twice."""
-    cache: str | None = None
-    """Folder of these findings; unset: medical-team/judge in the user's cache. Only hashes of notes are kept."""
-    concurrency: int = bounded(16, minimum=1, maximum=1024)
-    """Requests to a server at a time."""
-    queries_per_request: int = bounded(1024, minimum=1, maximum=65536)
-    """Games in one request to "remote"."""
-    timeout_seconds: float = bounded(60.0, above=0.0, maximum=86400.0)
-    """Longest wait for one answer of a server."""
-    patience_seconds: float = bounded(600.0, minimum=0.0, maximum=604800.0)
-    """How long a server that is away or overloaded is waited for before its games are void."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +189,77 @@ class CheckpointConfig(Closed):
     """Steps between evaluations on held-out notes, where there are any."""
     evaluation_games: int = bounded(64, minimum=2)
     """Held-out games of one evaluation."""
+
+
+@dataclass(frozen=True)
+class EngineConfig(Closed):
+    """What trains: this process, or OpenRLHF on Ray. All keys but `kind` concern only OpenRLHF."""
+
+    kind: EngineKind = "local"
+    """"local" trains in this process, on a CPU or one GPU; "openrlhf" launches OpenRLHF 0.11.2 as it is; and
+    "red-team-fork" the Self-RedTeam fork, with its `red_team` folder replaced by this package."""
+    python: str | None = None
+    """The Python of the engine's own environment, since its pins exclude ours; unset: the one that runs this."""
+    fork: str | None = None
+    """Folder of the fork's checkout, for "red-team-fork"."""
+    submission: Submission = "direct"
+    """"direct" starts the engine as a process here; "ray-job" submits it to a running cluster."""
+    ray_address: str = "http://127.0.0.1:8265"
+    """Address of the cluster's dashboard, for "ray-job"."""
+    nodes: int = bounded(1, minimum=1)
+    """Machines."""
+    gpus_per_node: int = bounded(1, minimum=1)
+    """GPUs of each machine."""
+    gpu_memory_gib: float = bounded(80.0, above=0.0, maximum=10000.0)
+    """Memory of each GPU, for the plan."""
+    vllm_engines: int = bounded(1, minimum=1)
+    """Rollout engines. With all models colocated, engines x tensor parallel size is the number of all GPUs."""
+    tensor_parallel_size: int = bounded(1, minimum=1)
+    """GPUs that share one rollout engine."""
+    vllm_memory_fraction: float = bounded(0.5, above=0.0, maximum=0.95)
+    """The share of each GPU's memory that a rollout engine takes."""
+    judge_memory_fraction: float = bounded(0.0, minimum=0.0, maximum=0.9)
+    """The share of one GPU's memory that a judge's vLLM server takes there; 0: the judge runs elsewhere."""
+    zero_stage: int = bounded(3, minimum=0, maximum=3)
+    """DeepSpeed's ZeRO stage: what is cut over the GPUs."""
+    micro_train_batch_size: int = bounded(4, minimum=1)
+    """Samples of one forward and backward pass on one GPU."""
+    micro_rollout_batch_size: int = bounded(4, minimum=1)
+    """Samples whose log-probs are computed at once on one GPU."""
+    attention: AttentionImplementation = "flash_attention_2"
+    """How attention is computed in training."""
+    packing: bool = True
+    """Pack samples of different lengths together, without padding."""
+    enforce_eager: bool = False
+    """Rollout engines without CUDA graphs: slower, less memory."""
+    sleep: bool = True
+    """Models that share GPUs make room for each other between the phases of a step."""
+    role_baselines: bool = False
+    """Subtract each role's running mean from its rewards, since OpenRLHF normalises both roles together."""
+    save_optimizer: bool = False
+    """Checkpoints also keep the optimizer's state, so that a stopped run can be resumed; about eight times as large."""
+    extra_arguments: tuple[str, ...] = ()
+    """Arguments that are passed on to the engine as they are, after all others."""
+
+
+TrackerName = Literal["wandb", "trackio"]
+
+
+@dataclass(frozen=True)
+class TrackingConfig(Closed):
+    """Trackers beside TensorBoard and the run's own files, where they are installed; offline unless told otherwise."""
+
+    trackers: tuple[TrackerName, ...] = ()
+    """"wandb" (Weights & Biases), "trackio", or both."""
+    project: str = "medical-team"
+    """The project under which they keep the run."""
+    online: bool = False
+    """Send to the tracker's server: Weights & Biases' own or the one in WANDB_BASE_URL, and for Trackio `space`. Off:
+    everything stays on this machine; `wandb sync` or `trackio sync` send it later."""
+    space: str = ""
+    """Trackio's Hugging Face Space, OWNER/NAME, where online; a new one is made private."""
+    games_per_step: int = bounded(8, minimum=0, maximum=1000)
+    """Games of each step in a table, with their notes; 0: only numbers, no note."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""The rules of the game and whom the policy plays besides itself, as sections of a configuration. The bounds of
-values are written beside each field, and checked all at once."""
+"""The rules of the game, whom the policy plays besides itself and who judges, as sections of a configuration. The
+bounds of values are written beside each field, and checked all at once."""
 
 from __future__ import annotations
 
@@ -59,6 +59,12 @@ Undecidable = Literal["attacker_loses", "void"]
 RolloutEngine = Literal["auto", "transformers", "vllm"]
 Precision = Literal["auto", "fp32", "bf16"]
 RolloutCorrection = Literal["auto", "none", "truncated"]
+Device = Literal["auto", "cpu", "cuda"]
+JudgeEngine = Literal["transformers", "vllm"]
+JudgeKind = Literal["reference", "model", "openai", "hybrid", "remote"]
+JudgeFallback = Literal["model", "openai", "remote"]
+
+MEDGEMMA_MODEL = "google/medgemma-4b-it"
 
 
 @dataclass(frozen=True)
@@ -186,3 +192,51 @@ class OpponentConfig(Closed):
     def are_there(self) -> bool:
         """Whether anybody but the policy itself plays."""
         return self.add_every > 0 or self.fixed is not None
+
+
+@dataclass(frozen=True)
+class JudgeConfig(Closed):
+    """Who says who was right."""
+
+    kind: JudgeKind = "reference"
+    """"reference" knows the data set's own notes and abstains where it can't know; "model" asks a language model in
+    this process, "openai" one behind an OpenAI-compatible server, "remote" a judge service; "hybrid" asks the reference
+    judge first, and `fallback` what it can't tell."""
+    fallback: JudgeFallback = "model"
+    """The second judge of "hybrid"."""
+    model: str = MEDGEMMA_MODEL
+    """The judging model: a Hugging Face name or folder for "model", the server's name of it for "openai"."""
+    url: str | None = None
+    """The server: with "openai" the base of its API (http://127.0.0.1:8000/v1), with "remote" the judge service."""
+    token_variable: str = "MEDICAL_TEAM_JUDGE_TOKEN"
+    """The environment variable with the server's bearer token, where it wants one. The token itself is never saved."""
+    device: Device = "auto"
+    """Where "model" computes; auto takes CUDA where there is a GPU."""
+    precision: Precision = "auto"
+    """What "model" computes in; auto takes bf16 on a GPU that has it, else fp32."""
+    engine: JudgeEngine = "transformers"
+    """What reads the questions to "model": transformers, or vllm where it is installed (docs/vllm.md)."""
+    tokens_per_batch: int = bounded(8192, minimum=1)
+    """Padded tokens in one forward pass of "model" with transformers; a matter of memory."""
+    max_prompt_tokens: int = bounded(4096, minimum=16)
+    """Longest question to "model"; a note that makes a longer one is not ruled on."""
+    votes: int = bounded(4, minimum=1, maximum=6)
+    """Wordings of the question that are asked where the first answer is unsure; their mean decides. 1: no vote."""
+    margin: float = bounded(1.0, minimum=0.0, maximum=100.0)
+    """An answer is unsure when its log-probability is less than this above the other's (nats). 100: always vote."""
+    minimum_confidence: float = bounded(0.5, minimum=0.5, maximum=1.0)
+    """Below this confidence a model judge abstains, which voids the game."""
+    ask_plausibility: bool = False
+    """Also ask a model whether the note is plausible: one more question a note, which no reward depends on."""
+    use_cache: bool = True
+    """Keep the findings of "model" and "openai" on disk, so that resuming and re-judging ask nothing twice."""
+    cache: str | None = None
+    """Folder of these findings; unset: medical-team/judge in the user's cache. Only hashes of notes are kept."""
+    concurrency: int = bounded(16, minimum=1, maximum=1024)
+    """Requests to a server at a time."""
+    queries_per_request: int = bounded(1024, minimum=1, maximum=65536)
+    """Games in one request to "remote"."""
+    timeout_seconds: float = bounded(60.0, above=0.0, maximum=86400.0)
+    """Longest wait for one answer of a server."""
+    patience_seconds: float = bounded(600.0, minimum=0.0, maximum=604800.0)
+    """How long a server that is away or overloaded is waited for before its games are void."""

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, RunConfig
-from ..engine_config import EngineConfig
+from ..config import DEMO_MODEL, TINY_RANDOM_MODEL, EngineConfig, RunConfig
 from ..model_files import CONFIG_FILE, model_config
 from ..network.secrets import secret_variables
 

@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from pydantic import JsonValue, ValidationError
 
-from ..engine_config import EngineConfig, EngineKind
+from ..config import EngineConfig, EngineKind
 from ..errors import EngineError
 from ..jsonl import from_line
 from .command import TRAINER

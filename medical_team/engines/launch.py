@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from ..callbacks import Notify
-from ..config import RunConfig
-from ..engine_config import EngineKind
+from ..config import EngineKind, RunConfig
 from ..errors import ConfigError, EngineError, JudgeError, MedicalTeamError
 from ..files import atomic_text
 from ..judge.protocol import JudgeQuery

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from ..callbacks import Notify, stop_signals
-from ..engine_config import EngineConfig
+from ..config import EngineConfig
 from ..errors import EngineError
 from ..files import cannot_write
 from ..terminal_text import encodable, visible

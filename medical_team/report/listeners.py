@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any, Protocol
 
 from ..callbacks import Notify
-from ..engine_config import TrackerName, TrackingConfig
+from ..config import TrackerName, TrackingConfig
 from ..errors import MedicalTeamError, RunFolderError
 from ..files import atomic_text
 from ..metrics.alarms import alarms

@@ -6,12 +6,11 @@ import pytest
 
 from builders import a_record
 from doctor_cases import a_subject, look
-from medical_team.config import DataConfig, GameConfig, RunConfig
+from medical_team.config import DataConfig, EngineConfig, EngineKind, GameConfig, RunConfig
 from medical_team.data.build import build_data_set
 from medical_team.data.load import convert_records
 from medical_team.data.synthetic import write_synthetic_csv
 from medical_team.doctor.findings import Status
-from medical_team.engine_config import EngineConfig, EngineKind
 from medical_team.jsonl import write_jsonl
 from medical_team.records import DataType, ErrorType
 

@@ -12,10 +12,9 @@ import pytest
 
 from doctor_cases import a_subject, look, program
 from local_server import QuietHandler, local_server, running
-from medical_team.config import PolicyConfig, RunConfig
+from medical_team.config import EngineConfig, PolicyConfig, RunConfig
 from medical_team.doctor.findings import Finding, Status
 from medical_team.doctor.subject import Limits
-from medical_team.engine_config import EngineConfig
 from medical_team.engines.installed import PACKAGE_FOLDER, PLAYING_LIBRARIES
 from needs import OPENRLHF
 

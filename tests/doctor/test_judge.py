@@ -15,11 +15,10 @@ from serving import serving
 from builders import a_record
 from doctor_cases import a_subject, look
 from local_server import QuietHandler, free_port, local_server, running
-from medical_team.config import DataConfig, JudgeConfig, JudgeKind, RunConfig
+from medical_team.config import DataConfig, EngineConfig, EngineKind, JudgeConfig, JudgeKind, RunConfig
 from medical_team.doctor import judge as judge_checks
 from medical_team.doctor.findings import Finding, Status
 from medical_team.doctor.subject import Limits
-from medical_team.engine_config import EngineConfig, EngineKind
 from medical_team.jsonl import write_jsonl
 from medical_team.judge.protocol import JudgeQuery
 from medical_team.judging import reference_judge

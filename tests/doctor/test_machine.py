@@ -14,12 +14,11 @@ import pytest
 import tomllib
 
 from doctor_cases import a_subject, fake_torch, look, program
-from medical_team.config import JudgeConfig, JudgeKind, PolicyConfig, RunConfig
+from medical_team.config import EngineConfig, JudgeConfig, JudgeKind, PolicyConfig, RunConfig
 from medical_team.doctor import machine
 from medical_team.doctor.findings import Finding, Status
 from medical_team.doctor.machine import REQUIREMENTS, disk_seen
 from medical_team.doctor.subject import Gpu, Limits, Subject, TorchFound
-from medical_team.engine_config import EngineConfig
 from medical_team.planning.plan import GIB, DiskPart, DiskPlan, MemoryPart, MemoryPlan, Phase, Unknown
 from needs import MOUNTING, ORDINARY_USER
 from stand_ins import always

@@ -11,9 +11,8 @@ from tiny_architectures import save_tiny_architecture
 
 from doctor_cases import a_subject, look
 from local_server import free_port
-from medical_team.config import SMOLLM2_MODEL, JudgeConfig, PolicyConfig, RolloutConfig, RunConfig
+from medical_team.config import SMOLLM2_MODEL, EngineConfig, JudgeConfig, PolicyConfig, RolloutConfig, RunConfig
 from medical_team.doctor.findings import Finding, Status
-from medical_team.engine_config import EngineConfig
 from medical_team.errors import PolicyError
 from medical_team.policy.policy import Policy
 from medical_team.policy.probe import probe_policy

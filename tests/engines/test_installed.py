@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import fake_engine
-from medical_team.engine_config import EngineConfig
+from medical_team.config import EngineConfig
 from medical_team.engines.installed import (
     EnginePython,
     engine_executable,

@@ -14,8 +14,7 @@ from typing import Any, cast
 import pytest
 
 from builders import a_game, a_pair, a_record, a_spec
-from medical_team.config import RunConfig
-from medical_team.engine_config import TrackerName, TrackingConfig
+from medical_team.config import RunConfig, TrackerName, TrackingConfig
 from medical_team.game_config import OpponentConfig
 from medical_team.records import LIVING, DataType, Game, Verdict
 from medical_team.report.listeners import (

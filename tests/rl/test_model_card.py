@@ -2,8 +2,7 @@ from pathlib import Path
 
 import yaml
 
-from medical_team.config import DEMO_MODEL, JudgeConfig, PolicyConfig, RunConfig
-from medical_team.engine_config import EngineConfig
+from medical_team.config import DEMO_MODEL, EngineConfig, JudgeConfig, PolicyConfig, RunConfig
 from medical_team.records import Source
 from medical_team.rl.model_card import card_metadata, criteria_table, figures_table, model_card
 from medical_team.runs.folder import RunFolder

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from builders import a_record
-from medical_team.config import DataConfig, JudgeConfig, PolicyConfig, RunConfig
-from medical_team.engine_config import EngineConfig
+from medical_team.config import DataConfig, EngineConfig, JudgeConfig, PolicyConfig, RunConfig
 from medical_team.game_config import OpponentConfig
 from medical_team.runs.config_file import load_config
 from medical_team.runs.folder import RunFolder

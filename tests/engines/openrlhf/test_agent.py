@@ -18,8 +18,7 @@ from fault_server import fault_server, reset, status
 
 from builders import CORRECTED_SENTENCE, a_record, present
 from chat_templates import DATED_TEMPLATE, DAY, LIST_TEMPLATE, NEXT_DAY, set_clock
-from medical_team.config import JudgeConfig, PolicyConfig, RolloutConfig
-from medical_team.engine_config import EngineConfig
+from medical_team.config import EngineConfig, JudgeConfig, PolicyConfig, RolloutConfig
 from medical_team.engines.openrlhf.calls import LOG_KEYS
 from medical_team.engines.openrlhf.game_files import GameFiles, PlayedGame
 from medical_team.errors import EngineError
