@@ -95,6 +95,8 @@ class RunFolder:
         self.info = info
         self.config = with_models_found(config, path, info.models_beside)
         """The saved configuration, its data paths leading into this folder, its models where they are now."""
+        self._training_records: list[TrainingRecord] | None = None
+        self._heldout_records: list[TrainingRecord] | None = None
 
     @classmethod
     def create(
@@ -254,21 +256,25 @@ class RunFolder:
             yield
 
     def training_records(self) -> list[TrainingRecord]:
-        """The records this run plays with.
+        """The records this run plays with. They never change, so they are read once.
 
         Raises:
             DataError: the file is damaged.
         """
-        return read_jsonl(self.path / _TRAIN, TrainingRecord)
+        if self._training_records is None:
+            self._training_records = read_jsonl(self.path / _TRAIN, TrainingRecord)
+        return list(self._training_records)
 
     def heldout_records(self) -> list[TrainingRecord]:
-        """The records of its evaluations; empty where there are none.
+        """The records of its evaluations, read once as well; empty where there are none.
 
         Raises:
             DataError: the file is damaged.
         """
-        path = self.path / _HELDOUT
-        return read_jsonl(path, TrainingRecord) if path.exists() else []
+        if self._heldout_records is None:
+            path = self.path / _HELDOUT
+            self._heldout_records = read_jsonl(path, TrainingRecord) if path.exists() else []
+        return list(self._heldout_records)
 
     def append_games(self, games: Iterable[Game]) -> None:
         """Append ``games``: all of them are on the disk when this returns, or none.

@@ -5,27 +5,37 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
+from .. import __version__
 from ..errors import RunFolderError, UsageError
 from ..files import cannot_write
 from ..jsonl import from_line, validation_problems
 from ..records import Closed
+from ..terminal_text import shell_word
 from .append import CONFIG_FILE, GAMES_FILE, HELDOUT_GAMES_FILE, INFO_FILE, METRICS_FILE
 from .places import folder_around, is_run
 
-FORMAT: Final = 2
+FORMAT = 2
 
 RunKind = Literal["self-play", "warm-start"]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What every format says."""
+
+    format: int
+    package_version: str
 
 
 @dataclass(frozen=True)
 class RunInfo(Closed):
     """What made a run."""
 
-    format: Literal[2]
+    format: int
     package_version: str
     versions: dict[str, str]
     """Versions of Python and of the libraries, by name."""
@@ -131,7 +141,14 @@ def read_info(path: Path) -> RunInfo:
     except OSError as error:
         raise RunFolderError(f"{path / INFO_FILE} can't be read: {error.strerror or error}.") from error
     try:
+        written = from_line(content, _Written)
+        if written.format != FORMAT:
+            raise RunFolderError(
+                f"{path} has format {written.format}, written by version {written.package_version}; this is version "
+                f"{__version__}, which reads format {FORMAT}. Go on with what wrote it, or begin a new run: "
+                f"medical-team train {shell_word(path / CONFIG_FILE)}"
+            )
         return from_line(content, RunInfo)
     except ValidationError as error:
         problems = "; ".join(validation_problems(error))
-        raise RunFolderError(f"{path / INFO_FILE} is damaged or of another version: {problems}.") from error
+        raise RunFolderError(f"{path / INFO_FILE} is damaged: {problems}.") from error

@@ -138,13 +138,26 @@ def test_a_configuration_that_was_copied_in_part_is_refused(tmp_path: Path, kept
         RunFolder.open(path.parent)
 
 
-def test_a_run_of_another_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fields", [{"format": 1, "model_source": "name"}, {"format": 99}], ids=["older", "newer"])
+def test_a_run_of_another_format_names_the_version_that_wrote_it(tmp_path: Path, fields: dict[str, Any]) -> None:
     run = new_run(tmp_path)
     info = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
-    (run.path / "run.json").write_text(json.dumps(info | {"format": 99}), encoding="utf-8")
+    (run.path / "run.json").write_text(json.dumps(info | {"package_version": "9.9"} | fields), encoding="utf-8")
 
-    with pytest.raises(RunFolderError, match="another version: format: Input should be 2"):
+    with pytest.raises(RunFolderError, match=rf"format {fields['format']}, written by version 9\.9; this is version"):
         RunFolder.open(run.path)
+
+
+def test_the_records_are_read_once(tmp_path: Path) -> None:
+    run = new_run(tmp_path, heldout=RECORDS[:1])
+    assert run.training_records() == RECORDS
+    assert run.heldout_records() == RECORDS[:1]
+
+    (run.path / "data" / "train.jsonl").unlink()
+    (run.path / "data" / "heldout.jsonl").unlink()
+
+    assert run.training_records() == RECORDS
+    assert run.heldout_records() == RECORDS[:1]
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "", "[1]", "\ud800"])
