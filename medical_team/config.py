@@ -31,6 +31,7 @@ from .game_config import (
     bound_problems,
     bounded,
 )
+from .network.proxies import is_address
 from .records import Closed
 
 __all__ = [
@@ -320,16 +321,16 @@ def judge_problems(config: JudgeConfig, path: str = "") -> Iterator[str]:
         example = "http://127.0.0.1:8000/v1" if kind == "openai" else "http://127.0.0.1:8000"
         if config.url is None:
             yield f"{path}url is not set; the judge {kind!r} needs the address of its server, e.g. {example}"
-        elif not config.url.lower().startswith(("http://", "https://")):
-            yield f"{path}url is {config.url!r}, expected an address that begins with http:// or https://"
+        elif not is_address(config.url):
+            yield f"{path}url is {config.url!r}, expected an address such as {example}"
 
 
 def _opponent_server_problems(config: RunConfig) -> Iterator[str]:
     url = config.opponents.url
     if url is None:
         return
-    if not url.lower().startswith(("http://", "https://")):
-        yield f"opponents.url is {url!r}, expected an address that begins with http:// or https://"
+    if not is_address(url):
+        yield f"opponents.url is {url!r}, expected an address such as http://127.0.0.1:8000/v1"
     if config.opponents.fixed is None:
         yield "opponents.url is the server of opponents.fixed, which is not set: give the server's name of its model"
     if config.engine.kind != "openrlhf":
