@@ -320,7 +320,7 @@ class SeededChoice(LogitsProcessor):
         self._temperature = temperature
         self.log_probs_by_position: list[torch.Tensor] = []
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         log_probs = torch.log_softmax(scores.float() / self._temperature, dim=-1)
         cumulative = log_probs.double().exp().cumsum(dim=-1)
         uniforms = [uniform.random() for uniform in self._uniforms]

@@ -196,7 +196,7 @@ def draw(results: Path, picture: Path) -> None:
         values = [figures["faithful_wins"]["value"] for figures in found if figures is not None]
         wins.plot(values, [place] * len(values), "D", color="#0b6e99", alpha=0.6)
     wins.set(xlim=(0, 1), xlabel="faithful wins, each seed", title="The stronger attacker trained against it")
-    figure.savefig(picture, dpi=110)  # pyright: ignore[reportUnknownMemberType]
+    figure.savefig(picture, dpi=110)  # pyright: ignore[reportUnknownMemberType] - its options are untyped
 
 
 def attackers_of(results: Path, arm: str, seed: int) -> Mapping[str, Any] | None:

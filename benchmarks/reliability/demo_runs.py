@@ -202,7 +202,7 @@ def _model_for_vllm(folder: Path) -> Path:
     path = folder / "model"
     if not path.exists():
         sys.path.insert(0, str(REPOSITORY / "tests" / "policy"))
-        from vllm_cases import save_model  # pyright: ignore[reportMissingImports]
+        from vllm_cases import save_model
 
         save_model(path)
     return path

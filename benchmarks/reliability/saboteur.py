@@ -72,7 +72,7 @@ class Saboteur(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Saboteur  # pyright: ignore[reportIncompatibleVariableOverride]
+    server: Saboteur  # pyright: ignore[reportIncompatibleVariableOverride] - its own server's class
 
     def do_GET(self) -> None:
         self._send(*self._passed_on(b""))

@@ -101,7 +101,7 @@ class _Medec(ConfigurableTask):
             for text in texts
         ]
         # datasets types the rows as dict, without saying of what.
-        return {"test": Dataset.from_list(rows)}  # pyright: ignore[reportUnknownMemberType]
+        return {"test": Dataset.from_list(rows)}  # pyright: ignore[reportUnknownMemberType] - a bare dict to datasets
 
     def process_results(self, doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, str]:
         """What scoring needs of one document, under the name of every figure."""

@@ -211,7 +211,7 @@ def save_demo_plot(path: Path, metrics: Sequence[StepMetrics], scores: Sequence[
     bars.invert_yaxis()
     bars.set(xlim=(0, 1), xlabel="balanced accuracy with 95 % interval; dotted: guessing", title="Held-out notes")
     bars.legend(loc="lower right", fontsize=8)
-    figure.savefig(path, dpi=110)  # pyright: ignore[reportUnknownMemberType]
+    figure.savefig(path, dpi=110)  # pyright: ignore[reportUnknownMemberType] - its options are untyped
 
 
 _WIDTH = 36

@@ -163,4 +163,5 @@ def is_written_by_us(path: Path) -> bool:
 
 def known_kinds() -> str:
     """The kinds with their fields, for messages."""
-    return "; ".join(f"{kind.name} ({', '.join(item.name for item in fields(kind.record_type))})" for kind in KINDS)  # type: ignore[arg-type]
+    named = ((kind.name, [item.name for item in fields(cast("Any", kind.record_type))]) for kind in KINDS)
+    return "; ".join(f"{name} ({', '.join(keys)})" for name, keys in named)

@@ -136,7 +136,7 @@ class _StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         if module.__name__ == self._package + ".utils":
-            module.get_strategy = _stop  # type: ignore[attr-defined]
+            module.get_strategy = _stop  # type: ignore[attr-defined] - modules get new names
 
 
 def _parsed(module: str, arguments: list[str]) -> dict[str, object]:

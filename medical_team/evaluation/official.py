@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rouge import Rouge  # type: ignore[import-untyped]
+from rouge import Rouge
 
 from ..data.medec import NOT_APPLICABLE
 from ..records import Closed
@@ -211,7 +211,7 @@ def _rouge(candidates: Sequence[str], references: Sequence[str]) -> tuple[dict[s
 
 def _aggregate(by_name: Mapping[str, Sequence[float]]) -> list[float]:
     total = sum(np.array(by_name[name], dtype=np.float64) for name in AGGREGATE_PARTS)
-    return list(total / len(AGGREGATE_PARTS))  # type: ignore[operator, arg-type]
+    return list(total / len(AGGREGATE_PARTS))  # type: ignore[operator, arg-type] - sum() is typed to begin with an int
 
 
 @contextmanager

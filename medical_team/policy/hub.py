@@ -12,13 +12,13 @@ from huggingface_hub import (
     HfApi,
     constants,
     get_token,
-    snapshot_download,  # pyright: ignore[reportUnknownVariableType]
+    snapshot_download,  # pyright: ignore[reportUnknownVariableType] - has an untyped parameter
     try_to_load_from_cache,
 )
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
-    HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+    HTTPError,  # pyright: ignore[reportPrivateImportUsage] - documented there, not exported
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )

@@ -34,13 +34,13 @@ def enable_gradient_checkpointing(model: torch.nn.Module, name: str) -> None:
         PolicyError: its architecture can't; ``name`` is the model's name.
     """
     try:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator] - typed as a tensor
     except ValueError as error:
         raise PolicyError(
             f"{name} can't recompute its activations ({error}): set policy.gradient_checkpointing to false, and lower "
             "training.tokens_per_microbatch if memory is short."
         ) from error
-    model.enable_input_require_grads()  # type: ignore[operator]
+    model.enable_input_require_grads()  # type: ignore[operator] - typed as a tensor
 
 
 @contextlib.contextmanager
@@ -86,7 +86,7 @@ def cast_inputs(model: torch.nn.Module, *, is_cast: bool) -> None:
     """Whether adapters of ``model`` turn their input into their own precision, as they must outside of autocast."""
     for layer in model.modules():
         if hasattr(layer, "cast_input_dtype_enabled"):
-            layer.cast_input_dtype_enabled = is_cast  # type: ignore[assignment]
+            layer.cast_input_dtype_enabled = is_cast  # type: ignore[assignment] - torch types attributes as tensors
 
 
 def _in_one_piece(_head: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

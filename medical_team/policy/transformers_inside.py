@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from peft import PeftModel, set_peft_model_state_dict  # pyright: ignore[reportUnknownVariableType]
+from peft import PeftModel, set_peft_model_state_dict  # pyright: ignore[reportUnknownVariableType] - untyped in PEFT
 from safetensors import torch as safetensors_torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -62,7 +62,7 @@ def default_cache(config: PreTrainedConfig) -> DynamicCache:
 
 def keep_rows(cache: Cache, rows: torch.Tensor) -> None:
     """Keep ``rows`` of ``cache`` alone, in that order, as a beam search would."""
-    cache.reorder_cache(rows)  # type: ignore[arg-type]
+    cache.reorder_cache(rows)  # type: ignore[arg-type] - typed for int64 tensors alone
 
 
 def has_attention_layers(cache: Cache) -> bool:

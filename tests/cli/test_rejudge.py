@@ -48,14 +48,14 @@ class Silent:
 
 def played(*data_types: DataType, **changes: object) -> list[Game]:
     games = [
-        a_game(kind, spec=a_spec(kind, id=f"game-{number}"), **changes)  # type: ignore[arg-type]
+        a_game(kind, spec=a_spec(kind, id=f"game-{number}"), **changes)  # type: ignore[arg-type] - handed on as they came
         for number, kind in enumerate(data_types)
     ]
     return score(games, GameConfig())
 
 
 def judged(games: Sequence[Game], judge: object) -> Rejudgement:
-    return rejudge(games, judge, GameConfig())  # type: ignore[arg-type]
+    return rejudge(games, judge, GameConfig())  # type: ignore[arg-type] - handed on as they came
 
 
 def test_the_same_judge_changes_nothing() -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rouge import Rouge  # type: ignore[import-untyped]
+from rouge import Rouge
 
 from builders import present
 from medical_team.evaluation.medec_texts import load_medec

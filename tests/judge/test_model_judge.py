@@ -202,7 +202,7 @@ class TestCache:
         first.rule([query()])
         scorer = ScriptedScorer(saying(2.0))
         scorer.identity = str(options.pop("identity", scorer.identity))
-        ModelJudge(scorer, cache=cache, config=JudgeConfig(**options)).rule([second])  # type: ignore[arg-type]
+        ModelJudge(scorer, cache=cache, config=JudgeConfig(**options)).rule([second])  # type: ignore[arg-type] - handed on as they came
         return len(scorer.asked)
 
     @pytest.fixture

@@ -98,7 +98,7 @@ def try_architecture(
     except PolicyError as error:
         return Trial(refusal=str(error).replace(str(folder), model_type))
     return Trial(
-        replies=path_of(DecodingModel(policy.model)).value,  # type: ignore[arg-type]
+        replies=path_of(DecodingModel(policy.model)).value,  # type: ignore[arg-type] - any causal model will do
         sampler=probed.sampler if probed else math.nan,
         learnt=float((after_N - before_N).abs().max()),
         reloaded=float((_log_probs(again, samples) - after_N).abs().max()),

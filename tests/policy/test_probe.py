@@ -106,7 +106,7 @@ def test_what_breaks_while_computing_is_one_message() -> None:
     def broken(*_: object, **__: object):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied\nmore")
 
-    policy.model.forward = broken  # type: ignore[method-assign]
+    policy.model.forward = broken
 
     with pytest.raises(
         PolicyError, match=r"it fails with RuntimeError: mat1 and mat2 shapes cannot be multiplied\. Try"

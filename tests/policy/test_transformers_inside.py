@@ -242,14 +242,14 @@ def test_the_configuration_of_an_adapter_tells_its_targets() -> None:
 
 
 class Wrapped(LlamaForCausalLM):
-    def forward(self, *args: Any, **kwargs: Any):  # type: ignore[override]
+    def forward(self, *args: Any, **kwargs: Any):
         return super().forward(*args, **kwargs)
 
 
 class OfTheOldSchool(LlamaForCausalLM):
     """As a model's own code was written before transformers 5.24."""
 
-    def forward(  # type: ignore[override]
+    def forward(  # type: ignore[override] - models of others take what they like
         self,
         input_ids: Any = None,
         past_key_values: transformers.DynamicCache | None = None,
@@ -260,7 +260,7 @@ class OfTheOldSchool(LlamaForCausalLM):
 
 
 class Narrow(LlamaForCausalLM):
-    def forward(self, input_ids: Any):  # type: ignore[override]
+    def forward(self, input_ids: Any):  # type: ignore[override] - models of others take what they like
         return super().forward(input_ids=input_ids)
 
 
@@ -291,5 +291,5 @@ def test_a_forward_that_was_replaced_after_the_model_was_made_counts() -> None:
 
     model.forward = handing_on
     assert cache_parameter(model) == cache_parameter(model_of("llama"))
-    model.forward = lambda input_ids: forward(input_ids)  # type: ignore[assignment]
+    model.forward = lambda input_ids: forward(input_ids)  # type: ignore[assignment] - models of others take what they like
     assert cache_parameter(model) is None

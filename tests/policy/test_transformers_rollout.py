@@ -49,8 +49,9 @@ def a_request(number: int, *, max_tokens: int = 24, **changes: Any) -> RolloutRe
 
 def replies(policy: Policy, requests: Sequence[RolloutRequest], config: RolloutConfig = CONFIG) -> list[Reply]:
     answers = TransformersRollout(policy, config, warn=unheard).generate(requests)
-    assert all(isinstance(answer, Reply) for answer in answers)
-    return answers  # type: ignore[return-value]
+    found = [answer for answer in answers if isinstance(answer, Reply)]
+    assert len(found) == len(answers)
+    return found
 
 
 def test_the_samplers_log_probs_are_the_learners(policy: Policy) -> None:

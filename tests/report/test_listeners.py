@@ -89,7 +89,7 @@ def test_without_tensorboard_one_notice_and_on_it_goes(tmp_path: Path, monkeypat
 @pytest.mark.slow
 def test_scalars_are_written_and_a_resume_hides_what_it_repeats(tmp_path: Path) -> None:
     TENSORBOARD.module("torch.utils.tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run = RunFolder.open(a_run(tmp_path / "run", []))
 

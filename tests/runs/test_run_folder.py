@@ -98,7 +98,7 @@ def test_a_creation_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError):
-        RunFolder.create(tmp_path / "run", CONFIG, records())  # type: ignore[arg-type]
+        RunFolder.create(tmp_path / "run", CONFIG, records())  # type: ignore[arg-type] - records that end in an error
 
     assert list(tmp_path.iterdir()) == []
 
@@ -110,7 +110,7 @@ def test_a_place_taken_while_the_run_is_made_is_not_overwritten(tmp_path: Path) 
         (tmp_path / "run" / "thesis.tex").write_text("years of work")
 
     with pytest.raises(RunFolderError, match=r"thesis\.tex"):
-        RunFolder.create(tmp_path / "run", CONFIG, records())  # type: ignore[arg-type]
+        RunFolder.create(tmp_path / "run", CONFIG, records())  # type: ignore[arg-type] - records that end in an error
 
     assert [entry.name for entry in tmp_path.rglob("*")] == ["run", "thesis.tex"]
 

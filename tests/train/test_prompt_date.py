@@ -106,7 +106,7 @@ def test_a_warm_start_learns_from_prompts_of_its_own_day(
     encode = batch.encode_prompt
 
     def watched(*arguments: object) -> tuple[int, ...]:
-        token_ids = encode(*arguments)  # type: ignore[arg-type]
+        token_ids = encode(*arguments)  # type: ignore[arg-type] - handed on as they came
         seen.append(text_of(token_ids))
         return token_ids
 
@@ -134,7 +134,7 @@ class TestEvaluations:
         encode = chat.encode_prompt
 
         def watched(*arguments: object) -> tuple[int, ...]:
-            token_ids = encode(*arguments)  # type: ignore[arg-type]
+            token_ids = encode(*arguments)  # type: ignore[arg-type] - handed on as they came
             seen.append(text_of(token_ids).partition("Today is ")[2].partition(".")[0])
             return token_ids
 

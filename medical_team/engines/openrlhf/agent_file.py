@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from openrlhf.utils.agent import AgentExecutorBase  # pyright: ignore[reportMissingTypeStubs]
+from openrlhf.utils.agent import AgentExecutorBase
 
 
 def _agent_module() -> ModuleType:

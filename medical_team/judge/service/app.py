@@ -168,12 +168,12 @@ def make_app(served: Served, metrics: ServiceMetrics, token: str | None = None) 
 
 def _add_state_paths(router: APIRouter, served: Served) -> None:
     @router.get("/health", responses={200: {"model": Health}, 503: {"model": Health, "description": "Loading"}})
-    async def health() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI keeps it
+    async def health() -> Response:
         """Whether the judge is loaded: 503 until it is."""
         return _json(Health(status=served.state, model=served.model), 200 if served.judge else 503)
 
     @router.get("/ready", responses={200: {"model": Readiness}, 503: {"model": Readiness, "description": "Not now"}})
-    async def ready() -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def ready() -> Response:
         """Whether games are taken now: 503 while loading or overloaded."""
         readiness = served.readiness
         return _json(readiness, 200 if readiness.ready else 503)
@@ -181,7 +181,7 @@ def _add_state_paths(router: APIRouter, served: Served) -> None:
 
 def _add_other_paths(router: APIRouter, served: Served, metrics: ServiceMetrics) -> None:
     @router.get("/info", responses={200: {"model": Info}})
-    async def info() -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def info() -> Response:
         """What serves here, and its limits."""
         return _json(
             Info(
@@ -196,7 +196,7 @@ def _add_other_paths(router: APIRouter, served: Served, metrics: ServiceMetrics)
         )
 
     @router.get("/metrics", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
-    async def exposition() -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def exposition() -> Response:
         """Counters in Prometheus' text format."""
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -218,9 +218,7 @@ def _add_other_paths(router: APIRouter, served: Served, metrics: ServiceMetrics)
         router.post(path, operation_id=path[1:], responses={200: {"model": LabelsReply}, **problems})(judge)
 
     @router.post("/get_reward", responses={200: {"model": RewardReply}, **problems})
-    async def get_reward(  # pyright: ignore[reportUnusedFunction]
-        request: Request, body: RewardRequest
-    ) -> Response:
+    async def get_reward(request: Request, body: RewardRequest) -> Response:
         """The assessor's rewards, as unmodified OpenRLHF asks for them; null where the judge says nothing."""
         queries = _queries_of_samples(body)
         rulings = await served.rulings(request, [query for query in queries if isinstance(query, JudgeQuery)])

@@ -36,7 +36,7 @@ from openrlhf_upstream import ModelGroup, arguments, experiences_of, generate, r
 from tensors import numbers
 
 if TYPE_CHECKING:
-    from openrlhf.trainer.ppo_utils import Experience  # pyright: ignore[reportMissingTypeStubs]
+    from openrlhf.trainer.ppo_utils import Experience
 
 
 GOLDEN = Path(__file__).with_name("golden_games.jsonl")

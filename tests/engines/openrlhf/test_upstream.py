@@ -30,7 +30,7 @@ from openrlhf_upstream import ModelGroup, arguments, experiences_of, generate, r
 from stand_ins import always
 
 if TYPE_CHECKING:
-    from openrlhf.trainer.ppo_utils import Experience  # pyright: ignore[reportMissingTypeStubs]
+    from openrlhf.trainer.ppo_utils import Experience
 
 
 def uvloop_or_skip():

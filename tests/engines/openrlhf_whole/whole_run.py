@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # pyright: ignore[reportMissingTypeStubs]
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from medical_team.engines.openrlhf.game_files import PlayedGame, read_part_files
 from medical_team.policy.transformers_inside import read_tensors

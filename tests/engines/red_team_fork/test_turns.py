@@ -398,7 +398,7 @@ def test_an_edited_set_of_coefficients_pays_as_it_says(monkeypatch: pytest.Monke
 def test_the_format_pays_one_or_costs_one() -> None:
     assert (get_cot_formatting_reward(False), get_cot_formatting_reward(True)) == (1.0, -1.0)
     with pytest.raises(UsageError, match="cot_format_violation is None"):
-        get_cot_formatting_reward(None)  # type: ignore[arg-type]
+        get_cot_formatting_reward(None)  # type: ignore[arg-type] - what the fork may hand over
 
 
 @pytest.mark.parametrize(
