@@ -133,9 +133,9 @@ class PlainDisplay(Display):
         for role in Role:
             named = ((title, name.format(role=role.value), form) for title, (name, form) in _ROLE_ROWS.items())
             told = [f"{title} {format(metrics[name], form)}" for title, name, form in named if name in metrics]
-            parts.append(f"{role.value}: {', '.join(told) or 'nothing'}")
+            parts += [f"{role.value}: {', '.join(told)}"] if told else []
         between = "\n  " if self.stream.isatty() else "; "
-        self.notice(between.join([*parts, _whole_step_text(metrics)]))
+        self.notice(between.join(filter(None, [*parts, _whole_step_text(metrics)])))
 
 
 class LiveDisplay(Display):
@@ -233,11 +233,17 @@ def make_display(
     return (LiveDisplay if is_live else PlainDisplay)(shown_on, warned_on, clock)
 
 
+_WHOLE_STEP = {
+    "policy/kl": "KL {:z.4f} nats a token",
+    "policy/demonstration_loss": "loss on demonstrations {:.3f} nats a token",
+    "speed/tokens_per_second": "{:.0f} tokens a second",
+    "memory/peak_gib": "peak memory {:.1f} GiB",
+}
+
+
 def _whole_step_text(metrics: Mapping[str, float]) -> str:
-    kl = number_text(metrics, "policy/kl", "z.4f")
-    speed = number_text(metrics, "speed/tokens_per_second", ".0f")
-    memory = number_text(metrics, "memory/peak_gib", ".1f")
-    return f"KL {kl} nats a token, {speed} tokens a second, peak memory {memory} GiB"
+    """What is known of a whole step; a warm start plays no games, so that it has other numbers than self-play."""
+    return ", ".join(form.format(metrics[name]) for name, form in _WHOLE_STEP.items() if name in metrics)
 
 
 def number_text(metrics: Mapping[str, float], name: str, form: str) -> str:
