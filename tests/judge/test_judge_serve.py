@@ -137,6 +137,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_service_with_one_message(tmp_pat
 
     assert ended.returncode == 2
     assert "no model" in ended.stderr
+    assert "Answering what was accepted" not in ended.stderr + ended.stdout
     assert "Traceback" not in ended.stderr
 
 

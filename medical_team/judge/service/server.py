@@ -137,10 +137,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second ends at once."""
+        if not self.should_exit:
+            self._notify("Answering what was accepted, then ending. Once more to end at once.")
         self.force_exit = self.should_exit
         self.should_exit = True
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what was accepted."""
-        self._notify("Answering what was accepted, then ending. Once more to end at once.")
-        await super().shutdown(sockets)
