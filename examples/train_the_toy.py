@@ -8,12 +8,14 @@ before and after.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import tyro
 
+from medical_team.errors import MedicalTeamError
 from medical_team.records import Game
 from medical_team.report.page_file import write_report
 from medical_team.rl.protocols import Listener
@@ -48,4 +50,7 @@ def main(folder: str = "my-run", steps: int = 10, games: int = 64) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    try:
+        tyro.cli(main)
+    except MedicalTeamError as error:
+        sys.exit(str(error))

@@ -110,8 +110,8 @@ def _unreachable(name: str, error: Exception) -> str:
         reason = f"the hub can't be reached ({beginning(error)})"
     return (
         f"{name} is neither a folder here nor complete in the Hugging Face cache, and {reason}. Copy the model to this "
-        "machine and name its folder in --policy.model, or point HF_HOME at a cache that has it; to try things out "
-        f"with a random model: --policy.model {TINY_RANDOM_MODEL}."
+        "machine and name its folder instead, or point HF_HOME at a cache that has it; the model "
+        f"{TINY_RANDOM_MODEL} is always here, to try things out."
     )
 
 
