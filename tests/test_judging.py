@@ -76,7 +76,8 @@ def test_a_hybrid_asks_its_fallback(tmp_path: Path) -> None:
     ("config", "problem"),
     [
         (JudgeConfig(kind="remote"), "judge.url is not set"),
-        (JudgeConfig(kind="openai", url="localhost:8000"), "expected an address that begins with http"),
+        (JudgeConfig(kind="openai", url="localhost:8000"), "expected an address such as http"),
+        (JudgeConfig(kind="remote", url="http://"), "expected an address such as http"),
         (JudgeConfig(kind="hybrid", fallback="remote"), "judge.url is not set"),
         (JudgeConfig(votes=0), "judge.votes is 0, expected at least 1"),
         (JudgeConfig(minimum_confidence=1.5), "judge.minimum_confidence is 1.5, expected at most 1.0"),

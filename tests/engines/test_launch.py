@@ -284,7 +284,7 @@ def test_an_opponents_server_is_for_openrlhf_alone(tmp_path: Path, capsys: pytes
     assert main(["train", *words]) == 2
 
     told = " ".join(capsys.readouterr().err.split())
-    assert "expected an address that begins with http" in told
+    assert "expected an address such as http" in told
     assert "opponents.fixed, which is not set" in told
     assert "opponents.url is for --engine openrlhf" in told
 
