@@ -37,8 +37,7 @@ def in_process_judge(config: RunConfig, *, is_gpu: bool) -> Iterator[MemoryPart]
         return
     is_bf16 = config.judge.precision == "bf16" or (config.judge.precision == "auto" and is_gpu)
     weights = shape.parameters * (BF16 if is_bf16 else FP32)
-    always = (Phase.ROLLOUT, Phase.SCORING, Phase.TRAINING, Phase.UPDATE)
-    yield MemoryPart("judge: weights", weights, always, f"{config.judge.model}, {shape.parameters:,} parameters")
+    yield MemoryPart("judge: weights", weights, ALWAYS, f"{config.judge.model}, {shape.parameters:,} parameters")
     tokens = config.judge.tokens_per_batch
     # The judge works when the sampler has finished; it is counted with the sampler's phase.
     work = inference_bytes(shape, tokens, PURE_BF16 if is_bf16 else PURE_FP32)
